@@ -1,0 +1,66 @@
+# make demo | make test | make check | make test-slow | make generate | make accept-contracts | make lock
+SHELL  := bash
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN    := .venv/bin
+PROTOS := $(shell find protos -name '*.proto')
+GENERATED = find ratchet -name '*_pb2*'
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check generate accept-contracts lock wheel clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+setup: .venv/installed ## create .venv with everything, pinned
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,dev]'
+	touch $@
+
+demo: setup ## start the services, train on AAPL, show what was learned
+	$(BIN)/ratchet demo
+
+test: setup ## every test but the slow ones
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: setup ## the long tests
+	$(BIN)/python -m pytest -m slow --timeout=1500
+
+check: setup ## style, types, contracts, generated code, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/buf breaking --against protos/accepted.binpb
+	$(MAKE) --no-print-directory generate OUT=.generated
+	@status=0; for file in $$(cd .generated && $(GENERATED)); do \
+	    cmp .generated/$$file $$file || status=1; done; rm -rf .generated; \
+	    test $$status = 0 || { echo 'generated code is not that of protos/: run make generate'; exit 1; }
+
+OUT := .
+generate: setup ## Python code from protos/
+	@mkdir -p $(OUT)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+	    --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+
+accept-contracts: setup ## protos/accepted.binpb from protos/; a breaking change needs BREAKING=1
+	@test -n "$(BREAKING)" || test ! -f protos/accepted.binpb || $(BIN)/buf breaking --against protos/accepted.binpb \
+	    || { echo 'this breaks the accepted contract; if that is meant: make accept-contracts BREAKING=1'; exit 1; }
+	$(BIN)/buf build --exclude-source-info -o protos/accepted.binpb
+
+lock: ## constraints.txt from the newest versions that pyproject.toml allows
+	rm -rf .lock && $(PYTHON) -m venv .lock
+	.lock/bin/pip install --quiet '.[trainer,postgres,dev]'
+	.lock/bin/pip freeze --exclude ratchet > constraints.txt
+	rm -rf .lock
+
+wheel: setup ## dist/ratchet-*.whl
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean: ## what make made
+	rm -rf .venv .generated build dist *.egg-info

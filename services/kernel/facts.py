@@ -1,0 +1,112 @@
+"""Facts as domain events: what the eventsourcing library stores is an Envelope around a protobuf message.
+
+A topic is the message's full name, so no Python class path reaches the log. What only the commit knows (event id,
+time, actor, request) is left out of the state here and completed there: serialised protobuf messages can be joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from eventsourcing.persistence import Mapper, StoredEvent
+from google.protobuf.message import Message
+
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import envelope_pb2, facts_pb2
+
+FACTS: dict[str, type[Message]] = {
+    kind.DESCRIPTOR.full_name: kind
+    for kind in (
+        facts_pb2.DatasetRegistered,
+        facts_pb2.TrainingRequested,
+        facts_pb2.TrainingCompleted,
+        facts_pb2.TrainingFailed,
+        facts_pb2.TrainingCancelled,
+        facts_pb2.ModelTrained,
+        facts_pb2.ModelPromoted,
+        facts_pb2.PromotionDeclined,
+        facts_pb2.PatternDiscovered,
+        facts_pb2.PatternValidated,
+        facts_pb2.PatternRetired,
+        facts_pb2.FeaturesRanked,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event of a stream. The lower half is empty until the fact has been committed."""
+
+    originator_id: str
+    originator_version: int
+    message: Message
+    causation_id: str = ""
+    event_id: str = ""
+    recorded_at: datetime | None = None
+    actor: str = ""
+    request_id: str = ""
+    correlation_id: str = ""
+
+    @property
+    def stream(self) -> str:
+        return self.originator_id
+
+    @property
+    def version(self) -> int:
+        return self.originator_version
+
+    @property
+    def topic(self) -> str:
+        return self.message.DESCRIPTOR.full_name
+
+
+def parse(topic: str, payload: bytes) -> Message:
+    """The message of a payload; InvalidInput for a topic that no fact has, or bytes that are not that fact."""
+    kind = FACTS.get(topic)
+    if kind is None:
+        raise InvalidInput(
+            f"{topic!r} is not a fact of this log; known: {', '.join(FACTS)}", fields={"topic": "unknown"}
+        )
+    try:
+        return kind.FromString(payload)
+    except Exception as error:
+        raise InvalidInput(f"the payload is not a {topic}: {error}", fields={"payload": "can't be parsed"}) from error
+
+
+def from_state(stream: str, version: int, topic: str, state: bytes) -> Fact:
+    """The fact in a stored event."""
+    envelope = envelope_pb2.Envelope.FromString(state)
+    return Fact(
+        originator_id=stream,
+        originator_version=version,
+        message=parse(topic, envelope.payload),
+        causation_id=envelope.causation_id,
+        event_id=envelope.event_id,
+        recorded_at=envelope.recorded_at.ToDatetime() if envelope.HasField("recorded_at") else None,
+        actor=envelope.actor,
+        request_id=envelope.request_id,
+        correlation_id=envelope.correlation_id,
+    )
+
+
+class FactMapper(Mapper[str]):
+    """Fact ↔ StoredEvent."""
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        fact: Fact = domain_event
+        envelope = envelope_pb2.Envelope(
+            payload=fact.message.SerializeToString(deterministic=True), causation_id=fact.causation_id
+        )
+        return StoredEvent(
+            originator_id=fact.originator_id,
+            originator_version=fact.originator_version,
+            topic=fact.topic,
+            state=envelope.SerializeToString(deterministic=True),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        return from_state(
+            str(stored_event.originator_id), stored_event.originator_version, stored_event.topic, stored_event.state
+        )

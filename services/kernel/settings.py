@@ -1,0 +1,63 @@
+"""Settings from the environment and the command line; credentials only from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ratchet.errors import InvalidInput
+
+Service = Literal["registry", "knowledge", "trainer"]
+PORTS: dict[Service, int] = {"registry": 7301, "knowledge": 7302, "trainer": 7303}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a service needs to start.
+
+    log        sqlite:///path or postgresql://…      artifacts  file:///path or s3://bucket?endpoint=…
+    workers    local:N or dask://host:port           registry, knowledge, trainer  host:port
+    """
+
+    service: Service
+    home: Path
+    host: str
+    port: int
+    log: str
+    artifacts: str
+    workers: str
+    registry: str
+    knowledge: str
+    trainer: str
+
+    @classmethod
+    def load(
+        cls, service: Service, home: Path, host: str, port: int | None, environ: Mapping[str, str] = os.environ
+    ) -> Settings:
+        home = home.resolve()
+        port = PORTS[service] if port is None else port
+        if not 0 <= port <= 65535:
+            raise InvalidInput(f"port {port} is out of range; use 1 to 65535, or 0 for a free one")
+        return cls(
+            service=service,
+            home=home,
+            host=host,
+            port=port,
+            log=environ.get("RATCHET_LOG", f"sqlite:///{home / 'log.sqlite'}"),
+            artifacts=environ.get("RATCHET_ARTIFACTS", f"file://{home / 'artifacts'}"),
+            workers=environ.get("RATCHET_WORKERS", f"local:{min(2, os.cpu_count() or 1)}"),
+            registry=environ.get("RATCHET_REGISTRY", f"127.0.0.1:{PORTS['registry']}"),
+            knowledge=environ.get("RATCHET_KNOWLEDGE", f"127.0.0.1:{PORTS['knowledge']}"),
+            trainer=environ.get("RATCHET_TRAINER", f"127.0.0.1:{PORTS['trainer']}"),
+        )
+
+
+def require_loopback(host: str, insecure: bool) -> None:
+    """Refuse to listen beyond this machine without TLS and tokens, unless told so."""
+    if host not in ("127.0.0.1", "::1", "localhost") and not insecure:
+        raise InvalidInput(
+            f"--host {host} would let the network in without TLS and tokens; keep 127.0.0.1, or say --insecure"
+        )
