@@ -252,6 +252,7 @@ class Candidate(_message.Message):
     CHOOSE_SCORE_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHOOSE_BARS_FIELD_NUMBER: _builtins.int
     kind: Global___CandidateKind.ValueType
     chosen: _builtins.bool
     skipped: _builtins.str
@@ -262,6 +263,8 @@ class Candidate(_message.Message):
     cpu_seconds: _builtins.float
     description: _builtins.str
     """What the candidate is, in words: "recalibrated v2", "110 trees on 2,450 rows"."""
+    choose_bars: _builtins.int
+    """Bars of the choose window that the parent never saw: both candidates are compared on them."""
     def __init__(
         self,
         *,
@@ -272,10 +275,11 @@ class Candidate(_message.Message):
         choose_score: _builtins.float | None = ...,
         cpu_seconds: _builtins.float = ...,
         description: _builtins.str = ...,
+        choose_bars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "choose_score", b"choose_score", "tune_score", b"tune_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "choose_score", b"choose_score", "chosen", b"chosen", "cpu_seconds", b"cpu_seconds", "description", b"description", "kind", b"kind", "skipped", b"skipped", "tune_score", b"tune_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "choose_bars", b"choose_bars", "choose_score", b"choose_score", "chosen", b"chosen", "cpu_seconds", b"cpu_seconds", "description", b"description", "kind", b"kind", "skipped", b"skipped", "tune_score", b"tune_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__choose_score: _TypeAlias = _typing.Literal["choose_score"]  # noqa: Y015
     _WhichOneofArgType__choose_score: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score"]  # noqa: Y015
@@ -343,19 +347,25 @@ class Baseline(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """majority, persistence, logistic"""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]: ...
+    @_builtins.property
+    def gain(self) -> Global___Interval:
+        """Its Brier loss less the model's, paired on the holdout: above 0 the model is better."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         metrics: _abc.Iterable[Global___Metric] | None = ...,
+        gain: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gain", b"gain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gain", b"gain", "metrics", b"metrics", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -401,26 +411,30 @@ class RankedFeature(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
     USELESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     rank: _builtins.int
+    share: _builtins.float
+    """Share of the sum of positive permutation importances."""
     useless: _builtins.bool
     """The interval of the importance holds or lies below 0."""
     @_builtins.property
-    def share(self) -> Global___Interval:
-        """Share of the sum of positive permutation importances (Brier)."""
+    def importance(self) -> Global___Interval:
+        """Brier loss that is added when the column is shuffled."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         rank: _builtins.int = ...,
-        share: Global___Interval | None = ...,
+        share: _builtins.float = ...,
+        importance: Global___Interval | None = ...,
         useless: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["share", b"share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rank", b"rank", "share", b"share", "useless", b"useless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance", "name", b"name", "rank", b"rank", "share", b"share", "useless", b"useless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
