@@ -47,7 +47,7 @@ class Settings:
             host=host,
             port=port,
             log=environ.get("RATCHET_LOG", f"sqlite:///{home / 'log.sqlite'}"),
-            artifacts=environ.get("RATCHET_ARTIFACTS", f"file://{home / 'artifacts'}"),
+            artifacts=environ.get("RATCHET_ARTIFACTS", (home / "artifacts").as_uri()),
             workers=environ.get("RATCHET_WORKERS", f"local:{min(2, os.cpu_count() or 1)}"),
             registry=environ.get("RATCHET_REGISTRY", f"127.0.0.1:{PORTS['registry']}"),
             knowledge=environ.get("RATCHET_KNOWLEDGE", f"127.0.0.1:{PORTS['knowledge']}"),

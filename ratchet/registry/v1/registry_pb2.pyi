@@ -874,7 +874,6 @@ class GetChampionResponse(_message.Message):
     CONTENDERS_FIELD_NUMBER: _builtins.int
     LAST_LABELLED_BAR_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
-    EVIDENCE_AFTER_FIELD_NUMBER: _builtins.int
     versions: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model: ...
@@ -886,10 +885,6 @@ class GetChampionResponse(_message.Message):
     def last_labelled_bar(self) -> _timestamp_pb2.Timestamp:
         """The last labelled bar that a session of this lineage saw."""
 
-    @_builtins.property
-    def evidence_after(self) -> _timestamp_pb2.Timestamp:
-        """A person decided then: only later bars count as evidence."""
-
     def __init__(
         self,
         *,
@@ -897,11 +892,10 @@ class GetChampionResponse(_message.Message):
         contenders: _abc.Iterable[_builtins.str] | None = ...,
         last_labelled_bar: _timestamp_pb2.Timestamp | None = ...,
         versions: _builtins.int = ...,
-        evidence_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence_after", b"evidence_after", "last_labelled_bar", b"last_labelled_bar", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_labelled_bar", b"last_labelled_bar", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contenders", b"contenders", "evidence_after", b"evidence_after", "last_labelled_bar", b"last_labelled_bar", "model", b"model", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contenders", b"contenders", "last_labelled_bar", b"last_labelled_bar", "model", b"model", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -939,25 +933,19 @@ class GetSymbolBestResponse(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    EVIDENCE_AFTER_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """The words of the decision that made it the best."""
     @_builtins.property
     def model(self) -> Global___Model: ...
-    @_builtins.property
-    def evidence_after(self) -> _timestamp_pb2.Timestamp:
-        """A person decided then: only later bars count as evidence."""
-
     def __init__(
         self,
         *,
         model: Global___Model | None = ...,
         reason: _builtins.str = ...,
-        evidence_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence_after", b"evidence_after", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_after", b"evidence_after", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,105 @@
+"""The artifact store: immutable bytes named by their SHA-256, in a folder or in an S3 bucket.
+
+    store = open_store("file:///var/lib/ratchet/artifacts")
+    digest = store.put(b"...")
+    store.get(digest)
+
+A put is conditional, so no artifact is ever overwritten, and every read checks the digest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from ratchet.errors import InvalidInput, NotAllowed
+from services.kernel.artifacts.file_store import FileStore
+
+__all__ = ["ACCESS_KEY", "SECRET_KEY", "ArtifactStore", "open_store"]
+
+ACCESS_KEY = "AWS_ACCESS_KEY_ID"
+SECRET_KEY = "AWS_SECRET_ACCESS_KEY"
+_FORMS = "write file:///folder or s3://bucket?endpoint=http://host:port"
+
+
+class ArtifactStore(Protocol):
+    """Where artifacts live. Safe to share between threads and between processes.
+
+    Every method raises Unreachable when the store does not answer and NotAllowed when it refuses us.
+    """
+
+    def put(self, content: bytes) -> str:
+        """Keeps `content`, durably when this returns, and answers its digest; again is fine.
+
+        Raises LimitReached when the store is full, CorruptData when it already holds other bytes
+        under this digest.
+        """
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of an artifact. Raises NotFound, or CorruptData when they do not match `digest`."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Whether an artifact of this name is there; its bytes are not read."""
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """The names of all artifacts, in no promised order."""
+        ...
+
+
+def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ArtifactStore:
+    """The store that `url` names; nothing is read or written before its first use.
+
+    `file:///folder` or `s3://bucket?endpoint=http://host:port&region=R&prefix=P`, where region defaults
+    to us-east-1 and prefix to none. Credentials for s3 come from AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY in `environ`. Raises InvalidInput for a URL that is none of these or holds
+    credentials, NotAllowed when the environment holds none.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _refused(f"can't be read; {_FORMS}") from None
+    if "@" in parts.netloc or (parts.scheme == "s3" and "@" in url):
+        raise _refused(f"holds credentials; leave them out and set {ACCESS_KEY} and {SECRET_KEY}")
+    match parts.scheme:
+        case "file":
+            return _open_file(parts)
+        case "s3":
+            return _open_s3(parts, environ)
+        case scheme:
+            raise _refused(f"has the unknown scheme {scheme!r}; {_FORMS}")
+
+
+def _open_file(parts: SplitResult) -> ArtifactStore:
+    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+        raise _refused(f"is not a folder's URL; write file:///{(parts.netloc + parts.path).lstrip('/') or 'folder'}")
+    return FileStore(Path(unquote(parts.path)))
+
+
+def _open_s3(parts: SplitResult, environ: Mapping[str, str]) -> ArtifactStore:
+    from services.kernel.artifacts.s3_store import Bucket, S3Store
+
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - {"endpoint", "region", "prefix"}):
+        raise _refused(f"has unknown options {', '.join(unknown)}; only endpoint, region and prefix are known")
+    if parts.path.strip("/"):
+        raise _refused(f"has a path after the bucket; write s3://{parts.netloc}?prefix={parts.path.strip('/')}&…")
+    bucket = Bucket.at(
+        parts.netloc,
+        endpoint=options.get("endpoint", ""),
+        region=options.get("region") or "us-east-1",
+        prefix=options.get("prefix", ""),
+    )
+    missing = [name for name in (ACCESS_KEY, SECRET_KEY) if not environ.get(name)]
+    if missing:
+        raise NotAllowed(f"no credentials for {bucket.endpoint}: set {' and '.join(missing)} in the environment")
+    return S3Store(bucket, access_key=environ[ACCESS_KEY], secret_key=environ[SECRET_KEY])
+
+
+def _refused(why: str) -> InvalidInput:
+    return InvalidInput(f"the artifact store's URL {why}", fields={"artifacts": why})

@@ -1,0 +1,19 @@
+"""volatility: the realised volatility of bars t + 1 … t + h is above its median over the 250 bars up to t.
+
+The median is of the volatilities of the h bars up to each of them: like is compared with like.
+"""
+
+from __future__ import annotations
+
+from services.trainer.data import trailing
+from services.trainer.data.bars import Bars, Floats
+from services.trainer.targets.definition import REGIME, Definition
+from services.trainer.targets.outcome import later_above
+
+
+def _outcomes(bars: Bars, horizon: int) -> Floats:
+    realised = trailing.realised_volatility(bars.close, horizon)
+    return later_above(realised, trailing.median(realised, REGIME), horizon)
+
+
+VOLATILITY = Definition(_outcomes, "higher volatility", "lower volatility")

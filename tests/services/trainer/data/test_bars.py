@@ -1,0 +1,48 @@
+"""Cutting bars by count and by time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ratchet.errors import DataRefused
+from services.trainer.data.bars import Bars, check, written
+
+DAY = 86_400
+
+
+def bars(n: int) -> Bars:
+    close = np.linspace(10, 20, n)
+    return Bars("TEST", np.arange(n) * DAY, close, close + 1, close - 1, close, np.full(n, 5.0))
+
+
+def test_head_keeps_the_oldest() -> None:
+    assert bars(5).head(2).time.tolist() == [0, DAY]
+    assert len(bars(5).head(9)) == 5
+
+
+def test_until_includes_the_bar_at_that_time_and_nothing_later() -> None:
+    assert len(bars(5).until(2 * DAY)) == 3
+    assert len(bars(5).until(2 * DAY - 1)) == 2
+    assert len(bars(5).until(-1)) == 0
+    assert len(bars(5).until(99 * DAY)) == 5
+
+
+def test_good_bars_and_no_bars_pass() -> None:
+    check(bars(5), "test.csv")
+    check(bars(0), "test.csv")
+
+
+def test_check_names_the_row_that_it_is_told() -> None:
+    bad = bars(5)
+    bad.volume[3] = -1
+    with pytest.raises(DataRefused, match=r"test.csv row 5: volume -1"):
+        check(bad, "test.csv")
+    with pytest.raises(DataRefused, match=r"test.csv row 103: volume -1"):
+        check(bad, "test.csv", lambda index: index + 100)
+
+
+def test_times_are_written_as_dates_where_they_are_dates() -> None:
+    assert written(DAY) == "1970-01-02"
+    assert written(DAY + 3600) == "1970-01-02T01:00:00Z"
+    assert written(-DAY) == "1969-12-31"
