@@ -1,0 +1,163 @@
+"""The gate: may the contender replace the champion?
+
+`judge` is a pure function of the packed evidence. The registry calls it to decide, replay calls it to check, and a
+stranger calls it with the bytes of a decision event: same bytes on the same machine, same judgement to the last bit
+(no threads, no BLAS, a fixed order of every sum). E and the test use the same bars and are computed afresh.
+
+A contender's own E is valid at any time; the rate of false promotions over many contenders of a lineage is known from
+simulation, not from a theorem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from ratchet.errors import InvalidInput
+from ratchet.proof.diebold_mariano import diebold_mariano
+from ratchet.proof.evalue import e_values, loss_difference
+from ratchet.proof.evidence import Pair
+from ratchet.proof.hac import forecast_variance
+from ratchet.proof.scores import Interval, accuracy, auc_difference, brier, mean_difference
+
+Verdict = Literal["PROMOTED", "REJECTED", "INCONCLUSIVE", "NO_NEW_EVIDENCE"]
+PolicyName = Literal["plain", "balanced", "strict"]
+
+REJECT_E = 20.0
+CONTENDERS_KEPT = 3
+SYMBOL_BEST_BARS = 120
+
+_POWER = 2.49
+_NOTHING = Interval(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class PolicyRule:
+    """Promote when mean d > 0, E >= `e_threshold` for each comparison, and the test's p < `dm_level`."""
+
+    e_threshold: float
+    dm_level: float
+
+    def accepts(self, mean: float, e: float, p: float, comparisons: int) -> bool:
+        return mean > 0.0 and e >= self.e_threshold * comparisons and p < self.dm_level
+
+
+POLICIES: Mapping[PolicyName, PolicyRule] = MappingProxyType(
+    {
+        "plain": PolicyRule(e_threshold=0.0, dm_level=math.inf),
+        "balanced": PolicyRule(e_threshold=20.0, dm_level=0.05),
+        "strict": PolicyRule(e_threshold=100.0, dm_level=0.05),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with everything it rests on. Differences are positive when the contender is better; nan: not estimable.
+
+    `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
+    the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `bars_needed`: scored bars
+    in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not estimable.
+    """
+
+    verdict: Verdict
+    bars: int
+    bars_needed: float | None
+    e_value: float
+    e_value_reverse: float
+    dm_statistic: float
+    dm_p: float
+    mean_difference: Interval
+    improvement_percent: Interval
+    auc_difference: Interval
+    champion_brier: float
+    contender_brier: float
+    champion_accuracy: Interval
+    contender_accuracy: Interval
+
+
+def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Judgement:
+    """Judge the contender (B) of `pair` against its champion (A) on their scored bars.
+
+    `horizon`: bars between a forecast and its outcome. `comparisons`: how many lineages compete for a symbol best;
+    the threshold of E is that many times higher. Fewer than `minimum_bars` bars never decide.
+    PROMOTED: the policy accepts; REJECTED: E of the reversed pair >= 20; NO_NEW_EVIDENCE: no bar; else INCONCLUSIVE.
+    InvalidInput for an unknown policy, or a horizon or number of comparisons below 1.
+    """
+    if policy not in POLICIES:
+        raise InvalidInput(
+            f"unknown policy {policy!r}; choose one of {', '.join(POLICIES)}", fields={"policy": "unknown"}
+        )
+    if horizon < 1 or comparisons < 1:
+        raise InvalidInput(f"horizon {horizon} and comparisons {comparisons}: both must be 1 or more")
+    if len(pair) == 0:
+        return _without_bars()
+    d = loss_difference(pair.p_a, pair.p_b, pair.y)
+    e = e_values(pair.p_a, pair.p_b, pair.y, horizon)
+    test = diebold_mariano(d, horizon)
+    mean = mean_difference(d, horizon)
+    champion_brier = brier(pair.p_a, pair.y)
+    verdict: Verdict = "INCONCLUSIVE"
+    if len(pair) >= minimum_bars:
+        if POLICIES[policy].accepts(mean.value, e.contender, test.p, comparisons):
+            verdict = "PROMOTED"
+        elif e.champion >= REJECT_E:
+            verdict = "REJECTED"
+    return Judgement(
+        verdict=verdict,
+        bars=len(pair),
+        bars_needed=_bars_needed(mean, forecast_variance(d, horizon)),
+        e_value=e.contender,
+        e_value_reverse=e.champion,
+        dm_statistic=test.statistic,
+        dm_p=test.p,
+        mean_difference=mean,
+        improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else _NOTHING,
+        auc_difference=auc_difference(pair.p_a, pair.p_b, pair.y, horizon),
+        champion_brier=champion_brier,
+        contender_brier=brier(pair.p_b, pair.y),
+        champion_accuracy=accuracy(pair.p_a, pair.y),
+        contender_accuracy=accuracy(pair.p_b, pair.y),
+    )
+
+
+def choose(judgements: Sequence[Judgement]) -> int | None:
+    """The index of the contender to promote: of those that passed the one with the largest E, the first of equals."""
+    passed = [index for index, judgement in enumerate(judgements) if judgement.verdict == "PROMOTED"]
+    return max(passed, key=lambda index: judgements[index].e_value, default=None)
+
+
+def keep(judgements: Sequence[Judgement], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
+    """The indices, in order, of the `limit` declined contenders with the largest E; the first of equals stay."""
+    by_evidence = sorted(range(len(judgements)), key=lambda index: -judgements[index].e_value)
+    return tuple(sorted(by_evidence[:limit]))
+
+
+def _bars_needed(mean: Interval, variance: float) -> float | None:
+    """n (2.49 s / (sqrt n mean))^2, where n cancels; 2.49 = 1.645 + .845 for level .05 and power .8."""
+    if not mean.value > 0.0 or math.isnan(mean.low):
+        return None
+    ratio = _POWER * math.sqrt(variance) / mean.value
+    return ratio * ratio if math.isfinite(ratio * ratio) else None
+
+
+def _without_bars() -> Judgement:
+    return Judgement(
+        verdict="NO_NEW_EVIDENCE",
+        bars=0,
+        bars_needed=None,
+        e_value=1.0,
+        e_value_reverse=1.0,
+        dm_statistic=0.0,
+        dm_p=1.0,
+        mean_difference=_NOTHING,
+        improvement_percent=_NOTHING,
+        auc_difference=_NOTHING,
+        champion_brier=math.nan,
+        contender_brier=math.nan,
+        champion_accuracy=_NOTHING,
+        contender_accuracy=_NOTHING,
+    )

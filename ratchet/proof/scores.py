@@ -1,0 +1,176 @@
+"""Scores of probability forecasts, each with an interval. Smaller Brier is better, larger accuracy and AUC are better.
+
+Where an interval can't be estimated (too few bars, one class, no variance) low and high are nan.
+Sources: Brier 1950; Wilson 1927; DeLong, DeLong & Clarke-Pearson 1988 (structural components of the AUC),
+their variance made robust to autocorrelation after Newey & West 1987.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ratchet.errors import InvalidInput
+from ratchet.proof.arrays import Flags, Floats, floats, outcomes, probabilities, same_length
+from ratchet.proof.diebold_mariano import corrected_standard_error
+from ratchet.proof.hac import long_run_variance, newey_west_lags
+from ratchet.proof.special import normal_ppf, student_t_ppf
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence limits, 95 % unless said otherwise."""
+
+    value: float
+    low: float
+    high: float
+
+    def excludes(self, number: float) -> bool:
+        """Whether `number` lies outside the limits; an interval that is not estimable excludes nothing."""
+        return number < self.low or number > self.high
+
+    def scaled(self, factor: float) -> Interval:
+        """Value and limits times `factor`, which is positive."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Forecasts of about the same probability: their number, their mean, and how often the outcome was 1."""
+
+    count: int
+    mean_probability: float
+    frequency: Interval
+
+
+def brier(p: ArrayLike, y: ArrayLike) -> float:
+    """Mean squared error of probabilities `p` for outcomes `y`, both shape (n,); nan without bars."""
+    forecast, outcome = _columns(p, y)
+    return float(((forecast - outcome) ** 2).mean()) if len(forecast) else math.nan
+
+
+def accuracy(p: ArrayLike, y: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """The share of bars where `p` > .5 says what `y` was, both shape (n,), with its Wilson interval."""
+    forecast, outcome = _columns(p, y)
+    return wilson(int(((forecast > 0.5) == outcome).sum()), len(forecast), confidence)
+
+
+def wilson(hits: float, n: float, confidence: float = CONFIDENCE) -> Interval:
+    """A share of `n` trials with Wilson's interval; counts may be fractions (effective sizes).
+
+    Without trials the value is nan and the limits are 0 and 1. InvalidInput unless 0 <= hits <= n.
+    """
+    if not 0 <= hits <= n < math.inf:
+        raise InvalidInput(f"{hits} hits of {n}: hits must lie between 0 and the number of trials")
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    z2 = normal_ppf(0.5 + confidence / 2) ** 2
+    share = hits / n
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def mean_difference(d: ArrayLike, horizon: int, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of paired differences `d`, shape (n,), with the interval that belongs to the Diebold-Mariano test.
+
+    Same variance, same correction, same Student's t: the 90 % interval lies above 0 exactly when the p is below .05.
+    The value is nan without bars. InvalidInput when horizon < 1.
+    """
+    differences = floats("d", d)
+    error = corrected_standard_error(differences, horizon)
+    value = float(differences.mean()) if len(differences) else math.nan
+    if math.isnan(error):
+        return Interval(value, math.nan, math.nan)
+    half = student_t_ppf(0.5 + confidence / 2, len(differences) - 1) * error
+    return Interval(value, value - half, value + half)
+
+
+def auc(p: ArrayLike, y: ArrayLike) -> float:
+    """P(a bar with outcome 1 got the larger `p`), ties counting half; nan when `y` has one class."""
+    return _ranking(*_columns(p, y))[0]
+
+
+def auc_interval(p: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float = CONFIDENCE) -> Interval:
+    """The AUC with its interval, within 0 and 1; DeLong's when bars are independent, HAC when they are not."""
+    value, influence = _ranking(*_columns(p, y))
+    interval = _ranking_interval(value, influence, horizon, confidence)
+    return Interval(value, _clipped(interval.low, 0.0), _clipped(interval.high, 0.0))
+
+
+def auc_difference(
+    p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float = CONFIDENCE
+) -> Interval:
+    """AUC of `p_b` minus AUC of `p_a` on the same outcomes, with its paired interval, within -1 and 1."""
+    value_a, influence_a = _ranking(*_columns(p_a, y))
+    value_b, influence_b = _ranking(*_columns(p_b, y))
+    same_length(p_a=influence_a, p_b=influence_b)
+    value = value_b - value_a
+    interval = _ranking_interval(value, influence_b - influence_a, horizon, confidence)
+    return Interval(value, _clipped(interval.low, -1.0), _clipped(interval.high, -1.0))
+
+
+def reliability(p: ArrayLike, y: ArrayLike, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """Forecast against frequency in `bins` equal parts of [0, 1], lowest first; empty ones are left out."""
+    forecast, outcome = _columns(p, y)
+    if bins < 1:
+        raise InvalidInput(f"{bins} bins; use 1 or more")
+    number = np.minimum((forecast * bins).astype(np.int64), bins - 1)
+    members = [number == k for k in np.unique(number)]
+    return tuple(
+        ReliabilityBin(
+            int(inside.sum()), float(forecast[inside].mean()), wilson(int(outcome[inside].sum()), int(inside.sum()))
+        )
+        for inside in members
+    )
+
+
+def _columns(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Flags]:
+    forecast, outcome = probabilities("p", p), outcomes("y", y)
+    same_length(p=forecast, y=outcome)
+    return forecast, outcome
+
+
+def _midranks(values: Floats) -> Floats:
+    """Ranks 1 … n, shape (n,); equal values share the mean of their ranks."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2.0)[group]
+
+
+def _ranking(p: Floats, y: Flags) -> tuple[float, Floats]:
+    """The AUC and each bar's influence on it, shape (n,): AUC's error is their mean to first order.
+
+    The influence of a positive is its placement among the negatives less the AUC, over the share of positives;
+    likewise for a negative. With one class both are nan.
+    """
+    n, positives = len(p), int(y.sum())
+    negatives = n - positives
+    if positives == 0 or negatives == 0:
+        return math.nan, np.full(n, math.nan)
+    ranks = _midranks(p)
+    placement = np.empty(n)
+    placement[y] = (ranks[y] - _midranks(p[y])) / negatives
+    placement[~y] = 1.0 - (ranks[~y] - _midranks(p[~y])) / positives
+    value = float(placement[y].mean())
+    return value, (placement - value) * np.where(y, n / positives, n / negatives)
+
+
+def _ranking_interval(value: float, influence: Floats, horizon: int, confidence: float) -> Interval:
+    n = len(influence)
+    if math.isnan(value):
+        return Interval(math.nan, math.nan, math.nan)
+    variance = long_run_variance(influence, max(horizon - 1, newey_west_lags(n)))
+    if variance <= 0.0:
+        return Interval(value, math.nan, math.nan)
+    half = normal_ppf(0.5 + confidence / 2) * math.sqrt(variance / n)
+    return Interval(value, value - half, value + half)
+
+
+def _clipped(limit: float, lowest: float) -> float:
+    """`limit` within [lowest, 1]; nan stays nan."""
+    return limit if math.isnan(limit) else min(1.0, max(lowest, limit))

@@ -1,0 +1,284 @@
+"""The gate promotes what is better, rejects what is worse, and says when it can't tell."""
+
+import math
+import subprocess
+import sys
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratchet.errors import InvalidInput
+from ratchet.names import POLICIES as POLICY_NAMES
+from ratchet.proof.diebold_mariano import diebold_mariano
+from ratchet.proof.evalue import e_values, loss_difference
+from ratchet.proof.evidence import Pair, pack, unpack
+from ratchet.proof.gate import POLICIES, Judgement, PolicyName, Verdict, choose, judge, keep
+
+
+def pair_of(skill_a: float, skill_b: float, bars: int, seed: int = 1) -> Pair:
+    """Forecasts that see `skill` of the true logit, and some noise."""
+    rng = np.random.default_rng(seed)
+    signal = rng.normal(size=bars)
+    y = rng.random(bars) < 1 / (1 + np.exp(-signal))
+    p_a, p_b = (1 / (1 + np.exp(-skill * signal - rng.normal(0, 0.2, bars))) for skill in (skill_a, skill_b))
+    return Pair.of(p_a, p_b, y, np.arange(bars) * 86_400)
+
+
+NO_BARS = Pair.of([], [], [], [])
+BETTER = pair_of(0.0, 0.9, 400)
+WORSE = Pair(BETTER.p_b, BETTER.p_a, BETTER.y, BETTER.times)
+
+
+def test_there_is_a_rule_for_every_policy_name() -> None:
+    assert set(POLICIES) == set(POLICY_NAMES)
+
+
+@pytest.mark.parametrize("policy", ["plain", "balanced", "strict"])
+def test_a_much_better_contender_is_promoted(policy: PolicyName) -> None:
+    judgement = judge(BETTER, 1, policy)
+    assert judgement.verdict == "PROMOTED"
+    assert judgement.e_value > 100
+    assert judgement.dm_p < 0.05
+    assert judgement.mean_difference.low > 0
+    assert judgement.auc_difference.low > 0
+    assert judgement.improvement_percent.value > 0
+    assert judgement.bars_needed is not None
+    assert judgement.bars_needed < 400
+
+
+@pytest.mark.parametrize("policy", ["plain", "balanced", "strict"])
+def test_a_much_worse_contender_is_rejected(policy: PolicyName) -> None:
+    judgement = judge(WORSE, 1, policy)
+    assert judgement.verdict == "REJECTED"
+    assert judgement.e_value_reverse >= 20
+    assert judgement.bars_needed is None
+
+
+def test_a_small_gain_is_inconclusive_and_says_how_many_bars_it_needs() -> None:
+    pair = pair_of(0.5, 0.6, 120)
+    judgement, d = judge(pair, 1, "balanced"), loss_difference(pair.p_a, pair.p_b, pair.y)
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert judgement.bars_needed == pytest.approx(120 * (2.49 * d.std() / (math.sqrt(120) * d.mean())) ** 2)
+
+
+@pytest.mark.parametrize("policy", ["plain", "balanced", "strict"])
+def test_no_bars_are_no_new_evidence(policy: PolicyName) -> None:
+    judgement = judge(NO_BARS, 1, policy)
+    assert (judgement.verdict, judgement.bars, judgement.bars_needed) == ("NO_NEW_EVIDENCE", 0, None)
+    assert (judgement.e_value, judgement.e_value_reverse, judgement.dm_p) == (1.0, 1.0, 1.0)
+
+
+def test_plain_promotes_any_positive_mean_and_nothing_else() -> None:
+    up = Pair.of([0.5], [0.6], [1], [1])
+    down = Pair.of([0.5], [0.6], [0], [1])
+    same = Pair.of([0.5], [0.5], [0], [1])
+    assert [judge(pair, 1, "plain").verdict for pair in (up, down, same)] == [
+        "PROMOTED",
+        "INCONCLUSIVE",
+        "INCONCLUSIVE",
+    ]
+
+
+def test_strict_asks_for_five_times_the_evidence_of_balanced() -> None:
+    between = next(
+        pair
+        for pair in (pair_of(0.0, 0.9, bars) for bars in range(30, 200))
+        if 20 <= judge(pair, 1, "balanced").e_value < 100 and judge(pair, 1, "balanced").dm_p < 0.05
+    )
+    assert judge(between, 1, "balanced").verdict == "PROMOTED"
+    assert judge(between, 1, "strict").verdict == "INCONCLUSIVE"
+    assert judge(between, 1, "balanced", comparisons=5).verdict == "INCONCLUSIVE"
+
+
+def test_evidence_without_significance_is_not_enough() -> None:
+    """E and the test must both agree; here a few bars with large stakes carry E alone."""
+    y = np.ones(7, dtype=bool)
+    judgement = judge(Pair.of(np.full(7, 0.02), np.full(7, 0.98), y, np.arange(7)), 1, "balanced")
+    assert judgement.e_value >= 20
+    assert judgement.dm_p == 1.0
+    assert judgement.verdict == "INCONCLUSIVE"
+
+
+def test_too_few_bars_never_decide() -> None:
+    assert judge(BETTER, 1, "balanced", minimum_bars=400).verdict == "PROMOTED"
+    assert judge(BETTER, 1, "balanced", minimum_bars=401).verdict == "INCONCLUSIVE"
+    assert judge(WORSE, 1, "plain", minimum_bars=401).verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_every_number_is_the_one_of_its_module(horizon: int) -> None:
+    judgement = judge(BETTER, horizon, "balanced")
+    d = loss_difference(BETTER.p_a, BETTER.p_b, BETTER.y)
+    e, test = e_values(BETTER.p_a, BETTER.p_b, BETTER.y, horizon), diebold_mariano(d, horizon)
+    assert (judgement.e_value, judgement.e_value_reverse) == (e.contender, e.champion)
+    assert (judgement.dm_statistic, judgement.dm_p) == (test.statistic, test.p)
+    gain = judgement.champion_brier - judgement.contender_brier
+    assert judgement.mean_difference.value == pytest.approx(gain)
+    assert judgement.improvement_percent.value == pytest.approx(100 * gain / judgement.champion_brier)
+    assert judgement.improvement_percent.low == pytest.approx(
+        100 * judgement.mean_difference.low / judgement.champion_brier
+    )
+    assert judgement.contender_accuracy.value > judgement.champion_accuracy.value
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40),
+    st.integers(1, 10),
+)
+def test_exchanging_the_models_mirrors_the_judgement(rows: list[tuple[float, float, int]], horizon: int) -> None:
+    p_a, p_b, y = zip(*rows, strict=True)
+    times = list(range(len(rows)))
+    one = judge(Pair.of(p_a, p_b, y, times), horizon, "balanced")
+    other = judge(Pair.of(p_b, p_a, y, times), horizon, "balanced")
+    assert (one.e_value, one.e_value_reverse) == (other.e_value_reverse, other.e_value)
+    assert one.mean_difference.value == -other.mean_difference.value
+    assert one.champion_brier == other.contender_brier
+    assert {one.verdict, other.verdict} != {"PROMOTED"}
+
+
+@given(st.integers(1, 323), st.integers(8, 30))
+def test_differences_too_small_to_square_are_judged_all_the_same(exponent: int, bars: int) -> None:
+    tiny = 10.0**-exponent
+    p_b = np.where(np.arange(bars) % 3, 0.0, tiny)
+    judgement = judge(Pair.of(np.full(bars, tiny), p_b, np.zeros(bars), np.arange(bars)), 1, "balanced")
+    assert judgement.bars_needed is None or math.isfinite(judgement.bars_needed)
+    assert 0.0 <= judgement.dm_p <= 1.0
+
+
+def test_the_same_bytes_give_the_same_judgement_to_the_bit_in_another_process() -> None:
+    data = pack(BETTER.p_a, BETTER.p_b, BETTER.y, BETTER.times)
+    code = (
+        "import sys; from ratchet.proof import evidence, gate;"
+        "print(repr(gate.judge(evidence.unpack(bytes.fromhex(sys.argv[1])), 5, 'strict')))"
+    )
+    elsewhere = subprocess.run([sys.executable, "-c", code, data.hex()], capture_output=True, text=True, check=True)
+    assert elsewhere.stdout.strip() == repr(judge(unpack(data), 5, "strict")) == repr(judge(BETTER, 5, "strict"))
+
+
+def test_proof_needs_numpy_and_the_standard_library_only() -> None:
+    code = (
+        "import sys; from ratchet.proof import gate, merkle;"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'scipy', 'sklearn', 'pandas', 'grpc', 'google'}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1, "lenient", 1), "unknown policy 'lenient'; choose one of plain, balanced, strict"),
+        ((0, "balanced", 1), "horizon 0"),
+        ((1, "balanced", 0), "comparisons 0"),
+    ],
+)
+@pytest.mark.parametrize("pair", [BETTER, NO_BARS], ids=["bars", "no bars"])
+def test_wrong_arguments_are_refused(arguments: tuple, said: str, pair: Pair) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        judge(pair, *arguments)
+
+
+def with_evidence(e_value: float, verdict: Verdict = "PROMOTED") -> Judgement:
+    return replace(judge(NO_BARS, 1, "balanced"), e_value=e_value, verdict=verdict)
+
+
+def test_of_several_that_pass_the_largest_e_is_chosen() -> None:
+    candidates = [
+        with_evidence(30.0),
+        with_evidence(90.0, "INCONCLUSIVE"),
+        with_evidence(50.0),
+        with_evidence(50.0),
+    ]
+    assert choose(candidates) == 2
+    assert choose(candidates[1:2]) is None
+    assert choose([]) is None
+
+
+def test_three_contenders_with_the_largest_e_are_kept() -> None:
+    candidates = [with_evidence(e, "INCONCLUSIVE") for e in (1.0, 0.5, 7.0, 1.0, 2.0)]
+    assert keep(candidates) == (0, 2, 4)
+    assert keep(candidates[:2]) == (0, 1)
+    assert keep([]) == ()
+
+
+def test_a_judgement_is_plain_numbers() -> None:
+    for value in astuple(judge(BETTER, 1, "balanced")):
+        assert type(value) in (str, int, float, tuple)
+
+
+# The rows of the policies, simulated: false promotions in 20 sessions of no gain, and gains that are seen.
+
+
+def champion_in_the_end(policy: PolicyName, new_bars: int, gain: float, rng: np.random.Generator) -> int | None:
+    """Play a lineage for 20 sessions; the session whose model is champion then, None for the first model.
+
+    The logit of an outcome is .32 N(0,1) plus, from session 5 on, gain N(0,1), which only models of session 5 and later
+    see. A model says sigmoid(.95 signal + .25 N(0,1)), and is scored on the bars after its training.
+    """
+    first, sessions = (250 if new_bars == 250 else 120), 20
+    bars = first + sessions * new_bars
+    base = rng.normal(0, 0.32, bars)
+    extra = np.where(np.arange(bars) >= first + 4 * new_bars, rng.normal(0, gain, bars), 0.0)
+    y = rng.random(bars) < 1 / (1 + np.exp(-base - extra))
+    holdout = max(120, new_bars)
+
+    def forecasts(session: int) -> np.ndarray:
+        signal = base + extra if session >= 5 else base
+        return 1 / (1 + np.exp(-0.95 * signal - rng.normal(0, 0.25, bars)))
+
+    champion, champion_said, champion_end = None, forecasts(0), 0
+    contenders: list[tuple[int, np.ndarray, int]] = []
+    for session in range(1, sessions + 1):
+        now = first + session * new_bars
+        contenders.append((session, forecasts(session), now - holdout))
+        judgements = []
+        for _, said, end in contenders:
+            scored = slice(max(end, champion_end), now)
+            times = np.arange(scored.start, scored.stop)
+            judgements.append(judge(Pair.of(champion_said[scored], said[scored], y[scored], times), 1, policy))
+        chosen = choose(judgements)
+        if chosen is not None:
+            champion, champion_said, champion_end = contenders[chosen]
+            contenders = []
+        else:
+            contenders = [contenders[index] for index in keep(judgements)]
+    return champion
+
+
+def promoted_share(policy: PolicyName, new_bars: int, gain: float, runs: int, seed: int) -> float:
+    """The share of runs in which a later model is champion in the end (with a gain: one that sees it)."""
+    rng = np.random.default_rng(seed)
+    ends = [champion_in_the_end(policy, new_bars, gain, rng) for _ in range(runs)]
+    return sum(end is not None and (gain == 0 or end >= 5) for end in ends) / runs
+
+
+def test_plain_is_fooled_within_20_sessions() -> None:
+    assert promoted_share("plain", 63, gain=0.0, runs=10, seed=1) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("policy", "new_bars", "most"),
+    [
+        ("balanced", 21, 0.2),
+        ("balanced", 63, 0.2),
+        ("balanced", 250, 0.2),
+        ("strict", 21, 0.08),
+        ("strict", 63, 0.08),
+        ("strict", 250, 0.08),
+    ],
+)
+def test_false_promotions_in_20_sessions_of_no_gain_are_few(policy: PolicyName, new_bars: int, most: float) -> None:
+    assert promoted_share(policy, new_bars, gain=0.0, runs=100, seed=63) <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("policy", "new_bars", "least"),
+    [("balanced", 21, 0.2), ("balanced", 63, 0.65), ("balanced", 250, 0.95), ("strict", 63, 0.35)],
+)
+def test_a_recipe_6_points_better_is_found(policy: PolicyName, new_bars: int, least: float) -> None:
+    assert promoted_share(policy, new_bars, gain=0.45, runs=60, seed=45) >= least
