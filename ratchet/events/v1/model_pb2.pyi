@@ -411,30 +411,26 @@ class RankedFeature(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
-    IMPORTANCE_FIELD_NUMBER: _builtins.int
     USELESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     rank: _builtins.int
-    share: _builtins.float
-    """Share of the sum of positive permutation importances."""
     useless: _builtins.bool
     """The interval of the importance holds or lies below 0."""
     @_builtins.property
-    def importance(self) -> Global___Interval:
-        """Brier loss that is added when the column is shuffled."""
+    def share(self) -> Global___Interval:
+        """Share of the sum of positive permutation importances (Brier)."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         rank: _builtins.int = ...,
-        share: _builtins.float = ...,
-        importance: Global___Interval | None = ...,
+        share: Global___Interval | None = ...,
         useless: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance", "name", b"name", "rank", b"rank", "share", b"share", "useless", b"useless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rank", b"rank", "share", b"share", "useless", b"useless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Patterns and feature importance: what has been learned, how sure it is, and since when."""

@@ -1,0 +1,98 @@
+"""How often a rule was right, and how sure that is.
+
+Successive outcomes resemble each other (a wide day follows a wide day), so support and hits are shrunk to the size of
+an independent sample with the same uncertainty: by min(1, binomial variance / HAC variance) of the hits on the bars on
+which the rule fired. The posterior of the hit rate is then Beta: the prior is centred at the base rate and weighs as
+much as two bars, so a rule of which nothing is known is worth no more than its label's frequency.
+
+Sources: Newey & West 1987; Gelman et al., Bayesian Data Analysis, section 2.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from ratchet.events.v1 import pattern_pb2
+from ratchet.proof.hac import long_run_variance, newey_west_lags
+from ratchet.proof.special import betainc, betaincinv
+from services.kernel.bar_evidence import Flags
+from services.knowledge.domain.evidence import Evidence
+
+PRIOR_WEIGHT = 2.0
+LOWEST_LINE = 0.60
+LINE_ABOVE_BASE = 0.05
+TAIL = 0.025
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a rule on tested bars; the fields are those of ratchet.events.v1.PatternCounts."""
+
+    bars: int = 0
+    support: int = 0
+    hits: int = 0
+    base_rate: float = 0.0
+    effective_support: float = 0.0
+    effective_hits: float = 0.0
+    confidence: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    probability_above_base: float = 0.0
+    probability_above_line: float = 0.0
+
+    @property
+    def line(self) -> float:
+        """The hit rate above which a rule is worth keeping."""
+        return line(self.base_rate)
+
+    @classmethod
+    def read(cls, message: pattern_pb2.PatternCounts) -> Counts:
+        return cls(**{field.name: getattr(message, field.name) for field in fields(cls)})
+
+    def message(self) -> pattern_pb2.PatternCounts:
+        return pattern_pb2.PatternCounts(**asdict(self))
+
+
+def line(base_rate: float) -> float:
+    return max(LOWEST_LINE, base_rate + LINE_ABOVE_BASE)
+
+
+def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
+    """The counts of a rule that foretells `label`, known `horizon` bars later; all zero without a tested bar."""
+    bars = len(evidence)
+    if not bars:
+        return Counts()
+    came = evidence.outcomes == label
+    hit = came[evidence.fired]
+    base_rate = float(came.mean())
+    shrink = _shrink(hit, came, horizon)
+    effective_support, effective_hits = shrink * len(hit), shrink * int(hit.sum())
+    centre = (float(came.sum()) + 1.0) / (bars + 2.0)
+    a = PRIOR_WEIGHT * centre + effective_hits
+    b = PRIOR_WEIGHT * (1.0 - centre) + effective_support - effective_hits
+    return Counts(
+        bars=bars,
+        support=len(hit),
+        hits=int(hit.sum()),
+        base_rate=base_rate,
+        effective_support=effective_support,
+        effective_hits=effective_hits,
+        confidence=a / (a + b),
+        low=betaincinv(a, b, TAIL),
+        high=betaincinv(a, b, 1.0 - TAIL),
+        probability_above_base=1.0 - betainc(a, b, base_rate),
+        probability_above_line=1.0 - betainc(a, b, min(1.0, line(base_rate))),
+    )
+
+
+def _shrink(hit: Flags, came: Flags, horizon: int) -> float:
+    """Effective share of the fired bars. Hits that never vary say nothing about themselves: then all tested bars do."""
+    for outcome in (hit, came):
+        share = float(outcome.mean()) if len(outcome) else 0.0
+        if 0.0 < share < 1.0:
+            lags = max(horizon - 1, newey_west_lags(len(outcome)))
+            variance = long_run_variance(outcome.astype(np.float64), lags)
+            return min(1.0, share * (1.0 - share) / variance) if variance > 0.0 else 1.0
+    return 1.0

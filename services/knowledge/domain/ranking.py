@@ -1,0 +1,52 @@
+"""The feature rankings of a lineage as its stream tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import facts_pb2
+from services.kernel.facts import Fact
+
+PREFIX = "features/"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One session's ranking; `message` is the fact."""
+
+    position: int
+    recorded_at: datetime | None
+    message: facts_pb2.FeaturesRanked
+
+
+@dataclass(frozen=True)
+class RankingRecord:
+    """All rankings of a lineage, oldest first."""
+
+    version: int
+    rankings: tuple[Ranking, ...]
+
+    def has_session(self, session_id: str) -> bool:
+        return any(ranking.message.session_id == session_id for ranking in self.rankings)
+
+
+def stream_of(lineage: str) -> str:
+    return PREFIX + lineage
+
+
+def evolve(record: RankingRecord | None, fact: Fact, position: int = 0) -> RankingRecord:
+    """The record after one more fact of its stream; InvalidInput for another kind of fact."""
+    if not isinstance(fact.message, facts_pb2.FeaturesRanked):
+        raise InvalidInput(f"{fact.topic} can't be version {fact.version} of {fact.stream}")
+    earlier = record.rankings if record else ()
+    return RankingRecord(fact.version, (*earlier, Ranking(position, fact.recorded_at, fact.message)))
+
+
+def project(record: RankingRecord | None, facts: Iterable[Fact]) -> RankingRecord | None:
+    """The projector of the eventsourcing repository."""
+    for fact in facts:
+        record = evolve(record, fact)
+    return record
