@@ -7,7 +7,7 @@ time, actor, request) is left out of the state here and completed there: seriali
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from eventsourcing.persistence import Mapper, StoredEvent
@@ -84,7 +84,7 @@ def from_state(stream: str, version: int, topic: str, state: bytes) -> Fact:
         message=parse(topic, envelope.payload),
         causation_id=envelope.causation_id,
         event_id=envelope.event_id,
-        recorded_at=envelope.recorded_at.ToDatetime() if envelope.HasField("recorded_at") else None,
+        recorded_at=envelope.recorded_at.ToDatetime(tzinfo=UTC) if envelope.HasField("recorded_at") else None,
         actor=envelope.actor,
         request_id=envelope.request_id,
         correlation_id=envelope.correlation_id,

@@ -104,6 +104,7 @@ class Server:
             ),
         )
         self._names: list[str] = []
+        self._before_stop: list[Callable[[], None]] = []
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._host, self.port = host, port
@@ -112,6 +113,10 @@ class Server:
         """Serve `servicer` under the service's full name, with the generated `add_…_to_server`."""
         register(servicer, self._server)
         self._names.append(name)
+
+    def before_stop(self, act: Callable[[], None]) -> None:
+        """`act` is called before open calls are waited for: it ends streams that would not end by themselves."""
+        self._before_stop.append(act)
 
     def start(self) -> None:
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
@@ -127,6 +132,8 @@ class Server:
 
     def stop(self, grace: float = 5.0) -> None:
         self._health.enter_graceful_shutdown()
+        for act in self._before_stop:
+            act()
         self._server.stop(grace).wait()
 
 

@@ -1,0 +1,161 @@
+"""The log over gRPC: messages in, messages out; everything else is the log's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.errors import InvalidInput, NotBuilt
+from ratchet.eventlog.v1 import eventlog_pb2 as pb
+from ratchet.eventlog.v1 import eventlog_pb2_grpc
+from ratchet.events.v1 import envelope_pb2, facts_pb2
+from services.kernel.facts import parse
+from services.kernel.server import Caller
+from services.registry.log.append import Append, NewEvent, Origin, Recorded
+from services.registry.log.log import Log
+from services.registry.log.reading import Filter, Query
+from services.registry.log.subscription import Watchers
+
+NAME = pb.DESCRIPTOR.services_by_name["EventLogService"].full_name
+
+ACCEPTED: Mapping[str, str] = {
+    facts_pb2.PatternDiscovered.DESCRIPTOR.full_name: "pattern/",
+    facts_pb2.PatternValidated.DESCRIPTOR.full_name: "pattern/",
+    facts_pb2.PatternRetired.DESCRIPTOR.full_name: "pattern/",
+    facts_pb2.FeaturesRanked.DESCRIPTOR.full_name: "features/",
+}
+
+
+class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
+    """At most `watchers` subscriptions at a time; keep it well below the server's threads."""
+
+    def __init__(self, log: Log, watchers: int = 16) -> None:
+        self._log = log
+        self._watchers = Watchers(watchers)
+
+    def Append(self, request: pb.AppendRequest, context: grpc.ServicerContext) -> pb.AppendResponse:
+        caller = Caller.of(context)
+        origin = Origin(
+            request_id=request.request_id,
+            fingerprint=fingerprint(request),
+            actor=caller.actor,
+            correlation_id=request.correlation_id or caller.correlation_id,
+        )
+        committed = self._log.commit(Append(origin, tuple(_new_event(event) for event in request.events)))
+        return pb.AppendResponse(positions=committed.positions)
+
+    def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
+        query = Query(
+            start=request.start,
+            stop=request.stop,
+            limit=request.limit,
+            descending=request.descending,
+            filter=_filter(request.filter),
+            stream=request.stream,
+            after_version=request.after_version,
+            until_version=request.until_version,
+            as_of=_as_of(request),
+        )
+        for batch in self._log.read(query):
+            yield pb.ReadResponse(events=_stored(batch))
+
+    def Subscribe(self, request: pb.SubscribeRequest, context: grpc.ServicerContext) -> Iterator[pb.SubscribeResponse]:
+        with self._watchers.place():
+            for batch, position in self._log.follow(request.after, _filter(request.filter), context.is_active):
+                yield pb.SubscribeResponse(events=_stored(batch), position=position)
+
+    def GetHead(self, request: pb.GetHeadRequest, context: grpc.ServicerContext) -> pb.GetHeadResponse:
+        head = self._log.head()
+        recorded_at = Timestamp()
+        if head.position:
+            recorded_at.FromDatetime(head.recorded_at)
+        return pb.GetHeadResponse(
+            position=head.position, recorded_at=recorded_at if head.position else None, root=head.root
+        )
+
+    def Rebuild(self, request: pb.RebuildRequest, context: grpc.ServicerContext) -> pb.RebuildResponse:
+        tables = [
+            pb.RebuiltTable(name=table.name, rows=table.rows, identical=table.identical)
+            for table in self._log.rebuild()
+        ]
+        return pb.RebuildResponse(position=self._log.head().position, tables=tables)
+
+    def Export(self, request: pb.ExportRequest, context: grpc.ServicerContext) -> Iterator[pb.ExportResponse]:
+        for batch in self._log.read(Query(start=request.start, stop=request.stop)):
+            yield pb.ExportResponse(events=_stored(batch))
+
+    def ProveInclusion(
+        self, request: pb.ProveInclusionRequest, context: grpc.ServicerContext
+    ) -> pb.ProveInclusionResponse:
+        raise NotBuilt("ProveInclusion is not served yet; GetHead gives the Merkle root, Read the events under it")
+
+    def ProveConsistency(
+        self, request: pb.ProveConsistencyRequest, context: grpc.ServicerContext
+    ) -> pb.ProveConsistencyResponse:
+        raise NotBuilt("ProveConsistency is not served yet; GetHead gives the Merkle root, Read the events under it")
+
+    def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
+        raise NotBuilt("Verify is not served yet; GetHead gives the Merkle root, Export the events to compute it from")
+
+
+def fingerprint(request: Message) -> bytes:
+    """What tells one request from another with the same id: SHA-256 of its deterministic bytes."""
+    return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+
+
+def _new_event(event: pb.NewEvent) -> NewEvent:
+    prefix = ACCEPTED.get(event.topic)
+    if prefix is None:
+        raise InvalidInput(
+            f"{event.topic!r} on {event.stream!r} is not accepted here: only {', '.join(ACCEPTED)};"
+            " other facts are written by the registry's own methods",
+            fields={"events.topic": "not accepted"},
+        )
+    if not event.stream.startswith(prefix) or event.stream == prefix:
+        raise InvalidInput(
+            f"{event.topic} belongs on a stream {prefix}…, not on {event.stream!r}",
+            fields={"events.stream": "not a stream of this topic"},
+        )
+    parse(event.topic, event.payload)
+    envelope = envelope_pb2.Envelope(payload=event.payload, causation_id=event.causation_id)
+    return NewEvent(event.stream, event.version, event.topic, envelope.SerializeToString(deterministic=True))
+
+
+def _stored(events: Sequence[Recorded]) -> Iterator[pb.StoredEvent]:
+    for event in events:
+        yield pb.StoredEvent(
+            position=event.position,
+            stream=event.stream,
+            version=event.version,
+            topic=event.topic,
+            state=event.state,
+        )
+
+
+def _filter(message: pb.Filter) -> Filter:
+    return Filter(
+        stream_prefixes=tuple(message.stream_prefixes),
+        topics=tuple(message.topics),
+        actor=message.actor,
+        recorded_from=_time(message.recorded_from) if message.HasField("recorded_from") else None,
+        recorded_to=_time(message.recorded_to) if message.HasField("recorded_to") else None,
+    )
+
+
+def _as_of(request: pb.ReadRequest) -> int | datetime | None:
+    point = request.as_of.WhichOneof("point")
+    if point is None:
+        return None
+    return request.as_of.position if point == "position" else _time(request.as_of.time)
+
+
+def _time(message: Timestamp) -> datetime:
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(f"{message} is not a time: {error}", fields={"time": "out of range"}) from error

@@ -1,0 +1,251 @@
+"""The log in one SQLite file, on the connection pool and the recorder of the eventsourcing library."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import ConnectionUnavailableError, Notification, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteDatastore
+
+from ratchet.errors import CorruptData, InvalidInput, LimitReached, NotAllowed, Unreachable
+from services.registry.log.append import Append, Committed, Origin
+from services.registry.log.database import ConstraintBroken, Row, SqlValue
+from services.registry.log.reading import Filter, Query, read
+from services.registry.log.subscription import LogSubscription, Signal, notification
+from services.registry.log.turns import Turns
+
+BUSY_SECONDS = 30
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS stored_events (position INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
+    " originator_version INTEGER NOT NULL, topic TEXT NOT NULL, state BLOB NOT NULL,"
+    " UNIQUE (originator_id, originator_version))",
+    "CREATE TABLE IF NOT EXISTS requests (request_id TEXT PRIMARY KEY, fingerprint BLOB NOT NULL,"
+    " first_position INTEGER NOT NULL, last_position INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS merkle_nodes (level INTEGER, idx INTEGER, hash BLOB NOT NULL,"
+    " PRIMARY KEY (level, idx)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS read_tables (name TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class SQLiteTransaction:
+    """Reader and Writer."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def alive(self) -> bool:
+        return self._connection.in_transaction
+
+    def rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
+        with _translated():
+            cursor = self._connection.execute(sql, params)
+            names = [column[0] for column in cursor.description]
+            for values in cursor:
+                yield dict(zip(names, values, strict=True))
+
+    def has_table(self, name: str) -> bool:
+        return any(True for _ in self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
+    def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
+        with _translated():
+            self._connection.execute(sql, params)
+
+    def execute_many(self, sql: str, params: Iterable[Sequence[SqlValue]]) -> None:
+        with _translated():
+            self._connection.executemany(sql, params)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.alive:
+                self.execute("ROLLBACK TO part")
+                self.execute("RELEASE part")
+            raise
+        self.execute("RELEASE part")
+
+
+class ClosingDatastore(SQLiteDatastore):
+    """The library's datastore, which waits for the connections in use before it closes: SQLite crashes otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        self._idle = threading.Condition()
+        self._in_use, self._closed = 0, False
+        super().__init__(
+            str(path),
+            lock_timeout=BUSY_SECONDS,
+            pool_size=8,
+            max_overflow=56,
+            pool_timeout=BUSY_SECONDS,
+            originator_id_type="text",
+        )
+
+    @contextmanager
+    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
+        with self._idle:
+            if self._closed:
+                raise Unreachable(f"the log {self.pool.db_name} has been closed; start the registry again")
+            self._in_use += 1
+        try:
+            with super().get_connection(commit=commit) as connection:
+                yield connection
+        except ConnectionUnavailableError as error:
+            raise Unreachable(f"all connections to the log {self.pool.db_name} are busy; try again") from error
+        finally:
+            with self._idle:
+                self._in_use -= 1
+                self._idle.notify_all()
+
+    def close(self) -> None:
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: self._in_use == 0)
+        super().close()
+
+
+class SQLiteDatabase:
+    """One file in WAL mode with synchronous=FULL: what was committed survives a crash of process and machine."""
+
+    def __init__(self, path: Path) -> None:
+        if ":memory:" in str(path) or "mode=memory" in str(path):
+            raise InvalidInput(
+                f"{path} would not outlive the process; name a file, such as sqlite:////var/lib/ratchet/log"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unreachable(f"the folder of the log {path} can't be made: {error}; choose another --home") from error
+        self._path = path
+        self._writing = Turns()
+        with _translated(path):
+            _use_wal(path)
+        self.datastore = ClosingDatastore(path)
+        with self.write() as writer:
+            for statement in _SCHEMA:
+                writer.execute(statement)
+
+    @contextmanager
+    def read(self) -> Iterator[SQLiteTransaction]:
+        with self._connection(commit=False) as connection, _translated(self._path):
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            try:
+                yield SQLiteTransaction(connection)
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[SQLiteTransaction]:
+        # A second writer of this process waits here: in the pool's queue it would hold up readers too.
+        with self._writing.take(), self._connection(commit=True) as connection, _translated(self._path):
+            connection.execute("PRAGMA query_only=OFF")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield SQLiteTransaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def recorder(self, commit: Callable[[Append], Committed], signal: Signal) -> SQLiteRecorder:
+        return SQLiteRecorder(self, commit, signal)
+
+    def close(self) -> None:
+        """Waits for transactions that run."""
+        self.datastore.close()
+
+    @contextmanager
+    def _connection(self, *, commit: bool) -> Iterator[sqlite3.Connection]:
+        with self.datastore.get_connection(commit=commit) as pooled, pooled.cursor() as cursor:
+            yield cursor.connection
+
+
+class SQLiteRecorder(SQLiteApplicationRecorder):
+    """The library's recorder over the same tables; inserting goes through the one commit function."""
+
+    def __init__(self, database: SQLiteDatabase, commit: Callable[[Append], Committed], signal: Signal) -> None:
+        super().__init__(database.datastore)
+        self._database, self._commit, self._signal = database, commit, signal
+
+    def construct_create_table_statements(self) -> list[str]:
+        return []
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Append all, as one request: `origin=Origin(…)`. Positions; None where a replayed answer has other events."""
+        origin = kwargs.get("origin")
+        if not isinstance(origin, Origin):
+            raise InvalidInput(
+                "events enter the log with an origin; pass origin=Origin(…)", fields={"origin": "missing"}
+            )
+        positions = self._commit(Append.of(origin, stored_events)).positions
+        return positions if len(positions) == len(stored_events) else None
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> list[Notification]:
+        if stop is not None and stop <= 0:
+            return []
+        first = (start or 0) + (0 if inclusive_of_start else 1)
+        query = Query(start=first, stop=stop or 0, limit=limit, filter=Filter(topics=tuple(topics)))
+        return [notification(event) for batch in read(self._database, query) for event in batch]
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
+        return LogSubscription(self, self._database, self._signal, gt or 0, Filter(topics=tuple(topics)))
+
+
+def _use_wal(path: Path) -> None:
+    """Switch the file to WAL mode; SQLite does not wait by itself when another process is doing the same."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    with closing(sqlite3.connect(path)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+
+@contextmanager
+def _translated(path: Path | str = "the log's database") -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ConstraintBroken(str(error)) from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in _ERRORS:
+            raise
+        kind, words = _ERRORS[code]
+        raise kind(f"{path}: {error}; {words}") from error
+
+
+_ERRORS = {
+    sqlite3.SQLITE_FULL: (LimitReached, "nothing of this request was written: free disk space and send it again"),
+    sqlite3.SQLITE_READONLY: (NotAllowed, "allow writing to the file and its folder, or choose another log"),
+    sqlite3.SQLITE_PERM: (NotAllowed, "allow this user to read and write the file"),
+    sqlite3.SQLITE_BUSY: (Unreachable, f"another process has held it for {BUSY_SECONDS} s: stop it, or try again"),
+    sqlite3.SQLITE_LOCKED: (Unreachable, "another connection holds it: try again"),
+    sqlite3.SQLITE_CANTOPEN: (Unreachable, "check the path and the rights to it"),
+    sqlite3.SQLITE_IOERR: (Unreachable, "the disk does not answer as it should: check it and send the request again"),
+    sqlite3.SQLITE_CORRUPT: (CorruptData, "the file is damaged: restore it from a backup"),
+    sqlite3.SQLITE_NOTADB: (CorruptData, "the file is not a database: name the right one, or restore it"),
+}

@@ -1,0 +1,71 @@
+"""Read tables: views of the log, written in the transaction that appends.
+
+SQL names tables by placeholders, `{model_registry}`, in indexes too: a rebuild writes the same rows beside the live
+ones.
+
+    Table(
+        name="dataset_history",
+        create="CREATE TABLE {dataset_history} (digest TEXT PRIMARY KEY, rows BIGINT NOT NULL)",
+        indexes=("CREATE INDEX {dataset_history}_by_rows ON {dataset_history} (rows)",),
+        project=project,
+    )
+
+Parameters are `?`. Portable SQL only: TEXT, BIGINT, DOUBLE PRECISION, BLOB; INSERT … ON CONFLICT (…) DO UPDATE, UPDATE,
+DELETE.
+A table may read other tables, those earlier in the sequence as they are after the event, but writes only its own.
+Other queries (`Log.query`) use the plain name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from services.registry.log.append import Recorded
+from services.registry.log.database import SqlValue, Writer
+
+REBUILT = "_rebuilt"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    sql: str
+    params: Sequence[SqlValue] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A view of the log; `project` says what an event changes in it, from the event alone."""
+
+    name: str
+    create: str
+    indexes: tuple[str, ...]
+    project: Callable[[Recorded], Iterable[Statement]]
+
+    @property
+    def definition(self) -> str:
+        """What the stored table was made with; another one means that it must be made again."""
+        return "\n".join((self.create, *self.indexes))
+
+
+def live_names(tables: Sequence[Table]) -> Mapping[str, str]:
+    return {table.name: table.name for table in tables}
+
+
+def rebuilt_names(tables: Sequence[Table]) -> Mapping[str, str]:
+    return {table.name: table.name + REBUILT for table in tables}
+
+
+def create(writer: Writer, table: Table, names: Mapping[str, str]) -> None:
+    """Make the table anew and empty, under the name that `names` gives it."""
+    writer.execute(f"DROP TABLE IF EXISTS {names[table.name]}")
+    for sql in (table.create, *table.indexes):
+        writer.execute(sql.format_map(names))
+
+
+def project(writer: Writer, tables: Sequence[Table], names: Mapping[str, str], events: Iterable[Recorded]) -> None:
+    """Bring the tables up to date with `events`, event by event."""
+    for event in events:
+        for table in tables:
+            for statement in table.project(event):
+                writer.execute(statement.sql.format_map(names), statement.params)
