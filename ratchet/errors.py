@@ -16,6 +16,7 @@
     ├── CorruptData           DATA_LOSS            7   bytes do not match their digest
     ├── NotBuilt              UNIMPLEMENTED        1   a method of the contract that is not served yet
     ├── Cancelled             CANCELLED            130
+    ├── WorkerLost            INTERNAL             1   a training process died; its session fails, no other
     └── Internal              INTERNAL             1   a defect; carries an id, never its text
 
 A message names the thing, the value, the rule and the next step.
@@ -122,6 +123,10 @@ class Cancelled(RatchetError):
 
 class Internal(RatchetError):
     status, reason = "INTERNAL", "INTERNAL"
+
+
+class WorkerLost(RatchetError):
+    status, reason = "INTERNAL", "WORKER_LOST"
 
 
 def _tree(root: type[RatchetError]) -> list[type[RatchetError]]:

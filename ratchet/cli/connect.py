@@ -1,0 +1,48 @@
+"""From the options of a command to a connected client, and to the commands that it prints."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratchet.endpoints import ENVIRONMENT, Endpoints
+from ratchet.errors import InvalidInput, NotFound, Unreachable
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+
+DEFAULT_HOME = Path(".ratchet")
+
+
+def find_endpoints(home: str | None) -> Endpoints:
+    """The environment's addresses over those of the home folder over the default ports.
+
+    Raises Unreachable when a home is named on which nothing runs.
+    """
+    try:
+        found = Endpoints.read(Path(home) if home else DEFAULT_HOME)
+    except NotFound as error:
+        if home and not any(os.environ.get(key) for key in ENVIRONMENT.values()):
+            start = shlex.join(["ratchet", "up", "--home", home])
+            raise Unreachable(f"no services run on {home}; start them with {start}") from error
+        found = Endpoints()
+    return found.overridden(os.environ)
+
+
+def connect(home: str | None) -> Client:
+    from ratchet.client import Client
+
+    found = find_endpoints(home)
+    for name, address in (("registry", found.registry), ("knowledge", found.knowledge), ("trainer", found.trainer)):
+        host, colon, port = address.rpartition(":")
+        if not (host and colon and port.isdecimal()):
+            raise InvalidInput(f"RATCHET_{name.upper()} is {address!r}; write it as host:port, such as 127.0.0.1:7301")
+    return Client(found.registry, found.knowledge, found.trainer)
+
+
+def command_line(home: str | None, *words: str) -> str:
+    """A command to show to the user, for the same services; it runs as printed."""
+    chosen = ["--home", home] if home else []
+    return shlex.join(["ratchet", *words, *chosen])

@@ -1,0 +1,109 @@
+"""ratchet data: bars in, data sets out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ratchet.cli.connect import command_line, connect
+from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
+from ratchet.errors import NotFound
+from ratchet.names import Series
+from ratchet.registry.v1 import registry_pb2
+from ratchet.trainer.v1 import trainer_pb2
+
+timeframe_option = click.option("--timeframe", default="1d", show_default=True, help="Length of a bar, such as 15m.")
+
+
+@click.group()
+def data() -> None:
+    """Import bars, list and show data sets."""
+
+
+@data.command("import")
+@click.argument("symbol")
+@click.argument("file", type=click.Path(path_type=Path))
+@timeframe_option
+@click.option("--replace", is_flag=True, help="Accept history that differs from the last snapshot.")
+@home_option
+@output_option
+def import_(symbol: str, file: Path, timeframe: str, replace: bool, home: str | None, output: str) -> None:
+    """Import the bars of SYMBOL from a CSV file.
+
+    A known symbol gets a new snapshot; the older ones stay.
+    """
+    series = _series(symbol, timeframe)
+    with connect(home) as client:
+        answer = client.import_bars(file, series, replace=replace)
+    show(answer, output, lambda found: _render_import(found, home))
+
+
+def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> None:
+    dataset, bars = answer.dataset, answer.dataset.registered
+    if answer.unchanged:
+        click.echo(f"{dataset.series}: nothing new, these {bars.rows} bars were there already")
+    else:
+        click.echo(f"{dataset.series}: {bars.rows} bars, {day(bars.first_bar)} to {day(bars.last_bar)}")
+    if bars.previous_digest and not answer.unchanged:
+        changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
+        click.echo(f"  against the snapshot before: {changes}")
+    lines(f"  {note}" for note in bars.notes)
+    click.echo(f"  {answer.usable_bars} usable for training, snapshot {bars.digest[:12]}")
+    if answer.usable_bars == 0:
+        click.echo("too short to train on: import more history")
+        return
+    click.echo("next: " + command_line(home, "train", dataset.series, "--model", "random-forest", "--target", "range"))
+
+
+@data.command("list")
+@home_option
+@output_option
+def list_(home: str | None, output: str) -> None:
+    """The newest snapshot of every series."""
+    with connect(home) as client:
+        found = list(client.list_datasets(latest_only=True))
+    show(found, output, _render)
+
+
+@data.command("show")
+@click.argument("symbol")
+@timeframe_option
+@home_option
+@output_option
+def show_(symbol: str, timeframe: str, home: str | None, output: str) -> None:
+    """Every snapshot of SYMBOL, those that --until cut included."""
+    series = _series(symbol, timeframe)
+    with connect(home) as client:
+        found = list(client.list_datasets(series, include_cuts=True))
+    if not found:
+        raise NotFound(f"no bars of {series}; import them with ratchet data import {symbol} FILE")
+    show(found, output, _render)
+
+
+def _series(symbol: str, timeframe: str) -> str:
+    return str(Series.parse(symbol if "@" in symbol else f"{symbol}@{timeframe}"))
+
+
+def _render(found: Sequence[registry_pb2.Dataset]) -> None:
+    if not found:
+        click.echo("no data yet; import some with ratchet data import SYMBOL FILE")
+        return
+    rows = [
+        (
+            dataset.series,
+            str(bars.rows),
+            day(bars.first_bar),
+            day(bars.last_bar),
+            f"cut of {bars.cut_from[:12]}" if bars.cut_from else "latest" if dataset.latest else "",
+            f"+{bars.rows_appended} ~{bars.rows_changed} -{bars.rows_removed}" if bars.previous_digest else "",
+            when(dataset.recorded_at),
+            bars.source,
+            bars.digest[:12],
+        )
+        for dataset in found
+        for bars in (dataset.registered,)
+    ]
+    columns = ("series", ">bars", "first", "last", "", "change", "imported", "source", "digest")
+    table("", columns, rows)

@@ -1,0 +1,100 @@
+"""ratchet lineage: what a model, data set or pattern came from, or what came of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+
+import click
+
+from ratchet.cli.connect import connect
+from ratchet.cli.output import home_option, lines, show
+from ratchet.registry.v1 import registry_pb2
+
+SEEN_FROM_THE_SOURCE = {
+    "trained on": "trained",
+    "learned from": "taught",
+    "uses pattern": "used by",
+    "cut from": "cut into",
+}
+
+
+@click.command()
+@click.argument("subject")
+@click.option("--depth", type=click.IntRange(min=0), default=0, help="Hops  [default: all]")
+@click.option("--descendants", is_flag=True, help="What came of it instead.")
+@click.option("-o", "--output", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
+@home_option
+def lineage(subject: str, depth: int, descendants: bool, output: str, home: str | None) -> None:
+    """What SUBJECT (a model, a data set's digest or a pattern's id) came from."""
+    with connect(home) as client:
+        found = client.get_lineage(subject, descendants=descendants, depth=depth)
+    show(found, output, lambda graph: lines(dot(graph) if output == "dot" else tree(graph, descendants)))
+
+
+def tree(graph: registry_pb2.GetLineageResponse, descendants: bool = False) -> Iterator[str]:
+    """Each node once, under the first that leads to it, breadth first."""
+    nodes = {node.id: node for node in graph.nodes}
+    neighbours: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for edge in graph.edges:
+        if descendants:
+            neighbours[edge.source].append((edge.target, SEEN_FROM_THE_SOURCE.get(edge.relation, edge.relation)))
+        else:
+            neighbours[edge.target].append((edge.source, edge.relation))
+    shallowest = min((node.depth for node in graph.nodes), default=0)
+    roots = [node.id for node in graph.nodes if node.depth == shallowest]
+    children = _spanning(roots, neighbours)
+    for root in roots:
+        yield from _branch(root, "", 0, nodes, children)
+
+
+def _spanning(roots: list[str], neighbours: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """Breadth-first trees from the roots over the edges: node → (child, relation)."""
+    children: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    seen, waiting = set(roots), deque(roots)
+    while waiting:
+        here = waiting.popleft()
+        for other, relation in neighbours[here]:
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+                children[here].append((other, relation))
+    return children
+
+
+def _branch(
+    start: str,
+    relation: str,
+    indent: int,
+    nodes: dict[str, registry_pb2.LineageNode],
+    children: dict[str, list[tuple[str, str]]],
+) -> Iterator[str]:
+    """Depth first with a stack of its own: a lineage may be thousands of versions long."""
+    stack = [(start, relation, indent)]
+    while stack:
+        name, by, depth = stack.pop()
+        node = nodes.get(name)
+        if node is None:
+            continue
+        label = node.label if node.label and node.label != node.id else ""
+        identity = node.id[:12] if node.kind == "dataset" else node.id
+        live = "   ★" if node.live else ""
+        yield f"{'  ' * depth}{f'{by}: ' if by else ''}{node.kind} {identity}{f'   {label}' if label else ''}{live}"
+        stack.extend((child, how, depth + 1) for child, how in reversed(children[name]))
+
+
+def dot(graph: registry_pb2.GetLineageResponse) -> Iterator[str]:
+    """The graph for Graphviz."""
+    shapes = {"model": "box", "dataset": "cylinder", "pattern": "ellipse"}
+    yield "digraph lineage {"
+    for node in graph.nodes:
+        shape = shapes.get(node.kind, "box")
+        style = ", style=bold" if node.live else ""
+        yield f"  {_quoted(node.id)} [label={_quoted(node.label or node.id)}, shape={shape}{style}];"
+    for edge in graph.edges:
+        yield f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={_quoted(edge.relation)}];"
+    yield "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

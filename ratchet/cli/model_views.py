@@ -1,0 +1,128 @@
+"""How models and decisions are shown to people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import click
+
+from ratchet.cli.connect import command_line
+from ratchet.cli.output import day, interval, lines, number, table, when, word
+from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, render_candidates, render_scores, verdict_of
+from ratchet.events.v1 import decision_pb2
+from ratchet.registry.v1 import registry_pb2
+
+
+def trajectory(found: Sequence[registry_pb2.Model]) -> None:
+    """A table for each lineage, its versions in order."""
+    if not found:
+        click.echo("no models yet; train one with ratchet train SERIES --model TYPE")
+        return
+    ordered = sorted(found, key=lambda model: (model.lineage, model.version))
+    columns = ("model", "parent", ">accuracy", ">Brier", ">over its parent", "verdict", "")
+    for lineage, versions in groupby(ordered, key=lambda model: model.lineage):
+        table(lineage, columns, [_version(model) for model in versions])
+
+
+def _version(model: registry_pb2.Model) -> tuple[str, ...]:
+    improvement = f"{interval(model.improvement_over_parent, 1, signed=True)} %"
+    return (
+        f"v{model.version}",
+        model.parent.rpartition("/")[2] or "-",
+        number(model.accuracy),
+        number(model.brier, 4),
+        improvement if model.HasField("improvement_over_parent") else "-",
+        word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_"),
+        flags(model),
+    )
+
+
+def flags(model: registry_pb2.Model) -> str:
+    said = (
+        (model.lineage_champion, "★ champion"),
+        (model.symbol_best, "★★ best of its symbol"),
+        (model.contender, "contender"),
+        (not model.skill_shown, "no skill shown"),
+    )
+    return ", ".join(text for holds, text in said if holds)
+
+
+def one(model: registry_pb2.Model, home: str | None) -> None:
+    record, windows = model.record, model.record.windows
+    patterns = [feature for feature in record.features if feature.source == "pattern"]
+    verdict = word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_")
+    lines(
+        [
+            f"{model.name}   {verdict}   {flags(model)}".rstrip(),
+            f"recorded    {when(model.recorded_at)}, log position {model.position}, session {model.session_id}",
+            f"parent      {model.parent or 'none: the first of its lineage'}",
+            f"data        {record.dataset_digest[:12]}",
+            *(
+                f"{name:<11} {window.rows} rows, {day(window.first_bar)} to {day(window.last_bar)}"
+                for name, window in (
+                    ("training", windows.training),
+                    ("tune", windows.tune),
+                    ("choose", windows.choose),
+                    ("holdout", windows.holdout),
+                )
+            ),
+            f"features    {len(record.features)}, of these {len(patterns)} from patterns",
+            f"artifact    {record.artifact.digest[:12]}, {record.artifact.size_bytes} bytes, {record.artifact.format}",
+            f"seed        {record.seed}, complexity step {record.complexity_step}, {record.cpu_seconds:.1f} s of CPU",
+            "parameters  " + ", ".join(f"{p.name}={p.value}" for p in record.hyperparameters),
+        ]
+    )
+    render_scores(record)
+    render_candidates(record)
+    ranked = [(str(f.rank), f.name, interval(f.share, 2), "useless" if f.useless else "") for f in record.importance]
+    table("Importance", (">rank", "feature", ">share", ""), ranked)
+    for left_out in record.patterns_left_out:
+        click.echo(f"pattern {left_out.pattern_id[:12]} left out: {left_out.reason}")
+    click.echo("next: " + command_line(home, "models", "history", model.lineage))
+
+
+def comparison(found: registry_pb2.CompareModelsResponse) -> None:
+    first, second = found.model, found.other
+    rows = [
+        ("Brier on its own holdout", number(first.brier, 4), number(second.brier, 4)),
+        ("accuracy on its own holdout", number(first.accuracy), number(second.accuracy)),
+        ("features", str(first.features), str(second.features)),
+        ("patterns", str(first.patterns), str(second.patterns)),
+        ("verdict", *(word(decision_pb2.Verdict.Name(m.verdict), "VERDICT_") for m in (first, second))),
+    ]
+    table("", ("", first.name, second.name), rows)
+    click.echo("Scores from different windows do not compare models; paired evidence does:")
+    for evidence in found.evidence:
+        lines(f"  {line}" for line in evidence_lines(evidence))
+    if not found.evidence:
+        click.echo("  none on record for this pair")
+    for title, names in (
+        ("features added", found.features_added),
+        ("features removed", found.features_removed),
+        ("patterns added", found.patterns_added),
+        ("patterns removed", found.patterns_removed),
+    ):
+        if names:
+            click.echo(f"{title}: {', '.join(names)}")
+
+
+def champion(found: registry_pb2.GetChampionResponse) -> None:
+    click.echo(f"{found.model.name}   {flags(found.model)}")
+    click.echo(f"  recorded {when(found.model.recorded_at)}, one of {found.versions} versions")
+    click.echo(f"  last labelled bar {day(found.last_labelled_bar)}")
+    click.echo(f"  contenders: {', '.join(found.contenders) or 'none'}")
+
+
+def best(found: registry_pb2.GetSymbolBestResponse) -> None:
+    click.echo(f"{found.model.name}   {flags(found.model)}")
+    click.echo(f"  {found.reason}")
+
+
+def decisions(found: Sequence[registry_pb2.Decision]) -> None:
+    told: list[decision_pb2.Evidence] = []
+    for decision in found:
+        click.echo(f"{when(decision.recorded_at)}   position {decision.position}   {verdict_of(decision)}")
+        lines(f"  {line}" for line in decision_lines(decision, told))
+        told.extend(outcome_of(decision).evidence)
+        click.echo()

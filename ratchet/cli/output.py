@@ -1,0 +1,155 @@
+"""What commands print: tables and lines for people, JSON for programs; always on stdout alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from ratchet.events.v1.model_pb2 import Interval
+
+JsonValue = Any
+Shown = TypeVar("Shown")
+
+SHORT_BYTES = 64
+PIPE_WIDTH = 240
+
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+)
+home_option = click.option(
+    "--home", type=click.Path(file_okay=False), default=None, help="Home folder of the services  [default: ./.ratchet]"
+)
+
+
+def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
+    """Print `value`, a message, a list of messages or plain data: as JSON, or by `render`."""
+    if output == "json":
+        click.echo(json.dumps(to_json(value), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        render(value)
+
+
+def to_json(value: object) -> JsonValue:
+    """Plain data for json.dumps.
+
+    Messages keep the contract's field names; times are RFC 3339 UTC; enum values their names; integers numbers; unset
+    optional fields null, unset members of a oneof absent. Short byte strings are hex, long ones (evidence) left out.
+    """
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    if isinstance(value, Timestamp):
+        return when(value) or None
+    if isinstance(value, Message):
+        return {field.name: _field(value, field) for field in value.DESCRIPTOR.fields if not _left_out(value, field)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _left_out(message: Message, field: Any) -> bool:
+    value = getattr(message, field.name)
+    if isinstance(value, bytes) and len(value) > SHORT_BYTES:
+        return True
+    oneof = field.containing_oneof
+    return oneof is not None and len(oneof.fields) > 1 and not message.HasField(field.name)
+
+
+def _field(message: Message, field: Any) -> JsonValue:
+    value = getattr(message, field.name)
+    if field.is_repeated:
+        return [_enum_or(field, item) for item in value]
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    return _enum_or(field, value)
+
+
+def _enum_or(field: Any, value: Any) -> JsonValue:
+    if field.enum_type is None:
+        return to_json(value)
+    known = field.enum_type.values_by_number.get(value)
+    return known.name if known else value
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; a column whose name begins with > is right-aligned. Nothing is cut off."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    console.print(made)
+
+
+def lines(texts: Iterable[str], err: bool = False) -> None:
+    for text in texts:
+        click.echo(text, err=err)
+
+
+def when(time: Timestamp) -> str:
+    """RFC 3339 UTC; empty for a time that is not set."""
+    if not time.seconds and not time.nanos:
+        return ""
+    return _utc(time).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def day(time: Timestamp) -> str:
+    """The date of a bar, with the time of day where it has one."""
+    text = when(time)
+    return text.removesuffix("T00:00:00Z")
+
+
+def _utc(time: Timestamp) -> datetime:
+    return time.ToDatetime(tzinfo=UTC)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with as many decimals; very large and very small ones, such as a p, in scientific notation."""
+    if math.isfinite(value) and value and (abs(value) >= 1e6 or abs(value) < 10**-digits):
+        return f"{value:.2g}"
+    return fixed(value, 0 if abs(value) >= 1000 else digits)
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with exactly as many decimals, and no minus before a zero."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "-∞" if value < 0 else "?"
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
+
+
+def interval(found: Interval, digits: int = 3, signed: bool = False) -> str:
+    """`0.251 [0.240, 0.262]`, without the bounds where there are none."""
+    sign = "+" if signed and found.value > 0 else ""
+    if not (found.HasField("low") and found.HasField("high")):
+        return f"{sign}{fixed(found.value, digits)}"
+    low, high = fixed(found.low, digits), fixed(found.high, digits)
+    return f"{sign}{fixed(found.value, digits)} [{low}, {high}]"
+
+
+def word(enum_name: str, prefix: str) -> str:
+    """`VERDICT_NO_NEW_EVIDENCE` without its prefix, or `-` when unspecified."""
+    text = enum_name.removeprefix(prefix)
+    return "-" if text == "UNSPECIFIED" else text

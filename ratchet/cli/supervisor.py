@@ -1,0 +1,193 @@
+"""The three services as child processes on loopback, under one home folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ratchet.cli.ports import HOST, Ports
+from ratchet.endpoints import ENVIRONMENT, FILE_NAME, Endpoints
+from ratchet.errors import PreconditionFailed, Unreachable
+
+SERVICES = ("registry", "knowledge", "trainer")
+PARENT_KEY = "RATCHET_PARENT"
+LOCK_NAME = "up.lock"
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+QUICK_SECONDS = 10.0
+MOST_QUICK_DEATHS = 5
+
+
+def serve_command(service: str, home: Path, port: int) -> Sequence[str]:
+    """The command line of one service."""
+    place = ["--home", str(home), "--host", HOST, "--port", str(port)]
+    return [sys.executable, "-m", "ratchet", "serve", service, *place]
+
+
+@dataclass
+class Child:
+    """One service process; `deaths` counts those that came within QUICK_SECONDS of a start, in a row."""
+
+    service: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    deaths: int = 0
+    due: float = 0.0
+
+    def start(self) -> None:
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                process_group=0,
+            )
+        self.started = time.monotonic()
+
+    def last_words(self) -> str:
+        """The last line of the log that says something."""
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - 4096))
+            written = log.read().decode(errors="replace").strip().splitlines()
+        return written[-1].strip() if written else "it said nothing"
+
+
+class Supervisor:
+    """Starts, watches and stops the services of one home. `say` is told what a person should know;
+    `command` makes the command line of a service from its name, home and port.
+
+    start() waits until all three answer; check(), called often, restarts a child that died; stop() ends all.
+    Children end by themselves soon after this process has vanished.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        ports: Ports,
+        say: Callable[[str], None] = lambda _: None,
+        command: Callable[[str, Path, int], Sequence[str]] = serve_command,
+    ) -> None:
+        self.home = home.resolve()
+        self.endpoints = Endpoints.of_ports(ports, HOST)
+        self._ports = ports
+        self._say = say
+        self._command = command
+        self._lock: IO[str] | None = None
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Supervisor:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> Endpoints:
+        """Start the services in the order of their calls. Raises PreconditionFailed when the home is in use."""
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        self._lock = _take(self.home)
+        try:
+            for service, port in zip(SERVICES, self._ports, strict=True):
+                child = self._child(service, port)
+                self._children.append(child)
+                child.start()
+                self._wait(child, f"{HOST}:{port}")
+            self.endpoints.write(self.home)
+        except BaseException:
+            self.stop()
+            raise
+        return self.endpoints
+
+    def check(self) -> None:
+        """Restart what died, with back-off; Unreachable after MOST_QUICK_DEATHS quick deaths of one service."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is not None and (code := child.process.poll()) is not None:
+                child.process = None
+                child.deaths = child.deaths + 1 if now - child.started < QUICK_SECONDS else 1
+                if child.deaths >= MOST_QUICK_DEATHS:
+                    raise Unreachable(
+                        f"the {child.service} died {child.deaths} times at once, the last time with {code}:"
+                        f" {child.last_words()}; see {child.log}"
+                    )
+                pause = 0.25 * 2**child.deaths
+                child.due = now + pause
+                self._say(f"the {child.service} died with {code}; it starts again in {pause:.1f} s, see {child.log}")
+            if child.process is None and now >= child.due:
+                child.start()
+
+    def stop(self) -> None:
+        """Stop the services, callers before the called; kill what does not end within STOP_SECONDS."""
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            child.process.terminate()
+            try:
+                child.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._say(f"the {child.service} did not stop within {STOP_SECONDS:.0f} s and is killed")
+                child.process.kill()
+                child.process.wait()
+        self._children.clear()
+        if self._lock is not None:
+            (self.home / FILE_NAME).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def pids(self) -> dict[str, int]:
+        return {child.service: child.process.pid for child in self._children if child.process is not None}
+
+    def _child(self, service: str, port: int) -> Child:
+        log = self.home / "logs" / f"{service}.log"
+        return Child(service, self._command(service, self.home, port), self._environment(), log)
+
+    def _environment(self) -> dict[str, str]:
+        """Ours, but with the data in the home folder, the addresses of these services and tracebacks in their logs."""
+        inherited = {key: value for key, value in os.environ.items() if key not in ("RATCHET_LOG", "RATCHET_ARTIFACTS")}
+        addresses = {key: getattr(self.endpoints, service) for service, key in ENVIRONMENT.items()}
+        return {**inherited, **addresses, PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1"}
+
+    def _wait(self, child: Child, address: str) -> None:
+        from ratchet.cli.health import is_serving
+
+        end = time.monotonic() + START_SECONDS
+        while not is_serving(address, timeout=1.0):
+            if child.process is not None and child.process.poll() is not None:
+                raise Unreachable(f"the {child.service} did not start: {child.last_words()}; see {child.log}")
+            if time.monotonic() > end:
+                raise Unreachable(
+                    f"the {child.service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}"
+                )
+            time.sleep(0.05)
+
+
+def _take(home: Path) -> IO[str]:
+    """The home's lock, which the system releases when this process ends in whatever way."""
+    lock = (home / LOCK_NAME).open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        pid = lock.read().strip() or "unknown"
+        lock.close()
+        raise PreconditionFailed(
+            f"{home} is in use by process {pid}; stop it, or choose another --home", metadata={"pid": pid}
+        ) from error
+    with contextlib.suppress(OSError):
+        lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

@@ -1,0 +1,100 @@
+"""ratchet train: start a session, watch it, show its verdict."""
+
+from __future__ import annotations
+
+import click
+
+from ratchet.cli.connect import command_line, connect
+from ratchet.cli.output import home_option, lines, output_option, show
+from ratchet.cli.progress import follow
+from ratchet.cli.verdict import Outcome, fetch_outcome, render
+from ratchet.client import Client
+from ratchet.errors import BY_REASON, Cancelled, Internal, RatchetError
+from ratchet.names import MODEL_TYPES, POLICIES, TARGETS, Series, Task, one_of
+from ratchet.registry.v1 import registry_pb2
+
+
+@click.command()
+@click.argument("series")
+@click.option("--model", "model_type", required=True, metavar="TYPE", help=f"One of {', '.join(MODEL_TYPES)}.")
+@click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option("--horizon", type=int, default=0, help="Bars ahead  [default: the target's own]")
+@click.option("--until", default="", metavar="DATE", help="Train as if no later bar existed.")
+@click.option("--policy", default="balanced", show_default=True, help=f"One of {', '.join(POLICIES)}.")
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="Random seed  [default: from the log]")
+@click.option("--detach", is_flag=True, help="Print the session's id and return at once.")
+@home_option
+@output_option
+def train(
+    series: str,
+    model_type: str,
+    target: str,
+    horizon: int,
+    until: str,
+    policy: str,
+    seed: int | None,
+    detach: bool,
+    home: str | None,
+    output: str,
+) -> None:
+    """Run one training session on SERIES, from what all earlier ones learned, and show its verdict."""
+    named = str(Series.parse(series))
+    task = Task.of(target, horizon)
+    kind, rule = one_of("model", model_type, MODEL_TYPES), one_of("policy", policy, POLICIES)
+    with connect(home) as client:
+        training = client.start_training(
+            named, kind, task.target, horizon=task.horizon, until=until, policy=rule, seed=seed
+        )
+        if detach:
+            show(training, output, lambda _: _detached(training.session_id, home))
+        else:
+            watch_to_end(client, training.session_id, home, output)
+
+
+def _detached(session_id: str, home: str | None) -> None:
+    click.echo(session_id)
+    click.echo("watch it with " + command_line(home, "trainings", "watch", session_id), err=True)
+
+
+def watch_to_end(client: Client, session_id: str, home: str | None, output: str) -> None:
+    """Show progress, then the verdict; a session that ended without a model is raised as its error.
+
+    Ctrl-C ends the watching and leaves the session alone: exit 130.
+    """
+    try:
+        ended = follow(client.watch_training(session_id))
+    except KeyboardInterrupt:
+        _explain_going_on(session_id, home)
+        raise click.exceptions.Exit(Cancelled.exit_code) from None
+    if ended is None:
+        raise Internal(
+            f"the trainer stopped telling about session {session_id};"
+            f" look again with {command_line(home, 'trainings', 'show', session_id)}"
+        )
+    show_ended(client, ended, home, output)
+
+
+def show_ended(client: Client, ended: registry_pb2.Training, home: str | None, output: str) -> None:
+    if ended.state != registry_pb2.TRAINING_STATE_COMPLETED:
+        raise ending(ended)
+    outcome: Outcome = fetch_outcome(client, ended)
+    show(outcome.as_json(), output, lambda _: render(outcome, home))
+
+
+def ending(ended: registry_pb2.Training) -> RatchetError:
+    """The error that a session without a model stands for."""
+    metadata = {"session_id": ended.session_id}
+    if ended.state == registry_pb2.TRAINING_STATE_CANCELLED:
+        why = ended.reason or "no reason given"
+        return Cancelled(f"session {ended.session_id} was cancelled: {why}", metadata=metadata)
+    kind = BY_REASON.get(ended.reason, Internal)
+    return kind(ended.message or f"session {ended.session_id} failed: {ended.reason}", metadata=metadata)
+
+
+def _explain_going_on(session_id: str, home: str | None) -> None:
+    lines_of_help = (
+        f"\nsession {session_id} goes on",
+        "  watch it:  " + command_line(home, "trainings", "watch", session_id),
+        "  cancel it: " + command_line(home, "trainings", "cancel", session_id),
+    )
+    lines(lines_of_help, err=True)

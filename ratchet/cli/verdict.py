@@ -1,0 +1,177 @@
+"""What a training session came to, in words and tables: its verdict with the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from ratchet.cli.connect import command_line
+from ratchet.cli.output import day, interval, lines, number, table, word
+from ratchet.client import Client
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.knowledge.v1.knowledge_pb2 import KnownPattern
+from ratchet.names import Model
+from ratchet.registry.v1 import registry_pb2
+
+LIVE_STATES = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
+METRICS = ("brier", "accuracy", "auc")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A completed session with what it decided and learned."""
+
+    training: registry_pb2.Training
+    model: registry_pb2.Model
+    decisions: Sequence[registry_pb2.Decision]
+    patterns_used: Sequence[KnownPattern]
+    patterns_found: Sequence[KnownPattern]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "training": self.training,
+            "model": self.model,
+            "decisions": self.decisions,
+            "patterns_used": self.patterns_used,
+            "patterns_found": self.patterns_found,
+        }
+
+
+def fetch_outcome(client: Client, training: registry_pb2.Training) -> Outcome:
+    model = client.get_model(training.model)
+    name = Model.parse(training.model)
+    known = list(
+        client.list_patterns(series=str(name.lineage.series), task=str(name.lineage.task), min_position=model.position)
+    )
+    used = {use.pattern_id for use in model.record.patterns_used}
+    return Outcome(
+        training=training,
+        model=model,
+        decisions=list(client.list_decisions(session_id=training.session_id)),
+        patterns_used=[pattern for pattern in known if pattern.pattern.id in used],
+        patterns_found=[pattern for pattern in known if _found_by(training, pattern)],
+    )
+
+
+def _found_by(training: registry_pb2.Training, pattern: KnownPattern) -> bool:
+    """Whether the session discovered the pattern: named as the finder, and in the session's time."""
+    during = training.requested_at.ToNanoseconds() <= pattern.found_at.ToNanoseconds()
+    before_end = pattern.found_at.ToNanoseconds() <= training.ended_at.ToNanoseconds()
+    finder = pattern.found_by in (training.session_id, training.lineage, training.model)
+    return finder and during and before_end
+
+
+def render(outcome: Outcome, home: str | None) -> None:
+    training, record = outcome.training, outcome.model.record
+    verdict = word(decision_pb2.Verdict.Name(training.verdict), "VERDICT_")
+    skill = "" if outcome.model.skill_shown else "   no skill shown: it does not beat every baseline"
+    click.echo(f"\n{training.model}   {verdict}{skill}\n")
+    told: list[decision_pb2.Evidence] = []
+    for decision in outcome.decisions:
+        lines(f"  {line}" for line in decision_lines(decision, told))
+        told.extend(outcome_of(decision).evidence)
+        click.echo()
+    render_scores(record)
+    render_candidates(record)
+    lines(pattern_lines("patterns used", outcome.patterns_used))
+    kept = [known for known in outcome.patterns_found if known.state in LIVE_STATES]
+    lines(pattern_lines("patterns found", kept))
+    click.echo(f"tested and not kept: {len(outcome.patterns_found) - len(kept)}")
+    series = str(Model.parse(training.model).lineage.series)
+    lines(
+        [
+            "",
+            "next",
+            "  " + command_line(home, "models", "list", series),
+            "  " + command_line(home, "models", "show", training.model),
+            "  " + command_line(home, "lineage", training.model),
+            "  " + command_line(home, "patterns", "list", series),
+        ]
+    )
+
+
+def outcome_of(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined:
+    return decision.promoted if decision.HasField("promoted") else decision.declined
+
+
+def verdict_of(decision: registry_pb2.Decision) -> str:
+    if decision.HasField("promoted"):
+        return "ROLLED BACK" if decision.promoted.rollback else "PROMOTED"
+    return word(decision_pb2.Verdict.Name(decision.declined.verdict), "VERDICT_")
+
+
+def decision_lines(decision: registry_pb2.Decision, told: Sequence[decision_pb2.Evidence] = ()) -> Iterator[str]:
+    """The verdict with its reason, evidence, diagnosis and advice; evidence that was `told` before is not repeated."""
+    fact = outcome_of(decision)
+    symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
+    yield f"{'best of its symbol' if symbol else 'champion'}: {verdict_of(decision)} {fact.model}"
+    if isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
+        yield f"  decided by {decision.actor}"
+    if fact.reason:
+        yield f"  {fact.reason}"
+    for evidence in fact.evidence:
+        if evidence not in told:
+            yield from (f"  {line}" for line in evidence_lines(evidence))
+    if isinstance(fact, facts_pb2.PromotionDeclined):
+        for diagnosis in fact.diagnosis:
+            kind = word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower()
+            yield f"  {kind}: {diagnosis.measurement}{'; ' + diagnosis.advice if diagnosis.advice else ''}"
+
+
+def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
+    """The paired comparison of two models on the same bars."""
+    judged = evidence.judgement
+    yield f"{evidence.contender} against {evidence.champion}"
+    if not judged.bars:
+        yield "  no bar is new to both of them"
+        return
+    yield f"  bars                      {judged.bars}, {day(evidence.first_bar)} to {day(evidence.last_bar)}"
+    yield f"  paired Brier difference   {interval(judged.mean_difference, 4, signed=True)}   (above 0: better)"
+    yield f"  improvement               {interval(judged.improvement_percent, 1, signed=True)} %"
+    yield f"  E                         {number(judged.e_value, 2)}   reversed {number(judged.e_value_reverse, 2)}"
+    yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
+    if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:
+        yield f"  bars still needed         about {judged.bars_needed:.0f} for a gain of this size"
+
+
+def render_scores(record: model_pb2.ModelRecord) -> None:
+    """The model beside the baselines on the holdout."""
+    holdout = record.windows.holdout
+    title = f"Holdout: {holdout.rows} bars, {day(holdout.first_bar)} to {day(holdout.last_bar)}"
+    gains = {base.name: interval(base.gain, 4, signed=True) for base in record.baselines if base.HasField("gain")}
+    named = [("this model", record.metrics), *((base.name, base.metrics) for base in record.baselines)]
+    scores = [(name, {metric.name: metric.interval for metric in metrics}) for name, metrics in named]
+    shown = [metric for metric in METRICS if any(metric in found for _, found in scores)]
+    rows = [
+        [name, *(interval(found[m]) if m in found else "-" for m in shown), gains.get(name, "")]
+        for name, found in scores
+    ]
+    table(title, ("", *(f">{metric}" for metric in shown), ">Brier gain of the model"), rows)
+
+
+def render_candidates(record: model_pb2.ModelRecord) -> None:
+    rows = [
+        (
+            word(model_pb2.CandidateKind.Name(candidate.kind), "CANDIDATE_KIND_").lower(),
+            "chosen" if candidate.chosen else "",
+            number(candidate.choose_score, 4) if candidate.HasField("choose_score") else "-",
+            str(candidate.choose_bars) if candidate.HasField("choose_score") else "-",
+            f"{candidate.cpu_seconds:.1f}",
+            f"skipped: {candidate.skipped}" if candidate.skipped else candidate.description,
+        )
+        for candidate in record.candidates
+    ]
+    table("Candidates", ("kind", "", ">Brier (choose)", ">bars", ">CPU s", "what"), rows)
+
+
+def pattern_lines(title: str, patterns: Sequence[KnownPattern]) -> Iterator[str]:
+    yield f"{title}: {len(patterns) or 'none'}"
+    for known in patterns:
+        counts = known.counts
+        yield (
+            f"  {known.pattern.wording}   confidence {number(counts.confidence, 2)}"
+            f" [{number(counts.low, 2)}, {number(counts.high, 2)}], base {number(counts.base_rate, 2)},"
+            f" {counts.support} bars"
+        )

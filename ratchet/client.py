@@ -1,0 +1,425 @@
+"""The client of the three services: one typed method for each served rpc, answering with the contract's messages.
+
+Every method raises a ratchet.errors.RatchetError and nothing else of its own. Writes take a `request_id`; without one
+each call makes its own, and the retries inside a call share it. Lists are iterators over all pages.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.endpoints import Endpoints
+from ratchet.errors import InvalidInput
+from ratchet.eventlog.v1 import eventlog_pb2 as log_pb
+from ratchet.eventlog.v1.eventlog_pb2_grpc import EventLogServiceStub
+from ratchet.events.v1 import facts_pb2, pattern_pb2
+from ratchet.knowledge.v1 import knowledge_pb2 as knowledge_pb
+from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
+from ratchet.registry.v1 import registry_pb2 as registry_pb
+from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
+from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
+from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
+from ratchet.transport import Link, Transport
+
+TIMEOUT = 30.0
+LONG_TIMEOUT = 600.0
+STREAM_TIMEOUT = 3600.0
+PIECE = 1024 * 1024
+PAGE = 200
+
+Item = TypeVar("Item")
+
+
+def default_actor() -> str:
+    """user@host, or what of it this machine knows."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+class Client:
+    """A caller of Ratchet. Addresses are host:port; `timeout` is each call's deadline in seconds."""
+
+    def __init__(
+        self,
+        registry: str = Endpoints.registry,
+        knowledge: str = Endpoints.knowledge,
+        trainer: str = Endpoints.trainer,
+        actor: str = "",
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.endpoints = Endpoints(registry, knowledge, trainer)
+        self.actor = actor or default_actor()
+        self.registry = Transport("registry", Link(registry), self.actor, timeout)
+        self.knowledge = Transport("knowledge service", Link(knowledge), self.actor, timeout)
+        self.trainer = Transport("trainer", Link(trainer), self.actor, timeout)
+
+    @classmethod
+    def from_home(
+        cls, home: str | Path, environ: Mapping[str, str] = os.environ, actor: str = "", timeout: float = TIMEOUT
+    ) -> Client:
+        """The services that `ratchet up` runs on `home`; RATCHET_REGISTRY, _KNOWLEDGE and _TRAINER override."""
+        found = Endpoints.read(Path(home)).overridden(environ)
+        return cls(found.registry, found.knowledge, found.trainer, actor, timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def acting_as(self, actor: str) -> Client:
+        """A client on these same channels whose calls bear another name; a service acts so for its caller."""
+        other = Client(**asdict(self.endpoints), actor=actor)
+        other.registry = self.registry.acting_as(other.actor)
+        other.knowledge = self.knowledge.acting_as(other.actor)
+        other.trainer = self.trainer.acting_as(other.actor)
+        return other
+
+    def close(self) -> None:
+        """Close the channels; those of `acting_as` are the same ones."""
+        for transport in (self.registry, self.knowledge, self.trainer):
+            transport.link.close()
+
+    @cached_property
+    def _log(self) -> EventLogServiceStub:
+        return EventLogServiceStub(self.registry.link.channel)
+
+    @cached_property
+    def _registry(self) -> RegistryServiceStub:
+        return RegistryServiceStub(self.registry.link.channel)
+
+    @cached_property
+    def _knowledge(self) -> KnowledgeServiceStub:
+        return KnowledgeServiceStub(self.knowledge.link.channel)
+
+    @cached_property
+    def _trainer(self) -> TrainerServiceStub:
+        return TrainerServiceStub(self.trainer.link.channel)
+
+    # Data
+
+    def import_bars(
+        self, file: str | Path, series: str, *, replace: bool = False, request_id: str = ""
+    ) -> trainer_pb.ImportBarsResponse:
+        """Send a file of bars in pieces of 1 MiB; `replace` allows changed history."""
+        path = Path(file)
+        if not path.is_file():
+            raise InvalidInput(
+                f"{path} is not a file; give the path of a CSV file with the bars of {series}",
+                fields={"file": "not a file"},
+            )
+        header = trainer_pb.ImportBarsHeader(
+            request_id=_or_new(request_id), series=series, file_name=path.name, replace=replace
+        )
+
+        def pieces() -> Iterator[trainer_pb.ImportBarsRequest]:
+            yield trainer_pb.ImportBarsRequest(header=header)
+            with path.open("rb") as source:
+                while piece := source.read(PIECE):
+                    yield trainer_pb.ImportBarsRequest(content=piece)
+
+        return self.trainer.upload(self._trainer.ImportBars, pieces, LONG_TIMEOUT)
+
+    def register_dataset(self, dataset: facts_pb2.DatasetRegistered, *, request_id: str = "") -> registry_pb.Dataset:
+        request = registry_pb.RegisterDatasetRequest(request_id=_or_new(request_id), dataset=dataset)
+        return self.registry.unary(self._registry.RegisterDataset, request).dataset
+
+    def list_datasets(
+        self, series: str = "", *, include_cuts: bool = False, latest_only: bool = False
+    ) -> Iterator[registry_pb.Dataset]:
+        def page(token: str) -> tuple[Sequence[registry_pb.Dataset], str]:
+            request = registry_pb.ListDatasetsRequest(
+                series=series, include_cuts=include_cuts, latest_only=latest_only, page_size=PAGE, page_token=token
+            )
+            answer = self.registry.unary(self._registry.ListDatasets, request)
+            return answer.datasets, answer.next_page_token
+
+        return _pages(page)
+
+    # Training sessions
+
+    def start_training(
+        self,
+        series: str,
+        model_type: str,
+        target: str,
+        *,
+        horizon: int = 0,
+        until: str = "",
+        policy: str = "",
+        seed: int | None = None,
+        request_id: str = "",
+    ) -> registry_pb.Training:
+        """Ask the trainer for a session; horizon 0 and policy "" are the defaults, `until` a date or RFC 3339 time."""
+        request = trainer_pb.StartTrainingRequest(
+            request_id=_or_new(request_id),
+            series=series,
+            model_type=model_type,
+            target=target,
+            horizon=horizon,
+            until=until,
+            policy=policy,
+            seed=seed,
+        )
+        return self.trainer.unary(self._trainer.StartTraining, request).training
+
+    def watch_training(self, session_id: str) -> Iterator[trainer_pb.WatchTrainingResponse]:
+        """Progress until the session has ended; the last message has `ended`."""
+        request = trainer_pb.WatchTrainingRequest(session_id=session_id)
+        return self.trainer.stream(self._trainer.WatchTraining, lambda: request, STREAM_TIMEOUT, resumable=True)
+
+    def cancel_training(self, session_id: str, reason: str = "", *, request_id: str = "") -> registry_pb.Training:
+        """Stop a session's work and record that it was cancelled."""
+        request = trainer_pb.CancelTrainingRequest(request_id=_or_new(request_id), session_id=session_id, reason=reason)
+        return self.trainer.unary(self._trainer.CancelTraining, request).training
+
+    def list_trainings(
+        self,
+        *,
+        series: str = "",
+        lineage: str = "",
+        session_id: str = "",
+        state: registry_pb.TrainingState.ValueType = registry_pb.TRAINING_STATE_UNSPECIFIED,
+    ) -> Iterator[registry_pb.Training]:
+        def page(token: str) -> tuple[Sequence[registry_pb.Training], str]:
+            request = registry_pb.ListTrainingsRequest(
+                lineage=lineage, series=series, state=state, session_id=session_id, page_size=PAGE, page_token=token
+            )
+            answer = self.registry.unary(self._registry.ListTrainings, request)
+            return answer.trainings, answer.next_page_token
+
+        return _pages(page)
+
+    def request_training(self, request: registry_pb.RequestTrainingRequest) -> registry_pb.Training:
+        return self.registry.unary(self._registry.RequestTraining, _identified(request)).training
+
+    def fail_training(self, request: registry_pb.FailTrainingRequest) -> registry_pb.Training:
+        return self.registry.unary(self._registry.FailTraining, _identified(request)).training
+
+    def record_cancellation(self, request: registry_pb.CancelTrainingRequest) -> registry_pb.Training:
+        """The registry's CancelTraining: the fact alone. `cancel_training` also stops the work."""
+        return self.registry.unary(self._registry.CancelTraining, _identified(request)).training
+
+    def record_training(self, request: registry_pb.RecordTrainingRequest) -> registry_pb.RecordTrainingResponse:
+        return self.registry.unary(self._registry.RecordTraining, _identified(request))
+
+    # Models and decisions
+
+    def get_model(self, model: str) -> registry_pb.Model:
+        return self.registry.unary(self._registry.GetModel, registry_pb.GetModelRequest(model=model)).model
+
+    def list_models(self, *, series: str = "", task: str = "", lineage: str = "") -> Iterator[registry_pb.Model]:
+        def page(token: str) -> tuple[Sequence[registry_pb.Model], str]:
+            request = registry_pb.ListModelsRequest(
+                series=series, task=task, lineage=lineage, page_size=PAGE, page_token=token
+            )
+            answer = self.registry.unary(self._registry.ListModels, request)
+            return answer.models, answer.next_page_token
+
+        return _pages(page)
+
+    def compare_models(self, model: str, other: str) -> registry_pb.CompareModelsResponse:
+        request = registry_pb.CompareModelsRequest(model=model, other=other)
+        return self.registry.unary(self._registry.CompareModels, request)
+
+    def get_champion(self, lineage: str) -> registry_pb.GetChampionResponse:
+        return self.registry.unary(self._registry.GetChampion, registry_pb.GetChampionRequest(lineage=lineage))
+
+    def get_symbol_best(self, series: str, task: str) -> registry_pb.GetSymbolBestResponse:
+        request = registry_pb.GetSymbolBestRequest(series=series, task=task)
+        return self.registry.unary(self._registry.GetSymbolBest, request)
+
+    def promote_model(
+        self, model: str, reason: str, expected_champion: str, *, request_id: str = ""
+    ) -> registry_pb.Decision:
+        """Put `model` in the place of the champion that the caller saw; ChampionMoved when another one is in force."""
+        request = registry_pb.PromoteModelRequest(
+            request_id=_or_new(request_id), model=model, expected_champion=expected_champion, reason=reason
+        )
+        return self.registry.unary(self._registry.PromoteModel, request).decision
+
+    def rollback_champion(
+        self, lineage: str, reason: str, expected_champion: str = "", *, request_id: str = ""
+    ) -> registry_pb.Decision:
+        request = registry_pb.RollbackChampionRequest(
+            request_id=_or_new(request_id), lineage=lineage, reason=reason, expected_champion=expected_champion
+        )
+        return self.registry.unary(self._registry.RollbackChampion, request).decision
+
+    def list_decisions(
+        self,
+        *,
+        lineage: str = "",
+        series: str = "",
+        task: str = "",
+        session_id: str = "",
+        include_evidence_bytes: bool = False,
+    ) -> Iterator[registry_pb.Decision]:
+        def page(token: str) -> tuple[Sequence[registry_pb.Decision], str]:
+            request = registry_pb.ListDecisionsRequest(
+                lineage=lineage,
+                series=series,
+                task=task,
+                session_id=session_id,
+                page_size=PAGE,
+                page_token=token,
+                include_evidence_bytes=include_evidence_bytes,
+            )
+            answer = self.registry.unary(self._registry.ListDecisions, request)
+            return answer.decisions, answer.next_page_token
+
+        return _pages(page)
+
+    def get_lineage(self, subject: str, *, descendants: bool = False, depth: int = 0) -> registry_pb.GetLineageResponse:
+        """What a model, dataset digest or pattern came from, or what came of it; depth 0: all hops."""
+        directions = registry_pb.LINEAGE_DIRECTION_ANCESTORS, registry_pb.LINEAGE_DIRECTION_DESCENDANTS
+        request = registry_pb.GetLineageRequest(subject=subject, direction=directions[descendants], depth=depth)
+        return self.registry.unary(self._registry.GetLineage, request)
+
+    # Knowledge
+
+    def record_evidence(self, request: knowledge_pb.RecordEvidenceRequest) -> knowledge_pb.RecordEvidenceResponse:
+        return self.knowledge.unary(self._knowledge.RecordEvidence, request)
+
+    def get_knowledge(
+        self,
+        series: str,
+        task: str,
+        *,
+        known_before: Timestamp | None = None,
+        as_of_position: int = 0,
+        min_position: int = 0,
+        include_all: bool = False,
+    ) -> knowledge_pb.GetKnowledgeResponse:
+        """Patterns by labels known before a market time, from facts up to a log position."""
+        request = knowledge_pb.GetKnowledgeRequest(
+            series=series,
+            task=task,
+            known_before=known_before,
+            as_of_position=as_of_position,
+            min_position=min_position,
+            include_all=include_all,
+        )
+        return self.knowledge.unary(self._knowledge.GetKnowledge, request)
+
+    def list_patterns(
+        self,
+        *,
+        series: str = "",
+        task: str = "",
+        state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_UNSPECIFIED,
+        min_position: int = 0,
+    ) -> Iterator[knowledge_pb.KnownPattern]:
+        def page(token: str) -> tuple[Sequence[knowledge_pb.KnownPattern], str]:
+            request = knowledge_pb.ListPatternsRequest(
+                series=series, task=task, state=state, page_size=PAGE, page_token=token, min_position=min_position
+            )
+            answer = self.knowledge.unary(self._knowledge.ListPatterns, request)
+            return answer.patterns, answer.next_page_token
+
+        return _pages(page)
+
+    def get_pattern(self, pattern_id: str, *, min_position: int = 0) -> knowledge_pb.GetPatternResponse:
+        request = knowledge_pb.GetPatternRequest(pattern_id=pattern_id, min_position=min_position)
+        return self.knowledge.unary(self._knowledge.GetPattern, request)
+
+    def retire_pattern(self, pattern_id: str, reason: str, *, request_id: str = "") -> knowledge_pb.KnownPattern:
+        request = knowledge_pb.RetirePatternRequest(
+            request_id=_or_new(request_id), pattern_id=pattern_id, reason=reason
+        )
+        return self.knowledge.unary(self._knowledge.RetirePattern, request).pattern
+
+    def list_feature_history(self, lineage: str, *, min_position: int = 0) -> Iterator[knowledge_pb.FeatureRanking]:
+        def page(token: str) -> tuple[Sequence[knowledge_pb.FeatureRanking], str]:
+            request = knowledge_pb.ListFeatureHistoryRequest(
+                lineage=lineage, page_size=PAGE, page_token=token, min_position=min_position
+            )
+            answer = self.knowledge.unary(self._knowledge.ListFeatureHistory, request)
+            return answer.rankings, answer.next_page_token
+
+        return _pages(page)
+
+    # The log
+
+    def append(self, request: log_pb.AppendRequest) -> log_pb.AppendResponse:
+        return self.registry.unary(self._log.Append, _identified(request))
+
+    def get_head(self) -> log_pb.GetHeadResponse:
+        return self.registry.unary(self._log.GetHead, log_pb.GetHeadRequest())
+
+    def read_log(
+        self,
+        start: int = 0,
+        stop: int = 0,
+        *,
+        limit: int = 0,
+        descending: bool = False,
+        stream: str = "",
+        where: log_pb.Filter | None = None,
+    ) -> Iterator[log_pb.StoredEvent]:
+        """Events from position `start` through `stop` (0: the head), or of one stream; at most `limit` (0: all)."""
+        request = log_pb.ReadRequest(
+            start=start, stop=stop, limit=limit, descending=descending, stream=stream, filter=where
+        )
+        for answer in self.registry.stream(self._log.Read, lambda: request, STREAM_TIMEOUT):
+            yield from answer.events
+
+    def follow_log(self, after: int = 0, *, where: log_pb.Filter | None = None) -> Iterator[log_pb.StoredEvent]:
+        """Events after a position: those that are there, then those that come, without end."""
+        request = log_pb.SubscribeRequest(after=after, filter=where)
+        for answer in self.registry.stream(self._log.Subscribe, lambda: request, STREAM_TIMEOUT, resumable=True):
+            yield from answer.events
+            request.after = max(request.after, answer.position)
+
+    def rebuild(self) -> log_pb.RebuildResponse:
+        """Build every read table anew from position 0 and compare it with the live one."""
+        return self.registry.unary(self._log.Rebuild, log_pb.RebuildRequest(), LONG_TIMEOUT)
+
+
+_Write = TypeVar(
+    "_Write",
+    registry_pb.RequestTrainingRequest,
+    registry_pb.FailTrainingRequest,
+    registry_pb.CancelTrainingRequest,
+    registry_pb.RecordTrainingRequest,
+    log_pb.AppendRequest,
+)
+
+
+def _or_new(request_id: str) -> str:
+    return request_id or str(uuid.uuid4())
+
+
+def _identified(request: _Write) -> _Write:
+    """The request with an id: itself, or a copy that has one."""
+    if request.request_id:
+        return request
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.request_id = _or_new("")
+    return copy
+
+
+def _pages(page: Callable[[str], tuple[Sequence[Item], str]]) -> Iterator[Item]:
+    token = ""
+    while True:
+        items, token = page(token)
+        yield from items
+        if not token:
+            return

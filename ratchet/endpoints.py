@@ -1,0 +1,52 @@
+"""Where the three services listen, and the file in a home folder that says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ratchet.errors import NotFound
+
+FILE_NAME = "endpoints.json"
+ENVIRONMENT = {"registry": "RATCHET_REGISTRY", "knowledge": "RATCHET_KNOWLEDGE", "trainer": "RATCHET_TRAINER"}
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The address (host:port) of each service; without others, those of `ratchet up` and `ratchet serve`."""
+
+    registry: str = "127.0.0.1:7301"
+    knowledge: str = "127.0.0.1:7302"
+    trainer: str = "127.0.0.1:7303"
+
+    @classmethod
+    def of_ports(cls, ports: tuple[int, int, int], host: str = "127.0.0.1") -> Endpoints:
+        registry, knowledge, trainer = (f"{host}:{port}" for port in ports)
+        return cls(registry, knowledge, trainer)
+
+    @classmethod
+    def read(cls, home: Path) -> Endpoints:
+        """What `ratchet up` wrote into `home`; NotFound when nothing runs there."""
+        file = home / FILE_NAME
+        try:
+            written = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**{service: str(written[service]) for service in ENVIRONMENT})
+        except FileNotFoundError:
+            raise NotFound(f"no services run on {home}: {file} is not there; start them with ratchet up") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotFound(f"{file} names no addresses ({error}); stop ratchet up and start it again") from error
+
+    def write(self, home: Path) -> Path:
+        """Write the file in one step: a reader sees the old one or the new one."""
+        with tempfile.NamedTemporaryFile("w", dir=home, prefix=FILE_NAME, delete=False, encoding="utf-8") as draft:
+            json.dump(asdict(self), draft, indent=2)
+        os.replace(draft.name, home / FILE_NAME)
+        return home / FILE_NAME
+
+    def overridden(self, environ: Mapping[str, str]) -> Endpoints:
+        """These, with the addresses that the environment gives."""
+        return replace(self, **{name: environ[key] for name, key in ENVIRONMENT.items() if environ.get(key)})

@@ -1,0 +1,20 @@
+"""The registry as a process: `python -m services.registry`, settings from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from services.kernel.server import run
+from services.kernel.settings import Settings
+from services.registry.bootstrap import build
+
+
+def main(settings: Settings) -> None:
+    """Serve until told to stop."""
+    server, closers = build(settings)
+    run("registry", server, closers)
+
+
+if __name__ == "__main__":
+    main(Settings.load("registry", Path(os.environ.get("RATCHET_HOME", ".ratchet")), "127.0.0.1", None))

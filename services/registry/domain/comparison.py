@@ -1,0 +1,143 @@
+"""A pair of models on the same bars: check that both were blind to these bars, judge, and make it evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ratchet.errors import InvalidInput, PreconditionFailed
+from ratchet.events.v1 import decision_pb2, model_pb2
+from ratchet.names import Policy
+from ratchet.proof import evidence as packing
+from ratchet.proof import gate, scores
+from services.registry.domain.moments import BEGINNING, day, seconds_of, timestamp
+
+Verdict: TypeAlias = decision_pb2.Verdict.ValueType
+VERDICTS: dict[gate.Verdict, Verdict] = {
+    "PROMOTED": decision_pb2.VERDICT_PROMOTED,
+    "REJECTED": decision_pb2.VERDICT_REJECTED,
+    "INCONCLUSIVE": decision_pb2.VERDICT_INCONCLUSIVE,
+    "NO_NEW_EVIDENCE": decision_pb2.VERDICT_NO_NEW_EVIDENCE,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The last moments that a model knows of: no bar up to them may score it. Epoch seconds UTC.
+
+    `fit_label_end`: when the last label of its fits became known; `pattern_end`: the last evidence of `pattern_id`,
+    the pattern with the latest evidence among those that it uses.
+    """
+
+    model: str
+    fit_label_end: int
+    pattern_id: str = ""
+    pattern_end: int = BEGINNING
+
+    @classmethod
+    def of(cls, model: str, record: model_pb2.ModelRecord) -> Trained:
+        """What a record says; InvalidInput without a fit_label_end."""
+        fit_label_end = seconds_of(record.windows, "fit_label_end")
+        if fit_label_end == BEGINNING:
+            raise InvalidInput(
+                f"the record of {model} has no windows.fit_label_end; without it no bar can be called unseen",
+                fields={"record.windows.fit_label_end": "missing"},
+            )
+        ends = [(seconds_of(use, "evidence_end"), use.pattern_id) for use in record.patterns_used]
+        pattern_end, pattern_id = max(ends, default=(BEGINNING, ""))
+        return cls(model, fit_label_end, pattern_id, pattern_end)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What holds for every pair of a decision.
+
+    `known_through`: the last labelled bar, which no evidence goes beyond; `spent_through`: bars up to this one were
+    decided on by a person and don't count; `comparisons`, `minimum_bars`: as in `ratchet.proof.gate.judge`.
+    """
+
+    horizon: int
+    policy: Policy
+    known_through: int
+    spent_through: int = BEGINNING
+    comparisons: int = 1
+    minimum_bars: int = 1
+
+
+def compare(champion: Trained, contender: Trained, packed: bytes, scoring: Scoring) -> decision_pb2.Evidence:
+    """Judged evidence of a pair, on the bars that count; its bytes are those bars and nothing else.
+
+    PreconditionFailed where a bar is not later than everything that both models know; InvalidInput for bytes that are
+    no evidence, or that go beyond the last labelled bar.
+    """
+    pair = packing.unpack(packed)
+    if len(pair):
+        first, last = int(pair.times[0]), int(pair.times[-1])
+        for model in (champion, contender):
+            _require_blind(model, first)
+        if last > scoring.known_through:
+            raise InvalidInput(
+                f"evidence of {contender.model} goes to bar {day(last)}, but the last labelled bar of this session is"
+                f" {day(scoring.known_through)}; send last_labelled_bar as it was when the pair was scored",
+                fields={"last_labelled_bar": "before the evidence"},
+            )
+    counted = pair.times > scoring.spent_through
+    pair = packing.Pair.of(pair.p_a[counted], pair.p_b[counted], pair.y[counted], pair.times[counted])
+    judgement = gate.judge(pair, scoring.horizon, scoring.policy, scoring.comparisons, scoring.minimum_bars)
+    return decision_pb2.Evidence(
+        champion=champion.model,
+        contender=contender.model,
+        horizon=scoring.horizon,
+        first_bar=timestamp(int(pair.times[0])) if len(pair) else None,
+        last_bar=timestamp(int(pair.times[-1])) if len(pair) else None,
+        packed=packing.pack(pair.p_a, pair.p_b, pair.y, pair.times),
+        judgement=judgement_message(judgement),
+    )
+
+
+def _require_blind(model: Trained, first: int) -> None:
+    if first <= model.fit_label_end:
+        raise PreconditionFailed(
+            f"bar {day(first)} can't score {model.model}: its training window knows labels up to"
+            f" {day(model.fit_label_end)}; score only bars after that"
+        )
+    if first <= model.pattern_end:
+        raise PreconditionFailed(
+            f"bar {day(first)} can't score {model.model}: it uses pattern {model.pattern_id} with evidence up to"
+            f" {day(model.pattern_end)}; score only bars after that"
+        )
+
+
+def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
+    """A judgement as it is stored. A number that is not estimable (nan) is left unset."""
+    return decision_pb2.Judgement(
+        verdict=VERDICTS[judgement.verdict],
+        bars=judgement.bars,
+        e_value=judgement.e_value,
+        e_value_reverse=judgement.e_value_reverse,
+        mean_difference=_interval(judgement.mean_difference),
+        dm_statistic=_number(judgement.dm_statistic),
+        dm_p=judgement.dm_p,
+        champion_brier=_number(judgement.champion_brier),
+        contender_brier=_number(judgement.contender_brier),
+        champion_accuracy=_number(judgement.champion_accuracy.value),
+        contender_accuracy=_number(judgement.contender_accuracy.value),
+        improvement_percent=_interval(judgement.improvement_percent),
+        auc_difference=_interval(judgement.auc_difference),
+        bars_needed=judgement.bars_needed,
+    )
+
+
+def _number(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def _limit(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _interval(interval: scores.Interval) -> model_pb2.Interval | None:
+    if math.isnan(interval.value):
+        return None
+    return model_pb2.Interval(value=interval.value, low=_limit(interval.low), high=_limit(interval.high))

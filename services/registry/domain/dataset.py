@@ -1,0 +1,23 @@
+"""A snapshot of bars, stream dataset/<digest>: registered once for each series, or again to be the latest again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.kernel.facts import Fact
+
+
+@dataclass(frozen=True)
+class DatasetState:
+    """`version`: of the stream, 0 for bytes that nobody registered."""
+
+    digest: str
+    version: int = 0
+
+
+def project(state: DatasetState | None, facts: Iterable[Fact]) -> DatasetState | None:
+    """`state` after `facts`; None without any."""
+    for fact in facts:
+        state = DatasetState(fact.stream.removeprefix("dataset/"), fact.version)
+    return state

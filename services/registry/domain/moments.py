@@ -1,0 +1,32 @@
+"""Bar times as whole epoch seconds UTC, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+BEGINNING = -62_135_596_800
+"""0001-01-01, the first moment that a Timestamp can hold: before every bar."""
+
+
+def seconds_of(message: Message, field: str) -> int:
+    """The seconds of a Timestamp field, rounded down; BEGINNING where it is not set."""
+    if not message.HasField(field):
+        return BEGINNING
+    moment: Timestamp = getattr(message, field)
+    return moment.seconds
+
+
+def timestamp(seconds: int) -> Timestamp | None:
+    """The Timestamp of `seconds`; None, which leaves a field unset, for BEGINNING."""
+    return None if seconds == BEGINNING else Timestamp(seconds=seconds)
+
+
+def day(seconds: int) -> str:
+    """2006-12-29, or 2006-12-29T15:30Z for a moment within a day."""
+    if seconds == BEGINNING:
+        return "the beginning"
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%d}" if seconds % 86_400 == 0 else f"{moment:%Y-%m-%dT%H:%MZ}"

@@ -1,0 +1,240 @@
+"""What a training session's evidence decides about its lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ratchet.errors import Conflict, InvalidInput
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
+from ratchet.names import Lineage, Policy
+from ratchet.proof.gate import CONTENDERS_KEPT
+from services.registry.domain import words
+from services.registry.domain.comparison import Scoring, Trained, Verdict, compare
+from services.registry.domain.lineage import LineageState, unpromoted
+from services.registry.domain.moments import BEGINNING, timestamp
+
+_BY_REGISTRY = (decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE, decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pair as it was brought; `contender` is empty for the model of the session."""
+
+    champion: str
+    contender: str
+    packed: bytes
+
+
+@dataclass(frozen=True)
+class RecordTraining:
+    """The command: a trained model with its evidence.
+
+    `record` lacks model and version. `last_labelled`: the last labelled bar of the session, epoch seconds UTC.
+    """
+
+    session_id: str
+    policy: Policy
+    record: model_pb2.ModelRecord
+    expected_champion: str
+    comparisons: tuple[Comparison, ...]
+    last_labelled: int
+    diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
+    alternatives: words.Alternatives = field(default_factory=words.Alternatives)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The facts for the lineage's stream; `verdict` and `promoted` speak of the session's own model."""
+
+    trained: facts_pb2.ModelTrained
+    decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
+    verdict: Verdict
+    promoted: bool
+
+
+def record_training(state: LineageState, command: RecordTraining) -> Outcome:
+    """Give the model its version, judge every pair, and promote the one with the largest E among those that pass.
+
+    ChampionMoved when the evidence is not against the champion in force; PreconditionFailed for evidence on bars that
+    a model knew; Conflict for a contender that is no longer in the race; InvalidInput for evidence that is incomplete.
+    """
+    state.require_champion(command.expected_champion)
+    for comparison in command.comparisons:
+        state.require_champion(comparison.champion)
+    if command.last_labelled == BEGINNING:
+        raise InvalidInput(
+            "last_labelled_bar is missing; without it nobody knows which bars are new",
+            fields={"last_labelled_bar": "missing"},
+        )
+    record = _numbered(state, command)
+    if not state.champion:
+        return _first(state, command, record)
+    evidence = _evidence(state, command, record)
+    if command.last_labelled <= state.decided_through:
+        return _without_new_bars(state, command, record, evidence)
+    passed = [e for e in evidence.values() if e.judgement.verdict == decision_pb2.VERDICT_PROMOTED]
+    if passed:
+        best = max(passed, key=lambda e: e.judgement.e_value)
+        return _promotion(state, command, record, evidence, best)
+    return _decline(state, command, record, evidence)
+
+
+def _numbered(state: LineageState, command: RecordTraining) -> model_pb2.ModelRecord:
+    version = state.versions + 1
+    record = model_pb2.ModelRecord()
+    record.CopyFrom(command.record)
+    record.model, record.version = state.model(version), version
+    record.lineage, record.session_id = state.name, command.session_id
+    if record.parent:
+        state.require(record.parent)
+    return record
+
+
+def _evidence(
+    state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord
+) -> Mapping[str, decision_pb2.Evidence]:
+    """Judged evidence by contender, kept contenders in their order and the session's model last."""
+    brought = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
+    if len(brought) < len(command.comparisons):
+        raise InvalidInput("two comparisons of one contender; send one each", fields={"comparisons": "repeated"})
+    if record.model not in brought:
+        raise InvalidInput(
+            f"no comparison of the new model with {state.champion_name}; score both on the same bars and send the pair",
+            fields={"comparisons": "missing"},
+        )
+    gone = brought.keys() - {*state.contender_names, record.model}
+    if gone:
+        raise Conflict(
+            f"{', '.join(sorted(gone))} is no contender of {state.name} now; those in the race are"
+            f" {', '.join(state.contender_names) or 'none'}: score these and send the evidence again"
+        )
+    scoring = Scoring(
+        horizon=Lineage.parse(state.name).task.horizon,
+        policy=command.policy,
+        known_through=command.last_labelled,
+        spent_through=state.spent_through,
+    )
+    champion = state.trained_of(state.champion_name)
+    trained = {name: state.trained_of(name) for name in state.contender_names}
+    trained[record.model] = Trained.of(record.model, record)
+    return {name: compare(champion, trained[name], brought[name], scoring) for name in trained if name in brought}
+
+
+def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:
+    Trained.of(record.model, record)
+    promoted = _model_promoted(state, command, record.model, words.FIRST_MODEL)
+    return Outcome(facts_pb2.ModelTrained(record=record), promoted, decision_pb2.VERDICT_PROMOTED, True)
+
+
+def _promotion(
+    state: LineageState,
+    command: RecordTraining,
+    record: model_pb2.ModelRecord,
+    evidence: Mapping[str, decision_pb2.Evidence],
+    best: decision_pb2.Evidence,
+) -> Outcome:
+    promoted = _model_promoted(state, command, best.contender, words.promoted(best, command.policy))
+    promoted.evidence.extend(evidence.values())
+    own = best.contender == record.model
+    verdict = decision_pb2.VERDICT_PROMOTED if own else unpromoted(evidence[record.model].judgement.verdict)
+    return Outcome(facts_pb2.ModelTrained(record=record), promoted, verdict, own)
+
+
+def _model_promoted(state: LineageState, command: RecordTraining, model: str, reason: str) -> facts_pb2.ModelPromoted:
+    return facts_pb2.ModelPromoted(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        lineage=state.name,
+        model=model,
+        replaced=state.champion_name,
+        session_id=command.session_id,
+        policy=command.policy,
+        decided_by=decision_pb2.DECIDED_BY_GATE,
+        reason=reason,
+        decided_through=timestamp(command.last_labelled),
+    )
+
+
+def _without_new_bars(
+    state: LineageState,
+    command: RecordTraining,
+    record: model_pb2.ModelRecord,
+    evidence: Mapping[str, decision_pb2.Evidence],
+) -> Outcome:
+    """The new model joins the race only where there is room: many tries on the same bars must not push others out."""
+    lineage = Lineage.parse(state.name)
+    kept = (*state.contender_names, record.model)[:CONTENDERS_KEPT]
+    return _declined(
+        state,
+        command,
+        record,
+        evidence,
+        verdict=decision_pb2.VERDICT_NO_NEW_EVIDENCE,
+        reason=words.no_new_bars(evidence[record.model], state.decided_through, lineage),
+        kept=kept,
+        diagnosis=(words.no_new_evidence(state.decided_through, lineage),),
+    )
+
+
+def _decline(
+    state: LineageState,
+    command: RecordTraining,
+    record: model_pb2.ModelRecord,
+    evidence: Mapping[str, decision_pb2.Evidence],
+) -> Outcome:
+    own = evidence[record.model]
+    verdict = own.judgement.verdict
+    diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
+    if verdict != decision_pb2.VERDICT_REJECTED and not _measured(command):
+        diagnosis = (words.inconclusive(own, Lineage.parse(state.name), command.alternatives),)
+    return _declined(
+        state,
+        command,
+        record,
+        evidence,
+        verdict=verdict,
+        reason=words.declined(own, verdict, command.policy),
+        kept=_contenders(state, evidence),
+        diagnosis=diagnosis,
+    )
+
+
+def _contenders(state: LineageState, evidence: Mapping[str, decision_pb2.Evidence]) -> tuple[str, ...]:
+    """The names that stay in the race, the largest E first: at most three, none of which the champion has beaten."""
+    e_values = {state.model(contender.version): contender.e_value for contender in state.contenders}
+    e_values |= {name: e.judgement.e_value for name, e in evidence.items()}
+    beaten = {name for name, e in evidence.items() if e.judgement.verdict == decision_pb2.VERDICT_REJECTED}
+    alive = [name for name in e_values if name not in beaten]
+    return tuple(sorted(alive, key=lambda name: -e_values[name])[:CONTENDERS_KEPT])
+
+
+def _measured(command: RecordTraining) -> list[decision_pb2.Diagnosis]:
+    return [diagnosis for diagnosis in command.diagnosis if diagnosis.kind not in _BY_REGISTRY]
+
+
+def _declined(
+    state: LineageState,
+    command: RecordTraining,
+    record: model_pb2.ModelRecord,
+    evidence: Mapping[str, decision_pb2.Evidence],
+    *,
+    verdict: Verdict,
+    reason: str,
+    kept: tuple[str, ...],
+    diagnosis: tuple[decision_pb2.Diagnosis, ...],
+) -> Outcome:
+    declined = facts_pb2.PromotionDeclined(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        lineage=state.name,
+        model=record.model,
+        champion=state.champion_name,
+        session_id=command.session_id,
+        policy=command.policy,
+        verdict=verdict,
+        reason=reason,
+        evidence=evidence.values(),
+        diagnosis=sorted((*_measured(command), *diagnosis), key=lambda found: found.kind),
+        contenders_kept=kept,
+        decided_through=timestamp(max(command.last_labelled, state.decided_through)),
+    )
+    return Outcome(facts_pb2.ModelTrained(record=record), declined, verdict, False)

@@ -1,0 +1,170 @@
+"""Every sentence of the registry's decisions: what was decided, on which numbers, and what to do next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ratchet.events.v1 import decision_pb2, model_pb2
+from ratchet.names import DEFAULT_HORIZON, Lineage, ModelType, Policy
+from ratchet.proof import gate
+from services.registry.domain.moments import day, seconds_of
+
+BUILT_TYPES: tuple[ModelType, ...] = ("random-forest", "logistic")
+"""The model types that can be trained."""
+
+FIRST_MODEL = "first model of its lineage: nothing to compare it with"
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """What else the series has: model types tried on this task, and the symbol's best model (empty: none)."""
+
+    tried: frozenset[str] = frozenset()
+    symbol_best: str = ""
+
+
+def promoted(evidence: decision_pb2.Evidence, policy: Policy) -> str:
+    """Why a contender replaces its champion."""
+    auc = evidence.judgement.auc_difference
+    skill = "more skilled" if auc.HasField("low") and auc.low > 0 else "better calibrated, not shown to be more skilled"
+    return f"{evidence.contender} replaces {evidence.champion}: {skill}; {_numbers(evidence)}; {_asked(policy, 1)}"
+
+
+def declined(evidence: decision_pb2.Evidence, verdict: decision_pb2.Verdict.ValueType, policy: Policy) -> str:
+    """Why the champion stays, for a session with new bars."""
+    champion, contender = evidence.champion, evidence.contender
+    if verdict == decision_pb2.VERDICT_REJECTED:
+        return f"{champion} is better than {contender}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
+    if not evidence.judgement.bars:
+        return f"{contender} could not be compared with {champion}: no scored bar that both had not seen"
+    return (
+        f"{contender} is not shown to be better than {champion}: {_numbers(evidence)}; {_asked(policy, 1)};"
+        f" {_still_needed(evidence.judgement)}"
+    )
+
+
+def no_new_bars(evidence: decision_pb2.Evidence, decided_through: int, lineage: Lineage) -> str:
+    """Why nothing can be decided on bars that were decided on before."""
+    return (
+        f"0 new bars since {day(decided_through)}, {_still_needed(evidence.judgement)}; import newer bars with"
+        f" {_import(lineage)}"
+    )
+
+
+def no_new_evidence(decided_through: int, lineage: Lineage) -> decision_pb2.Diagnosis:
+    return decision_pb2.Diagnosis(
+        kind=decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE,
+        measurement=f"0 bars labelled since {day(decided_through)}",
+        advice=f"import newer bars with {_import(lineage)}",
+    )
+
+
+def inconclusive(
+    evidence: decision_pb2.Evidence, lineage: Lineage, alternatives: Alternatives
+) -> decision_pb2.Diagnosis:
+    return decision_pb2.Diagnosis(
+        kind=decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE,
+        measurement=f"{_numbers(evidence)}; {_still_needed(evidence.judgement)}",
+        advice=f"import newer bars with {_import(lineage)}{_other_type(lineage, alternatives)}",
+    )
+
+
+def first_of_symbol(symbol: str) -> str:
+    return f"no comparison: the first lineage of {symbol}"
+
+
+def succession(replaced: str) -> str:
+    return f"replaced {replaced}, the symbol's best, in its own lineage, on the same evidence"
+
+
+def stands_in(removed: str, model: str, mean: float | None, reason: str) -> str:
+    """Why a model is the symbol's best after a person removed the one that was."""
+    if mean is None:
+        measured = "no remaining champion was ever compared with it"
+    else:
+        measured = f"the best paired mean of the remaining champions, {mean:+.4f} against {removed}"
+    return f"decided without evidence: {removed} was removed by a person ({reason}); {model} stands in: {measured}"
+
+
+def symbol_promoted(evidence: decision_pb2.Evidence, policy: Policy, lineages: int) -> str:
+    return (
+        f"{evidence.contender} replaces {evidence.champion} as the symbol's best: {_numbers(evidence)};"
+        f" {_asked(policy, lineages)}"
+    )
+
+
+def symbol_declined(evidence: decision_pb2.Evidence, policy: Policy, lineages: int) -> str:
+    bars = evidence.judgement.bars
+    stays = f"{evidence.champion} stays the symbol's best"
+    if bars < gate.SYMBOL_BEST_BARS:
+        return f"{stays}: {bars} common bars with {evidence.contender}, {gate.SYMBOL_BEST_BARS} needed"
+    return f"{stays}: {_numbers(evidence)} for {evidence.contender}; {_asked(policy, lineages)}"
+
+
+def symbol_unmeasured(best: str, model: str) -> str:
+    return f"{best} stays the symbol's best: a person promoted {model} without evidence against it"
+
+
+def _numbers(evidence: decision_pb2.Evidence) -> str:
+    """E 31.2, p 0.004, Brier improvement +3.1 % [+1.0, +5.2] on 252 bars, 2006-01-03 to 2006-12-29"""
+    judgement = evidence.judgement
+    if not judgement.bars:
+        return "0 scored bars"
+    first, last = seconds_of(evidence, "first_bar"), seconds_of(evidence, "last_bar")
+    return (
+        f"E {_e(judgement.e_value)}, p {judgement.dm_p:.3f},"
+        f" Brier improvement {_percent(judgement.improvement_percent)}"
+        f" on {judgement.bars} bars, {day(first)} to {day(last)}"
+    )
+
+
+def _percent(interval: model_pb2.Interval) -> str:
+    if not (interval.HasField("low") and interval.HasField("high")):
+        return f"{interval.value:+.1f} %"
+    return f"{interval.value:+.1f} % [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def _e(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.1e}"
+
+
+def _e_reverse(evidence: decision_pb2.Evidence) -> str:
+    return f"{_e(evidence.judgement.e_value_reverse)}, {gate.REJECT_E:.0f} rejects"
+
+
+def _asked(policy: Policy, comparisons: int) -> str:
+    rule = gate.POLICIES[policy]
+    if math.isinf(rule.dm_level):
+        return f"{policy} asks only for a better mean"
+    lineages = f" for {comparisons} lineages" if comparisons > 1 else ""
+    return f"{policy} asks for E of {rule.e_threshold * comparisons:.0f}{lineages} and p below {rule.dm_level}"
+
+
+def _still_needed(judgement: decision_pb2.Judgement) -> str:
+    if not judgement.HasField("bars_needed"):
+        return "how many bars are needed is not estimable, since it is not ahead"
+    missing = math.ceil(judgement.bars_needed - judgement.bars)
+    return f"about {missing} needed to see a gain of this size" if missing > 0 else "a few more needed to be sure"
+
+
+def _import(lineage: Lineage) -> str:
+    timeframe = "" if lineage.series.timeframe == "1d" else f" --timeframe {lineage.series.timeframe}"
+    return f"ratchet data import {lineage.series.symbol} FILE{timeframe}"
+
+
+def _other_type(lineage: Lineage, alternatives: Alternatives) -> str:
+    """The model type to try next: one that was not tried on this series, else the one that does best on it."""
+    untried = [kind for kind in BUILT_TYPES if kind not in alternatives.tried and kind != lineage.model_type]
+    if untried:
+        return f", or try a model type that this series has not seen: {_train(lineage, untried[0])}"
+    best = Lineage.parse(alternatives.symbol_best.rpartition("/")[0]) if alternatives.symbol_best else lineage
+    if best.model_type != lineage.model_type:
+        return f", or train the type that does best on this series: {_train(lineage, best.model_type)}"
+    return ""
+
+
+def _train(lineage: Lineage, model_type: ModelType) -> str:
+    task = lineage.task
+    horizon = "" if task.horizon == DEFAULT_HORIZON[task.target] else f" --horizon {task.horizon}"
+    return f"ratchet train {lineage.series} --model {model_type} --target {task.target}{horizon}"

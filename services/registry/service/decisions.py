@@ -1,0 +1,118 @@
+"""The facts of a decision: states loaded, the domain asked, its messages put on their streams.
+
+The symbol is loaded before anything else of its series and task: every new champion moves its stream, so what was read
+afterwards still holds if that stream has not moved when the facts are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.names import POLICIES, Lineage, Model, one_of
+from ratchet.proof.evidence import pack
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.facts import Fact
+from services.registry.domain import session as sessions
+from services.registry.domain import symbol as symbols
+from services.registry.domain.comparison import Trained
+from services.registry.domain.lineage import LineageState
+from services.registry.domain.moments import seconds_of
+from services.registry.domain.symbol import SymbolState
+from services.registry.domain.training import Comparison, RecordTraining, record_training
+from services.registry.domain.words import Alternatives
+from services.registry.log import Log
+from services.registry.service.lookup import champions, model_types, require_dataset
+from services.registry.service.states import States, facts_after, lineage_stream, session_stream, symbol_stream
+
+
+class Decisions:
+    """Decides on the states as they are; what it returns may be committed only as long as they hold."""
+
+    def __init__(self, log: Log, states: States) -> None:
+        self._log = log
+        self._states = states
+
+    def recorded(self, request: pb.RecordTrainingRequest) -> list[Fact]:
+        """ModelTrained, TrainingCompleted, the decision on the lineage and, after a promotion, that on the symbol."""
+        session = self._states.session(request.session_id)
+        sessions.require_open(session)
+        lineage = Lineage.parse(session.request.lineage)
+        symbol = self._states.symbol(lineage.series, lineage.task)
+        state = self._states.lineage(lineage)
+        command = self._command(request, session, lineage, symbol)
+        outcome = record_training(state, command)
+        end = sessions.complete(session, outcome.trained.record.model, outcome.verdict, outcome.promoted)
+        trained, decision = facts_after(lineage_stream(lineage), state.version, [outcome.trained, outcome.decision])
+        facts = [trained, *facts_after(session_stream(session.session_id), session.version, [end]), decision]
+        if isinstance(outcome.decision, facts_pb2.ModelPromoted):
+            challenge = None
+            if symbols.needs_evidence(symbol, outcome.decision):
+                own = Trained.of(outcome.trained.record.model, outcome.trained.record)
+                challenge = self._challenge(request, state, symbol, outcome.decision.model, own)
+            facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
+        return facts
+
+    def _command(
+        self, request: pb.RecordTrainingRequest, session: sessions.SessionState, lineage: Lineage, symbol: SymbolState
+    ) -> RecordTraining:
+        record = model_pb2.ModelRecord()
+        record.CopyFrom(request.record)
+        record.dataset_digest = record.dataset_digest or session.request.dataset_digest
+        require_dataset(self._log, record.dataset_digest, lineage.series)
+        if record.lineage not in ("", str(lineage)):
+            raise InvalidInput(
+                f"training {session.session_id} is of {lineage}, its record of {record.lineage}",
+                fields={"record.lineage": "another lineage"},
+            )
+        return RecordTraining(
+            session_id=session.session_id,
+            policy=one_of("policy", session.request.policy, POLICIES),
+            record=record,
+            expected_champion=request.expected_champion,
+            comparisons=tuple(Comparison(c.champion, c.contender, c.packed) for c in request.comparisons),
+            last_labelled=seconds_of(request, "last_labelled_bar"),
+            diagnosis=tuple(request.diagnosis),
+            alternatives=Alternatives(model_types(self._log, lineage.series), symbol.best),
+        )
+
+    def _challenge(
+        self, request: pb.RecordTrainingRequest, state: LineageState, symbol: SymbolState, model: str, own: Trained
+    ) -> symbols.Challenge:
+        """The evidence of `model` against the symbol's best; without bars where none was brought."""
+        symbols.require_best(symbol, request.expected_symbol_best)
+        by_contender = {c.contender or own.model: c for c in request.symbol_comparisons}
+        brought = by_contender.get(model, pb.Comparison(champion=symbol.best, packed=pack([], [], [], [])))
+        symbols.require_best(symbol, brought.champion)
+        best = self._states.lineage(Model.parse(symbol.best).lineage)
+        return symbols.Challenge(
+            expected_best=brought.champion,
+            best=best.trained_of(symbol.best),
+            contender=own if model == own.model else state.trained_of(model),
+            packed=brought.packed,
+            known_through=seconds_of(request, "last_labelled_bar"),
+        )
+
+    def by_person(self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]) -> list[Fact]:
+        """The decision on the lineage, then that on the symbol."""
+        symbol = self._states.symbol(lineage.series, lineage.task)
+        state = self._states.lineage(lineage)
+        promoted = decide(state)
+        facts = facts_after(lineage_stream(lineage), state.version, [promoted])
+        return facts + self._on_symbol(lineage, state, symbol, promoted, None)
+
+    def _on_symbol(
+        self,
+        lineage: Lineage,
+        state: LineageState,
+        symbol: SymbolState,
+        promoted: facts_pb2.ModelPromoted,
+        challenge: symbols.Challenge | None,
+    ) -> list[Fact]:
+        """The decision on the symbol that follows a new champion. The symbol's version guards the other champions."""
+        others = champions(self._log, lineage.series, lineage.task)
+        in_force = sorted({name for name in others if name != promoted.replaced} | {promoted.model})
+        means = {state.model(version): mean for version, mean in state.means.items()}
+        decision = symbols.decide(symbol, symbols.Change(promoted, means), in_force, challenge)
+        return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision])

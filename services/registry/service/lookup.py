@@ -1,0 +1,71 @@
+"""Small questions to the read tables, and what to say when there is no answer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from ratchet.errors import NotFound
+from ratchet.names import Series, Task
+from services.registry.log import Log, Recorded
+
+_IN_ONE_QUERY = 500
+
+
+def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
+    """The events at these positions, in this order."""
+    found: dict[int, Recorded] = {}
+    for start in range(0, len(positions), _IN_ONE_QUERY):
+        chunk = positions[start : start + _IN_ONE_QUERY]
+        marks = ", ".join("?" * len(chunk))
+        for row in log.query(f"SELECT * FROM stored_events WHERE position IN ({marks})", chunk):
+            found[row["position"]] = Recorded(
+                row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+            )
+    return [found[position] for position in positions]
+
+
+def champions(log: Log, series: Series, task: Task) -> list[str]:
+    """The champions of all lineages of a series and task."""
+    rows = log.query(
+        "SELECT model FROM model_registry WHERE series = ? AND task = ? AND is_lineage_champion = 1",
+        (str(series), str(task)),
+    )
+    return [row["model"] for row in rows]
+
+
+def model_types(log: Log, series: Series) -> frozenset[str]:
+    """The model types that were ever trained on a series."""
+    rows = log.query("SELECT DISTINCT model_type FROM model_registry WHERE series = ?", (str(series),))
+    return frozenset(row["model_type"] for row in rows)
+
+
+def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
+    """The row of a snapshot of a series; NotFound for one that was never registered for it."""
+    rows = log.query("SELECT * FROM dataset_history WHERE digest = ?", (digest,))
+    for row in rows:
+        if row["series"] == str(series):
+            return row
+    others = f"; it holds bars of {' and '.join(row['series'] for row in rows)}" if rows else ""
+    raise NotFound(
+        f"dataset {digest!r} is not registered for {series}{others}; see ratchet data list,"
+        f" or import one with ratchet data import {series.symbol} FILE",
+        fields={"dataset_digest": "unknown"},
+    )
+
+
+def require_model(log: Log, model: str) -> dict[str, Any]:
+    """The row of a model; NotFound, with near names, for one that was never trained."""
+    rows = log.query("SELECT * FROM model_registry WHERE model = ?", (model,))
+    if not rows:
+        raise missing(log, "model", model)
+    return rows[0]
+
+
+def missing(log: Log, what: str, name: str) -> NotFound:
+    """The error for a `model` or `lineage` that does not exist: it names those with the nearest names."""
+    known = [row["name"] for row in log.query(f"SELECT DISTINCT {what} AS name FROM model_registry")]
+    near = difflib.get_close_matches(name, known, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see ratchet models list"
+    return NotFound(f"there is no {what} {name}; {hint}", fields={what: "unknown"})

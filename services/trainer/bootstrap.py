@@ -1,0 +1,42 @@
+"""Wires the trainer: client, artifact store, workers, sessions, servicers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+from ratchet.client import Client
+from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from services.kernel.artifacts import open_store
+from services.kernel.server import Server
+from services.kernel.settings import Settings
+from services.trainer.conductor import SessionConductor
+from services.trainer.importing import Importer
+from services.trainer.service import PredictorService, TrainerService
+from services.trainer.sessions import Sessions
+from services.trainer.workers import open_workers
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
+    """The server, not yet started, and what to close after it has stopped."""
+    os.environ.update(ONE_THREAD)
+    client = Client(settings.registry, settings.knowledge, settings.trainer, actor="trainer")
+    store = open_store(settings.artifacts)
+    workers = open_workers(settings.workers)
+    sessions = Sessions(client, SessionConductor(client, store, workers), at_once=workers.count)
+    server = Server(settings.host, settings.port)
+    server.add(
+        trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
+        TrainerService(client, Importer(client, store), sessions),
+        trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name,
+    )
+    server.add(
+        trainer_pb2_grpc.add_PredictorServiceServicer_to_server,
+        PredictorService(),
+        trainer_pb2.DESCRIPTOR.services_by_name["PredictorService"].full_name,
+    )
+    threading.Thread(target=sessions.resume, name="resume", daemon=True).start()
+    return server, (sessions.close, workers.close, client.close)

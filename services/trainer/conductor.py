@@ -1,0 +1,50 @@
+"""One training session from its request to its end: gather what it may know, compute in a worker, record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ratchet.client import Client
+from ratchet.errors import Conflict
+from ratchet.registry.v1 import registry_pb2
+from services.kernel.artifacts import ArtifactStore
+from services.trainer import recording
+from services.trainer.gathering import gather, the_race
+from services.trainer.learning.inputs import SessionInputs
+from services.trainer.learning.outcome import SessionOutcome
+from services.trainer.learning.session import rescored, run
+from services.trainer.sessions import Report, Training
+from services.trainer.workers import Workers
+
+
+@dataclass(frozen=True)
+class SessionConductor:
+    """The steps of a session over the real services. Each may be repeated: what is recorded once stays recorded."""
+
+    client: Client
+    store: ArtifactStore
+    workers: Workers
+
+    def gather(self, training: Training) -> SessionInputs:
+        return gather(self.client, self.store, training)
+
+    def work(self, job: SessionInputs, report: Report) -> SessionOutcome:
+        return self.workers.run(run, job, report)
+
+    def record(self, training: Training, job: SessionInputs, outcome: SessionOutcome) -> Training:
+        """Artifact first, then the evidence for patterns, last the training, which ends the session.
+
+        When somebody moved the champion meanwhile, the same model is scored once more, against the one in force.
+        """
+        digest = self.store.put(outcome.artifact)
+        self.client.record_evidence(recording.evidence_request(training, job, outcome))
+        try:
+            return self._end(training, job, outcome, digest)
+        except Conflict:
+            moved = the_race(self.client, self.store, job)
+            return self._end(training, moved, rescored(moved, outcome), digest)
+
+    def _end(
+        self, training: Training, job: SessionInputs, outcome: SessionOutcome, digest: str
+    ) -> registry_pb2.Training:
+        return self.client.record_training(recording.training_request(training, job, outcome, digest)).training

@@ -1,0 +1,104 @@
+"""Bars in: a file becomes a snapshot in the artifact store and a DatasetRegistered in the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.client import Client
+from ratchet.errors import DataRefused, NotFound
+from ratchet.events.v1 import facts_pb2
+from ratchet.names import Series
+from ratchet.registry.v1 import registry_pb2
+from services.kernel.artifacts import ArtifactStore
+from services.trainer.data import csvfile, snapshot
+from services.trainer.data.bars import Bars, written
+
+
+@dataclass(frozen=True)
+class Imported:
+    dataset: registry_pb2.Dataset
+    unchanged: bool
+    bars: Bars
+
+
+class Importer:
+    def __init__(self, client: Client, store: ArtifactStore) -> None:
+        self._client = client
+        self._store = store
+
+    def acting_as(self, actor: str) -> Importer:
+        """This importer for another caller: what it records bears that name."""
+        return Importer(self._client.acting_as(actor), self._store)
+
+    def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
+        """The newest snapshot of a series; NotFound says how to import one."""
+        found = self._newest(series)
+        if found is None:
+            raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
+        return found, snapshot.decode(self._store.get(found.registered.digest))
+
+    def add(self, request_id: str, series: Series, name: str, content: bytes, replace: bool) -> Imported:
+        """Import a CSV file. DataRefused where a row breaks a rule, or where known history would change."""
+        parsed = csvfile.read(content, str(series), name)
+        bars = parsed.bars
+        encoded = snapshot.encode(bars)
+        previous = self._newest(series)
+        if previous is not None and previous.registered.digest == snapshot.digest(encoded):
+            return Imported(previous, unchanged=True, bars=bars)
+        fact = _describe(series, bars, encoded, name)
+        fact.notes.extend(parsed.notes)
+        if previous is None:
+            fact.rows_appended = len(bars)
+        else:
+            old = snapshot.decode(self._store.get(previous.registered.digest))
+            difference = snapshot.difference(old, bars)
+            if difference.first_changed is not None and not replace:
+                raise DataRefused(
+                    f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
+                    f" bars, the first on {written(difference.first_changed)}; if the new history is the right one:"
+                    f" ratchet data import {series} {name} --replace (the older snapshot stays)"
+                )
+            fact.previous_digest = previous.registered.digest
+            fact.rows_appended = difference.appended
+            fact.rows_changed = difference.changed
+            fact.rows_removed = difference.removed
+        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=bars)
+
+    def cut(self, request_id: str, dataset: registry_pb2.Dataset, bars: Bars, until: int) -> Imported:
+        """The snapshot without the bars after `until` (epoch seconds); the same snapshot where none are."""
+        kept = bars.until(until)
+        if len(kept) == len(bars):
+            return Imported(dataset, unchanged=True, bars=bars)
+        series = Series.parse(bars.series)
+        if not len(kept):
+            raise DataRefused(
+                f"{series} has no bar until {written(until)}, its first is {written(bars.time[0])};"
+                " choose a later --until"
+            )
+        encoded = snapshot.encode(kept)
+        digest = dataset.registered.digest
+        fact = _describe(series, kept, encoded, f"{digest[:12]} until {written(until)}")
+        fact.cut_from = digest
+        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
+
+    def _newest(self, series: Series) -> registry_pb2.Dataset | None:
+        return next(iter(self._client.list_datasets(series=str(series), latest_only=True)), None)
+
+    def _register(self, request_id: str, fact: facts_pb2.DatasetRegistered, encoded: bytes) -> registry_pb2.Dataset:
+        self._store.put(encoded)
+        return self._client.register_dataset(fact, request_id=request_id)
+
+
+def _describe(series: Series, bars: Bars, encoded: bytes, source: str) -> facts_pb2.DatasetRegistered:
+    return facts_pb2.DatasetRegistered(
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        digest=snapshot.digest(encoded),
+        rows=len(bars),
+        first_bar=Timestamp(seconds=int(bars.time[0])),
+        last_bar=Timestamp(seconds=int(bars.time[-1])),
+        source=source,
+        size_bytes=len(encoded),
+    )

@@ -1,0 +1,48 @@
+"""What the steps of one session share: its inputs, its windows, the labels and all features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.errors import InvalidInput
+from services.trainer.learning.columns import Table
+from services.trainer.learning.inputs import ScoredModel, SessionInputs
+from services.trainer.models import artifact
+from services.trainer.models.artifact import ModelFile
+from services.trainer.models.port import Floats
+from services.trainer.windows import Windows
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """`y` is float64[n], NaN where unknown; `table` holds the whole feature library; rows are bar indices."""
+
+    inputs: SessionInputs
+    windows: Windows
+    y: Floats
+    table: Table
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        return self.inputs.bars.time
+
+    def label_time(self, row: int) -> int:
+        """When the label of a row became known."""
+        return int(self.times[row + self.inputs.horizon])
+
+    def probabilities(self, model: ModelFile) -> Floats:
+        """What `model` says of every bar, float64[n]."""
+        return model.function.probability(self.table.matrix(model.columns, model.patterns))
+
+    def open(self, scored: ScoredModel) -> ModelFile:
+        """The model of an artifact; CorruptData if it is none, InvalidInput if it predicts something else."""
+        model, inputs = artifact.load(scored.artifact), self.inputs
+        if (model.series, model.target, model.horizon) != (inputs.series, inputs.target, inputs.horizon):
+            raise InvalidInput(
+                f"{scored.name} predicts {model.target} of {model.series} {model.horizon} bars ahead,"
+                f" not {inputs.target} of {inputs.series} {inputs.horizon} bars ahead"
+            )
+        return model

@@ -1,0 +1,60 @@
+"""Where the parent was wrong on bars that it had not seen, before this session's holdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.proof.scores import mean_difference
+from services.trainer.learning.outcome import ErrorSlice
+from services.trainer.models.port import Floats
+
+Bools = NDArray[np.bool_]
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+BUCKETS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+VOLATILITY, VOLUME = "volatility_regime_20", "volume_regime_20"
+REGIMES = (VOLATILITY, VOLUME)
+
+
+def analyse(
+    p: Floats, y: Floats, times: NDArray[np.int64], regimes: dict[str, Floats], horizon: int
+) -> tuple[ErrorSlice, ...]:
+    """The bias (outcome less probability) in each slice that holds a bar, with its HAC interval.
+
+    Slices: probability bucket, weekday (UTC), and each of `regimes`: values [n] that are log ratios to the usual, so
+    that above 0 is high and the rest, unknown included, is usual.
+    """
+    slices = (
+        ("all", "all", np.ones(len(p), dtype=np.bool_)),
+        *_by_probability(p),
+        *_by_weekday(times),
+        *_by_regime(regimes),
+    )
+    return tuple(
+        ErrorSlice(by, name, int(np.sum(inside)), mean_difference((y - p)[inside], horizon))
+        for by, name, inside in slices
+        if inside.any()
+    )
+
+
+def _by_probability(p: Floats) -> Iterator[tuple[str, str, Bools]]:
+    bucket = np.clip(np.searchsorted(BUCKETS, p, side="right") - 1, 0, len(BUCKETS) - 2)
+    for index, (low, high) in enumerate(pairwise(BUCKETS)):
+        yield "probability", f"{low:.1f}-{high:.1f}", bucket == index
+
+
+def _by_weekday(times: NDArray[np.int64]) -> Iterator[tuple[str, str, Bools]]:
+    weekday = np.array([datetime.fromtimestamp(int(time), UTC).weekday() for time in times], dtype=np.int64)
+    for index, name in enumerate(WEEKDAYS):
+        yield "weekday", name, weekday == index
+
+
+def _by_regime(regimes: dict[str, Floats]) -> Iterator[tuple[str, str, Bools]]:
+    for name, values in regimes.items():
+        high = values > 0.0
+        yield name, "high", high
+        yield name, "usual", ~high

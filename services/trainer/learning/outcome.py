@@ -1,0 +1,144 @@
+"""What a training session brings back. Times are epoch seconds UTC; scores are Brier scores, smaller is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ratchet.proof.scores import Interval
+from services.trainer.mining.mine import Mined
+from services.trainer.mining.test import Evidence
+
+CandidateKind = Literal["transfer", "scratch"]
+
+
+@dataclass(frozen=True)
+class WindowReport:
+    """One window: its rows, its first and last bar, and when the last label became known."""
+
+    name: str
+    rows: int
+    first_time: int
+    last_time: int
+    label_end: int
+
+
+@dataclass(frozen=True)
+class UsedPattern:
+    """A pattern in the state in which the model used it."""
+
+    id: str
+    evidence_end: int
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A known pattern that is no column of the model, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CandidateReport:
+    """`tune_score`: on the rows that fitted its head. `choose_score`: on the `choose_bars` that the parent never saw.
+
+    `skipped` says why it was not fitted, or not compared; scores that do not exist are None.
+    """
+
+    kind: CandidateKind
+    description: str
+    tune_score: float | None
+    choose_score: float | None
+    choose_bars: int
+    cpu_seconds: float
+    chosen: bool
+    skipped: str
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Scores on `bars` bars, each with its 95 % interval."""
+
+    bars: int
+    brier: Interval
+    accuracy: Interval
+    auc: Interval
+    log_loss: Interval
+
+
+@dataclass(frozen=True)
+class BaselineReport:
+    """A baseline on the same bars. `gain`: its Brier loss less the model's, paired; above 0 the model is better."""
+
+    name: str
+    metrics: Metrics
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class ErrorSlice:
+    """Where the parent erred: `bias` is outcome less probability, mean over the bars of one slice."""
+
+    by: str
+    name: str
+    bars: int
+    bias: Interval
+
+
+@dataclass(frozen=True)
+class FeatureImportance:
+    """Brier loss added by shuffling one column, as a share of the positive ones; `useless`: none is shown."""
+
+    name: str
+    rank: int
+    share: Interval
+    useless: bool
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """Champion and contender on the same bars, packed by ratchet.proof.evidence; "" names the new model."""
+
+    champion: str
+    contender: str
+    bars: int
+    evidence: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class PatternUpdate:
+    """What a known pattern did on the bars since its last evidence."""
+
+    id: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class SessionOutcome:
+    """Everything that a session learned. Only the `cpu_seconds` differ between runs of the same inputs."""
+
+    artifact: bytes = field(repr=False)
+    format: str
+    windows: tuple[WindowReport, ...]
+    last_labelled_time: int
+    new_bars: int
+    fit_end_label_time: int
+    features: tuple[str, ...]
+    patterns_used: tuple[UsedPattern, ...]
+    patterns_left_out: tuple[LeftOut, ...]
+    params: Mapping[str, float]
+    complexity_step: int
+    candidates: tuple[CandidateReport, ...]
+    metrics: Metrics
+    baselines: tuple[BaselineReport, ...]
+    skill_shown: bool
+    error_analysis: tuple[ErrorSlice, ...]
+    importance: tuple[FeatureImportance, ...]
+    pairs: tuple[ScoredPair, ...]
+    symbol_pairs: tuple[ScoredPair, ...]
+    mined: Mined
+    pattern_updates: tuple[PatternUpdate, ...]
+    cpu_seconds: float
+    library_versions: Mapping[str, str]

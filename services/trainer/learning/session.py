@@ -1,0 +1,163 @@
+"""One training session, from bars and what is known to a model and everything learned on the way. Pure.
+
+plan       the windows, and the market time before which knowledge may be asked for
+run        errors of the parent → mining → candidates → choice → refit → holdout → evidence
+rescored   the evidence again, when the champion moved meanwhile; nothing is trained
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+
+from services.trainer import targets
+from services.trainer.data.bars import Bars
+from services.trainer.learning import columns, evaluation, lessons, race
+from services.trainer.learning.candidates import Material, Parent
+from services.trainer.learning.choice import Clock, choose
+from services.trainer.learning.context import Context
+from services.trainer.learning.importance import importance
+from services.trainer.learning.inputs import SessionInputs
+from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
+from services.trainer.models import artifact
+from services.trainer.models.artifact import ModelFile
+from services.trainer.models.families import family
+from services.trainer.windows import Span, Windows, split, usable_rows
+
+Report = Callable[[str, float], None]
+
+LIBRARIES = ("numpy", "scikit-learn", "skops", "ta-lib")
+_FIT, _SHUFFLE = 0, 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session will use for what. Patterns may be asked for as known before the market time `known_before`."""
+
+    windows: Windows
+    new_bars: int
+    known_before: int
+
+
+def plan(bars: Bars, target: str, horizon: int, last_labelled_time: int | None) -> Plan:
+    """The plan of a session; DataRefused when there are too few usable bars.
+
+    `last_labelled_time`: the last labelled bar of the lineage's last session, None in its first.
+    """
+    y = targets.labels(target, bars, horizon)
+    labelled = bars.time[usable_rows(y)]
+    new = len(labelled) if last_labelled_time is None else int(np.sum(labelled > last_labelled_time))
+    windows = split(y, horizon, None if last_labelled_time is None else new, series=bars.series)
+    return Plan(windows, new, int(bars.time[windows.tune.start]))
+
+
+def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time) -> SessionOutcome:
+    """Train a version, score it, and learn what there is to learn. The same inputs give the same outcome.
+
+    `report(phase, fraction)` is told of progress; what it raises ends the session. `clock` measures CPU seconds and
+    decides nothing. Raises DataRefused, and CorruptData for an artifact that can't be read.
+    """
+    started = clock()
+    report("features", 0.0)
+    planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
+    context = _context(inputs, planned)
+    windows = context.windows
+    parent = context.open(inputs.parent) if inputs.parent else None
+    grown = columns.grow(parent, inputs.patterns)
+
+    report("mining", 0.1)
+    errors = lessons.parent_errors(context, parent)
+    mined = lessons.mined(context)
+    updates = tuple(lessons.updates(context))
+
+    report("training", 0.25)
+    X = context.table.matrix(grown.columns, grown.patterns)
+    material = Material(X, context.y, grown.columns, windows, family(inputs.model_type), _seed(inputs.seed, _FIT))
+    chosen = choose(material, _parent(context, parent), inputs.sessions, clock)
+
+    report("evaluating", 0.7)
+    held = windows.holdout.rows()
+    p, y = chosen.function.probability(X[held]), context.y[held]
+    last_label = targets.persistence(inputs.target, inputs.bars, inputs.horizon)
+    baselines = evaluation.compare(p, y, evaluation.baselines(material, last_label), inputs.horizon)
+
+    report("importance", 0.8)
+    rows = chosen.trial.honest_rows
+    generator = np.random.default_rng([inputs.seed, _SHUFFLE])
+    ranked = importance(chosen.trial.honest, X[rows], context.y[rows], generator)
+
+    report("evidence", 0.95)
+    model = ModelFile(inputs.series, inputs.target, inputs.horizon, inputs.model_type, chosen.function, grown.patterns)
+    fit_end = context.label_time(windows.fit_end)
+    pairs, symbol_pairs = race.pairs(context, model, fit_end)
+    return SessionOutcome(
+        artifact=artifact.dump(model),
+        format=artifact.FORMAT,
+        windows=_window_reports(context),
+        last_labelled_time=int(context.times[windows.last_label]),
+        new_bars=planned.new_bars,
+        fit_end_label_time=fit_end,
+        features=grown.columns,
+        patterns_used=tuple(UsedPattern(pattern.id, pattern.evidence_end) for pattern in grown.patterns),
+        patterns_left_out=grown.left_out,
+        params=dict(chosen.trial.params),
+        complexity_step=chosen.trial.step,
+        candidates=chosen.reports,
+        metrics=evaluation.metrics(p, y, inputs.horizon),
+        baselines=baselines,
+        skill_shown=evaluation.skill_shown(inputs.model_type, baselines),
+        error_analysis=errors,
+        importance=ranked,
+        pairs=pairs,
+        symbol_pairs=symbol_pairs,
+        mined=mined,
+        pattern_updates=updates,
+        cpu_seconds=clock() - started,
+        library_versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    )
+
+
+def rescored(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
+    """The outcome with its model scored against the champion, contenders and symbol's best of `inputs`.
+
+    For when these moved after the session began: the bars are the same, the model is not trained again.
+    """
+    context = _context(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
+    pairs, symbol_pairs = race.pairs(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
+    return replace(outcome, pairs=pairs, symbol_pairs=symbol_pairs)
+
+
+def _context(inputs: SessionInputs, planned: Plan) -> Context:
+    y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
+    return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars))
+
+
+def _seed(seed: int, purpose: int) -> int:
+    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+
+
+def _parent(context: Context, file: ModelFile | None) -> Parent | None:
+    scored = context.inputs.parent
+    if file is None or scored is None:
+        return None
+    unseen = context.times > scored.fit_end_label_time
+    return Parent(scored.name, file.function, unseen, scored.complexity_step, scored.params)
+
+
+def _window_reports(context: Context) -> tuple[WindowReport, ...]:
+    def one(name: str, span: Span) -> WindowReport:
+        first, last = int(context.times[span.start]), int(context.times[span.stop - 1])
+        return WindowReport(name, len(span), first, last, context.label_time(span.stop - 1))
+
+    windows = context.windows
+    return (
+        one("training", windows.training),
+        one("tune", windows.tune),
+        one("choose", windows.choose),
+        one("holdout", windows.holdout),
+    )

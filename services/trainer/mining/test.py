@@ -1,0 +1,99 @@
+"""Testing rules on rows that had no part in finding them.
+
+One-sided HAC test that a rule's hits exceed the direction's frequency on the same bars: a binomial test calls noise
+a pattern in most runs when the target is persistent. Sources: Newey & West 1987;
+Lazarus et al. 2018; Benjamini & Hochberg 1995.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.proof.hac import long_run_variance
+from ratchet.proof.special import student_t_sf
+from services.trainer.mining.rule import Bools, Direction, Floats, Rule
+
+FALSE_DISCOVERIES = 0.10
+FEWEST_FIRES = 10
+LAGS = 1.3
+"""Lags of the variance, times the root of the number of bars (Lazarus, Lewis, Stock & Watson 2018).
+
+The usual 4 (n/100)^(2/9) lags are too few for labels that stay the same for long: on such noise (autocorrelation .9
+of features and label score) a run kept something in 30 % of cases, with these in 8 %, and no planted rule was lost.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One rule on n consecutive out-of-sample bars: where it fired, and whether the label was 1 (both bool[n]).
+
+    All bars are listed, fired or not: they give the frequency that the hits are compared with. `times` is
+    int64[n + horizon], epoch seconds UTC: the label of bar i became known at times[i + horizon].
+    """
+
+    times: NDArray[np.int64]
+    fired: Bools
+    labels: Bools
+
+    def __len__(self) -> int:
+        return len(self.fired)
+
+    @property
+    def end(self) -> int:
+        """When the last label became known."""
+        return int(self.times[-1])
+
+    @property
+    def horizon(self) -> int:
+        return len(self.times) - len(self.fired)
+
+
+@dataclass(frozen=True, eq=False)
+class TestedRule:
+    """A rule with its p and whether it passes the Benjamini-Hochberg procedure among the rules tested with it."""
+
+    __test__ = False
+
+    rule: Rule
+    p: float
+    passes: bool
+    evidence: Evidence
+
+
+def p_value(evidence: Evidence, direction: Direction) -> float:
+    """P of so many hits where the rule says nothing; 1 with fewer than FEWEST_FIRES fires."""
+    n, fires = len(evidence), int(np.sum(evidence.fired))
+    if fires < FEWEST_FIRES or fires == n:
+        return 1.0
+    fired = evidence.fired - np.mean(evidence.fired)
+    hits = evidence.labels == bool(direction)
+    score = fired * (hits - np.mean(hits))
+    variance = long_run_variance(score, max(evidence.horizon - 1, int(LAGS * math.sqrt(n))))
+    if not variance > 0.0:
+        return 1.0
+    statistic = float(np.mean(score)) / math.sqrt(variance / n)
+    return student_t_sf(statistic, fires - 1)
+
+
+def passing(p: Sequence[float], level: float = FALSE_DISCOVERIES) -> tuple[bool, ...]:
+    """Which hypotheses are rejected at false discovery rate `level` (Benjamini & Hochberg)."""
+    ordered = sorted(p)
+    limits = [value for rank, value in enumerate(ordered, start=1) if value <= level * rank / len(ordered)]
+    return tuple(bool(limits) and value <= limits[-1] for value in p)
+
+
+def evidence_of(rule: Rule, X: Floats, names: Sequence[str], y: Floats, times: NDArray[np.int64]) -> Evidence:
+    """What `rule` did on the rows of X float64[n, k] with labels y [n]; `times` as in Evidence."""
+    return Evidence(times, rule.fires(X, names), y == 1.0)
+
+
+def tested(rules: Sequence[Rule], evidence: Sequence[Evidence]) -> tuple[TestedRule, ...]:
+    """Each rule with the verdict of its evidence; all of them count as tested together."""
+    p = [p_value(each, rule.direction) for rule, each in zip(rules, evidence, strict=True)]
+    verdicts = zip(rules, p, passing(p), evidence, strict=True)
+    return tuple(TestedRule(rule, value, passes, each) for rule, value, passes, each in verdicts)

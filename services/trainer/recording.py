@@ -1,0 +1,191 @@
+"""What a session learned, as the messages that knowledge and registry take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.events.v1 import model_pb2, pattern_pb2
+from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.proof.scores import Interval
+from ratchet.registry.v1 import registry_pb2
+from services.kernel import bar_evidence
+from services.trainer.features import BASE
+from services.trainer.gathering import OPERATORS
+from services.trainer.learning.inputs import SessionInputs
+from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
+from services.trainer.mining.rule import Rule, pattern_id
+from services.trainer.mining.test import Evidence
+from services.trainer.models.artifact import RULE_PREFIX
+
+KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
+_OPERATOR_OF = {op: operator for operator, op in OPERATORS.items()}
+
+
+def evidence_request(
+    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome
+) -> knowledge_pb2.RecordEvidenceRequest:
+    """Rules that were tested, known patterns on new bars, and the ranked features."""
+    digest = training.request.dataset_digest
+    request = knowledge_pb2.RecordEvidenceRequest(
+        session_id=training.session_id,
+        lineage=training.lineage,
+        candidates_tested=len(outcome.mined.rules),
+        features=_ranked(outcome),
+    )
+    for tested in outcome.mined.rules:
+        request.tested.add(
+            pattern=_pattern(tested.rule, inputs),
+            evidence=_bars(tested.evidence, digest),
+            p_value=tested.p,
+            passed=tested.passes,
+        )
+    rules = {pattern.id: pattern.rule for pattern in inputs.patterns}
+    for update in outcome.pattern_updates:
+        request.tested.add(pattern=_pattern(rules[update.id], inputs), evidence=_bars(update.evidence, digest))
+    return request
+
+
+def training_request(
+    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome, artifact_digest: str
+) -> registry_pb2.RecordTrainingRequest:
+    """The model with its evidence."""
+    return registry_pb2.RecordTrainingRequest(
+        request_id=f"record/{training.session_id}",
+        session_id=training.session_id,
+        record=_record(training, inputs, outcome, artifact_digest),
+        expected_champion=inputs.parent.name if inputs.parent else "",
+        comparisons=_comparisons(outcome.pairs),
+        expected_symbol_best=inputs.symbol_best.name if inputs.symbol_best else "",
+        symbol_comparisons=_comparisons(outcome.symbol_pairs),
+        last_labelled_bar=Timestamp(seconds=outcome.last_labelled_time),
+    )
+
+
+def _record(
+    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome, artifact_digest: str
+) -> model_pb2.ModelRecord:
+    windows = model_pb2.Windows(
+        horizon=inputs.horizon,
+        fit_label_end=Timestamp(seconds=outcome.fit_end_label_time),
+        new_bars=outcome.new_bars,
+        **{window.name: _window(window) for window in outcome.windows},
+    )
+    return model_pb2.ModelRecord(
+        lineage=training.lineage,
+        parent=inputs.parent.name if inputs.parent else "",
+        session_id=training.session_id,
+        dataset_digest=training.request.dataset_digest,
+        windows=windows,
+        features=[model_pb2.Feature(name=name, source=_source(name)) for name in outcome.features],
+        patterns_used=[
+            model_pb2.PatternUse(pattern_id=used.id, evidence_end=Timestamp(seconds=used.evidence_end))
+            for used in outcome.patterns_used
+        ],
+        patterns_left_out=[
+            model_pb2.PatternLeftOut(pattern_id=left.id, reason=left.reason) for left in outcome.patterns_left_out
+        ],
+        hyperparameters=[
+            model_pb2.Parameter(name=name, value=repr(value)) for name, value in sorted(outcome.params.items())
+        ],
+        complexity_step=outcome.complexity_step,
+        candidates=[
+            model_pb2.Candidate(
+                kind=KINDS[candidate.kind],
+                chosen=candidate.chosen,
+                skipped=candidate.skipped,
+                tune_score=candidate.tune_score,
+                choose_score=candidate.choose_score,
+                choose_bars=candidate.choose_bars,
+                cpu_seconds=candidate.cpu_seconds,
+                description=candidate.description,
+            )
+            for candidate in outcome.candidates
+        ],
+        artifact=model_pb2.Artifact(digest=artifact_digest, size_bytes=len(outcome.artifact), format=outcome.format),
+        metrics=_metrics(outcome.metrics),
+        baselines=[
+            model_pb2.Baseline(name=each.name, metrics=_metrics(each.metrics), gain=_interval(each.gain))
+            for each in outcome.baselines
+        ],
+        skill_shown=outcome.skill_shown,
+        parent_errors=[
+            model_pb2.ErrorSlice(dimension=each.by, bucket=each.name, bars=each.bars, bias=_interval(each.bias))
+            for each in outcome.error_analysis
+        ],
+        importance=_ranked(outcome),
+        library_versions=[
+            model_pb2.Parameter(name=name, value=version) for name, version in sorted(outcome.library_versions.items())
+        ],
+        seed=inputs.seed,
+        read_position=training.requested_position,
+        cpu_seconds=outcome.cpu_seconds,
+    )
+
+
+def _window(window: WindowReport) -> model_pb2.Window:
+    return model_pb2.Window(
+        first_bar=Timestamp(seconds=window.first_time),
+        last_bar=Timestamp(seconds=window.last_time),
+        label_end=Timestamp(seconds=window.label_end),
+        rows=window.rows,
+    )
+
+
+def _source(feature: str) -> str:
+    if feature.startswith(RULE_PREFIX):
+        return "pattern"
+    return "base" if feature in BASE else "library"
+
+
+def _metrics(metrics: Metrics) -> list[model_pb2.Metric]:
+    return [
+        model_pb2.Metric(name=name, interval=_interval(getattr(metrics, name)))
+        for name in ("brier", "accuracy", "auc", "log_loss")
+    ]
+
+
+def _interval(interval: Interval) -> model_pb2.Interval | None:
+    """Numbers that do not exist (nan) are left unset."""
+    if math.isnan(interval.value):
+        return None
+    bounds = {"low": interval.low, "high": interval.high}
+    return model_pb2.Interval(
+        value=interval.value, **{name: bound for name, bound in bounds.items() if not math.isnan(bound)}
+    )
+
+
+def _ranked(outcome: SessionOutcome) -> list[model_pb2.RankedFeature]:
+    return [
+        model_pb2.RankedFeature(name=each.name, rank=each.rank, share=_interval(each.share), useless=each.useless)
+        for each in outcome.importance
+    ]
+
+
+def _comparisons(pairs: Sequence[ScoredPair]) -> list[registry_pb2.Comparison]:
+    return [
+        registry_pb2.Comparison(champion=pair.champion, contender=pair.contender, packed=pair.evidence)
+        for pair in pairs
+    ]
+
+
+def _pattern(rule: Rule, inputs: SessionInputs) -> pattern_pb2.Pattern:
+    conditions = [
+        pattern_pb2.Condition(feature=each.feature, operator=_OPERATOR_OF[each.op], threshold=each.threshold)
+        for each in rule.conditions
+    ]
+    return pattern_pb2.Pattern(
+        id=pattern_id(rule, inputs.series, inputs.task),
+        series=inputs.series,
+        task=inputs.task,
+        rule=pattern_pb2.Rule(conditions=conditions, label=rule.direction == 1),
+        wording=rule.wording(inputs.target),
+        type=rule.kind,
+    )
+
+
+def _bars(evidence: Evidence, digest: str) -> pattern_pb2.BarEvidence:
+    span = bar_evidence.encode(evidence.times, evidence.fired, evidence.labels)
+    return pattern_pb2.BarEvidence(dataset_digest=digest, spans=[span])

@@ -1,0 +1,224 @@
+"""Runs training sessions: as many at once as there are workers, one per lineage at a time.
+
+Nothing is kept here that the log does not hold. A session is a request in the log until it has an end there, so a
+trainer that was killed takes the open ones up again; every write carries a request id made from the session's id,
+so a session that is run twice still ends once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from ratchet.client import Client
+from ratchet.errors import Internal, NotFound, PreconditionFailed, RatchetError, Unreachable
+from ratchet.registry.v1 import registry_pb2
+
+log = logging.getLogger("ratchet.trainer")
+
+Value = TypeVar("Value")
+Training = registry_pb2.Training
+Report = Callable[[str, float], None]
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+KEPT_TRACKS = 1000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a session is: `fraction` runs from 0 to 1; `ended` is set once, at the end."""
+
+    phase: str
+    fraction: float
+    text: str = ""
+    ended: Training | None = None
+
+
+@dataclass
+class _Track:
+    training: Training
+    progress: Progress = field(default_factory=lambda: Progress("waiting", 0.0))
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def move(self, progress: Progress) -> None:
+        with self.changed:
+            if self.progress.ended is None:
+                self.progress = progress
+                self.changed.notify_all()
+
+
+class Conductor(Protocol[Job, Outcome]):
+    """The three steps of one session. Each may be repeated when a service does not answer."""
+
+    def gather(self, training: Training) -> Job:
+        """What the session may know."""
+
+    def work(self, job: Job, report: Report) -> Outcome:
+        """The computation, in a worker."""
+
+    def record(self, training: Training, job: Job, outcome: Outcome) -> Training:
+        """The session's end, in the log."""
+
+
+class _Closing(Exception):
+    """The trainer stops: the session stays open in the log and is run again at the next start."""
+
+
+class Sessions:
+    """The queue of sessions, and what those who watch see of them."""
+
+    def __init__(self, client: Client, conductor: Conductor[Any, Any], at_once: int) -> None:
+        self._client = client
+        self._conductor = conductor
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="session")
+        self._lock = threading.Lock()
+        self._tracks: dict[str, _Track] = {}
+        self._queues: dict[str, deque[_Track]] = {}
+        self._closing = threading.Event()
+
+    def resume(self) -> None:
+        """Take up every session of the log that has no end, oldest first; waits for the registry."""
+        state = registry_pb2.TRAINING_STATE_OPEN
+        opened = self._patiently(lambda: list(self._client.list_trainings(state=state)), lambda _: None)
+        for training in sorted(opened, key=lambda found: found.requested_position):
+            log.info("session %s of %s was open: running it", training.session_id, training.lineage)
+            self.start(training)
+
+    def start(self, training: Training) -> None:
+        """Queue an open session; one that is queued or runs already is left alone."""
+        with self._lock:
+            if self._closing.is_set() or training.session_id in self._tracks:
+                return
+            track = self._tracks[training.session_id] = _Track(training)
+            self._forget_ended()
+            queue = self._queues.setdefault(training.lineage, deque())
+            queue.append(track)
+            if len(queue) == 1:
+                self._threads.submit(self._run_lineage, training.lineage)
+
+    def get(self, session_id: str) -> Training:
+        """The session as the log has it; NotFound for an id that was never given."""
+        for training in self._client.list_trainings(session_id=session_id):
+            return training
+        raise NotFound(
+            f"no training session {session_id}; see ratchet trainings list", fields={"session_id": "unknown"}
+        )
+
+    def watch(self, session_id: str, active: Callable[[], bool]) -> Iterator[Progress]:
+        """Progress until the session's end, the newest first seen first; stops when `active` says no."""
+        track = self._tracks.get(session_id)
+        if track is None:
+            training = self.get(session_id)
+            if training.state == registry_pb2.TRAINING_STATE_OPEN:
+                self.start(training)
+                track = self._tracks[session_id]
+            else:
+                yield Progress("ended", 1.0, ended=training)
+                return
+        seen: Progress | None = None
+        while active():
+            with track.changed:
+                if track.progress is seen:
+                    track.changed.wait(0.5)
+                now = track.progress
+            if now is not seen:
+                yield now
+            if now.ended is not None:
+                return
+            seen = now
+
+    def ended(self, training: Training) -> None:
+        """A session was ended from outside (cancelled): tell those who watch."""
+        track = self._tracks.get(training.session_id)
+        if track is not None:
+            track.move(Progress("ended", 1.0, ended=training))
+
+    def close(self) -> None:
+        self._closing.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _forget_ended(self) -> None:
+        surplus = len(self._tracks) - KEPT_TRACKS
+        for session_id in [key for key, track in self._tracks.items() if track.progress.ended][: max(0, surplus)]:
+            del self._tracks[session_id]
+
+    def _run_lineage(self, lineage: str) -> None:
+        """Run what is queued for the lineage; other lineages get their turn after each session."""
+        queue = self._queues[lineage]
+        try:
+            self._run(queue[0])
+        except _Closing:
+            return
+        with self._lock:
+            queue.popleft()
+            if queue and not self._closing.is_set():
+                self._threads.submit(self._run_lineage, lineage)
+            elif not queue:
+                del self._queues[lineage]
+
+    def _run(self, track: _Track) -> None:
+        if track.progress.ended is not None:
+            return
+        training = track.training
+
+        def report(phase: str, fraction: float) -> None:
+            if self._closing.is_set():
+                raise _Closing
+            track.move(Progress(phase, fraction))
+
+        def waiting(error: Unreachable) -> None:
+            track.move(Progress(track.progress.phase, track.progress.fraction, f"waiting: {error.message}"))
+
+        try:
+            job = self._patiently(lambda: self._conductor.gather(training), waiting)
+            outcome = self._conductor.work(job, report)
+            report("recording", 0.98)
+            ended = self._patiently(lambda: self._conductor.record(training, job, outcome), waiting)
+        except _Closing:
+            raise
+        except Exception as error:
+            if self._closing.is_set():
+                raise _Closing from error
+            failure = error if isinstance(error, RatchetError) else _unexpected(training, error)
+            log.warning("session %s failed: %s", training.session_id, failure.message)
+            ended = self._patiently(lambda: self._fail(training, failure), waiting)
+        track.move(Progress("ended", 1.0, ended=ended))
+
+    def _fail(self, training: Training, failure: RatchetError) -> Training:
+        try:
+            return self._client.fail_training(
+                registry_pb2.FailTrainingRequest(
+                    request_id=f"fail/{training.session_id}",
+                    session_id=training.session_id,
+                    reason=failure.reason,
+                    message=failure.message,
+                )
+            )
+        except PreconditionFailed:
+            return self.get(training.session_id)
+
+    def _patiently(self, act: Callable[[], Value], waiting: Callable[[Unreachable], None]) -> Value:
+        """`act()`, again and again while a service that it needs does not answer."""
+        pause = FIRST_PAUSE
+        while not self._closing.is_set():
+            try:
+                return act()
+            except Unreachable as error:
+                waiting(error)
+                self._closing.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        raise _Closing
+
+
+def _unexpected(training: Training, error: Exception) -> RatchetError:
+    error_id = uuid.uuid4().hex[:12]
+    log.error("session %s, error %s", training.session_id, error_id, exc_info=error)
+    return Internal(f"the training failed inside the trainer; its log has the details under error {error_id}")

@@ -1,0 +1,89 @@
+"""Killing any service at any time loses no acknowledged event and leaves no second end of a session."""
+
+import hashlib
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Running, running
+
+from ratchet.errors import RatchetError
+from ratchet.events.v1 import facts_pb2
+from ratchet.registry.v1 import registry_pb2
+
+ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")
+CUTS = ("2006-12-29", "2009-12-31", "2011-06-30")
+
+
+class Writer(threading.Thread):
+    """Registers datasets as fast as it can and remembers those that were acknowledged."""
+
+    def __init__(self, services: Running) -> None:
+        super().__init__()
+        self._client = services.client
+        self._stopping = threading.Event()
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        number = 0
+        while not self._stopping.wait(0.02):
+            number += 1
+            digest = hashlib.sha256(str(number).encode()).hexdigest()
+            fact = facts_pb2.DatasetRegistered(symbol="NOISE", timeframe="1d", digest=digest, rows=number)
+            fact.first_bar.seconds, fact.last_bar.seconds = 86_400, 86_400 * (number + 1)
+            try:
+                self._client.register_dataset(fact)
+            except RatchetError:
+                continue
+            self.acknowledged.append(f"dataset/{digest}")
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+
+def kill_in_the_middle(services: Running, cut: str, chance: random.Random) -> registry_pb2.Training:
+    victim = chance.choice(["registry", "knowledge", "trainer"])
+    training = services.client.start_training("AAPL", "logistic", "range", until=cut)
+    time.sleep(chance.uniform(0.0, 4.0))
+    os.kill(services.supervisor.pids()[victim], signal.SIGKILL)
+    return services.ended(training.session_id)
+
+
+def survive(home: Path, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    with running(home) as services:
+        services.import_bars("AAPL")
+        writer = Writer(services)
+        writer.start()
+        ended = [kill_in_the_middle(services, CUTS[number % len(CUTS)], chance) for number in range(kills)]
+        writer.stop()
+        stored = list(services.client.read_log())
+        rebuilt = services.client.rebuild()
+    streams = [event.stream for event in stored]
+    assert [event.position for event in stored] == list(range(1, len(stored) + 1))
+    assert len(writer.acknowledged) > 10
+    assert set(writer.acknowledged) <= set(streams)
+    assert len(streams) == len({(event.stream, event.version) for event in stored})
+    for training in ended:
+        own = [event.topic.rpartition(".")[2] for event in stored if event.stream == f"session/{training.session_id}"]
+        assert own[0] == "TrainingRequested"
+        assert len([topic for topic in own if topic in ENDS]) == 1, own
+        assert training.state == registry_pb2.TRAINING_STATE_COMPLETED, training.message
+    models = [event.stream for event in stored if event.topic.endswith("ModelTrained")]
+    assert len(models) == kills
+    assert all(table.identical for table in rebuilt.tables)
+
+
+@pytest.mark.timeout(300)
+def test_three_kills_at_random_moments(tmp_path: Path) -> None:
+    survive(tmp_path, kills=3, seed=7)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+    survive(tmp_path, kills=20, seed=11)

@@ -1,0 +1,331 @@
+"""train: from the request over the progress to the verdict with its evidence, and each way a session can end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
+from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
+from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+
+Run = Callable[..., Any]
+Serve = Callable[..., str]
+
+LINEAGE = "AAPL/range/random-forest"
+LINE = ("train", "AAPL", "--model", "random-forest", "--target", "range")
+
+
+def at(second: int) -> Timestamp:
+    return Timestamp(seconds=1262304000 + second)
+
+
+def interval(value: float, low: float, high: float) -> model_pb2.Interval:
+    return model_pb2.Interval(value=value, low=low, high=high)
+
+
+def pattern(
+    identity: str,
+    wording: str,
+    found_by: str,
+    found_at: Timestamp,
+    state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_KEPT,
+) -> knowledge_pb2.KnownPattern:
+    return knowledge_pb2.KnownPattern(
+        pattern=pattern_pb2.Pattern(id=identity, series="AAPL", task="range", wording=wording),
+        state=state,
+        counts=pattern_pb2.PatternCounts(confidence=0.66, low=0.61, high=0.71, base_rate=0.5, support=120, hits=80),
+        found_by=found_by,
+        found_at=found_at,
+    )
+
+
+COMPLETED = registry_pb2.Training(
+    session_id="s7",
+    lineage=LINEAGE,
+    state=registry_pb2.TRAINING_STATE_COMPLETED,
+    model=f"{LINEAGE}/v2",
+    verdict=decision_pb2.VERDICT_INCONCLUSIVE,
+    requested_at=at(0),
+    ended_at=at(60),
+)
+RECORD = model_pb2.ModelRecord(
+    model=f"{LINEAGE}/v2",
+    windows=model_pb2.Windows(holdout=model_pb2.Window(first_bar=at(0), last_bar=at(86400 * 200), rows=201)),
+    patterns_used=[model_pb2.PatternUse(pattern_id="old")],
+    metrics=[model_pb2.Metric(name="brier", interval=interval(0.24, 0.23, 0.25))],
+    baselines=[
+        model_pb2.Baseline(
+            name="persistence",
+            metrics=[model_pb2.Metric(name="brier", interval=interval(0.35, 0.33, 0.37))],
+            gain=interval(0.11, 0.08, 0.14),
+        )
+    ],
+    candidates=[
+        model_pb2.Candidate(
+            kind=model_pb2.CANDIDATE_KIND_TRANSFER,
+            chosen=True,
+            choose_score=0.2411,
+            choose_bars=90,
+            cpu_seconds=1.5,
+            description="recalibrated v1",
+        ),
+        model_pb2.Candidate(kind=model_pb2.CANDIDATE_KIND_SCRATCH, skipped="out of time"),
+    ],
+)
+DECISION = registry_pb2.Decision(
+    position=41,
+    declined=facts_pb2.PromotionDeclined(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        lineage=LINEAGE,
+        model=f"{LINEAGE}/v2",
+        champion=f"{LINEAGE}/v1",
+        verdict=decision_pb2.VERDICT_INCONCLUSIVE,
+        reason="the gain is too small to be sure of",
+        evidence=[
+            decision_pb2.Evidence(
+                champion=f"{LINEAGE}/v1",
+                contender=f"{LINEAGE}/v2",
+                judgement=decision_pb2.Judgement(
+                    bars=201,
+                    e_value=3.21,
+                    e_value_reverse=0.12,
+                    mean_difference=interval(0.0031, -0.0011, 0.0073),
+                    improvement_percent=interval(1.3, -0.4, 3.0),
+                    dm_p=0.071,
+                    bars_needed=412.4,
+                ),
+            )
+        ],
+        diagnosis=[
+            decision_pb2.Diagnosis(
+                kind=decision_pb2.DIAGNOSIS_KIND_OVERFIT, measurement="gap 0.02", advice="try logistic"
+            )
+        ],
+    ),
+)
+
+SYMBOL = registry_pb2.Decision(
+    position=42,
+    promoted=facts_pb2.ModelPromoted(
+        scope=decision_pb2.SCOPE_SYMBOL,
+        model=f"{LINEAGE}/v2",
+        reason="on the same evidence",
+        evidence=DECISION.declined.evidence,
+    ),
+)
+
+
+class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
+    """Starts session s7 and tells of it until it ends as `ended`; without one, until the caller goes."""
+
+    def __init__(self, ended: registry_pb2.Training | None) -> None:
+        self.ended = ended
+        self.started: list[trainer_pb2.StartTrainingRequest] = []
+
+    def StartTraining(
+        self, request: trainer_pb2.StartTrainingRequest, context: Any
+    ) -> trainer_pb2.StartTrainingResponse:
+        self.started.append(request)
+        return trainer_pb2.StartTrainingResponse(training=registry_pb2.Training(session_id="s7", lineage=LINEAGE))
+
+    def WatchTraining(
+        self, request: trainer_pb2.WatchTrainingRequest, context: Any
+    ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
+        for fraction, phase in ((0.1, "features"), (0.2, "mining"), (0.3, "mining"), (0.9, "scoring")):
+            yield trainer_pb2.WatchTrainingResponse(session_id="s7", fraction=fraction, phase=phase, text="42 rows")
+        while self.ended is None and context.is_active():
+            yield trainer_pb2.WatchTrainingResponse(session_id="s7", fraction=0.95, phase="recording")
+        yield trainer_pb2.WatchTrainingResponse(session_id="s7", fraction=1.0, phase="done", ended=self.ended)
+
+
+class Registry(registry_pb2_grpc.RegistryServiceServicer):
+    def GetModel(self, request: registry_pb2.GetModelRequest, context: Any) -> registry_pb2.GetModelResponse:
+        return registry_pb2.GetModelResponse(model=registry_pb2.Model(name=request.model, position=40, record=RECORD))
+
+    def ListDecisions(
+        self, request: registry_pb2.ListDecisionsRequest, context: Any
+    ) -> registry_pb2.ListDecisionsResponse:
+        return registry_pb2.ListDecisionsResponse(decisions=[DECISION, SYMBOL] if request.session_id == "s7" else [])
+
+    def ListTrainings(
+        self, request: registry_pb2.ListTrainingsRequest, context: Any
+    ) -> registry_pb2.ListTrainingsResponse:
+        return registry_pb2.ListTrainingsResponse(trainings=[COMPLETED] if request.session_id in ("", "s7") else [])
+
+
+class Knowledge(knowledge_pb2_grpc.KnowledgeServiceServicer):
+    """Knows a pattern that v2 used, one that its session found, and one that came later."""
+
+    def ListPatterns(
+        self, request: knowledge_pb2.ListPatternsRequest, context: Any
+    ) -> knowledge_pb2.ListPatternsResponse:
+        assert request.min_position == 40
+        return knowledge_pb2.ListPatternsResponse(
+            patterns=[
+                pattern("old", "rsi_14 > 70 → wider range", "s1", at(-99)),
+                pattern("new", "gap > 2 → wider range", "s7", at(30)),
+                pattern("bad", "tuesday → wider range", "s7", at(30), pattern_pb2.PATTERN_STATE_REFUTED),
+                pattern("later", "monday → narrower range", "s8", at(90)),
+            ]
+        )
+
+
+@pytest.fixture
+def services(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> Callable[[registry_pb2.Training | None], Trainer]:
+    def start(ended: registry_pb2.Training | None) -> Trainer:
+        trainer = Trainer(ended)
+        address = serve(
+            (trainer_pb2_grpc.add_TrainerServiceServicer_to_server, trainer, "ratchet.trainer.v1.TrainerService"),
+            (
+                registry_pb2_grpc.add_RegistryServiceServicer_to_server,
+                Registry(),
+                "ratchet.registry.v1.RegistryService",
+            ),
+            (
+                knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server,
+                Knowledge(),
+                "ratchet.knowledge.v1.KnowledgeService",
+            ),
+        )
+        for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
+            monkeypatch.setenv(f"RATCHET_{service}", address)
+        return trainer
+
+    return start
+
+
+Services = Callable[[registry_pb2.Training | None], Trainer]
+
+
+def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    ran = run(*LINE)
+    assert ran.code == 0
+    for said in (
+        f"{LINEAGE}/v2   INCONCLUSIVE   no skill shown",
+        "the gain is too small to be sure of",
+        "+0.0031 [-0.0011, 0.0073]",
+        "+1.3 [-0.4, 3.0] %",
+        "E                         3.21   reversed 0.12",
+        "Diebold-Mariano p         0.071",
+        "about 412",
+        "overfit: gap 0.02; try logistic",
+        "0.350 [0.330, 0.370]",
+        "+0.1100 [0.0800, 0.1400]",
+        "recalibrated v1",
+        "skipped: out of time",
+        "patterns used: 1\n  rsi_14 > 70",
+        "patterns found: 1\n  gap > 2",
+        f"ratchet models show {LINEAGE}/v2",
+    ):
+        assert said in ran.out
+    assert "monday" not in ran.out
+    assert "tuesday" not in ran.out
+    assert "tested and not kept: 1" in ran.out
+
+
+def test_evidence_that_two_decisions_share_is_told_once(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    out = run(*LINE).out
+    assert "best of its symbol: PROMOTED" in out
+    assert "on the same evidence" in out
+    assert out.count("Diebold-Mariano") == 1
+
+
+def test_progress_is_on_stderr_one_line_a_phase(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    told = run(*LINE).err.splitlines()
+    assert told == [" 10% features: 42 rows", " 20% mining: 42 rows", " 90% scoring: 42 rows", "100% done"]
+
+
+def test_json_is_alone_on_stdout(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    found = json.loads(run(*LINE, "-o", "json").out)
+    assert found["training"]["verdict"] == "VERDICT_INCONCLUSIVE"
+    assert found["decisions"][0]["declined"]["evidence"][0]["judgement"]["e_value"] == 3.21
+    assert [known["pattern"]["id"] for known in found["patterns_found"]] == ["new", "bad"]
+
+
+def test_the_request_says_what_the_options_said(run: Run, services: Services) -> None:
+    trainer = services(COMPLETED)
+    run(*LINE, "--until", "2006-12-29", "--seed", "0", "--policy", "strict", "--horizon", "5")
+    run("train", "AAPL@1h", "--model", "logistic")
+    first, second = trainer.started
+    assert (first.series, first.model_type, first.target, first.horizon) == ("AAPL", "random-forest", "range", 5)
+    assert (first.until, first.policy, first.HasField("seed"), first.seed) == ("2006-12-29", "strict", True, 0)
+    assert (second.series, second.target, second.policy, second.HasField("seed")) == (
+        "AAPL@1h",
+        "direction",
+        "balanced",
+        False,
+    )
+
+
+def test_detached_prints_the_session_and_how_to_watch_it(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    ran = run(*LINE, "--detach")
+    assert (ran.code, ran.out) == (0, "s7\n")
+    assert "ratchet trainings watch s7" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [("DATA_REFUSED", 8), ("INTERNAL", 1), ("NOT_FOUND", 3), ("UNHEARD_OF", 1)]
+)
+def test_a_failed_session_exits_with_the_code_of_its_reason(
+    run: Run, services: Services, reason: str, code: int
+) -> None:
+    failed = registry_pb2.TRAINING_STATE_FAILED
+    services(registry_pb2.Training(session_id="s7", state=failed, reason=reason, message="196 usable bars, 600 needed"))
+    ran = run(*LINE)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.splitlines()[-1] == "error: 196 usable bars, 600 needed"
+
+
+def test_a_cancelled_session_exits_with_130(run: Run, services: Services) -> None:
+    cancelled = registry_pb2.TRAINING_STATE_CANCELLED
+    services(registry_pb2.Training(session_id="s7", state=cancelled, reason="wrong file"))
+    ran = run(*LINE)
+    assert ran.code == 130
+    assert ran.err.splitlines()[-1] == "error: session s7 was cancelled: wrong file"
+
+
+def test_an_interrupted_watch_leaves_the_session_and_says_how_to_go_on(services: Services) -> None:
+    services(None)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", *LINE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert watching.stderr is not None
+    while "scoring" not in watching.stderr.readline():
+        assert watching.poll() is None
+    os.kill(watching.pid, signal.SIGINT)
+    out, err = watching.communicate(timeout=20)
+    assert (watching.returncode, out) == (130, "")
+    assert "session s7 goes on" in err
+    assert "ratchet trainings watch s7" in err
+    assert "ratchet trainings cancel s7" in err
+    assert "Traceback" not in err
+
+
+def test_an_ended_session_shows_the_same_verdict_later(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    assert run("trainings", "show", "s7").out == run(*LINE).out
+    listed = run("trainings", "list", "AAPL").out
+    assert "INCONCLUSIVE" in listed
+    assert "completed" in listed
+
+
+def test_a_session_that_nobody_knows_is_not_found(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    ran = run("trainings", "show", "s9")
+    assert ran.code == 3
+    assert "ratchet trainings list" in ran.err

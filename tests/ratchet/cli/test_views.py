@@ -1,0 +1,297 @@
+"""What the other commands show, from the messages that services answer with."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.cli import cli, demo, features, lineage, log, model_views, patterns
+from ratchet.cli.facts import read_fact
+from ratchet.cli.verdict import evidence_lines
+from ratchet.errors import CorruptData
+from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
+from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.registry.v1 import registry_pb2
+
+Run = Callable[..., Any]
+Serve = Callable[..., str]
+Captured = pytest.CaptureFixture[str]
+
+LINEAGE = "AAPL/range/logistic"
+NODE, EDGE = registry_pb2.LineageNode, registry_pb2.LineageEdge
+GRAPH = registry_pb2.GetLineageResponse(
+    nodes=[
+        NODE(kind="model", id=f"{LINEAGE}/v2", depth=0, live=True),
+        NODE(kind="model", id=f"{LINEAGE}/v1", depth=1),
+        NODE(kind="dataset", id="d" * 64, label='AAPL "2010"', depth=1),
+        NODE(kind="pattern", id="p1", label="rsi_14 > 70", depth=2),
+    ],
+    edges=[
+        EDGE(source=f"{LINEAGE}/v1", target=f"{LINEAGE}/v2", relation="learned from"),
+        EDGE(source="d" * 64, target=f"{LINEAGE}/v2", relation="trained on"),
+        EDGE(source="d" * 64, target=f"{LINEAGE}/v1", relation="trained on"),
+        EDGE(source="p1", target=f"{LINEAGE}/v1", relation="uses pattern"),
+    ],
+)
+
+
+def event(position: int, fact: Any, topic: str = "") -> eventlog_pb2.StoredEvent:
+    envelope = envelope_pb2.Envelope(
+        event_id="e1", actor="ann@desk", recorded_at=Timestamp(seconds=1262304000), payload=fact.SerializeToString()
+    )
+    return eventlog_pb2.StoredEvent(
+        position=position,
+        stream="dataset/abc",
+        version=1,
+        topic=topic or fact.DESCRIPTOR.full_name,
+        state=envelope.SerializeToString(),
+    )
+
+
+def test_the_trajectory_shows_each_lineage_in_order_with_its_best(capsys: Captured) -> None:
+    model_views.trajectory(
+        [
+            registry_pb2.Model(
+                lineage=LINEAGE,
+                version=2,
+                parent=f"{LINEAGE}/v1",
+                brier=0.2412,
+                accuracy=0.61,
+                verdict=decision_pb2.VERDICT_PROMOTED,
+                improvement_over_parent=model_pb2.Interval(value=2.1, low=0.5, high=3.7),
+                lineage_champion=True,
+                symbol_best=True,
+                skill_shown=True,
+            ),
+            registry_pb2.Model(lineage=LINEAGE, version=1, verdict=decision_pb2.VERDICT_PROMOTED),
+        ]
+    )
+    out = capsys.readouterr().out
+    assert out.index("v1") < out.index("+2.1 [0.5, 3.7] %")
+    assert "★ champion, ★★ best of its symbol\n" in "\n".join(line.rstrip() for line in out.splitlines()) + "\n"
+    assert "no skill shown" in out
+    assert "0.2412" in out
+
+
+def test_a_rollback_by_a_person_is_called_that(capsys: Captured) -> None:
+    promoted = facts_pb2.ModelPromoted(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        model=f"{LINEAGE}/v1",
+        decided_by=decision_pb2.DECIDED_BY_PERSON,
+        rollback=True,
+        reason="bad file",
+    )
+    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)])
+    out = capsys.readouterr().out
+    assert "ROLLED BACK" in out
+    assert "decided by ann@desk" in out
+    assert "bad file" in out
+
+
+@pytest.mark.parametrize(("verdict", "told"), [("PROMOTED", False), ("INCONCLUSIVE", True)])
+def test_bars_that_are_still_needed_are_told_to_those_who_were_declined(verdict: str, told: bool) -> None:
+    judged = decision_pb2.Judgement(bars=9, bars_needed=412, verdict=decision_pb2.Verdict.Value(f"VERDICT_{verdict}"))
+    said = "\n".join(evidence_lines(decision_pb2.Evidence(judgement=judged)))
+    assert ("412" in said) is told
+
+
+def test_lineage_as_a_tree_shows_each_node_once() -> None:
+    assert list(lineage.tree(GRAPH)) == [
+        f"model {LINEAGE}/v2   ★",
+        f"  learned from: model {LINEAGE}/v1",
+        "    uses pattern: pattern p1   rsi_14 > 70",
+        '  trained on: dataset dddddddddddd   AAPL "2010"',
+    ]
+
+
+def test_descendants_are_told_from_the_side_of_what_they_came_from() -> None:
+    graph = registry_pb2.GetLineageResponse(
+        nodes=[
+            NODE(kind="dataset", id="d" * 64, depth=0),
+            NODE(kind="model", id=f"{LINEAGE}/v1", depth=1),
+            NODE(kind="model", id=f"{LINEAGE}/v2", depth=2),
+        ],
+        edges=[
+            EDGE(source="d" * 64, target=f"{LINEAGE}/v1", relation="trained on"),
+            EDGE(source=f"{LINEAGE}/v1", target=f"{LINEAGE}/v2", relation="learned from"),
+        ],
+    )
+    assert list(lineage.tree(graph, descendants=True)) == [
+        "dataset dddddddddddd",
+        f"  trained: model {LINEAGE}/v1",
+        f"    taught: model {LINEAGE}/v2",
+    ]
+
+
+def test_a_lineage_of_thousands_of_versions_can_be_shown() -> None:
+    count = 5000
+    graph = registry_pb2.GetLineageResponse(
+        nodes=[NODE(kind="model", id=str(n), depth=n) for n in range(count)],
+        edges=[EDGE(source=str(n + 1), target=str(n), relation="learned from") for n in range(count - 1)],
+    )
+    assert len(list(lineage.tree(graph))) == count
+
+
+def test_lineage_as_dot_quotes_its_labels() -> None:
+    drawn = "\n".join(lineage.dot(GRAPH))
+    assert '[label="AAPL \\"2010\\"", shape=cylinder]' in drawn
+    assert f'"{LINEAGE}/v1" -> "{LINEAGE}/v2" [label="learned from"];' in drawn
+    assert drawn.startswith("digraph lineage {")
+    assert drawn.endswith("}")
+
+
+def test_an_empty_lineage_is_an_empty_tree() -> None:
+    assert list(lineage.tree(registry_pb2.GetLineageResponse())) == []
+
+
+def test_patterns_are_shown_in_words_with_their_confidence(capsys: Captured) -> None:
+    counts = pattern_pb2.PatternCounts(confidence=0.66, low=0.61, high=0.71, base_rate=0.5, support=120, hits=80)
+    known = knowledge_pb2.KnownPattern(
+        pattern=pattern_pb2.Pattern(id="f" * 64, series="AAPL", task="range", wording="rsi_14 > 70 → wider range"),
+        state=pattern_pb2.PATTERN_STATE_CONFIRMED,
+        counts=counts,
+    )
+    patterns.render([known])
+    out = capsys.readouterr().out
+    assert "rsi_14 > 70 → wider range" in out
+    assert "0.66 [0.61, 0.71]" in out
+    assert "80/120" in out
+    assert "confirmed" in out
+
+
+def test_features_have_a_column_a_version_in_the_order_of_the_newest(capsys: Captured) -> None:
+    def ranked(name: str, share: float, useless: bool = False) -> model_pb2.RankedFeature:
+        return model_pb2.RankedFeature(name=name, share=model_pb2.Interval(value=share), useless=useless)
+
+    features.render(
+        [
+            knowledge_pb2.FeatureRanking(
+                session_id="s1", features=[ranked(name="rsi_14", share=0.6), ranked(name="gap", share=0.4)]
+            ),
+            knowledge_pb2.FeatureRanking(
+                session_id="s2",
+                features=[ranked(name="gap", share=0.9), ranked(name="rsi_14", share=0.1, useless=True)],
+            ),
+        ],
+        {"s1": "v1", "s2": "v2"},
+    )
+    out = capsys.readouterr().out
+    assert out.index("v1") < out.index("v2")
+    assert out.index("gap") < out.index("rsi_14")
+    rows = [line.split() for line in out.splitlines() if line.strip().startswith(("gap", "rsi_14"))]
+    assert rows == [["gap", "0.40", "0.90"], ["rsi_14", "0.60", "0.10", "·"]]
+
+
+def test_an_exported_event_is_readable_and_keeps_its_bytes() -> None:
+    stored = event(3, facts_pb2.DatasetRegistered(symbol="AAPL", rows=4))
+    found = json.loads(json.dumps(log.exported(stored)))
+    assert (found["position"], found["stream"], found["version"]) == (3, "dataset/abc", 1)
+    assert found["topic"] == "ratchet.events.v1.DatasetRegistered"
+    assert found["payload"]["symbol"] == "AAPL"
+    assert found["payload"]["rows"] == 4
+    assert base64.b64decode(found["state"]) == stored.state
+
+
+@pytest.mark.parametrize("topic", ["ratchet.events.v1.Unheard", "ratchet.registry.v1.Model", "x"])
+def test_an_event_of_an_unknown_topic_is_named_by_its_position(topic: str) -> None:
+    with pytest.raises(CorruptData, match=f"position 3 is not a {topic} that"):
+        read_fact(event(3, facts_pb2.DatasetRegistered(), topic=topic))
+
+
+def test_bytes_that_are_no_envelope_are_corrupt_data() -> None:
+    broken = event(3, facts_pb2.DatasetRegistered())
+    broken.state = b"\xff\xff\xff"
+    with pytest.raises(CorruptData):
+        read_fact(broken)
+
+
+class Log(eventlog_pb2_grpc.EventLogServiceServicer):
+    """Three events; the rebuilt tables are as `identical` says."""
+
+    def __init__(self, identical: bool = True) -> None:
+        self.identical = identical
+        self.events = [event(n, facts_pb2.DatasetRegistered(symbol="AAPL", rows=n)) for n in (1, 2, 3)]
+
+    def Read(self, request: eventlog_pb2.ReadRequest, context: Any) -> Any:
+        found = [e for e in self.events if request.start <= e.position <= (request.stop or 3)]
+        ordered = found[::-1] if request.descending else found
+        yield eventlog_pb2.ReadResponse(events=ordered[: request.limit or None])
+
+    def GetHead(self, request: eventlog_pb2.GetHeadRequest, context: Any) -> eventlog_pb2.GetHeadResponse:
+        return eventlog_pb2.GetHeadResponse(position=3)
+
+    def Rebuild(self, request: eventlog_pb2.RebuildRequest, context: Any) -> eventlog_pb2.RebuildResponse:
+        table = eventlog_pb2.RebuiltTable(name="model_registry", rows=7, identical=self.identical)
+        return eventlog_pb2.RebuildResponse(position=3, tables=[table])
+
+
+@pytest.fixture
+def served(serve: Serve, monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[Log], Run]:
+    def start(service: Log) -> Run:
+        add = eventlog_pb2_grpc.add_EventLogServiceServicer_to_server
+        monkeypatch.setenv("RATCHET_REGISTRY", serve((add, service, "ratchet.eventlog.v1.EventLogService")))
+        return run
+
+    return start
+
+
+def test_tail_shows_the_newest_with_the_oldest_first(served: Callable[[Log], Run]) -> None:
+    run = served(Log())
+    found = json.loads(run("log", "tail", "--limit", "2", "-o", "json").out)
+    assert [each["position"] for each in found] == [2, 3]
+    assert found[0]["actor"] == "ann@desk"
+    assert "DatasetRegistered" in run("log", "tail").out
+
+
+def test_export_is_one_line_an_event_from_the_first(served: Callable[[Log], Run]) -> None:
+    out = served(Log())("log", "export").out
+    assert [json.loads(line)["position"] for line in out.splitlines()] == [1, 2, 3]
+
+
+def test_an_event_is_shown_with_its_payload_and_one_past_the_end_is_not_found(served: Callable[[Log], Run]) -> None:
+    run = served(Log())
+    assert json.loads(run("log", "show", "2", "-o", "json").out)["payload"]["rows"] == 2
+    beyond = run("log", "show", "4")
+    assert beyond.code == 3
+    assert "the log ends at 3" in beyond.err
+
+
+def test_a_rebuild_that_finds_a_difference_fails(served: Callable[[Log], Run]) -> None:
+    assert served(Log())("log", "rebuild").code == 0
+    ran = served(Log(identical=False))("log", "rebuild")
+    assert ran.code == 7
+    assert "DIFFERENT" in ran.out
+    assert "model_registry" in ran.err
+
+
+@pytest.mark.parametrize("words", [*demo.steps(Path("examples/data/AAPL.csv")), *demo.SUGGESTED])
+def test_every_command_that_the_demo_prints_can_be_parsed(words: tuple[str, ...]) -> None:
+    name, command, rest = cli.resolve_command(click.Context(cli), [*words, "--home", "somewhere"])
+    while isinstance(command, click.Group):
+        with click.Context(command) as ctx:
+            name, command, rest = command.resolve_command(ctx, rest)
+    assert command is not None
+    assert command.make_context(name, rest).params["home"] == "somewhere"
+
+
+def test_the_demo_refuses_what_it_would_overwrite_or_can_not_find(run: Run, tmp_path: Path) -> None:
+    assert "AAPL.csv is not there" in run("demo").err
+    (tmp_path / "AAPL.csv").touch()
+    (tmp_path / "log.sqlite").touch()
+    ran = run("demo", "--data", str(tmp_path), "--home", str(tmp_path))
+    assert ran.code == 4
+    assert "holds data already" in ran.err
+
+
+def test_the_demo_leaves_other_services_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "AAPL.csv").touch()
+    monkeypatch.setenv("RATCHET_REGISTRY", "prod:7301")
+    ran = run("demo", "--data", str(tmp_path))
+    assert ran.code == 4
+    assert "RATCHET_REGISTRY" in ran.err

@@ -1,0 +1,242 @@
+"""What a lineage decides, without a server: states folded from facts, commands in, facts out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from registry_samples import bar, evidence, record, stamp
+
+from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
+from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.proof import gate
+from ratchet.proof.evidence import unpack
+from services.kernel.facts import Fact
+from services.registry.domain import lineage, words
+from services.registry.domain.comparison import judgement_message
+from services.registry.domain.lineage import LineageState
+from services.registry.domain.training import Comparison, Outcome, RecordTraining, record_training
+
+NAME = "AAPL/range/random-forest"
+EMPTY = LineageState(NAME)
+
+
+def command(
+    fit_end: int, last: int, pairs: dict[str, bytes], champion: str = f"{NAME}/v1", **more: object
+) -> RecordTraining:
+    """A session whose model knows labels up to bar `fit_end`; `pairs`: packed evidence by contender, "" its own."""
+    base = RecordTraining(
+        session_id="s",
+        policy="balanced",
+        record=record(fit_end),
+        expected_champion=champion,
+        comparisons=tuple(Comparison(champion, contender, packed) for contender, packed in pairs.items()),
+        last_labelled=bar(last),
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def after(state: LineageState, *messages: object) -> LineageState:
+    facts = [Fact(f"lineage/{NAME}", state.version + k, m) for k, m in enumerate(messages, start=1)]  # type: ignore[arg-type]
+    found = lineage.project(state if state.version else None, facts)
+    assert found is not None
+    return found
+
+
+def train(state: LineageState, asked: RecordTraining) -> tuple[LineageState, Outcome]:
+    outcome = record_training(state, asked)
+    return after(state, outcome.trained, outcome.decision), outcome
+
+
+@pytest.fixture
+def v1() -> LineageState:
+    return train(EMPTY, command(100, 220, {}, champion=""))[0]
+
+
+def promoted(outcome: Outcome) -> facts_pb2.ModelPromoted:
+    assert isinstance(outcome.decision, facts_pb2.ModelPromoted)
+    return outcome.decision
+
+
+def declined(outcome: Outcome) -> facts_pb2.PromotionDeclined:
+    assert isinstance(outcome.decision, facts_pb2.PromotionDeclined)
+    return outcome.decision
+
+
+class TestTheGate:
+    def test_the_first_model_is_promoted_because_there_is_nothing_to_compare_it_with(self) -> None:
+        state, outcome = train(EMPTY, command(100, 220, {}, champion=""))
+        assert promoted(outcome).reason == "first model of its lineage: nothing to compare it with"
+        assert (state.champion, state.versions, state.decided_through) == (1, 1, bar(220))
+        assert state.verdicts == {1: decision_pb2.VERDICT_PROMOTED}
+
+    def test_a_better_challenger_replaces_the_champion_and_says_on_what(self, v1: LineageState) -> None:
+        state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.1)}))
+        fact = promoted(outcome)
+        assert (state.champion, state.previous, outcome.promoted) == (2, (1,), True)
+        assert fact.replaced == f"{NAME}/v1"
+        assert "E " in fact.reason
+        assert "180 bars, 2006-08-11 to 2007-02-06" in fact.reason
+        assert "more skilled" in fact.reason
+
+    def test_a_worse_challenger_is_rejected_and_leaves_the_race(self, v1: LineageState) -> None:
+        state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, -0.1)}))
+        assert declined(outcome).verdict == decision_pb2.VERDICT_REJECTED
+        assert state.champion == 1
+        assert state.contenders == ()
+        assert "E of the reverse" in declined(outcome).reason
+
+    def test_an_undecided_challenger_stays_as_a_contender_with_a_diagnosis(self, v1: LineageState) -> None:
+        state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}))
+        fact = declined(outcome)
+        assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+        assert state.contender_names == (f"{NAME}/v2",) == tuple(fact.contenders_kept)
+        assert [found.kind for found in fact.diagnosis] == [decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE]
+        assert "ratchet data import AAPL FILE" in fact.diagnosis[0].advice
+        assert "ratchet train AAPL --model logistic --target range" in fact.diagnosis[0].advice
+
+    def test_the_advice_names_the_best_type_when_all_were_tried(self, v1: LineageState) -> None:
+        known = words.Alternatives(frozenset({"random-forest", "logistic"}), "AAPL/range/logistic/v3")
+        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, alternatives=known))
+        assert "does best on this series: ratchet train AAPL --model logistic" in declined(outcome).diagnosis[0].advice
+
+    def test_the_measured_diagnosis_comes_in_order_and_replaces_inconclusive(self, v1: LineageState) -> None:
+        kinds = (decision_pb2.DIAGNOSIS_KIND_SATURATED, decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT)
+        brought = tuple(decision_pb2.Diagnosis(kind=kind) for kind in kinds)
+        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=brought))
+        assert [found.kind for found in declined(outcome).diagnosis] == list(reversed(kinds))
+
+    def test_of_several_that_pass_the_one_with_the_largest_e_is_promoted(self, v1: LineageState) -> None:
+        state, _ = train(v1, command(200, 300, {"": evidence(221, 300, 0.0)}))
+        pairs = {f"{NAME}/v2": evidence(221, 400, 0.12), "": evidence(301, 400, 0.1)}
+        state, outcome = train(state, command(250, 400, pairs))
+        assert promoted(outcome).model == f"{NAME}/v2"
+        assert (state.champion, state.contenders) == (2, ())
+        assert (outcome.promoted, outcome.verdict) == (False, decision_pb2.VERDICT_INCONCLUSIVE)
+        assert state.verdicts == {
+            1: decision_pb2.VERDICT_PROMOTED,
+            2: decision_pb2.VERDICT_PROMOTED,
+            3: decision_pb2.VERDICT_INCONCLUSIVE,
+        }
+
+    def test_at_most_three_contenders_stay_those_with_the_largest_e(self, v1: LineageState) -> None:
+        state = v1
+        for number in range(2, 7):
+            last = 200 + 20 * number
+            state, outcome = train(state, command(200, last, {"": evidence(201, last, 0.0, seed=number)}))
+            declined(outcome)
+        e_values = [contender.e_value for contender in state.contenders]
+        assert len(e_values) == 3
+        assert e_values == sorted(e_values, reverse=True)
+
+    def test_the_judgement_in_the_fact_is_what_anybody_computes_from_its_bytes(self, v1: LineageState) -> None:
+        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.05)}))
+        [found] = outcome.decision.evidence
+        again = gate.judge(unpack(found.packed), found.horizon, "balanced")
+        assert judgement_message(again) == found.judgement
+
+    def test_deciding_twice_gives_the_same_bytes(self, v1: LineageState) -> None:
+        asked = command(200, 400, {"": evidence(221, 400, 0.05)})
+        first, second = (record_training(v1, asked).decision.SerializeToString(deterministic=True) for _ in range(2))
+        assert first == second
+
+
+class TestNewEvidence:
+    def test_without_a_new_bar_nothing_is_promoted_however_good_it_looks(self, v1: LineageState) -> None:
+        state, outcome = train(v1, command(110, 220, {"": evidence(111, 220, 0.12)}))
+        fact = declined(outcome)
+        assert fact.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
+        assert fact.reason.startswith("0 new bars since 2006-08-10, ")
+        assert fact.reason.endswith("import newer bars with ratchet data import AAPL FILE")
+        assert fact.diagnosis[0].kind == decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE
+        assert (state.champion, state.contender_names) == (1, (f"{NAME}/v2",))
+
+    def test_tries_on_the_same_bars_push_no_contender_out(self, v1: LineageState) -> None:
+        state = v1
+        for number in range(2, 7):
+            state, _ = train(state, command(110, 220, {"": evidence(111, 220, 0.02 * number)}))
+        assert state.contender_names == tuple(f"{NAME}/v{number}" for number in (2, 3, 4))
+
+    def test_after_a_person_decided_only_later_bars_count(self, v1: LineageState) -> None:
+        state, _ = train(v1, command(200, 400, {"": evidence(221, 400, 0.1)}))
+        state = after(state, lineage.rollback(state, "too nervous"))
+        assert (state.champion, state.spent_through) == (1, bar(400))
+        _, outcome = train(state, command(300, 420, {"": evidence(301, 420, 0.1)}))
+        [found] = outcome.decision.evidence
+        assert found.judgement.bars == 20
+        assert found.first_bar == stamp(401)
+        assert len(unpack(found.packed)) == 20
+
+
+class TestWhatIsRefused:
+    def test_evidence_against_another_champion_names_the_one_in_force(self, v1: LineageState) -> None:
+        asked = command(200, 400, {"": evidence(221, 400, 0.1)}, champion=f"{NAME}/v9")
+        with pytest.raises(ChampionMoved, match=f"is {NAME}/v1, not {NAME}/v9") as refused:
+            record_training(v1, asked)
+        assert refused.value.champion == f"{NAME}/v1"
+
+    @pytest.mark.parametrize(("fit_end", "first"), [(221, 221), (90, 100)], ids=["challenger", "champion"])
+    def test_a_scored_bar_inside_a_training_window(self, v1: LineageState, fit_end: int, first: int) -> None:
+        with pytest.raises(PreconditionFailed, match=r"can't score .*/v[12]: its training window knows labels up to"):
+            record_training(v1, command(fit_end, 400, {"": evidence(first, 400, 0.1)}))
+
+    def test_a_scored_bar_inside_the_evidence_of_a_pattern(self, v1: LineageState) -> None:
+        asked = command(200, 400, {"": evidence(221, 400, 0.1)}, record=record(200, {"p1": 210, "p2": 221}))
+        with pytest.raises(PreconditionFailed, match=r"bar 2006-08-11 can't score .* pattern p2 with evidence up to"):
+            record_training(v1, asked)
+
+    def test_evidence_beyond_the_last_labelled_bar(self, v1: LineageState) -> None:
+        with pytest.raises(InvalidInput, match="the last labelled bar of this session is"):
+            record_training(v1, command(200, 399, {"": evidence(221, 400, 0.1)}))
+
+    def test_a_contender_that_is_not_in_the_race(self, v1: LineageState) -> None:
+        pairs = {"": evidence(221, 400, 0.1), f"{NAME}/v7": evidence(221, 400, 0.1)}
+        with pytest.raises(Conflict, match="v7 is no contender"):
+            record_training(v1, command(200, 400, pairs))
+
+    def test_a_new_model_without_evidence(self, v1: LineageState) -> None:
+        with pytest.raises(InvalidInput, match="no comparison of the new model"):
+            record_training(v1, command(200, 400, {}))
+
+    def test_a_record_that_does_not_say_what_it_was_trained_on(self) -> None:
+        unsaid = record(100)
+        unsaid.windows.ClearField("fit_label_end")
+        with pytest.raises(InvalidInput, match="fit_label_end"):
+            record_training(EMPTY, command(100, 220, {}, champion="", record=unsaid))
+
+
+class TestPeople:
+    @pytest.fixture
+    def v2(self, v1: LineageState) -> LineageState:
+        return train(v1, command(200, 400, {"": evidence(221, 400, 0.1)}))[0]
+
+    def test_promote_drops_the_contenders_and_spends_the_bars(self, v1: LineageState) -> None:
+        state, _ = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}))
+        fact = lineage.promote(state, f"{NAME}/v2", f"{NAME}/v1", " simpler ")
+        state = after(state, fact)
+        assert (state.champion, state.previous, state.contenders) == (2, (1,), ())
+        assert (fact.decided_by, fact.reason) == (decision_pb2.DECIDED_BY_PERSON, "simpler")
+        assert state.verdicts[2] == decision_pb2.VERDICT_INCONCLUSIVE
+        assert state.spent_through == bar(400)
+
+    def test_rollback_goes_back_champion_by_champion(self, v2: LineageState) -> None:
+        state, _ = train(v2, command(300, 600, {"": evidence(401, 600, 0.1)}, champion=f"{NAME}/v2"))
+        for expected in (2, 1):
+            state = after(state, lineage.rollback(state, "drift"))
+            assert state.champion == expected
+        with pytest.raises(PreconditionFailed, match="nothing to roll back to"):
+            lineage.rollback(state, "drift")
+
+    def test_what_people_may_not_do(self, v2: LineageState) -> None:
+        with pytest.raises(ChampionMoved):
+            lineage.promote(v2, f"{NAME}/v1", f"{NAME}/v1", "why")
+        with pytest.raises(ChampionMoved):
+            lineage.promote(v2, f"{NAME}/v1", "", "why")
+        with pytest.raises(ChampionMoved):
+            lineage.rollback(v2, "why", f"{NAME}/v1")
+        with pytest.raises(PreconditionFailed, match="is the champion"):
+            lineage.promote(v2, f"{NAME}/v2", f"{NAME}/v2", "why")
+        with pytest.raises(NotFound, match="the newest is"):
+            lineage.promote(v2, f"{NAME}/v3", f"{NAME}/v2", "why")
+        with pytest.raises(InvalidInput, match="reason"):
+            lineage.promote(v2, f"{NAME}/v1", f"{NAME}/v2", "  ")

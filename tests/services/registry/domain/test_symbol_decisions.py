@@ -1,0 +1,138 @@
+"""Which champion is the best of its series and task."""
+
+from __future__ import annotations
+
+import pytest
+from registry_samples import bar, evidence, stamp
+
+from ratchet.errors import ChampionMoved
+from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.names import Policy
+from services.kernel.facts import Fact
+from services.registry.domain import symbol
+from services.registry.domain.comparison import Scoring, Trained, compare
+from services.registry.domain.symbol import Challenge, Change, SymbolState
+
+FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
+BEST = SymbolState("AAPL/range", version=1, best=f"{FOREST}/v1")
+
+
+def new_champion(model: str, replaced: str = "", by_person: bool = False, policy: Policy = "balanced") -> Change:
+    return Change(
+        facts_pb2.ModelPromoted(
+            scope=decision_pb2.SCOPE_LINEAGE,
+            lineage=model.rpartition("/")[0],
+            model=model,
+            replaced=replaced,
+            policy="" if by_person else policy,
+            decided_by=decision_pb2.DECIDED_BY_PERSON if by_person else decision_pb2.DECIDED_BY_GATE,
+            reason="drift",
+            decided_through=stamp(400),
+        )
+    )
+
+
+def challenge(packed: bytes, expected: str = f"{FOREST}/v1", rival: str = f"{LOGISTIC}/v1") -> Challenge:
+    return Challenge(expected, Trained(expected, bar(100)), Trained(rival, bar(100)), packed, bar(1000))
+
+
+def e_value(packed: bytes) -> float:
+    return compare(Trained("a", 0), Trained("b", 0), packed, Scoring(1, "balanced", bar(1000))).judgement.e_value
+
+
+def after(state: SymbolState, message: symbol.Decision) -> SymbolState:
+    found = symbol.project(state, [Fact("symbol/AAPL/range", state.version + 1, message)])
+    assert found is not None
+    return found
+
+
+def test_the_first_lineage_is_the_best_without_a_comparison() -> None:
+    fact = symbol.decide(SymbolState("AAPL/range"), new_champion(f"{FOREST}/v1"), [f"{FOREST}/v1"], None)
+    assert isinstance(fact, facts_pb2.ModelPromoted)
+    assert fact.reason.startswith("no comparison")
+    assert after(SymbolState("AAPL/range"), fact).best == f"{FOREST}/v1"
+
+
+def test_a_better_rival_takes_over() -> None:
+    change, two = new_champion(f"{LOGISTIC}/v1"), [f"{FOREST}/v1", f"{LOGISTIC}/v1"]
+    fact = symbol.decide(BEST, change, two, challenge(evidence(101, 300, 0.1)))
+    assert isinstance(fact, facts_pb2.ModelPromoted)
+    assert (fact.replaced, fact.competing_lineages) == (f"{FOREST}/v1", 2)
+    assert "for 2 lineages" in fact.reason
+    assert after(BEST, fact).means == {f"{FOREST}/v1": -fact.evidence[0].judgement.mean_difference.value}
+
+
+def test_each_competing_lineage_raises_the_bar() -> None:
+    packed = next(
+        found for found in (evidence(101, 230, 0.05, seed, hit=0.6) for seed in range(100)) if 20 <= e_value(found) < 40
+    )
+    change = new_champion(f"{LOGISTIC}/v1")
+    alone = symbol.decide(BEST, change, [f"{LOGISTIC}/v1"], challenge(packed))
+    among_two = symbol.decide(BEST, change, [f"{FOREST}/v1", f"{LOGISTIC}/v1"], challenge(packed))
+    assert isinstance(alone, facts_pb2.ModelPromoted)
+    assert isinstance(among_two, facts_pb2.PromotionDeclined)
+    assert among_two.competing_lineages == 2
+
+
+def test_fewer_than_120_common_bars_are_inconclusive() -> None:
+    change, two = new_champion(f"{LOGISTIC}/v1"), [f"{FOREST}/v1", f"{LOGISTIC}/v1"]
+    for packed in (evidence(101, 219, 0.12), evidence(101, 219, -0.12), evidence(101, 100, 0.12)):
+        fact = symbol.decide(BEST, change, two, challenge(packed))
+        assert isinstance(fact, facts_pb2.PromotionDeclined)
+        assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+        assert "120 needed" in fact.reason
+
+
+def test_a_successor_in_the_lineage_of_the_best_takes_its_place_on_the_same_evidence() -> None:
+    change = new_champion(f"{FOREST}/v2", f"{FOREST}/v1")
+    scored = compare(
+        Trained(f"{FOREST}/v1", bar(100)),
+        Trained(f"{FOREST}/v2", bar(100)),
+        evidence(101, 300, 0.1),
+        Scoring(1, "balanced", bar(300)),
+    )
+    change.promoted.evidence.append(scored)
+    fact = symbol.decide(BEST, change, [f"{FOREST}/v2", f"{LOGISTIC}/v1"], None)
+    assert isinstance(fact, facts_pb2.ModelPromoted)
+    assert (fact.model, list(fact.evidence), fact.competing_lineages) == (f"{FOREST}/v2", [scored], 1)
+
+
+def test_evidence_against_another_best_is_refused_with_the_one_in_force() -> None:
+    with pytest.raises(ChampionMoved) as refused:
+        symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [], challenge(b"", f"{FOREST}/v9"))
+    assert refused.value.champion == f"{FOREST}/v1"
+
+
+class TestWhenAPersonRemovesTheBest:
+    IN_FORCE = (f"{FOREST}/v2", f"{LOGISTIC}/v4", "AAPL/range/xgboost/v1")
+
+    def test_the_remaining_champion_with_the_best_paired_mean_stands_in(self) -> None:
+        rival = challenge(evidence(101, 300, -0.1), rival=f"{LOGISTIC}/v4")
+        state = after(BEST, symbol.decide(BEST, new_champion(f"{LOGISTIC}/v4"), self.IN_FORCE, rival))
+        removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
+        fact = symbol.decide(state, removed, self.IN_FORCE, None)
+        assert isinstance(fact, facts_pb2.ModelPromoted)
+        assert (fact.model, fact.lineage) == (f"{LOGISTIC}/v4", LOGISTIC)
+        assert "decided without evidence" in fact.reason
+
+    def test_without_any_mean_the_new_champion_of_the_lineage_stands_in(self) -> None:
+        removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
+        fact = symbol.decide(BEST, removed, [f"{FOREST}/v2", f"{LOGISTIC}/v4"], None)
+        assert fact.model == f"{FOREST}/v2"
+        assert "decided without evidence" in fact.reason
+
+    def test_and_only_later_bars_count_for_the_next(self) -> None:
+        removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
+        state = after(BEST, symbol.decide(BEST, removed, [f"{FOREST}/v2"], None))
+        packed, rival = evidence(301, 500, 0.1), new_champion(f"{LOGISTIC}/v1")
+        fact = symbol.decide(state, rival, ["a", "b"], challenge(packed, f"{FOREST}/v2"))
+        assert fact.evidence[0].judgement.bars == 100
+        assert fact.evidence[0].first_bar == stamp(401)
+
+
+def test_a_person_who_promotes_elsewhere_leaves_the_best_alone() -> None:
+    change = new_champion(f"{LOGISTIC}/v2", f"{LOGISTIC}/v1", by_person=True)
+    fact = symbol.decide(BEST, change, [f"{FOREST}/v1", f"{LOGISTIC}/v2"], None)
+    assert isinstance(fact, facts_pb2.PromotionDeclined)
+    assert fact.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
+    assert after(BEST, fact).best == f"{FOREST}/v1"

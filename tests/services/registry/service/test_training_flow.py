@@ -1,0 +1,207 @@
+"""From a request to a decision, over the wire."""
+
+from __future__ import annotations
+
+import pytest
+from registry_client import FOREST, LOGISTIC, Registry, kinds
+from registry_samples import evidence, record, stamp
+
+from ratchet.errors import AlreadyExists, ChampionMoved, InvalidInput, NotFound, PreconditionFailed
+from ratchet.eventlog.v1 import eventlog_pb2
+from ratchet.events.v1 import decision_pb2
+from ratchet.proof import gate
+from ratchet.proof.evidence import unpack
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.registry.domain.comparison import judgement_message
+
+LINEAGE, SYMBOL = decision_pb2.SCOPE_LINEAGE, decision_pb2.SCOPE_SYMBOL
+
+
+def topics_of_last(registry: Registry, count: int) -> list[str]:
+    read = registry.log.Read(eventlog_pb2.ReadRequest(descending=True, limit=count))
+    events = [event for message in read for event in message.events]
+    return [event.topic.rpartition(".")[2] for event in reversed(events)]
+
+
+def test_a_lineage_ratchets_forward(registry: Registry) -> None:
+    first = registry.train(FOREST, 100, 220)
+    assert kinds(first) == [("promoted", LINEAGE), ("promoted", SYMBOL)]
+    assert first.model.lineage_champion
+    assert first.model.symbol_best
+    assert first.training.state == pb.TRAINING_STATE_COMPLETED
+    assert first.training.verdict == decision_pb2.VERDICT_PROMOTED
+    assert first.decisions[1].promoted.reason.startswith("no comparison")
+
+    undecided = registry.train(FOREST, 221, 400, 0.0)
+    assert kinds(undecided) == [("declined", LINEAGE)]
+    assert undecided.model.contender
+    assert undecided.training.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+
+    rejected = registry.train(FOREST, 401, 600, -0.1)
+    assert rejected.training.verdict == decision_pb2.VERDICT_REJECTED
+    assert not rejected.model.contender
+
+    better = registry.train(FOREST, 601, 800, 0.1)
+    assert kinds(better) == [("promoted", LINEAGE), ("promoted", SYMBOL)]
+    assert better.model.name == f"{FOREST}/v4"
+    assert better.model.parent == f"{FOREST}/v1"
+    assert better.model.improvement_over_parent.low > 0
+    assert better.training.promoted
+    assert topics_of_last(registry, 4) == ["ModelTrained", "TrainingCompleted", "ModelPromoted", "ModelPromoted"]
+
+    champion = registry.champion(FOREST)
+    assert (champion.model.name, champion.versions, list(champion.contenders)) == (f"{FOREST}/v4", 4, [])
+    assert champion.last_labelled_bar == stamp(800)
+    assert registry.best().model.name == f"{FOREST}/v4"
+    assert "in its own lineage" in registry.best().reason
+
+
+def test_a_second_training_on_the_same_bars_says_so(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    again = registry.train(FOREST, 100, 220, 0.1)
+    assert again.training.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
+    assert again.training.reason.startswith("0 new bars since 2006-08-10, ")
+    assert registry.champion(FOREST).model.name == f"{FOREST}/v1"
+
+
+def test_a_second_lineage_must_beat_the_best_of_the_symbol(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    worse = registry.train(LOGISTIC, 200, 400, against_best=-0.1)
+    assert kinds(worse) == [("promoted", LINEAGE), ("declined", SYMBOL)]
+    assert registry.best().model.name == f"{FOREST}/v1"
+    better = registry.train(LOGISTIC, 400, 600, 0.1, against_best=0.1)
+    assert kinds(better) == [("promoted", LINEAGE), ("promoted", SYMBOL)]
+    assert better.decisions[1].promoted.competing_lineages == 2
+    assert registry.best().model.name == f"{LOGISTIC}/v2"
+
+
+def test_without_common_bars_the_best_stays(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    silent = registry.train(LOGISTIC, 200, 400)
+    assert silent.decisions[1].declined.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+    assert "0 common bars" in silent.decisions[1].declined.reason
+
+
+def test_strangers_reach_the_verdict_from_the_bytes(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    registry.train(FOREST, 221, 400, 0.0)
+    listed = registry.call(pb.ListDecisionsRequest(lineage=FOREST, include_evidence_bytes=True)).decisions
+    [found] = listed[-1].declined.evidence
+    assert judgement_message(gate.judge(unpack(found.packed), found.horizon, "balanced")) == found.judgement
+    plain = registry.call(pb.ListDecisionsRequest(lineage=FOREST)).decisions
+    assert plain[-1].declined.evidence[0].packed == b""
+
+
+class TestRefusals:
+    def test_evidence_against_a_champion_that_moved(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        stale = registry.trained(FOREST, 221, 400, 0.1)
+        registry.train(FOREST, 221, 400, 0.1)
+        with pytest.raises(ChampionMoved) as refused:
+            registry.record(stale)
+        assert refused.value.champion == f"{FOREST}/v2"
+        assert refused.value.message.startswith(f"the champion of {FOREST} is {FOREST}/v2")
+
+    def test_evidence_against_a_best_that_moved(self, registry: Registry) -> None:
+        stale = registry.trained(LOGISTIC, 200, 400)
+        registry.train(FOREST, 100, 220)
+        with pytest.raises(ChampionMoved) as refused:
+            registry.record(stale)
+        assert refused.value.champion == f"{FOREST}/v1"
+
+    def test_scored_bars_that_a_model_was_trained_on(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        request = registry.trained(FOREST, 221, 400, 0.1)
+        request.comparisons[0].packed = evidence(221, 400, 0.1)
+        with pytest.raises(PreconditionFailed, match="its training window knows labels up to 2006-08-11"):
+            registry.record(request)
+
+    def test_a_refusal_writes_nothing_and_the_session_stays_open(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        before = registry.log.GetHead(eventlog_pb2.GetHeadRequest()).position
+        request = registry.trained(FOREST, 221, 400, 0.1)
+        request.comparisons[0].packed = b"junk"
+        with pytest.raises(InvalidInput, match="evidence"):
+            registry.record(request)
+        assert registry.log.GetHead(eventlog_pb2.GetHeadRequest()).position == before + 1
+        request.comparisons[0].packed = evidence(222, 400, 0.1)
+        assert registry.record(request).training.promoted
+
+    def test_a_session_ends_once(self, registry: Registry) -> None:
+        request = registry.trained(FOREST, 100, 220)
+        registry.record(request)
+        request.request_id = "another"
+        with pytest.raises(PreconditionFailed, match=f"has ended: it completed with {FOREST}/v1"):
+            registry.record(request)
+        with pytest.raises(PreconditionFailed, match="has ended"):
+            registry.call(pb.CancelTrainingRequest(session_id=request.session_id))
+
+    def test_names_that_mean_nothing(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        with pytest.raises(NotFound, match=f"did you mean {FOREST}/v1"):
+            registry.call(pb.GetModelRequest(model=f"{FOREST}/v2"))
+        with pytest.raises(NotFound, match=f"did you mean {FOREST}"):
+            registry.champion(LOGISTIC.replace("logistic", "xgboost"))
+        with pytest.raises(NotFound, match="ratchet data import"):
+            registry.request_training(FOREST, digest="unknown")
+        with pytest.raises(NotFound, match="there is no training 'nobody'"):
+            registry.call(pb.FailTrainingRequest(session_id="nobody", reason="INTERNAL"))
+        with pytest.raises(NotFound, match="ratchet train MSFT"):
+            registry.best("MSFT")
+        with pytest.raises(InvalidInput, match="EUR-USD"):
+            registry.import_bars("EUR/USD")
+        with pytest.raises(InvalidInput, match="random-forest"):
+            registry.champion("AAPL/range/randomforest")
+        with pytest.raises(InvalidInput, match="balanced"):
+            registry.request_training(FOREST, policy="balance")
+
+    def test_times_that_nobody_can_read(self, registry: Registry) -> None:
+        request = registry.trained(FOREST, 100, 220)
+        request.record.patterns_used[0].evidence_end.seconds = 10**15
+        with pytest.raises(InvalidInput, match=r"record\.patterns_used\.evidence_end is not a time"):
+            registry.record(request)
+
+
+class TestTheSameRequestAgain:
+    def test_gets_the_first_answer_whatever_happened_since(self, registry: Registry) -> None:
+        request = registry.trained(FOREST, 100, 220)
+        first = registry.record(request)
+        registry.train(FOREST, 221, 400, 0.1)
+        assert registry.record(request) == first
+        assert len(registry.call(pb.ListModelsRequest(lineage=FOREST)).models) == 2
+
+    def test_with_another_payload_is_refused(self, registry: Registry) -> None:
+        request = registry.trained(FOREST, 100, 220)
+        registry.record(request)
+        request.record.seed = 8
+        with pytest.raises(AlreadyExists):
+            registry.record(request)
+
+    def test_is_told_from_another_method(self, registry: Registry) -> None:
+        session_id = registry.request_training(FOREST)
+        registry.call(pb.FailTrainingRequest(request_id="same", session_id=session_id, reason="INTERNAL"))
+        with pytest.raises(AlreadyExists):
+            registry.call(pb.CancelTrainingRequest(request_id="same", session_id=session_id, reason="INTERNAL"))
+
+
+def test_failed_and_cancelled_sessions_are_told(registry: Registry) -> None:
+    failed, cancelled = registry.request_training(FOREST), registry.request_training(FOREST)
+    registry.call(pb.FailTrainingRequest(session_id=failed, reason="DATA_REFUSED", message="196 usable bars"))
+    registry.call(pb.CancelTrainingRequest(session_id=cancelled, reason="not now"))
+    left = registry.request_training(FOREST)
+    by_id = {found.session_id: found for found in registry.call(pb.ListTrainingsRequest(lineage=FOREST)).trainings}
+    assert by_id[failed].state == pb.TRAINING_STATE_FAILED
+    assert (by_id[failed].reason, by_id[failed].message) == ("DATA_REFUSED", "196 usable bars")
+    assert by_id[cancelled].state == pb.TRAINING_STATE_CANCELLED
+    still_open = registry.call(pb.ListTrainingsRequest(state=pb.TRAINING_STATE_OPEN)).trainings
+    assert [found.session_id for found in still_open] == [left]
+
+
+def test_the_record_comes_back_as_it_was_sent(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    found = registry.call(pb.GetModelRequest(model=f"{FOREST}/v1")).model
+    sent = record(100, {"p1": 100})
+    sent.model, sent.version, sent.lineage = f"{FOREST}/v1", 1, FOREST
+    sent.session_id, sent.dataset_digest = found.session_id, "d1"
+    assert found.record == sent
+    assert (found.brier, found.patterns, found.features) == (0.22, 1, 1)

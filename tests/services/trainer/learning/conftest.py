@@ -1,0 +1,37 @@
+"""Real bars, and sessions run on them once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.trainer.data.bars import Bars
+from services.trainer.data.csvfile import read
+from services.trainer.learning.inputs import ScoredModel, SessionInputs
+from services.trainer.learning.outcome import SessionOutcome
+from services.trainer.learning.session import run
+
+EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
+
+
+@pytest.fixture(scope="session")
+def aapl() -> Bars:
+    return read((EXAMPLES / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
+
+
+@pytest.fixture(scope="session")
+def first_inputs(aapl: Bars) -> SessionInputs:
+    return SessionInputs("AAPL", "range", 1, "random-forest", aapl.head(1720), seed=7)
+
+
+@pytest.fixture(scope="session")
+def first(first_inputs: SessionInputs) -> SessionOutcome:
+    return run(first_inputs, lambda phase, fraction: None)
+
+
+@pytest.fixture(scope="session")
+def champion(first: SessionOutcome) -> ScoredModel:
+    return ScoredModel(
+        "AAPL/range/random-forest/v1", first.artifact, first.fit_end_label_time, first.complexity_step, first.params
+    )

@@ -1,0 +1,285 @@
+"""A session is a pure function of its inputs, and nothing after the holdout's start reaches a model."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from ratchet.errors import Cancelled, CorruptData, DataRefused, InvalidInput
+from ratchet.proof import evidence
+from services.trainer import features, targets
+from services.trainer.data.bars import Bars
+from services.trainer.learning.columns import predict
+from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
+from services.trainer.learning.outcome import SessionOutcome
+from services.trainer.learning.race import NEW_MODEL
+from services.trainer.learning.session import plan, rescored, run
+from services.trainer.mining.rule import Condition, Rule, pattern_id
+from services.trainer.models.artifact import load
+
+WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
+HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("volume_ratio_20", ">", 1.5)), 1)
+
+
+def quiet(phase: str, fraction: float) -> None:
+    pass
+
+
+def plain(value: object) -> object:
+    """A value as text and bytes, without the CPU seconds."""
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if is_dataclass(value):
+        return [(each.name, plain(getattr(value, each.name))) for each in fields(value) if each.name != "cpu_seconds"]
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return repr(value)
+
+
+def known(rule: Rule, bars: Bars, end: int, state: str = "kept") -> KnownPattern:
+    return KnownPattern(pattern_id(rule, "AAPL", "range"), rule, 0.7, int(bars.time[end]), state)
+
+
+def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars: int = 2475) -> SessionInputs:
+    return SessionInputs(
+        "AAPL",
+        "range",
+        1,
+        "random-forest",
+        aapl.head(bars),
+        seed=8,
+        sessions=1,
+        last_labelled_time=first.last_labelled_time,
+        parent=champion,
+        patterns=(known(WIDE, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
+        mined_through=first.mined.mined_through,
+    )
+
+
+@pytest.fixture(scope="session")
+def second(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> SessionOutcome:
+    return run(second_inputs(aapl, first, champion), quiet)
+
+
+def test_the_same_inputs_give_the_same_outcome(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+) -> None:
+    sent = pickle.loads(pickle.dumps(second_inputs(aapl, first, champion)))  # noqa: S301 as a worker process gets it
+    assert plain(run(sent, quiet)) == plain(second)
+
+
+def test_another_seed_gives_another_forest(first_inputs: SessionInputs, first: SessionOutcome) -> None:
+    other = run(replace(first_inputs, seed=99), quiet)
+    assert sha256(other.artifact).digest() != sha256(first.artifact).digest()
+
+
+def shuffled(bars: Bars, start: int) -> Bars:
+    """Every bar from `start` on in another order; the times stay."""
+    order = np.arange(len(bars))
+    np.random.default_rng(0).shuffle(order[start:])
+    columns = (column[order] for column in (bars.open, bars.high, bars.low, bars.close, bars.volume))
+    return Bars(bars.series, bars.time, *columns)
+
+
+def absurd(bars: Bars, start: int) -> Bars:
+    """Every price from `start` on a thousand times as high, every volume 1."""
+    factor = np.where(np.arange(len(bars)) < start, 1.0, 1000.0)
+    volume = np.where(np.arange(len(bars)) < start, bars.volume, 1.0)
+    return Bars(
+        bars.series, bars.time, bars.open * factor, bars.high * factor, bars.low * factor, bars.close * factor, volume
+    )
+
+
+@pytest.mark.parametrize(
+    ("model_type", "horizon", "change"),
+    [("random-forest", 1, shuffled), ("random-forest", 5, absurd), ("logistic", 5, shuffled), ("logistic", 1, absurd)],
+)
+def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
+    aapl: Bars, model_type: str, horizon: int, change: Callable[[Bars, int], Bars]
+) -> None:
+    bars = aapl.head(1700)
+    head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3)
+    parent = run(head, quiet)
+    scored = ScoredModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
+    inputs = replace(head, bars=bars, sessions=1, last_labelled_time=parent.last_labelled_time, parent=scored)
+    start = plan(bars, "range", horizon, parent.last_labelled_time).windows.holdout.start
+    one = run(inputs, quiet)
+    other = run(replace(inputs, bars=change(bars, start)), quiet)
+    assert other.artifact == one.artifact
+    for name in ("importance", "candidates", "mined", "error_analysis", "windows", "features", "params"):
+        assert plain(getattr(other, name)) == plain(getattr(one, name)), name
+    assert plain(other.metrics) != plain(one.metrics)
+
+
+def test_the_first_version_sees_the_base_features_and_says_why_nothing_is_carried_on(first: SessionOutcome) -> None:
+    assert first.features == features.BASE
+    transfer, scratch = first.candidates
+    assert (transfer.skipped, transfer.chosen, scratch.chosen) == ("no parent", False, True)
+    assert (first.pairs, first.symbol_pairs, first.error_analysis) == ((), (), ())
+    assert first.complexity_step == 1
+
+
+def test_the_windows_are_reported_in_bar_times(aapl: Bars, first: SessionOutcome) -> None:
+    windows = plan(aapl.head(1720), "range", 1, None).windows
+    assert [window.name for window in first.windows] == ["training", "tune", "choose", "holdout"]
+    holdout = first.windows[3]
+    assert holdout.rows == len(windows.holdout) == 146
+    assert holdout.last_time == first.last_labelled_time == aapl.time[1718]
+    assert holdout.label_end == aapl.time[1719]
+    assert first.fit_end_label_time == aapl.time[windows.holdout.start - 1] < holdout.first_time
+
+
+def test_knowledge_is_asked_for_as_of_the_start_of_tune(aapl: Bars, first: SessionOutcome) -> None:
+    planned = plan(aapl.head(1720), "range", 1, None)
+    assert planned.known_before == first.windows[1].first_time
+    assert all(each.evidence.end < planned.known_before for each in first.mined.rules)
+
+
+def test_new_patterns_become_columns_after_those_of_the_parent(first: SessionOutcome, second: SessionOutcome) -> None:
+    wide, hot = (pattern_id(rule, "AAPL", "range") for rule in (WIDE, HOT))
+    assert second.features == (*first.features, f"rule:{wide}", "range_regime_5")
+    assert [used.id for used in second.patterns_used] == [wide]
+    assert [(each.id, each.reason) for each in second.patterns_left_out] == [(hot, "refuted")]
+    assert {each.name for each in second.importance} == set(second.features)
+
+
+def test_known_patterns_are_evaluated_on_the_bars_since_their_last_evidence(aapl: Bars, second: SessionOutcome) -> None:
+    assert len(second.pattern_updates) == 2
+    for update, rule in zip(second.pattern_updates, (WIDE, HOT), strict=True):
+        found = update.evidence
+        assert found.times[0] == aapl.time[1400]
+        assert found.times[1] > aapl.time[1400]
+        assert found.end < second.windows[1].first_time
+        rows = np.searchsorted(aapl.time, found.times[: len(found)])
+        values = features.compute(aapl, rule.features)[rows]
+        assert found.fired.tolist() == rule.fires(values, rule.features).tolist()
+        assert found.labels.tolist() == (targets.labels("range", aapl, 1)[rows] == 1.0).tolist()
+
+
+def test_both_candidates_are_reported_with_scores_and_cost(second: SessionOutcome) -> None:
+    transfer, scratch = second.candidates
+    assert (transfer.kind, scratch.kind) == ("transfer", "scratch")
+    assert transfer.chosen != scratch.chosen
+    assert transfer.description == "extended AAPL/range/random-forest/v1"
+    for each in second.candidates:
+        assert each.skipped == ""
+        assert each.choose_bars >= 60
+        assert each.choose_score is not None
+        assert each.cpu_seconds > 0
+    better = min(second.candidates, key=lambda each: each.choose_score or 1.0)
+    assert better.chosen
+
+
+def test_a_pair_is_scored_on_all_labelled_bars_after_the_later_training_end(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+) -> None:
+    (pair,) = second.pairs
+    assert (pair.champion, pair.contender) == (champion.name, NEW_MODEL)
+    scored = evidence.unpack(pair.evidence)
+    rows = np.searchsorted(aapl.time, scored.times)
+    assert rows.tolist() == list(range(rows[0], 2474))
+    assert aapl.time[rows[0] - 1] == second.fit_end_label_time
+    assert pair.bars == len(rows) == second.windows[3].rows
+    y = targets.labels("range", aapl.head(2475), 1)
+    assert scored.y.tolist() == (y[rows] == 1.0).tolist()
+    for artifact, p in ((first.artifact, scored.p_a), (second.artifact, scored.p_b)):
+        assert predict(load(artifact), aapl.head(2475))[rows] == pytest.approx(p, abs=1e-12)
+
+
+def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+) -> None:
+    contender = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
+    best = replace(champion, name="AAPL/range/logistic/v1")
+    cut = int(aapl.time[2400])
+    inputs = replace(second_inputs(aapl, first, champion), contenders=(contender,), symbol_best=best, scored_after=cut)
+    outcome = run(inputs, quiet)
+    assert [(each.champion, each.contender) for each in outcome.pairs] == [
+        (champion.name, NEW_MODEL),
+        (champion.name, contender.name),
+    ]
+    assert [(each.champion, each.contender) for each in outcome.symbol_pairs] == [
+        (best.name, NEW_MODEL),
+        (best.name, contender.name),
+    ]
+    for pair in (*outcome.pairs, *outcome.symbol_pairs):
+        assert evidence.unpack(pair.evidence).times[0] == aapl.time[2401]
+
+
+def test_a_moved_champion_is_scored_without_training_again(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+) -> None:
+    inputs = second_inputs(aapl, first, champion)
+    assert plain(rescored(inputs, second)) == plain(second)
+    moved = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time + 86_400 * 90, 1, {})
+    again = rescored(replace(inputs, parent=moved, contenders=(champion,)), second)
+    assert again.artifact == second.artifact
+    assert [(each.champion, each.contender) for each in again.pairs] == [
+        (moved.name, NEW_MODEL),
+        (moved.name, champion.name),
+    ]
+    assert all(evidence.unpack(each.evidence).times[0] > moved.fit_end_label_time for each in again.pairs)
+
+
+def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+    transfer, scratch = run(second_inputs(aapl, first, champion, bars=1750), quiet).candidates
+    assert transfer.skipped == "too few unseen rows"
+    assert scratch.chosen
+
+
+def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+    transfer, _ = run(second_inputs(aapl, first, champion, bars=1870), quiet).candidates
+    assert transfer.description == "recalibrated AAPL/range/random-forest/v1"
+    assert transfer.choose_score is not None
+
+
+def test_the_errors_of_the_parent_are_those_before_the_holdout(second: SessionOutcome) -> None:
+    by = {each.by for each in second.error_analysis}
+    assert by == {"all", "probability", "weekday", "volatility_regime_20", "volume_regime_20"}
+    total = next(each.bars for each in second.error_analysis if each.by == "all")
+    assert total < 2475 - second.windows[3].rows
+    for dimension in by:
+        assert sum(each.bars for each in second.error_analysis if each.by == dimension) == total
+
+
+def test_every_baseline_is_on_the_same_bars(first: SessionOutcome) -> None:
+    assert [each.name for each in first.baselines] == ["majority", "persistence", "logistic"]
+    assert {each.metrics.bars for each in first.baselines} == {first.metrics.bars} == {146}
+
+
+def test_shares_of_importance_sum_to_one(second: SessionOutcome) -> None:
+    assert sum(max(0.0, each.share.value) for each in second.importance) == pytest.approx(1.0)
+    assert [each.rank for each in second.importance] == list(range(1, len(second.importance) + 1))
+    assert all(each.useless == (not each.share.low > 0) for each in second.importance)
+
+
+def test_progress_rises_and_what_it_raises_ends_the_session(first_inputs: SessionInputs) -> None:
+    seen: list[float] = []
+
+    def cancel(phase: str, fraction: float) -> None:
+        seen.append(fraction)
+        if phase == "training":
+            raise Cancelled("cancelled by a person")
+
+    with pytest.raises(Cancelled):
+        run(first_inputs, cancel)
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+
+
+def test_short_series_are_refused(aapl: Bars) -> None:
+    with pytest.raises(DataRefused, match="AAPL: 549 usable bars, 600 needed"):
+        run(SessionInputs("AAPL", "range", 1, "logistic", aapl.head(800), seed=1), quiet)
+
+
+def test_a_damaged_or_foreign_parent_is_refused(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+    inputs = second_inputs(aapl, first, champion)
+    with pytest.raises(CorruptData):
+        run(replace(inputs, parent=replace(champion, artifact=champion.artifact[:-100])), quiet)
+    with pytest.raises(InvalidInput, match="predicts range of AAPL 1 bars ahead, not volume of AAPL"):
+        run(replace(inputs, target="volume"), quiet)

@@ -1,0 +1,143 @@
+# ruff: noqa: N806
+"""An artifact is a whole model, equal for equal models, and safe to open whoever wrote it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratchet.errors import CorruptData
+from services.trainer.mining.rule import Condition, Rule
+from services.trainer.models.artifact import FrozenPattern, ModelFile, dump, load
+from services.trainer.models.families import FAMILIES
+from services.trainer.models.function import Function, Link
+
+RULE = Rule((Condition("rsi_14", ">", 70.0), Condition("weekday", "is", 2.0)), 1)
+
+
+def features(n: int = 300) -> np.ndarray:
+    X = np.random.default_rng(5).normal(size=(n, 3))
+    X[::17, 1] = np.nan
+    return X
+
+
+def model(name: str = "random-forest") -> ModelFile:
+    X, kind = features(), FAMILIES[name]
+    y = (X[:, 0] > 0).astype(np.float64)
+    links = (
+        Link(2, kind.fit(X[:, :2], y, kind.params(1), 3), 0.0, 0.7, 0.1),
+        Link(2, None, 0.9, 0.0, -0.1),
+        Link(3, kind.fit(X, np.ones(len(X)), kind.params(1), 3), 1.0, 0.2, 0.0),
+    )
+    pattern = FrozenPattern("0123456789abcdef", RULE, 1_300_000_000)
+    return ModelFile("AAPL", "range", 1, name, Function(("rsi_14", "adx_14", pattern.column), links), (pattern,))
+
+
+CONTENT = dump(model())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_loaded_model_is_the_one_that_was_dumped(name: str) -> None:
+    original = model(name)
+    loaded = load(dump(original))
+    for field in ("series", "target", "horizon", "model_type", "columns", "patterns"):
+        assert getattr(loaded, field) == getattr(original, field)
+    assert loaded.function.probability(features()).tobytes() == original.function.probability(features()).tobytes()
+    assert dump(loaded) == dump(original)
+
+
+def test_a_fresh_process_writes_the_same_bytes_and_computes_the_same_probabilities(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(CONTENT)
+    script = (
+        "import sys, pathlib\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import test_artifact as t\n"
+        "loaded = t.load(pathlib.Path(sys.argv[2]).read_bytes())\n"
+        "print(t.dump(t.model()) == t.CONTENT == pathlib.Path(sys.argv[2]).read_bytes(),"
+        " loaded.function.probability(t.features()).tobytes().hex())\n"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "model")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    assert answer == ["True", model().function.probability(features()).tobytes().hex()]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, len(CONTENT) - 1))
+def test_truncated_bytes_are_refused(length: int) -> None:
+    with pytest.raises(CorruptData):
+        load(CONTENT[:length])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_a_changed_byte_never_gives_another_answer(position: int, flip: int) -> None:
+    damaged = bytearray(CONTENT)
+    damaged[position] ^= flip
+    try:
+        loaded = load(bytes(damaged))
+    except CorruptData:
+        return
+    assert loaded.function.margin(features()).tobytes() == model().function.margin(features()).tobytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04", b"\x80\x04N.", skops.io.dumps({"layout": 2})])
+def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
+    with pytest.raises(CorruptData, match="not a model of Ratchet"):
+        load(content)
+
+
+def rewritten(change: dict[str, str]) -> bytes:
+    """The archive with replacements in its schema."""
+    source = zipfile.ZipFile(io.BytesIO(CONTENT))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "schema.json":
+                text = content.decode()
+                for old, new in change.items():
+                    assert old in text
+                    text = text.replace(old, new)
+                content = json.dumps(json.loads(text)).encode()
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+def test_a_type_that_is_not_trusted_is_refused() -> None:
+    imputer = '"__class__":"SimpleImputer","__module__":"sklearn.impute._base"'
+    with pytest.raises(CorruptData, match="ntrusted"):
+        load(rewritten({imputer: '"__class__":"Popen","__module__":"subprocess"'}))
+
+
+def test_a_column_less_than_its_links_read_is_refused() -> None:
+    whole = model()
+    narrow = dataclasses.replace(whole, function=Function(whole.columns[:1], whole.function.links))
+    with pytest.raises(CorruptData, match="more columns than are named"):
+        load(dump(narrow))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("left_child", 10**6), ("left_child", 0), ("right_child", -7), ("feature", 40)]
+)
+def test_a_tree_that_points_outside_of_itself_is_refused(field: str, value: int) -> None:
+    crooked = model()
+    part = crooked.function.links[0].fitted
+    assert part is not None
+    tree = part.state()["pipeline"].steps[-1][1].estimators_[4].tree_  # type: ignore[attr-defined]
+    state = tree.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    with pytest.raises(CorruptData, match="points outside of itself"):
+        load(dump(crooked))

@@ -1,0 +1,57 @@
+"""The head shrinks what is overconfident and leaves what nothing speaks against."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from services.trainer.models.head import Head, fit_head
+from services.trainer.models.port import sigmoid
+
+
+def test_it_is_the_minimum_of_its_penalised_likelihood() -> None:
+    generator = np.random.default_rng(2)
+    margins = generator.normal(size=(150, 2)) * 2
+    y = (generator.random(150) < sigmoid(margins[:, 0] - 0.5)).astype(np.float64)
+
+    def loss(w: np.ndarray) -> float:
+        z = margins @ w[:2] + w[2]
+        likelihood = np.sum(np.logaddexp(0, z) - y * z)
+        return float(likelihood + 0.5 * (3.0 * ((w[:2] - [1.0, 0.0]) ** 2).sum() + 7.0 * w[2] ** 2))
+
+    head = fit_head(margins, y, (1.0, 0.0), slope_ridge=3.0, offset_ridge=7.0)
+    assert [*head.slopes, head.offset] == pytest.approx(minimize(loss, np.zeros(3), tol=1e-12).x, abs=1e-5)
+
+
+def test_an_overconfident_margin_without_signal_is_shrunk_towards_nothing() -> None:
+    generator = np.random.default_rng(0)
+    margins = generator.normal(size=(400, 1)) * 3
+    y = (generator.random(400) < 0.5).astype(np.float64)
+    assert abs(fit_head(margins, y, (0.0,)).slopes[0]) < 0.1
+
+
+def test_more_ridge_stays_nearer_to_the_anchor() -> None:
+    generator = np.random.default_rng(1)
+    margins = generator.normal(size=(200, 1))
+    y = (generator.random(200) < sigmoid(-margins[:, 0])).astype(np.float64)
+    slopes = [fit_head(margins, y, (1.0,), slope_ridge=ridge).slopes[0] for ridge in (0.1, 10.0, 1000.0)]
+    assert slopes[0] < slopes[1] < slopes[2] < 1.0
+
+
+def test_the_offset_answers_a_bias() -> None:
+    margins, y = np.zeros((300, 1)), np.ones(300)
+    y[:60] = 0.0
+    assert fit_head(margins, y, (1.0,)).offset > 0.05
+    assert fit_head(margins, y, (1.0,), offset_ridge=0.0).offset == pytest.approx(np.log(4.0), abs=1e-6)
+
+
+@pytest.mark.parametrize("y", [np.ones(30), np.zeros(30), np.empty(0)])
+def test_one_class_leaves_the_anchor(y: np.ndarray) -> None:
+    assert fit_head(np.ones((len(y), 1)), y, (1.0,)) == Head((1.0,), 0.0)
+
+
+def test_separable_margins_stay_finite() -> None:
+    margins = np.linspace(-6, 6, 40)[:, None]
+    head = fit_head(margins, (margins[:, 0] > 0).astype(np.float64), (0.0,))
+    assert 0 < head.slopes[0] < 10
