@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -30,7 +31,7 @@ from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
 from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
-from ratchet.transport import Link, Transport
+from ratchet.transport import BACKOFF, Link, Transport
 
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
@@ -381,11 +382,16 @@ class Client:
             yield from answer.events
 
     def follow_log(self, after: int = 0, *, where: log_pb.Filter | None = None) -> Iterator[log_pb.StoredEvent]:
-        """Events after a position: those that are there, then those that come, without end."""
+        """Events after a position: those that are there, then those that come, without end.
+
+        A registry that stops is looked for again; Unreachable when it does not come back soon.
+        """
         request = log_pb.SubscribeRequest(after=after, filter=where)
-        for answer in self.registry.stream(self._log.Subscribe, lambda: request, STREAM_TIMEOUT, resumable=True):
-            yield from answer.events
-            request.after = max(request.after, answer.position)
+        while True:
+            for answer in self.registry.stream(self._log.Subscribe, lambda: request, STREAM_TIMEOUT, resumable=True):
+                yield from answer.events
+                request.after = max(request.after, answer.position)
+            time.sleep(BACKOFF[0])
 
     def rebuild(self) -> log_pb.RebuildResponse:
         """Build every read table anew from position 0 and compare it with the live one."""

@@ -16,6 +16,7 @@ SEEN_FROM_THE_SOURCE = {
     "learned from": "taught",
     "uses pattern": "used by",
     "cut from": "cut into",
+    "found in": "showed",
 }
 
 

@@ -1,94 +1,9 @@
-"""The real thing: three services as processes on a home folder of their own."""
+"""Services that the tests share."""
 
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-
-from ratchet import Client
-from ratchet.cli import ports
-from ratchet.cli.supervisor import Supervisor
-from ratchet.registry.v1 import registry_pb2
-
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "examples" / "data"
-ENDED_WITHIN = 240.0
-
-
-class Running:
-    """The services of one home, kept alive by a supervisor, and a client of them."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.supervisor = Supervisor(home, ports.choose(0))
-        self.supervisor.start()
-        self.client = Client.from_home(home, environ={}, actor="tester")
-        self._stopping = threading.Event()
-        self._watch = threading.Thread(target=self._keep_alive)
-        self._watch.start()
-
-    def _keep_alive(self) -> None:
-        while not self._stopping.wait(0.1):
-            self.supervisor.check()
-
-    def cli(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
-        """`ratchet …` as a process, on this home."""
-        return subprocess.run(
-            [sys.executable, "-m", "ratchet", *words, "--home", str(self.home)],
-            capture_output=True,
-            text=True,
-            check=check,
-            timeout=ENDED_WITHIN,
-        )
-
-    def import_bars(self, series: str) -> None:
-        self.client.import_bars(DATA / f"{series}.csv", series)
-
-    def train(
-        self, series: str = "AAPL", model_type: str = "logistic", target: str = "range", **more: str
-    ) -> registry_pb2.Training:
-        """A whole session, waited for."""
-        return self.ended(self.client.start_training(series, model_type, target, **more).session_id)
-
-    def ended(self, session_id: str) -> registry_pb2.Training:
-        """The session once it has ended, however long its services are away."""
-        end = time.monotonic() + ENDED_WITHIN
-        while time.monotonic() < end:
-            found = self.patiently(lambda: list(self.client.list_trainings(session_id=session_id)))
-            if found and found[0].state != registry_pb2.TRAINING_STATE_OPEN:
-                return found[0]
-            time.sleep(0.2)
-        raise AssertionError(f"session {session_id} has no end after {ENDED_WITHIN:.0f} s")
-
-    def patiently(self, act: Callable[[], list[registry_pb2.Training]]) -> list[registry_pb2.Training]:
-        from ratchet.errors import Unreachable
-
-        for _ in range(100):
-            try:
-                return act()
-            except Unreachable:
-                time.sleep(0.2)
-        return act()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._watch.join()
-        self.client.close()
-        self.supervisor.stop()
-
-
-@contextmanager
-def running(home: Path) -> Iterator[Running]:
-    services = Running(home)
-    try:
-        yield services
-    finally:
-        services.stop()
+from running import Running, running
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Running, running
+from running import Running, running
 
 from ratchet.errors import RatchetError
 from ratchet.events.v1 import facts_pb2

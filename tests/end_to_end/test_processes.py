@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from conftest import Running
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from running import Running
 
 from ratchet.cli import ports
 

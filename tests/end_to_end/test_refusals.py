@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import DATA, Running
+from running import DATA, Running
 
 HEADER = "date,open,high,low,close,volume\n"
 ROWS = [

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import DATA, Running
+from running import DATA, Running
 
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2
@@ -142,7 +142,6 @@ def test_every_command_answers_in_json(services: Running, trained: list[registry
         ["features", FOREST],
         ["log", "tail"],
         ["log", "show", "1"],
-        ["version"],
     ):
         found = services.cli(*words, "-o", "json")
         assert found.returncode == 0, (words, found.stderr)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ratchet.errors import NotFound
-from ratchet.names import Series, Task
+from ratchet.names import Lineage, Series, Task
 from services.registry.log import Log, Recorded
 
 _IN_ONE_QUERY = 500
@@ -63,9 +63,16 @@ def require_model(log: Log, model: str) -> dict[str, Any]:
     return rows[0]
 
 
-def missing(log: Log, what: str, name: str) -> NotFound:
-    """The error for a `model` or `lineage` that does not exist: it names those with the nearest names."""
+def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
+    """The error for a name that does not exist: it names those with the nearest names, and the next step."""
     known = [row["name"] for row in log.query(f"SELECT DISTINCT {what} AS name FROM model_registry")]
     near = difflib.get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see ratchet models list"
-    return NotFound(f"there is no {what} {name}; {hint}", fields={what: "unknown"})
+    hint = f" did you mean {' or '.join(near)}?" if near else ""
+    step = "see ratchet models list" if what == "model" else f"begin it with {_train_command(Lineage.parse(name))}"
+    return NotFound(f"there is no {what} {name};{hint} {step}", fields={what: "unknown"})
+
+
+def _train_command(lineage: Lineage) -> str:
+    task = lineage.task
+    horizon = "" if str(task) == task.target else f" --horizon {task.horizon}"
+    return f"ratchet train {lineage.series} --model {lineage.model_type} --target {task.target}{horizon}"

@@ -67,10 +67,13 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
 
 
 class Log(eventlog_pb2_grpc.EventLogServiceServicer):
-    """Positions 1 to 9 in batches of three; every stream breaks off after `breaks_after` batches, if that is set."""
+    """Positions 1 to 9 in batches of three.
 
-    def __init__(self, breaks_after: int = 0) -> None:
-        self.breaks_after = breaks_after
+    Every stream breaks off after `breaks_after` batches, if that is set; more than `subscriptions` are refused.
+    """
+
+    def __init__(self, breaks_after: int = 0, subscriptions: int = 4) -> None:
+        self.breaks_after, self.subscriptions = breaks_after, subscriptions
         self.subscribed_after: list[int] = []
 
     def _batches(self, after: int) -> Iterator[list[eventlog_pb2.StoredEvent]]:
@@ -88,10 +91,10 @@ class Log(eventlog_pb2_grpc.EventLogServiceServicer):
         self, request: eventlog_pb2.SubscribeRequest, context: Any
     ) -> Iterator[eventlog_pb2.SubscribeResponse]:
         self.subscribed_after.append(request.after)
+        if len(self.subscribed_after) > self.subscriptions:
+            raise errors.NotAllowed("enough")
         for events in self._batches(request.after):
             yield eventlog_pb2.SubscribeResponse(events=events, position=events[-1].position)
-        if self.breaks_after:
-            raise errors.NotAllowed("enough")
 
     def serving(self) -> Serving:
         add = eventlog_pb2_grpc.add_EventLogServiceServicer_to_server
@@ -255,13 +258,23 @@ def test_a_read_that_breaks_in_the_middle_says_so(serve: Serve) -> None:
 
 
 def test_a_follower_goes_on_where_the_stream_broke(serve: Serve) -> None:
-    log = Log(breaks_after=1)
+    log = Log(breaks_after=1, subscriptions=3)
     with Client(registry=serve(log.serving())) as client:
         events = client.follow_log()
         assert [next(events).position for _ in range(9)] == list(range(1, 10))
         with pytest.raises(errors.NotAllowed):
             next(events)
-    assert log.subscribed_after == [0, 3, 6]
+    assert log.subscribed_after == [0, 3, 6, 9]
+
+
+def test_a_follower_does_not_take_the_end_of_a_server_for_the_end_of_the_log(serve: Serve) -> None:
+    log = Log(subscriptions=1)
+    with Client(registry=serve(log.serving())) as client:
+        events = client.follow_log(after=8)
+        assert next(events).position == 9
+        with pytest.raises(errors.NotAllowed):
+            next(events)
+    assert log.subscribed_after == [8, 9]
 
 
 def test_a_file_is_sent_in_pieces_and_anew_after_an_outage(serve: Serve, tmp_path: Path) -> None:
