@@ -16,6 +16,7 @@ Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
 ACTOR_KEY = "ratchet-actor"
+CORRELATION_KEY = "ratchet-correlation"
 BACKOFF = (0.1, 0.3, 0.9)
 MESSAGE_LIMIT = 64 * 1024 * 1024
 _OPTIONS = (

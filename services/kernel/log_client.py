@@ -26,11 +26,10 @@ from ratchet.errors import NotBuilt, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2
 from ratchet.status import from_rpc
+from ratchet.transport import ACTOR_KEY, BACKOFF, CORRELATION_KEY, Link
 from services.kernel.facts import Fact, FactMapper, from_state
-from services.kernel.server import ACTOR_KEY, CORRELATION_KEY, MESSAGE_LIMIT
 
 DEADLINE_SECONDS = 30.0
-PAUSES = (0.1, 0.3, 0.9)
 
 Answer = TypeVar("Answer")
 
@@ -47,21 +46,12 @@ class LogClient(ApplicationRecorder):
         self.peer = f"the registry at {address}"
         self._actor = actor
         self._deadline = deadline
-        self._channel = grpc.insecure_channel(
-            address,
-            options=(
-                ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-                ("grpc.max_send_message_length", MESSAGE_LIMIT),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 2000),
-            ),
-        )
-        self._log = eventlog_pb2_grpc.EventLogServiceStub(self._channel)
+        self._link = Link(address)
+        self._log = eventlog_pb2_grpc.EventLogServiceStub(self._link.channel)
 
     def close(self) -> None:
         """Ends every call under way, streams too."""
-        self._channel.close()
+        self._link.close()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """Append all or none; returns their positions.
@@ -142,7 +132,7 @@ class LogClient(ApplicationRecorder):
 
     def _ask(self, attempt: Callable[[], Answer]) -> Answer:
         """The answer; asked again after each pause while nobody answers, which an append's request id makes safe."""
-        for pause in (*PAUSES, None):
+        for pause in (*BACKOFF, None):
             try:
                 return attempt()
             except grpc.RpcError as error:

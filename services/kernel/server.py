@@ -21,12 +21,9 @@ from grpc_status import rpc_status
 from ratchet.errors import Internal, Unreachable
 from ratchet.errors import RatchetError as Refusal
 from ratchet.status import to_status
+from ratchet.transport import ACTOR_KEY, CORRELATION_KEY, MESSAGE_LIMIT
 
 log = logging.getLogger("ratchet.server")
-
-MESSAGE_LIMIT = 64 * 1024 * 1024
-ACTOR_KEY = "ratchet-actor"
-CORRELATION_KEY = "ratchet-correlation"
 
 
 @dataclass(frozen=True)

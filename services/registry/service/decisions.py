@@ -7,6 +7,7 @@ afterwards still holds if that stream has not moved when the facts are committed
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2, model_pb2
@@ -52,7 +53,7 @@ class Decisions:
                 own = Trained.of(outcome.trained.record.model, outcome.trained.record)
                 challenge = self._challenge(request, state, symbol, outcome.decision.model, own)
             facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
-        return facts
+        return [replace(fact, causation_id=session.session_id) for fact in facts]
 
     def _command(
         self, request: pb.RecordTrainingRequest, session: sessions.SessionState, lineage: Lineage, symbol: SymbolState

@@ -66,7 +66,8 @@ def project(event: Recorded) -> Iterator[Statement]:
             }
             yield Statement(*upsert("knowledge_base", row, "pattern_id"))
         case facts_pb2.PatternValidated() as fact:
-            changes: dict[str, SqlValue] = {"retired_by": None, "retired_reason": None}
+            revived = fact.state != pattern_pb2.PATTERN_STATE_RETIRED
+            changes: dict[str, SqlValue] = {"retired_by": None, "retired_reason": None} if revived else {}
             changes |= _after(event, fact.state, fact.after)
             counts = "validations = validations + 1, conflicting_bars = conflicting_bars + ?"
             yield _update(fact.pattern_id, changes, counts, (len(fact.conflicting_bars),))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from ratchet.transport import Transport
+from ratchet.transport import Link, Transport
 from services.kernel.log_client import LogClient
 from services.kernel.server import Server
 from services.kernel.settings import Settings
@@ -24,14 +24,14 @@ class Knowing:
 
     def __init__(self, server: Server, closers: Sequence[Callable[[], None]]) -> None:
         self._server, self._service_closers, self._running = server, closers, True
-        self._transport = Transport("knowledge service", f"127.0.0.1:{server.port}", "ann", DEADLINE, backoff=())
-        self.stub = KnowledgeServiceStub(self._transport.channel)
+        self._transport = Transport("knowledge service", Link(f"127.0.0.1:{server.port}"), "ann", DEADLINE, backoff=())
+        self.stub = KnowledgeServiceStub(self._transport.link.channel)
         self.ask = self._transport.unary
 
     def stop(self) -> None:
         if self._running:
             self._running = False
-            self._transport.close()
+            self._transport.link.close()
             self._server.stop(0.0)
             for close in self._service_closers:
                 close()

@@ -18,7 +18,7 @@ from truth import FOREST, SERIES, TASK, Truth, first_test, met_again, session
 from ratchet.errors import Unreachable
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from ratchet.transport import Transport
+from ratchet.transport import Link, Transport
 
 TRUTH = Truth.drawn(1)
 Answer = TypeVar("Answer")
@@ -45,8 +45,8 @@ class Processes:
         self._ports = {"registry": free_port(), "knowledge": free_port()}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         address = f"127.0.0.1:{self._ports['knowledge']}"
-        self._transport = Transport("knowledge service", address, "ann", 20.0)
-        self._stub = KnowledgeServiceStub(self._transport.channel)
+        self._transport = Transport("knowledge service", Link(address), "ann", 20.0)
+        self._stub = KnowledgeServiceStub(self._transport.link.channel)
 
     def start(self, name: str) -> None:
         registry = f"127.0.0.1:{self._ports['registry']}"
@@ -73,7 +73,7 @@ class Processes:
         return self._patiently(lambda: self._transport.unary(self._stub.GetKnowledge, request))
 
     def close(self) -> None:
-        self._transport.close()
+        self._transport.link.close()
         for name in list(self._running):
             self.kill(name)
 
