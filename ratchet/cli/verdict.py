@@ -133,7 +133,7 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
     yield f"  E                         {number(judged.e_value, 2)}   reversed {number(judged.e_value_reverse, 2)}"
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:
-        yield f"  bars still needed         about {judged.bars_needed:.0f} for a gain of this size"
+        yield f"  bars needed               about {judged.bars_needed:.0f} in all to see a gain of this size"
 
 
 def render_scores(record: model_pb2.ModelRecord) -> None:

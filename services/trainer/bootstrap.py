@@ -28,6 +28,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     workers = open_workers(settings.workers)
     sessions = Sessions(client, SessionConductor(client, store, workers), at_once=workers.count)
     server = Server(settings.host, settings.port)
+    server.before_stop(sessions.close)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerService(client, Importer(client, store), sessions),
@@ -39,4 +40,4 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
         trainer_pb2.DESCRIPTOR.services_by_name["PredictorService"].full_name,
     )
     threading.Thread(target=sessions.resume, name="resume", daemon=True).start()
-    return server, (sessions.close, workers.close, client.close)
+    return server, (workers.close, client.close)

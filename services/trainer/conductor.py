@@ -39,12 +39,10 @@ class SessionConductor:
         digest = self.store.put(outcome.artifact)
         self.client.record_evidence(recording.evidence_request(training, job, outcome))
         try:
-            return self._end(training, job, outcome, digest)
+            return self._end(recording.training_request(training, job, job, outcome, digest))
         except Conflict:
             moved = the_race(self.client, self.store, job)
-            return self._end(training, moved, rescored(moved, outcome), digest)
+            return self._end(recording.training_request(training, job, moved, rescored(moved, outcome), digest))
 
-    def _end(
-        self, training: Training, job: SessionInputs, outcome: SessionOutcome, digest: str
-    ) -> registry_pb2.Training:
-        return self.client.record_training(recording.training_request(training, job, outcome, digest)).training
+    def _end(self, request: registry_pb2.RecordTrainingRequest) -> Training:
+        return self.client.record_training(request).training

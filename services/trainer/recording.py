@@ -49,16 +49,23 @@ def evidence_request(
 
 
 def training_request(
-    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome, artifact_digest: str
+    training: registry_pb2.Training,
+    inputs: SessionInputs,
+    race: SessionInputs,
+    outcome: SessionOutcome,
+    artifact_digest: str,
 ) -> registry_pb2.RecordTrainingRequest:
-    """The model with its evidence."""
+    """The model, which came of `inputs`, with its evidence against the champions of `race`.
+
+    They are the same unless a champion moved while the model was trained.
+    """
     return registry_pb2.RecordTrainingRequest(
         request_id=f"record/{training.session_id}",
         session_id=training.session_id,
         record=_record(training, inputs, outcome, artifact_digest),
-        expected_champion=inputs.parent.name if inputs.parent else "",
+        expected_champion=race.parent.name if race.parent else "",
         comparisons=_comparisons(outcome.pairs),
-        expected_symbol_best=inputs.symbol_best.name if inputs.symbol_best else "",
+        expected_symbol_best=race.symbol_best.name if race.symbol_best else "",
         symbol_comparisons=_comparisons(outcome.symbol_pairs),
         last_labelled_bar=Timestamp(seconds=outcome.last_labelled_time),
     )

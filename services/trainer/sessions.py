@@ -46,13 +46,20 @@ class Progress:
 class _Track:
     training: Training
     progress: Progress = field(default_factory=lambda: Progress("waiting", 0.0))
+    lost: RatchetError | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def move(self, progress: Progress) -> None:
         with self.changed:
-            if self.progress.ended is None:
+            if self.progress.ended is None and progress != self.progress:
                 self.progress = progress
                 self.changed.notify_all()
+
+    def lose(self, error: RatchetError) -> None:
+        """Its end could not be recorded: those who watch are told why."""
+        with self.changed:
+            self.lost = error
+            self.changed.notify_all()
 
 
 class Conductor(Protocol[Job, Outcome]):
@@ -72,6 +79,10 @@ class _Closing(Exception):
     """The trainer stops: the session stays open in the log and is run again at the next start."""
 
 
+class _Ended(Exception):
+    """The session was ended from outside: what is done for it is of no use any more."""
+
+
 class Sessions:
     """The queue of sessions, and what those who watch see of them."""
 
@@ -87,7 +98,10 @@ class Sessions:
     def resume(self) -> None:
         """Take up every session of the log that has no end, oldest first; waits for the registry."""
         state = registry_pb2.TRAINING_STATE_OPEN
-        opened = self._patiently(lambda: list(self._client.list_trainings(state=state)), lambda _: None)
+        try:
+            opened = self._patiently(lambda: list(self._client.list_trainings(state=state)), lambda _: None)
+        except _Closing:
+            return
         for training in sorted(opened, key=lambda found: found.requested_position):
             log.info("session %s of %s was open: running it", training.session_id, training.lineage)
             self.start(training)
@@ -113,36 +127,45 @@ class Sessions:
         )
 
     def watch(self, session_id: str, active: Callable[[], bool]) -> Iterator[Progress]:
-        """Progress until the session's end, the newest first seen first; stops when `active` says no."""
+        """Progress until the session's end, the newest first seen first; stops when `active` says no.
+
+        Unreachable when the trainer stops meanwhile; what kept the session's end from being recorded is raised.
+        """
         track = self._tracks.get(session_id)
         if track is None:
             training = self.get(session_id)
-            if training.state == registry_pb2.TRAINING_STATE_OPEN:
-                self.start(training)
-                track = self._tracks[session_id]
-            else:
+            if training.state != registry_pb2.TRAINING_STATE_OPEN:
                 yield Progress("ended", 1.0, ended=training)
                 return
+            self.start(training)
+            track = self._tracks.get(session_id)
+        if track is None:
+            raise _stopping(session_id)
         seen: Progress | None = None
         while active():
             with track.changed:
-                if track.progress is seen:
+                if track.progress is seen and track.lost is None:
                     track.changed.wait(0.5)
                 now = track.progress
             if now is not seen:
                 yield now
             if now.ended is not None:
                 return
+            if track.lost is not None:
+                raise track.lost
+            if self._closing.is_set():
+                raise _stopping(session_id)
             seen = now
 
     def ended(self, training: Training) -> None:
-        """A session was ended from outside (cancelled): tell those who watch."""
+        """A session was ended from outside (cancelled): tell those who watch, and stop its work."""
         track = self._tracks.get(training.session_id)
         if track is not None:
             track.move(Progress("ended", 1.0, ended=training))
 
     def close(self) -> None:
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _forget_ended(self) -> None:
@@ -153,10 +176,13 @@ class Sessions:
     def _run_lineage(self, lineage: str) -> None:
         """Run what is queued for the lineage; other lineages get their turn after each session."""
         queue = self._queues[lineage]
+        track = queue[0]
         try:
-            self._run(queue[0])
+            self._run(track)
         except _Closing:
             return
+        except Exception as error:  # noqa: BLE001 whatever it is, the sessions behind it must get their turn
+            self._give_up(track, error)
         with self._lock:
             queue.popleft()
             if queue and not self._closing.is_set():
@@ -164,29 +190,52 @@ class Sessions:
             elif not queue:
                 del self._queues[lineage]
 
+    def _give_up(self, track: _Track, error: Exception) -> None:
+        """The session stays open in the log: whoever watches it again, or a restart, has it run again."""
+        training = track.training
+        failure = error if isinstance(error, RatchetError) else _unexpected(training, error)
+        log.error("the end of session %s could not be recorded: %s", training.session_id, failure.message)
+        with self._lock:
+            del self._tracks[training.session_id]
+        track.lose(failure)
+
     def _run(self, track: _Track) -> None:
-        if track.progress.ended is not None:
-            return
         training = track.training
 
-        def report(phase: str, fraction: float) -> None:
+        def go_on() -> None:
             if self._closing.is_set():
                 raise _Closing
+            if track.progress.ended is not None:
+                raise _Ended
+
+        def report(phase: str, fraction: float) -> None:
+            go_on()
             track.move(Progress(phase, fraction))
 
         def waiting(error: Unreachable) -> None:
+            go_on()
             track.move(Progress(track.progress.phase, track.progress.fraction, f"waiting: {error.message}"))
 
         try:
+            go_on()
+            known = self._patiently(lambda: self.get(training.session_id), waiting)
+            if known.state != registry_pb2.TRAINING_STATE_OPEN:
+                track.move(Progress("ended", 1.0, ended=known))
+                return
             job = self._patiently(lambda: self._conductor.gather(training), waiting)
+            go_on()
             outcome = self._conductor.work(job, report)
             report("recording", 0.98)
             ended = self._patiently(lambda: self._conductor.record(training, job, outcome), waiting)
         except _Closing:
             raise
+        except _Ended:
+            return
         except Exception as error:
             if self._closing.is_set():
                 raise _Closing from error
+            if track.progress.ended is not None:
+                return
             failure = error if isinstance(error, RatchetError) else _unexpected(training, error)
             log.warning("session %s failed: %s", training.session_id, failure.message)
             ended = self._patiently(lambda: self._fail(training, failure), waiting)
@@ -216,6 +265,12 @@ class Sessions:
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
         raise _Closing
+
+
+def _stopping(session_id: str) -> Unreachable:
+    return Unreachable(
+        f"the trainer stops; session {session_id} is run again when it is back: ratchet trainings watch {session_id}"
+    )
 
 
 def _unexpected(training: Training, error: Exception) -> RatchetError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
@@ -29,7 +30,10 @@ _progress: SimpleQueue[tuple[str, float]] | None = None
 
 
 class Workers(Protocol):
-    """Runs `work(job, report)` somewhere else; `report(phase, fraction)` reaches the caller while it runs."""
+    """Runs `work(job, report)` somewhere else; `report(phase, fraction)` reaches the caller while it runs.
+
+    What was reported last is reported again and again, and what the caller's `report` raises stops the work.
+    """
 
     @property
     def count(self) -> int:
@@ -51,16 +55,19 @@ def open_workers(url: str) -> Workers:
 
 
 class LocalWorkers:
-    """N warm processes; `run` blocks while all are busy."""
+    """N warm processes; `run` blocks while all are busy. `close` ends them all, busy ones too."""
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self._lock = threading.Lock()
+        self._closed = False
+        self._slots = {_Slot() for _ in range(count)}
         self._free: queue.Queue[_Slot] = queue.Queue()
-        for _ in range(count):
-            self._free.put(_Slot())
+        for slot in self._slots:
+            self._free.put(slot)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
-        """The result of `work`; whatever it raises is raised here. WorkerLost when its process died."""
+        """The result of `work`; whatever it raises is raised here. WorkerLost when its process died, or was closed."""
         with self._slot() as slot:
             return slot.run(work, job, report)
 
@@ -68,60 +75,91 @@ class LocalWorkers:
     def _slot(self) -> Iterator[_Slot]:
         slot = self._free.get()
         try:
+            slot = self._usable(slot)
+            if not slot.usable:
+                raise WorkerLost("the trainer stops: no session is begun any more; start the training again")
             yield slot
         finally:
-            self._free.put(slot.renewed() if slot.broken else slot)
+            self._free.put(self._usable(slot))
+
+    def _usable(self, slot: _Slot) -> _Slot:
+        """The slot, or another one in its place; after `close` there is none."""
+        with self._lock:
+            if slot.usable or self._closed:
+                return slot
+            slot.close()
+            self._slots.remove(slot)
+            fresh = _Slot()
+            self._slots.add(fresh)
+            return fresh
 
     def close(self) -> None:
-        while True:
-            try:
-                self._free.get_nowait().close()
-            except queue.Empty:
-                return
+        with self._lock:
+            self._closed = True
+            for slot in self._slots:
+                slot.close()
 
 
 class _Slot:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._progress: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(1, context, _warm, (self._progress,))
+        self._pool = ProcessPoolExecutor(1, context, _warm, (self._progress, os.getpid()))
         self._pool.submit(os.getpid)
-        self.broken = False
+        self._process = next(iter(self._pool._processes.values()))
+        self._busy = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether its process lives and is free: not so after it was closed, or left in the middle of a job."""
+        return not self._busy and self._process.is_alive()
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
+        self._busy = True
         try:
             future: Future[Result] = self._pool.submit(_in_worker, work, job)
-            while not future.done():
-                self._drain(report)
-                time.sleep(POLL_SECONDS)
-            self._drain(report)
-            return future.result()
-        except BrokenProcessPool as error:
-            self.broken = True
-            raise WorkerLost(
-                "the process that trained this session died (killed, or out of memory); nothing was recorded:"
-                " start the training again"
-            ) from error
+        except RuntimeError as error:
+            raise self._lost() from error
+        latest: tuple[str, float] | None = None
+        while not future.done():
+            latest = self._pass_on(report, latest)
+            wait([future], POLL_SECONDS)
+        self._pass_on(report, None)
+        try:
+            result = future.result()
+        except (BrokenProcessPool, CancelledError) as error:
+            raise self._lost() from error
+        finally:
+            self._busy = False
+        return result
 
-    def _drain(self, report: Report) -> None:
+    def _lost(self) -> WorkerLost:
+        return WorkerLost(
+            "the process that trained this session died (killed, or out of memory); nothing was recorded:"
+            " start the training again"
+        )
+
+    def _pass_on(self, report: Report, latest: tuple[str, float] | None) -> tuple[str, float] | None:
+        """Report the news, or the latest again where there are none; returns the latest."""
+        news = []
         while not self._progress.empty():
-            report(*self._progress.get())
-
-    def renewed(self) -> _Slot:
-        self.close()
-        return _Slot()
+            news.append(self._progress.get())
+        for phase, fraction in news or ([latest] if latest else []):
+            report(phase, fraction)
+        return news[-1] if news else latest
 
     def close(self) -> None:
-        processes = list((self._pool._processes or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+        self._process.kill()
 
 
-def _warm(progress: SimpleQueue[tuple[str, float]]) -> None:
+def _warm(progress: SimpleQueue[tuple[str, float]], parent: int) -> None:
     global _progress
     _progress = progress
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    # Only the trainer ends its workers: a signal to the whole group must not look like a lost worker.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     import services.trainer.learning.session  # noqa: F401 the imports take seconds: paid once, before the first session
 
 

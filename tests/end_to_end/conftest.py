@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from running import Running, running
+from seaweed import seaweed  # noqa: F401 a fixture
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import DEFAULT_HORIZON, Lineage, ModelType, Policy
+from ratchet.names import DEFAULT_HORIZON, TRAINABLE, Lineage, ModelType, Policy
 from ratchet.proof import gate
 from services.registry.domain.moments import day, seconds_of
-
-BUILT_TYPES: tuple[ModelType, ...] = ("random-forest", "logistic")
-"""The model types that can be trained."""
 
 FIRST_MODEL = "first model of its lineage: nothing to compare it with"
 
@@ -113,7 +110,7 @@ def _numbers(evidence: decision_pb2.Evidence) -> str:
         return "0 scored bars"
     first, last = seconds_of(evidence, "first_bar"), seconds_of(evidence, "last_bar")
     return (
-        f"E {_e(judgement.e_value)}, p {judgement.dm_p:.3f},"
+        f"E {_e(judgement.e_value)}, p {_p(judgement.dm_p)},"
         f" Brier improvement {_percent(judgement.improvement_percent)}"
         f" on {judgement.bars} bars, {day(first)} to {day(last)}"
     )
@@ -127,6 +124,10 @@ def _percent(interval: model_pb2.Interval) -> str:
 
 def _e(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.1e}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
 
 
 def _e_reverse(evidence: decision_pb2.Evidence) -> str:
@@ -155,7 +156,7 @@ def _import(lineage: Lineage) -> str:
 
 def _other_type(lineage: Lineage, alternatives: Alternatives) -> str:
     """The model type to try next: one that was not tried on this series, else the one that does best on it."""
-    untried = [kind for kind in BUILT_TYPES if kind not in alternatives.tried and kind != lineage.model_type]
+    untried = [kind for kind in TRAINABLE if kind not in alternatives.tried and kind != lineage.model_type]
     if untried:
         return f", or try a model type that this series has not seen: {_train(lineage, untried[0])}"
     best = Lineage.parse(alternatives.symbol_best.rpartition("/")[0]) if alternatives.symbol_best else lineage

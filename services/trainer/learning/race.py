@@ -18,9 +18,11 @@ NEW_MODEL = ""
 
 @dataclass(frozen=True, eq=False)
 class _Runner:
+    """`knows`: the last moment that its fits or its patterns know of, epoch seconds UTC."""
+
     name: str
     probabilities: Floats
-    fit_end_label_time: int
+    knows: int
 
 
 def pairs(
@@ -28,26 +30,31 @@ def pairs(
 ) -> tuple[tuple[ScoredPair, ...], tuple[ScoredPair, ...]]:
     """The new model and each contender against the lineage's champion, and against the symbol's best."""
     challengers = (
-        _Runner(NEW_MODEL, context.probabilities(new), fit_end_label_time),
-        *(_runner(context, contender) for contender in context.inputs.contenders),
+        _runner(context, NEW_MODEL, new, fit_end_label_time),
+        *(_opened(context, contender) for contender in context.inputs.contenders),
     )
 
     def against(champion: ScoredModel | None) -> tuple[ScoredPair, ...]:
         if champion is None:
             return ()
-        opponent = _runner(context, champion)
+        opponent = _opened(context, champion)
         return tuple(_pair(context, opponent, each) for each in challengers if each.name != opponent.name)
 
     return against(context.inputs.parent), against(context.inputs.symbol_best)
 
 
-def _runner(context: Context, scored: ScoredModel) -> _Runner:
-    return _Runner(scored.name, context.probabilities(context.open(scored)), scored.fit_end_label_time)
+def _opened(context: Context, scored: ScoredModel) -> _Runner:
+    return _runner(context, scored.name, context.open(scored), scored.fit_end_label_time)
+
+
+def _runner(context: Context, name: str, model: ModelFile, fit_end_label_time: int) -> _Runner:
+    knows = max((fit_end_label_time, *(pattern.evidence_end for pattern in model.patterns)))
+    return _Runner(name, context.probabilities(model), knows)
 
 
 def _pair(context: Context, champion: _Runner, contender: _Runner) -> ScoredPair:
-    """Both on all labelled bars after the later of their training ends."""
-    after = max(champion.fit_end_label_time, contender.fit_end_label_time, context.inputs.scored_after or 0)
+    """Both on all labelled bars after the later of their training ends; none that a pattern of theirs knows."""
+    after = max(champion.knows, contender.knows, context.inputs.scored_after or 0)
     rows = np.arange(context.windows.training.start, context.windows.holdout.stop)
     rows = rows[context.times[rows] > after]
     packed = evidence.pack(

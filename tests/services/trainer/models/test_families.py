@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ratchet.errors import CorruptData, NotBuilt
+from ratchet.names import TRAINABLE
 from services.trainer.models.families import FAMILIES, family
 from services.trainer.models.port import MAX_MARGIN, MAX_STEP, logit, sigmoid
 
@@ -93,3 +94,7 @@ def test_logit_and_sigmoid_are_inverse_within_the_limits() -> None:
     p = np.array([0.01, 0.3, 0.5, 0.99])
     assert sigmoid(logit(p)) == pytest.approx(p)
     assert logit(np.array([0.0, 1.0])) == pytest.approx([-MAX_MARGIN, MAX_MARGIN])
+
+
+def test_the_types_that_are_advised_are_those_that_can_be_trained() -> None:
+    assert set(TRAINABLE) == set(FAMILIES)

@@ -1,0 +1,194 @@
+"""Training happens in other processes: what they say and raise arrives, and the death of one harms one session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ratchet.errors import DataRefused, InvalidInput, NotBuilt, WorkerLost
+from services.trainer.workers import LocalWorkers, Report, open_workers
+
+SOON = 20.0
+
+
+def steps(job: int, report: Report) -> int:
+    for step in range(job):
+        report(f"step {step}", step / job)
+    return os.getpid()
+
+
+def refuse(job: str, report: Report) -> int:
+    raise DataRefused(job, fields={"series": "too short"})
+
+
+def stumble(job: str, report: Report) -> int:
+    return len(job) // 0
+
+
+def linger(job: float, report: Report) -> int:
+    report("lingering", 0.5)
+    time.sleep(job)
+    return os.getpid()
+
+
+def quiet(phase: str, fraction: float) -> None:
+    pass
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SOON
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[LocalWorkers]:
+    made = LocalWorkers(1)
+    yield made
+    made.close()
+
+
+class InTheBackground(threading.Thread):
+    """One job; `pids` and `error` say how it went, `said` is set once it reported."""
+
+    def __init__(self, workers: LocalWorkers, seconds: float) -> None:
+        super().__init__()
+        self._workers, self._seconds = workers, seconds
+        self.said = threading.Event()
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._workers.run(linger, self._seconds, lambda phase, fraction: self.said.set())
+        except WorkerLost as error:
+            self.error = error
+
+
+def test_progress_arrives_in_order_and_the_work_is_done_elsewhere(workers: LocalWorkers) -> None:
+    seen: list[tuple[str, float]] = []
+    pid = workers.run(steps, 4, lambda phase, fraction: seen.append((phase, fraction)))
+    assert pid != os.getpid()
+    assert list(dict.fromkeys(seen)) == [("step 0", 0.0), ("step 1", 0.25), ("step 2", 0.5), ("step 3", 0.75)]
+
+
+def test_a_process_is_warm_it_does_one_job_after_the_other(workers: LocalWorkers) -> None:
+    assert workers.run(steps, 1, quiet) == workers.run(steps, 1, quiet)
+
+
+def test_what_the_work_raises_is_raised_in_the_caller_whole(workers: LocalWorkers) -> None:
+    pid = workers.run(steps, 1, quiet)
+    with pytest.raises(DataRefused, match="^FB is too short$") as refused:
+        workers.run(refuse, "FB is too short", quiet)
+    assert refused.value.fields == {"series": "too short"}
+    with pytest.raises(ZeroDivisionError):
+        workers.run(stumble, "FB", quiet)
+    assert workers.run(steps, 1, quiet) == pid
+
+
+def test_a_killed_process_loses_its_job_and_no_other(workers: LocalWorkers) -> None:
+    victim = workers.run(steps, 1, quiet)
+    job = InTheBackground(workers, SOON)
+    assert job.said.wait(SOON)
+    os.kill(victim, signal.SIGKILL)
+    job.join(SOON)
+    assert isinstance(job.error, WorkerLost)
+    assert workers.run(steps, 1, quiet) != victim
+
+
+def test_a_process_that_died_between_two_jobs_costs_none(workers: LocalWorkers) -> None:
+    victim = workers.run(steps, 1, quiet)
+    os.kill(victim, signal.SIGKILL)
+    assert until(lambda: ended(victim))
+    assert workers.run(steps, 1, quiet) != victim
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_trainer(
+    workers: LocalWorkers, number: signal.Signals
+) -> None:
+    pid = workers.run(steps, 1, quiet)
+    os.kill(pid, number)
+    assert workers.run(steps, 1, quiet) == pid
+
+
+def test_what_the_callers_report_raises_stops_the_work_at_once(workers: LocalWorkers) -> None:
+    pid = workers.run(steps, 1, quiet)
+    calls: list[str] = []
+
+    def stop(phase: str, fraction: float) -> None:
+        calls.append(phase)
+        if len(calls) == 3:
+            raise InvalidInput("cancelled")
+
+    began = time.monotonic()
+    with pytest.raises(InvalidInput, match="cancelled"):
+        workers.run(linger, 10 * SOON, stop)
+    seen: list[str] = []
+    assert workers.run(steps, 1, lambda phase, fraction: seen.append(phase)) != pid
+    assert time.monotonic() - began < SOON
+    assert (calls, set(seen)) == (["lingering"] * 3, {"step 0"})
+    assert until(lambda: ended(pid))
+
+
+def test_closing_ends_busy_processes_and_lets_nobody_wait() -> None:
+    workers = LocalWorkers(1)
+    pid = workers.run(steps, 1, quiet)
+    jobs = [InTheBackground(workers, 10 * SOON), InTheBackground(workers, 10 * SOON)]
+    assert until(lambda: any(job.said.is_set() for job in jobs))
+    workers.close()
+    for job in jobs:
+        job.join(SOON)
+        assert isinstance(job.error, WorkerLost)
+    assert until(lambda: ended(pid))
+    with pytest.raises(WorkerLost):
+        workers.run(steps, 1, quiet)
+
+
+PARENT = """
+import sys, time
+from services.trainer.workers import LocalWorkers
+
+if __name__ == "__main__":
+    workers = LocalWorkers(2)
+    print("open", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1, 4.0])
+def test_the_processes_end_when_their_parent_is_gone_even_while_they_start(tmp_path: Path, pause: float) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"open\n"
+        time.sleep(pause)
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert len(children) >= 2
+        parent.kill()
+    _, alive = psutil.wait_procs(children, SOON)
+    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_workers_are_opened_by_their_url() -> None:
+    with pytest.raises(NotBuilt, match="use local:N"):
+        open_workers("dask://127.0.0.1:8786")
+    for wrong in ("local", "local:0", "local:257", "local:x", "threads:2"):
+        with pytest.raises(InvalidInput, match="such as local:2"):
+            open_workers(wrong)
