@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from ratchet import Client
 from ratchet.cli import ports
@@ -17,6 +18,8 @@ from ratchet.registry.v1 import registry_pb2
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
 ENDED_WITHIN = 240.0
+
+Answer = TypeVar("Answer")
 
 
 class Running:
@@ -64,13 +67,16 @@ class Running:
             time.sleep(0.2)
         raise AssertionError(f"session {session_id} has no end after {ENDED_WITHIN:.0f} s")
 
-    def patiently(self, act: Callable[[], list[registry_pb2.Training]]) -> list[registry_pb2.Training]:
-        for _ in range(100):
+    def patiently(self, act: Callable[[], Answer]) -> Answer:
+        """What `act` answers once the services that it needs are back."""
+        end = time.monotonic() + ENDED_WITHIN
+        while True:
             try:
                 return act()
             except Unreachable:
+                if time.monotonic() > end:
+                    raise
                 time.sleep(0.2)
-        return act()
 
     def stop(self) -> None:
         self._stopping.set()

@@ -48,7 +48,10 @@ class Writer(threading.Thread):
 
 def kill_in_the_middle(services: Running, cut: str, chance: random.Random) -> registry_pb2.Training:
     victim = chance.choice(["registry", "knowledge", "trainer"])
-    training = services.client.start_training("AAPL", "logistic", "range", until=cut)
+    request_id = str(chance.random())
+    training = services.patiently(
+        lambda: services.client.start_training("AAPL", "logistic", "range", until=cut, request_id=request_id)
+    )
     time.sleep(chance.uniform(0.0, 4.0))
     os.kill(services.supervisor.pids()[victim], signal.SIGKILL)
     return services.ended(training.session_id)
@@ -60,9 +63,11 @@ def survive(home: Path, kills: int, seed: int) -> None:
         services.import_bars("AAPL")
         writer = Writer(services)
         writer.start()
-        ended = [kill_in_the_middle(services, CUTS[number % len(CUTS)], chance) for number in range(kills)]
-        writer.stop()
-        stored = list(services.client.read_log())
+        try:
+            ended = [kill_in_the_middle(services, CUTS[number % len(CUTS)], chance) for number in range(kills)]
+        finally:
+            writer.stop()
+        stored = services.patiently(lambda: list(services.client.read_log()))
         rebuilt = services.client.rebuild()
     streams = [event.stream for event in stored]
     assert [event.position for event in stored] == list(range(1, len(stored) + 1))
