@@ -38,7 +38,7 @@ check: setup ## style, types, contracts, generated code, import rules
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/buf breaking --against protos/accepted.binpb
 	$(MAKE) --no-print-directory generate OUT=.generated
-	@status=0; for file in $$(cd .generated && $(GENERATED)); do \
+	@status=0; for file in $$( { $(GENERATED); cd .generated && $(GENERATED); } | sort -u); do \
 	    cmp .generated/$$file $$file || status=1; done; rm -rf .generated; \
 	    test $$status = 0 || { echo 'generated code is not that of protos/: run make generate'; exit 1; }
 

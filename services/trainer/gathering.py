@@ -48,16 +48,18 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
             seed=asked.seed if asked.HasField("seed") else training.requested_position,
         ),
     )
+    position = _read_position(client, training)
     known = client.get_knowledge(
         inputs.series,
         inputs.task,
         known_before=Timestamp(seconds=known_before(inputs)),
-        as_of_position=training.requested_position,
-        min_position=training.requested_position,
+        as_of_position=position,
+        min_position=position,
         include_all=True,
     )
     return replace(
         inputs,
+        read_position=position,
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
         tested_rules=tuple(known.tested_ids),
         mined_through=known.tested_through.seconds if known.HasField("tested_through") else None,
@@ -79,6 +81,18 @@ def the_race(client: Client, store: ArtifactStore, inputs: SessionInputs) -> Ses
         contenders=tuple(filter(None, (_scored(client, store, name) for name in champion.contenders))),
         symbol_best=best,
     )
+
+
+def _read_position(client: Client, training: registry_pb2.Training) -> int:
+    """Where the session reads the log: at its request or, if it waited for another of its lineage, at that one's end.
+
+    A session that is run again after a kill finds the same position.
+    """
+    try:
+        versions = client.get_champion(training.lineage).versions
+    except NotFound:
+        return training.requested_position
+    return max(training.requested_position, client.get_model(f"{training.lineage}/v{versions}").position)
 
 
 def known_before(inputs: SessionInputs) -> int:

@@ -40,12 +40,16 @@ class Importer:
         return found, snapshot.decode(self._store.get(found.registered.digest))
 
     def add(self, request_id: str, series: Series, name: str, content: bytes, replace: bool) -> Imported:
-        """Import a CSV file. DataRefused where a row breaks a rule, or where known history would change."""
+        """Import a CSV file. DataRefused where a row breaks a rule, or where known history would change.
+
+        Known bars are put into the store again: a snapshot that was lost there is back, a damaged one is CorruptData.
+        """
         parsed = csvfile.read(content, str(series), name)
         bars = parsed.bars
         encoded = snapshot.encode(bars)
         previous = self._newest(series)
         if previous is not None and previous.registered.digest == snapshot.digest(encoded):
+            self._store.put(encoded)
             return Imported(previous, unchanged=True, bars=bars)
         fact = _describe(series, bars, encoded, name)
         fact.notes.extend(parsed.notes)
@@ -57,8 +61,9 @@ class Importer:
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
                     f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
-                    f" bars, the first on {written(difference.first_changed)}; if the new history is the right one:"
-                    f" ratchet data import {series} {name} --replace (the older snapshot stays)"
+                    f" bars, the first on {written(difference.first_changed)}; if the new history is the right one,"
+                    " import it with --replace (the older snapshot stays)",
+                    metadata={"remedy": "replace"},
                 )
             fact.previous_digest = previous.registered.digest
             fact.rows_appended = difference.appended

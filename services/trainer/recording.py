@@ -127,7 +127,7 @@ def _record(
             model_pb2.Parameter(name=name, value=version) for name, version in sorted(outcome.library_versions.items())
         ],
         seed=inputs.seed,
-        read_position=training.requested_position,
+        read_position=inputs.read_position,
         cpu_seconds=outcome.cpu_seconds,
     )
 

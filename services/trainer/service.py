@@ -76,6 +76,10 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def WatchTraining(
         self, request: pb.WatchTrainingRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingResponse]:
+        if not request.session_id:
+            raise InvalidInput(
+                "a session to watch needs its id; see ratchet trainings list", fields={"session_id": "empty"}
+            )
         for progress in self._sessions.watch(request.session_id, context.is_active):
             yield pb.WatchTrainingResponse(
                 session_id=request.session_id,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -92,14 +91,14 @@ class Sessions:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="session")
         self._lock = threading.Lock()
         self._tracks: dict[str, _Track] = {}
-        self._queues: dict[str, deque[_Track]] = {}
+        self._queues: dict[str, list[_Track]] = {}
+        self._given_up: set[str] = set()
         self._closing = threading.Event()
 
     def resume(self) -> None:
         """Take up every session of the log that has no end, oldest first; waits for the registry."""
-        state = registry_pb2.TRAINING_STATE_OPEN
         try:
-            opened = self._patiently(lambda: list(self._client.list_trainings(state=state)), lambda _: None)
+            opened = self._open()
         except _Closing:
             return
         for training in sorted(opened, key=lambda found: found.requested_position):
@@ -111,12 +110,17 @@ class Sessions:
         with self._lock:
             if self._closing.is_set() or training.session_id in self._tracks:
                 return
-            track = self._tracks[training.session_id] = _Track(training)
-            self._forget_ended()
-            queue = self._queues.setdefault(training.lineage, deque())
-            queue.append(track)
-            if len(queue) == 1:
+            self._given_up.discard(training.session_id)
+            waits = training.lineage in self._queues
+            self._enqueue(training)
+            if not waits:
                 self._threads.submit(self._run_lineage, training.lineage)
+
+    def _enqueue(self, training: Training) -> None:
+        if training.session_id not in self._tracks:
+            self._forget_ended()
+            track = self._tracks[training.session_id] = _Track(training)
+            self._queues.setdefault(training.lineage, []).append(track)
 
     def get(self, session_id: str) -> Training:
         """The session as the log has it; NotFound for an id that was never given."""
@@ -178,17 +182,34 @@ class Sessions:
         queue = self._queues[lineage]
         track = queue[0]
         try:
+            track = self._oldest(lineage)
             self._run(track)
         except _Closing:
             return
         except Exception as error:  # noqa: BLE001 whatever it is, the sessions behind it must get their turn
             self._give_up(track, error)
         with self._lock:
-            queue.popleft()
+            queue.remove(track)
             if queue and not self._closing.is_set():
                 self._threads.submit(self._run_lineage, lineage)
             elif not queue:
                 del self._queues[lineage]
+
+    def _oldest(self, lineage: str) -> _Track:
+        """The next one of the lineage: what the log has open and was requested first, whoever asked for it here."""
+        state = registry_pb2.TRAINING_STATE_OPEN
+        opened = self._patiently(
+            lambda: list(self._client.list_trainings(lineage=lineage, state=state)), lambda _: None
+        )
+        with self._lock:
+            for training in opened:
+                if training.session_id not in self._given_up:
+                    self._enqueue(training)
+            return min(self._queues[lineage], key=lambda track: track.training.requested_position)
+
+    def _open(self, lineage: str = "") -> list[Training]:
+        state = registry_pb2.TRAINING_STATE_OPEN
+        return self._patiently(lambda: list(self._client.list_trainings(lineage=lineage, state=state)), lambda _: None)
 
     def _give_up(self, track: _Track, error: Exception) -> None:
         """The session stays open in the log: whoever watches it again, or a restart, has it run again."""
@@ -197,6 +218,7 @@ class Sessions:
         log.error("the end of session %s could not be recorded: %s", training.session_id, failure.message)
         with self._lock:
             del self._tracks[training.session_id]
+            self._given_up.add(training.session_id)
         track.lose(failure)
 
     def _run(self, track: _Track) -> None:

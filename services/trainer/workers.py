@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait as ready
 from multiprocessing.queues import SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -112,7 +113,7 @@ class _Slot:
     @property
     def usable(self) -> bool:
         """Whether its process lives and is free: not so after it was closed, or left in the middle of a job."""
-        return not self._busy and self._process.is_alive()
+        return not self._busy and not ready([self._process.sentinel], timeout=0)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         self._busy = True

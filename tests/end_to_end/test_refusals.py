@@ -1,5 +1,6 @@
 """Bad data is refused with exit code 8 and a message that names row, value and rule."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def test_changed_history_needs_replace(services: Running, tmp_path: Path) -> Non
     file.write_bytes(changed)
     refused = importing()
     assert refused.returncode == 8
-    assert "--replace" in refused.stderr
-    assert importing("--replace").returncode == 0
+    printed = refused.stderr.strip().rpartition(": ratchet ")[2]
+    assert services.cli(*shlex.split(printed.removesuffix(f" --home {services.home}"))).returncode == 0
     assert len(list(services.client.list_datasets(series="NEW"))) == 2
 
 
@@ -92,6 +93,9 @@ def test_changed_history_needs_replace(services: Running, tmp_path: Path) -> Non
         (["train", "NOWHERE", "--model", "logistic"], 3, "ratchet data import NOWHERE"),
         (["models", "show", "AAPL/range/random-forest/v99"], 3, "ratchet models list"),
         (["models", "champion", "AAPL/volume/logistic"], 3, "ratchet train"),
+        (["models", "best", "AAPL", "--target", "range", "--horizon", "7"], 3, "--target range --horizon 7 --home"),
+        (["trainings", "watch", "nobody"], 3, "ratchet trainings list --home"),
+        (["trainings", "watch", ""], 2, "ratchet trainings list --home"),
     ],
 )
 def test_a_mistake_gets_its_exit_code_and_a_next_step(

@@ -154,3 +154,15 @@ def test_two_requests_with_one_id_are_one_session(services: Running, trained: li
     assert first.session_id == second.session_id
     services.ended(first.session_id)
     assert len(list(services.client.list_trainings(lineage="MSFT/direction/logistic"))) == 1
+
+
+def test_a_session_that_waited_knows_what_the_one_before_it_found(
+    services: Running, trained: list[registry_pb2.Training]
+) -> None:
+    started = [services.client.start_training("MSFT", "logistic", "volume", until=cut) for cut in ("2006-12-29", "")]
+    first, second = (services.ended(training.session_id) for training in started)
+    assert (first.model, second.model) == ("MSFT/volume/logistic/v1", "MSFT/volume/logistic/v2")
+    record = services.client.get_model(second.model).record
+    assert record.parent == first.model
+    assert started[1].requested_position < record.read_position
+    assert record.read_position == services.client.get_model(first.model).position

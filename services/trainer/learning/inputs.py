@@ -43,7 +43,8 @@ class SessionInputs:
     """`bars` end where the session's knowledge of the market ends; times are epoch seconds UTC.
 
     `last_labelled_time`: the last labelled bar of the lineage's last session; None in its first.
-    `sessions`: earlier sessions of the lineage. `patterns`: as known before `plan(...).known_before`.
+    `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
+    `patterns`: as known before `plan(...).known_before`.
     `tested_rules`: ids of rules that were tested before; `mined_through`: the time through which bars served tests.
     `scored_after`: only later bars count as evidence (a person decided then); None: all of them.
     """
@@ -54,6 +55,7 @@ class SessionInputs:
     model_type: str
     bars: Bars = field(repr=False)
     seed: int
+    read_position: int = 0
     sessions: int = 0
     last_labelled_time: int | None = None
     parent: ScoredModel | None = None

@@ -1,0 +1,35 @@
+"""No bar that a model knows, by its fits or by the patterns that it uses, scores it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ratchet.proof import evidence
+from services.trainer.data.bars import Bars
+from services.trainer.learning.columns import Table
+from services.trainer.learning.context import Context
+from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
+from services.trainer.learning.race import pairs
+from services.trainer.learning.session import run
+from services.trainer.mining.rule import Condition, Rule, pattern_id
+from services.trainer.models.artifact import load
+from services.trainer.targets import labels
+from services.trainer.windows import split
+
+WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
+
+
+def test_a_pattern_with_later_evidence_than_the_fit_spends_its_bars_too(aapl: Bars) -> None:
+    """As in a version trained with an earlier --until than its parent, which inherits the parent's patterns."""
+    bars = aapl.head(1700)
+    known = KnownPattern(pattern_id(WIDE, "AAPL", "range"), WIDE, 0.7, int(bars.time[1600]), "kept")
+    inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1, patterns=(known,))
+    outcome = run(replace(inputs, bars=aapl.head(1500)), lambda phase, fraction: None)
+    plain = run(replace(inputs, bars=aapl.head(1400), patterns=()), lambda phase, fraction: None)
+    best = ScoredModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
+    y = labels("range", bars, 1)
+    context = Context(replace(inputs, symbol_best=best), split(y, 1, None), y, Table.of(bars))
+    _, (pair,) = pairs(context, load(outcome.artifact), outcome.fit_end_label_time)
+    times = evidence.unpack(pair.evidence).times
+    assert outcome.fit_end_label_time < known.evidence_end
+    assert (times[0], times[-1]) == (bars.time[1601], bars.time[1698])

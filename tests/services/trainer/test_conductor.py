@@ -1,0 +1,116 @@
+"""A session over the real services, trained in this process: what it reads and records, and a champion that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ratchet.client import Client
+from ratchet.names import Series
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.artifacts import ArtifactStore
+from services.trainer.conductor import SessionConductor
+from services.trainer.importing import Importer
+from services.trainer.learning.session import plan
+from services.trainer.workers import Job, Report, Result
+
+AAPL = Series.parse("AAPL")
+LINEAGE = "AAPL/range/logistic"
+LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+
+
+class Here:
+    """Workers of this very process."""
+
+    count = 1
+
+    def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
+        return work(job, report)
+
+    def close(self) -> None:
+        pass
+
+
+def quiet(phase: str, fraction: float) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class World:
+    client: Client
+    conductor: SessionConductor
+    importer: Importer
+
+    def asked(self, bars: int) -> pb.Training:
+        """A request to train on the first bars of the demo file."""
+        imported = self.importer.add(f"import/{bars}", AAPL, "AAPL.csv", b"".join(LINES[: bars + 1]), replace=False)
+        digest = imported.dataset.registered.digest
+        return self.client.request_training(pb.RequestTrainingRequest(lineage=LINEAGE, dataset_digest=digest))
+
+    def trained(self, bars: int) -> pb.Training:
+        training = self.asked(bars)
+        job = self.conductor.gather(training)
+        return self.conductor.record(training, job, self.conductor.work(job, quiet))
+
+    def decision(self, session_id: str) -> pb.Decision:
+        return next(iter(self.client.list_decisions(session_id=session_id, lineage=LINEAGE)))
+
+
+@pytest.fixture
+def world(registry_address: str, knowledge_address: str, store: ArtifactStore) -> Iterator[World]:
+    client = Client(registry_address, knowledge_address, actor="trainer")
+    yield World(client, SessionConductor(client, store, Here()), Importer(client, store))
+    client.close()
+
+
+def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(world: World) -> None:
+    world.trained(1500)
+    assert world.trained(1600).model == f"{LINEAGE}/v2"
+    if world.client.get_champion(LINEAGE).model.version == 1:
+        world.client.promote_model(f"{LINEAGE}/v2", "a second opinion", f"{LINEAGE}/v1")
+    training = world.asked(1900)
+    job = world.conductor.gather(training)
+    assert job.parent is not None
+    assert job.parent.name == f"{LINEAGE}/v2"
+    outcome = world.conductor.work(job, quiet)
+    world.client.promote_model(f"{LINEAGE}/v1", "the old one was calmer", f"{LINEAGE}/v2")
+
+    ended = world.conductor.record(training, job, outcome)
+    assert (ended.state, ended.model) == (pb.TRAINING_STATE_COMPLETED, f"{LINEAGE}/v3")
+    record = world.client.get_model(ended.model).record
+    assert record.parent == f"{LINEAGE}/v2"
+    decision = world.decision(training.session_id)
+    decided = decision.promoted if decision.WhichOneof("outcome") == "promoted" else decision.declined
+    assert {each.champion for each in decided.evidence} == {f"{LINEAGE}/v1"}
+
+
+def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) -> None:
+    world.trained(1500)
+    training = world.asked(1800)
+    job = world.conductor.gather(training)
+    outcome = world.conductor.work(job, quiet)
+    again = world.conductor.gather(training)
+    assert again.seed == training.requested_position == job.seed
+    assert (again.patterns, again.tested_rules, again.mined_through) == (
+        job.patterns,
+        job.tested_rules,
+        job.mined_through,
+    )
+    repeated = world.conductor.work(again, quiet)
+    assert repeated.artifact == outcome.artifact
+    world.conductor.record(training, job, outcome)
+    head = world.client.get_head().position
+    assert world.conductor.record(training, job, outcome).model == f"{LINEAGE}/v2"
+    assert world.client.get_head().position == head
+
+
+def test_what_is_asked_of_knowledge_ends_before_tune(world: World) -> None:
+    world.trained(3000)
+    training = world.asked(3100)
+    job = world.conductor.gather(training)
+    before = plan(job.bars, "range", 1, job.last_labelled_time).known_before
+    assert job.tested_rules
+    assert all(pattern.evidence_end < before for pattern in job.patterns)

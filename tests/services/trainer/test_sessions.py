@@ -1,0 +1,335 @@
+"""Sessions run one at a time in a lineage, end once, and survive whatever ends the trainer or the services."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from registry_samples import evidence, record, stamp
+
+from ratchet.client import Client
+from ratchet.errors import DataRefused, Internal, NotFound, Unreachable
+from ratchet.events.v1 import facts_pb2
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.trainer.sessions import Progress, Report, Sessions
+
+LOGISTIC, FOREST = "AAPL/range/logistic", "AAPL/range/random-forest"
+SOON = 20.0
+Work = Callable[[Report], None]
+
+
+def at_once(report: Report) -> None:
+    report("training", 0.5)
+
+
+class Conductor:
+    """Trains nothing: `work[lineage]` is what happens meanwhile. `steps` tells what was done for which session."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.steps: list[tuple[str, str]] = []
+        self.work_of: dict[str, Work] = {}
+        self.gathered: Callable[[], None] = lambda: None
+
+    def gather(self, training: pb.Training) -> pb.Training:
+        self.gathered()
+        self.steps.append(("gather", training.session_id))
+        return training
+
+    def work(self, job: pb.Training, report: Report) -> str:
+        self.steps.append(("work", job.session_id))
+        self.work_of.get(job.lineage, at_once)(report)
+        return "outcome"
+
+    def record(self, training: pb.Training, job: pb.Training, outcome: str) -> pb.Training:
+        self.steps.append(("record", training.session_id))
+        champion, best = pb.GetChampionResponse(), pb.GetSymbolBestResponse()
+        with suppress(NotFound):
+            best = self._client.get_symbol_best("AAPL", "range")
+            champion = self._client.get_champion(training.lineage)
+        fit_end = 100 * (1 + champion.versions)
+        request = pb.RecordTrainingRequest(
+            request_id=f"record/{training.session_id}",
+            session_id=training.session_id,
+            record=record(fit_end, parent=champion.model.name),
+            expected_champion=champion.model.name,
+            expected_symbol_best=best.model.name,
+            last_labelled_bar=stamp(fit_end + 100),
+        )
+        if champion.model.name:
+            request.comparisons.add(champion=champion.model.name, packed=evidence(fit_end + 1, fit_end + 100, 0.0))
+        return self._client.record_training(request).training
+
+
+@pytest.fixture
+def asked(client: Client) -> Callable[[str], pb.Training]:
+    """Requests a training in the log; nobody runs it yet."""
+    client.register_dataset(facts_pb2.DatasetRegistered(symbol="AAPL", digest="d1", rows=1000, source="file.csv"))
+    return lambda lineage: client.request_training(pb.RequestTrainingRequest(lineage=lineage, dataset_digest="d1"))
+
+
+@pytest.fixture
+def conductor(client: Client) -> Conductor:
+    return Conductor(client)
+
+
+@pytest.fixture
+def sessions(client: Client, conductor: Conductor) -> Iterator[Sessions]:
+    made = Sessions(client, conductor, at_once=2)
+    yield made
+    made.close()
+
+
+def watched(sessions: Sessions, session_id: str) -> list[Progress]:
+    end = time.monotonic() + SOON
+    seen = list(sessions.watch(session_id, lambda: time.monotonic() < end))
+    assert seen[-1].ended is not None, seen
+    return seen
+
+
+def ended(sessions: Sessions, training: pb.Training) -> pb.Training:
+    found = watched(sessions, training.session_id)[-1].ended
+    assert found is not None
+    return found
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SOON
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return holds()
+
+
+def ends(client: Client, session_id: str) -> list[str]:
+    topics = [event.topic.rpartition(".")[2] for event in client.read_log(stream=f"session/{session_id}")]
+    return topics[1:]
+
+
+def test_a_session_ends_with_its_model_and_those_who_watch_see_it(
+    sessions: Sessions, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    seen = watched(sessions, training.session_id)
+    assert [each.fraction for each in seen] == sorted(each.fraction for each in seen)
+    end = seen[-1].ended
+    assert end is not None
+    assert (end.state, end.model) == (pb.TRAINING_STATE_COMPLETED, f"{LOGISTIC}/v1")
+    assert watched(sessions, training.session_id) == [Progress("ended", 1.0, ended=end)]
+    assert ends(client, training.session_id) == ["TrainingCompleted"]
+    with pytest.raises(NotFound, match="no training session unheard"):
+        watched(sessions, "unheard")
+
+
+def test_a_lineage_takes_one_at_a_time_in_order_while_others_run(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    go = threading.Event()
+    conductor.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
+    first, second, other = asked(LOGISTIC), asked(LOGISTIC), asked(FOREST)
+    for training in (first, second, first, other):
+        sessions.start(training)
+    assert ended(sessions, other).state == pb.TRAINING_STATE_COMPLETED
+    assert second.session_id not in [session_id for _, session_id in conductor.steps]
+    go.set()
+    assert ended(sessions, second).model == f"{LOGISTIC}/v2"
+    own = [step for step in conductor.steps if step[1] != other.session_id]
+    assert own == [(step, each.session_id) for each in (first, second) for step in ("gather", "work", "record")]
+
+
+def test_a_trainer_that_stopped_takes_its_open_sessions_up_again(
+    client: Client, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    def closing(report: Report) -> None:
+        before.close()
+        report("training", 0.9)
+
+    before = Sessions(client, conductor, at_once=1)
+    conductor.work_of[LOGISTIC] = closing
+    first, second = asked(LOGISTIC), asked(LOGISTIC)
+    before.start(first)
+    before.start(second)
+    with pytest.raises(Unreachable, match=f"session {first.session_id} is run again when it is back"):
+        watched(before, first.session_id)
+    assert [ends(client, each.session_id) for each in (first, second)] == [[], []]
+
+    conductor.work_of.clear()
+    after = Sessions(client, conductor, at_once=1)
+    after.resume()
+    assert [ended(after, each).model for each in (first, second)] == [f"{LOGISTIC}/v1", f"{LOGISTIC}/v2"]
+    assert [ends(client, each.session_id) for each in (first, second)] == [["TrainingCompleted"]] * 2
+    after.close()
+
+
+def test_what_keeps_a_session_from_a_model_is_recorded_and_the_next_one_runs(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    def refuse(report: Report) -> None:
+        raise DataRefused("FB: 196 usable bars, 600 needed to train")
+
+    conductor.work_of |= {LOGISTIC: refuse, FOREST: lambda report: print(1 // 0)}
+    refused, broken = asked(LOGISTIC), asked(FOREST)
+    sessions.start(refused)
+    sessions.start(broken)
+    end = ended(sessions, refused)
+    assert (end.state, end.reason) == (pb.TRAINING_STATE_FAILED, "DATA_REFUSED")
+    assert end.message == "FB: 196 usable bars, 600 needed to train"
+    end = ended(sessions, broken)
+    assert (end.state, end.reason) == (pb.TRAINING_STATE_FAILED, "INTERNAL")
+    assert "division" not in end.message
+    conductor.work_of.clear()
+    following = asked(LOGISTIC)
+    sessions.start(following)
+    assert ended(sessions, following).model == f"{LOGISTIC}/v1"
+
+
+def cancelled(client: Client, training: pb.Training) -> pb.Training:
+    return client.record_cancellation(pb.CancelTrainingRequest(session_id=training.session_id, reason="not needed"))
+
+
+def test_a_session_that_is_cancelled_while_it_waits_never_begins(
+    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    go = threading.Event()
+    conductor.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
+    first, told, untold, last = (asked(LOGISTIC) for _ in range(4))
+    for training in (first, told, untold, last):
+        sessions.start(training)
+    sessions.ended(cancelled(client, told))
+    cancelled(client, untold)  # in the registry alone
+    assert ended(sessions, told).state == pb.TRAINING_STATE_CANCELLED
+    go.set()
+    assert ended(sessions, untold).state == pb.TRAINING_STATE_CANCELLED
+    assert ended(sessions, last).model == f"{LOGISTIC}/v2"
+    assert {session_id for _, session_id in conductor.steps} == {first.session_id, last.session_id}
+
+
+def test_cancelling_a_session_stops_its_work_and_records_nothing_of_it(
+    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    def endless(report: Report) -> None:
+        while True:
+            report("training", 0.5)
+            time.sleep(0.01)
+
+    conductor.work_of[LOGISTIC] = endless
+    training, following = asked(LOGISTIC), asked(LOGISTIC)
+    sessions.start(training)
+    sessions.start(following)
+    assert until(lambda: ("work", training.session_id) in conductor.steps)
+    conductor.work_of.clear()
+    sessions.ended(cancelled(client, training))
+    assert ended(sessions, following).model == f"{LOGISTIC}/v1"
+    assert ended(sessions, training).state == pb.TRAINING_STATE_CANCELLED
+    assert ("record", training.session_id) not in conductor.steps
+    assert ends(client, training.session_id) == ["TrainingCancelled"]
+
+
+def test_a_service_that_is_away_is_waited_for(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    away = iter([Unreachable("knowledge does not answer"), Unreachable("knowledge does not answer")])
+
+    def gathered() -> None:
+        for error in away:
+            raise error
+
+    conductor.gathered = gathered
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    seen = watched(sessions, training.session_id)
+    assert "waiting: knowledge does not answer" in {each.text for each in seen}
+    assert (seen[-1].ended or training).state == pb.TRAINING_STATE_COMPLETED
+
+
+def test_a_session_that_waits_for_a_service_can_be_cancelled(
+    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    def gathered() -> None:
+        raise Unreachable("knowledge does not answer")
+
+    conductor.gathered = gathered
+    training, following = asked(LOGISTIC), asked(LOGISTIC)
+    sessions.start(training)
+    sessions.start(following)
+    assert until(lambda: sessions._tracks[training.session_id].progress.text != "")
+    conductor.gathered = lambda: None
+    sessions.ended(cancelled(client, training))
+    assert ended(sessions, following).model == f"{LOGISTIC}/v1"
+    assert ("work", training.session_id) not in conductor.steps
+
+
+class Stuck(Client):
+    """The registry answers every failure with a defect of its own."""
+
+    def fail_training(self, request: pb.FailTrainingRequest) -> pb.Training:
+        raise Internal("the registry failed, error 1")
+
+
+def test_an_end_that_can_not_be_recorded_holds_up_nobody(
+    registry_address: str, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    conductor = Conductor(client)
+    stuck = Stuck(registry=registry_address, actor="trainer")
+    sessions = Sessions(stuck, conductor, at_once=1)
+    go = threading.Event()
+
+    def refuse(report: Report) -> None:
+        go.wait(SOON)
+        raise DataRefused("no")
+
+    conductor.work_of[LOGISTIC] = refuse
+    lost, following = asked(LOGISTIC), asked(LOGISTIC)
+    sessions.start(lost)
+    with ThreadPoolExecutor(1) as watcher:
+        watching = watcher.submit(watched, sessions, lost.session_id)
+        assert until(lambda: ("work", lost.session_id) in conductor.steps)
+        time.sleep(0.1)
+        go.set()
+        with pytest.raises(Internal, match="error 1"):
+            watching.result(SOON)
+    conductor.work_of.clear()
+    sessions.start(following)
+    assert ended(sessions, following).model == f"{LOGISTIC}/v1"
+    assert ended(sessions, lost).model == f"{LOGISTIC}/v2"
+    sessions.close()
+    stuck.close()
+
+
+def test_after_closing_nothing_is_begun(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    training = asked(LOGISTIC)
+    sessions.close()
+    sessions.start(training)
+    sessions.resume()
+    with pytest.raises(Unreachable, match="ratchet trainings watch"):
+        watched(sessions, training.session_id)
+    assert conductor.steps == []
+
+
+def test_closing_ends_the_wait_for_the_registry_at_the_start() -> None:
+    client = Client(registry="127.0.0.1:1", timeout=1.0)
+    sessions = Sessions(client, Conductor(client), at_once=1)
+    resuming = threading.Thread(target=sessions.resume)
+    resuming.start()
+    time.sleep(0.3)
+    sessions.close()
+    resuming.join(SOON)
+    assert not resuming.is_alive()
+    client.close()
+
+
+def test_the_session_that_was_requested_first_runs_first_whoever_is_started_first(
+    client: Client, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    sessions = Sessions(client, conductor, at_once=2)
+    older, newer = asked(LOGISTIC), asked(LOGISTIC)
+    sessions.start(newer)
+    assert ended(sessions, newer).model == f"{LOGISTIC}/v2"
+    assert ended(sessions, older).model == f"{LOGISTIC}/v1"
+    sessions.close()
