@@ -18,6 +18,8 @@ Response = TypeVar("Response", bound=Message)
 ACTOR_KEY = "ratchet-actor"
 CORRELATION_KEY = "ratchet-correlation"
 BACKOFF = (0.1, 0.3, 0.9)
+RESTART = (2.0, 4.0, 8.0)
+"""Further pauses for a stream that was arriving: the time in which a service that died is back."""
 MESSAGE_LIMIT = 64 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -104,7 +106,7 @@ class Transport:
             call = method(request(), timeout=timeout, metadata=self._metadata)
             try:
                 for message in call:
-                    arrived, pauses = True, iter(self._backoff)
+                    arrived, pauses = True, iter((*self._backoff, *RESTART) if resumable else ())
                     yield message
                 return
             except grpc.RpcError as error:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import click
 
+from ratchet.cli.connect import at_home
 from ratchet.errors import RatchetError
 
 COMMANDS = {
@@ -77,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(given, "USAGE", error.format_message(), 2)
     except RatchetError as error:
         _trace_if_debugging()
-        return _fail(given, error.reason, error.message, error.exit_code, error.fields, error.metadata)
+        text = at_home(error.message, _home(given))
+        return _fail(given, error.reason, text, error.exit_code, error.fields, error.metadata)
     except (KeyboardInterrupt, click.Abort):
         return _fail(given, "CANCELLED", "interrupted", 130)
     except BrokenPipeError:
@@ -109,6 +111,17 @@ def _fail(
     else:
         click.echo(f"error: {message}", err=True)
     return code
+
+
+def _home(given: Sequence[str]) -> str | None:
+    """The --home of the line."""
+    pairs = zip(given, [*given[1:], ""], strict=True)
+    named = (
+        following if word == "--home" else word.removeprefix("--home=")
+        for word, following in pairs
+        if word == "--home" or word.startswith("--home=")
+    )
+    return next(named, None)
 
 
 def _wants_json(given: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from ratchet.client import Client
 
 DEFAULT_HOME = Path(".ratchet")
+COMMAND = re.compile(
+    r"\bratchet (?:up|serve|doctor|data|train|trainings|models|lineage|patterns|features|log)\b"
+    r"(?: (?!and\b|or\b)[^\s;,()]+)*"
+)
 
 
 def find_endpoints(home: str | None) -> Endpoints:
@@ -46,3 +51,11 @@ def command_line(home: str | None, *words: str) -> str:
     """A command to show to the user, for the same services; it runs as printed."""
     chosen = ["--home", home] if home else []
     return shlex.join(["ratchet", *words, *chosen])
+
+
+def at_home(text: str, home: str | None) -> str:
+    """`text` of a service, with each command in it for the home that the caller named: a service can't know it."""
+    if not home:
+        return text
+    there = " --home " + shlex.quote(home)
+    return COMMAND.sub(lambda found: found[0] if " --home " in found[0] else found[0] + there, text)

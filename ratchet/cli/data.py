@@ -9,7 +9,7 @@ import click
 
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
-from ratchet.errors import NotFound
+from ratchet.errors import DataRefused, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
@@ -36,7 +36,13 @@ def import_(symbol: str, file: Path, timeframe: str, replace: bool, home: str | 
     """
     series = _series(symbol, timeframe)
     with connect(home) as client:
-        answer = client.import_bars(file, series, replace=replace)
+        try:
+            answer = client.import_bars(file, series, replace=replace)
+        except DataRefused as error:
+            if error.metadata.get("remedy") == "replace":
+                again = command_line(home, "data", "import", series, str(file), "--replace")
+                raise DataRefused(f"{error.message}: {again}", metadata=error.metadata) from error
+            raise
     show(answer, output, lambda found: _render_import(found, home))
 
 
@@ -64,7 +70,7 @@ def list_(home: str | None, output: str) -> None:
     """The newest snapshot of every series."""
     with connect(home) as client:
         found = list(client.list_datasets(latest_only=True))
-    show(found, output, _render)
+    show(found, output, lambda datasets: _render(datasets, home))
 
 
 @data.command("show")
@@ -79,16 +85,16 @@ def show_(symbol: str, timeframe: str, home: str | None, output: str) -> None:
         found = list(client.list_datasets(series, include_cuts=True))
     if not found:
         raise NotFound(f"no bars of {series}; import them with ratchet data import {symbol} FILE")
-    show(found, output, _render)
+    show(found, output, lambda datasets: _render(datasets, home))
 
 
 def _series(symbol: str, timeframe: str) -> str:
     return str(Series.parse(symbol if "@" in symbol else f"{symbol}@{timeframe}"))
 
 
-def _render(found: Sequence[registry_pb2.Dataset]) -> None:
+def _render(found: Sequence[registry_pb2.Dataset], home: str | None) -> None:
     if not found:
-        click.echo("no data yet; import some with ratchet data import SYMBOL FILE")
+        click.echo("no data yet; import some with " + command_line(home, "data", "import", "SYMBOL", "FILE"))
         return
     rows = [
         (

@@ -67,7 +67,7 @@ def _services(home: str | None) -> Iterator[Finding]:
     try:
         endpoints = find_endpoints(home)
     except Unreachable as error:
-        yield Finding("services", False, error.message, start)
+        yield Finding("services", False, error.message.partition(";")[0], start)
         return
     for service, address in asdict(endpoints).items():
         healthy = is_serving(address, HEALTH_SECONDS)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from ratchet.cli.connect import connect
-from ratchet.cli.output import home_option, interval, output_option, show, table
+from ratchet.cli.connect import command_line, connect
+from ratchet.cli.output import home_option, interval, limit_option, newest, output_option, say_left_out, show, table
 from ratchet.errors import NotFound
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage
@@ -15,9 +15,10 @@ from ratchet.names import Lineage
 
 @click.command()
 @click.argument("lineage")
+@limit_option(6, "of the newest versions")
 @home_option
 @output_option
-def features(lineage: str, home: str | None, output: str) -> None:
+def features(lineage: str, limit: int, home: str | None, output: str) -> None:
     """The share of each feature in the importance of each version of LINEAGE."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
@@ -25,7 +26,11 @@ def features(lineage: str, home: str | None, output: str) -> None:
         versions = {model.session_id: f"v{model.version}" for model in client.list_models(lineage=name)}
     if not found:
         raise NotFound(f"no ranked features of {name}; see ratchet models list")
-    show(sorted(found, key=lambda ranking: ranking.position), output, lambda rankings: render(rankings, versions))
+    ordered = sorted(found, key=lambda ranking: ranking.position)
+    show(ordered, output, lambda rankings: render(newest(rankings, limit), versions))
+    if output == "table":
+        left_out = len(found) - len(newest(found, limit))
+        say_left_out(left_out, "older versions are left out", command_line(home, "features", name))
 
 
 def render(rankings: Sequence[knowledge_pb2.FeatureRanking], versions: Mapping[str, str]) -> None:
@@ -33,7 +38,7 @@ def render(rankings: Sequence[knowledge_pb2.FeatureRanking], versions: Mapping[s
     newest_first = [feature for ranking in reversed(rankings) for feature in ranking.features]
     names = dict.fromkeys(feature.name for feature in newest_first)
     shares = [
-        {feature.name: interval(feature.share, 2) + (" ·" if feature.useless else "") for feature in ranking.features}
+        {feature.name: interval(feature.share, 2) + (" ·" if feature.useless else "  ") for feature in ranking.features}
         for ranking in rankings
     ]
     headings = [f">{versions.get(ranking.session_id, ranking.session_id[:8])}" for ranking in rankings]

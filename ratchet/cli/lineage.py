@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from itertools import islice
 
 import click
 
-from ratchet.cli.connect import connect
-from ratchet.cli.output import home_option, lines, show
+from ratchet.cli.connect import command_line, connect
+from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show
 from ratchet.registry.v1 import registry_pb2
 
 SEEN_FROM_THE_SOURCE = {
@@ -22,15 +23,23 @@ SEEN_FROM_THE_SOURCE = {
 
 @click.command()
 @click.argument("subject")
-@click.option("--depth", type=click.IntRange(min=0), default=0, help="Hops  [default: all]")
+@click.option("--depth", type=click.IntRange(0, 2**31 - 1), default=0, help="Hops  [default: all]")
 @click.option("--descendants", is_flag=True, help="What came of it instead.")
+@limit_option(200, "lines")
 @click.option("-o", "--output", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @home_option
-def lineage(subject: str, depth: int, descendants: bool, output: str, home: str | None) -> None:
+def lineage(subject: str, depth: int, descendants: bool, limit: int, output: str, home: str | None) -> None:
     """What SUBJECT (a model, a data set's digest or a pattern's id) came from."""
     with connect(home) as client:
         found = client.get_lineage(subject, descendants=descendants, depth=depth)
-    show(found, output, lambda graph: lines(dot(graph) if output == "dot" else tree(graph, descendants)))
+    if output == "dot":
+        lines(dot(found))
+        return
+    show(found, output, lambda graph: lines(islice(tree(graph, descendants), limit or None)))
+    if output == "table" and limit:
+        chosen = [*(["--descendants"] if descendants else []), *(["--depth", str(depth)] if depth else [])]
+        asked = command_line(home, "lineage", subject, *chosen)
+        say_left_out(len(found.nodes) - limit, "more are left out", asked)
 
 
 def tree(graph: registry_pb2.GetLineageResponse, descendants: bool = False) -> Iterator[str]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import click
 
-from ratchet.cli.connect import connect
+from ratchet.cli.connect import command_line, connect
 from ratchet.cli.facts import read_fact
-from ratchet.cli.output import home_option, output_option, show, table, to_json, when
+from ratchet.cli.output import LARGEST, POSITION, home_option, output_option, show, table, to_json, when
 from ratchet.errors import CorruptData, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 
@@ -22,7 +22,7 @@ def log() -> None:
 
 @log.command()
 @click.option("--follow", is_flag=True, help="Go on with those that come, until Ctrl-C.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to begin with.")
+@click.option("--limit", type=click.IntRange(1, LARGEST), default=20, show_default=True, help="How many to begin with.")
 @home_option
 @output_option
 def tail(follow: bool, limit: int, home: str | None, output: str) -> None:
@@ -30,7 +30,7 @@ def tail(follow: bool, limit: int, home: str | None, output: str) -> None:
     with connect(home) as client:
         newest = list(client.read_log(limit=limit, descending=True))[::-1]
         if not follow:
-            show([summary(event) for event in newest], output, _render)
+            show([summary(event) for event in newest], output, lambda events: _render(events, home))
             return
         for event in newest:
             _line(event, output)
@@ -55,20 +55,22 @@ def _row(event: dict[str, object]) -> tuple[str, ...]:
     return str(event["position"]), str(event["recorded_at"]), short, str(event["stream"]), str(event["actor"])
 
 
-def _render(events: Sequence[dict[str, object]]) -> None:
+def _render(events: Sequence[dict[str, object]], home: str | None) -> None:
     if not events:
-        click.echo("the log is empty; it begins with ratchet data import SYMBOL FILE")
+        click.echo("the log is empty; it begins with " + command_line(home, "data", "import", "SYMBOL", "FILE"))
         return
     table("", (">position", "recorded", "fact", "stream", "actor"), [_row(event) for event in events])
 
 
 def _line(event: eventlog_pb2.StoredEvent, output: str) -> None:
     found = summary(event)
-    click.echo(json.dumps(found, ensure_ascii=False) if output == "json" else "  ".join(_row(found)))
+    position, recorded, fact, stream, actor = _row(found)
+    line = f"{position:>9}   {recorded}   {fact:<17}   {stream:<40}   {actor}"
+    click.echo(json.dumps(found, ensure_ascii=False) if output == "json" else line)
 
 
 @log.command("show")
-@click.argument("position", type=click.IntRange(min=1))
+@click.argument("position", type=POSITION)
 @home_option
 @output_option
 def show_(position: int, home: str | None, output: str) -> None:
@@ -121,8 +123,8 @@ def _render_rebuilt(found: eventlog_pb2.RebuildResponse) -> None:
 
 
 @log.command()
-@click.option("--start", type=click.IntRange(min=1), default=1, show_default=True, help="The first position.")
-@click.option("--stop", type=click.IntRange(min=1), default=None, help="The last position  [default: the head]")
+@click.option("--start", type=POSITION, default=1, show_default=True, help="The first position.")
+@click.option("--stop", type=POSITION, default=None, help="The last position  [default: the head]")
 @click.option("-o", "--output", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
 @home_option
 def export(start: int, stop: int | None, output: str, home: str | None) -> None:  # noqa: ARG001 one format
@@ -130,6 +132,8 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
 
     Each has a readable payload, and the stored bytes in base64.
     """
+    if stop is not None and stop < start:
+        raise click.UsageError(f"--stop {stop} lies before --start {start}")
     with connect(home) as client:
         for event in client.read_log(start, stop or 0):
             click.echo(json.dumps(exported(event), ensure_ascii=False))

@@ -7,22 +7,27 @@ from itertools import groupby
 
 import click
 
-from ratchet.cli.connect import command_line
-from ratchet.cli.output import day, interval, lines, number, table, when, word
+from ratchet.cli.connect import at_home, command_line
+from ratchet.cli.output import day, interval, lines, newest, number, say_left_out, table, when, word
 from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, render_candidates, render_scores, verdict_of
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
 
-def trajectory(found: Sequence[registry_pb2.Model]) -> None:
-    """A table for each lineage, its versions in order."""
+def trajectory(found: Sequence[registry_pb2.Model], limit: int, series: str, home: str | None) -> None:
+    """A table for each lineage, its `limit` newest versions in order; `series` is the one that was asked for."""
     if not found:
-        click.echo("no models yet; train one with ratchet train SERIES --model TYPE")
+        step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
+        click.echo(f"no models{f' of {series}' if series else ''} yet; train one with {step}")
         return
     ordered = sorted(found, key=lambda model: (model.lineage, model.version))
     columns = ("model", "parent", ">accuracy", ">Brier", ">over its parent", "verdict", "")
     for lineage, versions in groupby(ordered, key=lambda model: model.lineage):
-        table(lineage, columns, [_version(model) for model in versions])
+        known = list(versions)
+        shown = newest(known, limit)
+        table(lineage, columns, [_version(model) for model in shown])
+        asked = command_line(home, "models", "list", *([series] if series else []))
+        say_left_out(len(known) - len(shown), "older versions are left out", asked)
 
 
 def _version(model: registry_pb2.Model) -> tuple[str, ...]:
@@ -119,10 +124,14 @@ def best(found: registry_pb2.GetSymbolBestResponse) -> None:
     click.echo(f"  {found.reason}")
 
 
-def decisions(found: Sequence[registry_pb2.Decision]) -> None:
-    told: list[decision_pb2.Evidence] = []
-    for decision in found:
+def decisions(found: Sequence[registry_pb2.Decision], limit: int, lineage: str, home: str | None) -> None:
+    """The `limit` newest decisions on a lineage, oldest first."""
+    told: Sequence[decision_pb2.Evidence] = ()
+    shown = newest(found, limit)
+    for decision in shown:
         click.echo(f"{when(decision.recorded_at)}   position {decision.position}   {verdict_of(decision)}")
-        lines(f"  {line}" for line in decision_lines(decision, told))
-        told.extend(outcome_of(decision).evidence)
+        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
+        told = outcome_of(decision).evidence
         click.echo()
+    asked = command_line(home, "models", "history", lineage)
+    say_left_out(len(found) - len(shown), "older decisions are left out", asked)

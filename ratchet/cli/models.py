@@ -6,7 +6,7 @@ import click
 
 from ratchet.cli import model_views
 from ratchet.cli.connect import connect
-from ratchet.cli.output import home_option, lines, output_option, show
+from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.verdict import decision_lines
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Model, Series, Task
@@ -24,13 +24,15 @@ def models() -> None:
 
 @models.command("list")
 @click.argument("series", required=False)
+@limit_option(50, "of the newest versions of each lineage")
 @home_option
 @output_option
-def list_(series: str | None, home: str | None, output: str) -> None:
-    """Every version of each lineage at a glance."""
+def list_(series: str | None, limit: int, home: str | None, output: str) -> None:
+    """The versions of each lineage at a glance."""
+    named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_models(series=str(Series.parse(series)) if series else ""))
-    show(found, output, model_views.trajectory)
+        found = list(client.list_models(series=named))
+    show(found, output, lambda models: model_views.trajectory(models, limit, named, home))
 
 
 @models.command("show")
@@ -73,12 +75,12 @@ def champion(lineage: str, home: str | None, output: str) -> None:
 @models.command()
 @click.argument("series")
 @click.option("--target", default="direction", show_default=True, help="direction, range, volatility or volume.")
-@click.option("--horizon", type=int, default=0, help="Bars ahead  [default: the target's own]")
+@click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @home_option
 @output_option
-def best(series: str, target: str, horizon: int, home: str | None, output: str) -> None:
+def best(series: str, target: str, horizon: int | None, home: str | None, output: str) -> None:
     """The best model of SERIES over all model types."""
-    name, task = str(Series.parse(series)), str(Task.of(target, horizon))
+    name, task = str(Series.parse(series)), str(Task.of(target, horizon or 0))
     with connect(home) as client:
         found = client.get_symbol_best(name, task)
     show(found, output, model_views.best)
@@ -116,13 +118,14 @@ def rollback(lineage: str, reason: str, expected: str | None, home: str | None, 
 
 @models.command()
 @click.argument("lineage")
+@limit_option(50, "of the newest decisions")
 @home_option
 @output_option
-def history(lineage: str, home: str | None, output: str) -> None:
-    """Every decision on LINEAGE with its evidence, oldest first."""
+def history(lineage: str, limit: int, home: str | None, output: str) -> None:
+    """The decisions on LINEAGE with their evidence, oldest first."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
         found = sorted(client.list_decisions(lineage=name), key=lambda decision: decision.position)
     if not found:
         raise NotFound(f"no decisions on {name}; see ratchet models list")
-    show(found, output, model_views.decisions)
+    show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home))

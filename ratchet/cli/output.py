@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -21,13 +21,35 @@ Shown = TypeVar("Shown")
 
 SHORT_BYTES = 64
 PIPE_WIDTH = 240
+GAP = 3
+SHORT_CELL = 12
+LARGEST = 2**63 - 1
 
+POSITION = click.IntRange(1, LARGEST)
+HORIZON = click.IntRange(min=1)
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
 )
 home_option = click.option(
     "--home", type=click.Path(file_okay=False), default=None, help="Home folder of the services  [default: ./.ratchet]"
 )
+
+
+def limit_option(default: int, of: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--limit: how many are shown to people; JSON has them all."""
+    text = f"How many {of} to show; 0: all."
+    return click.option("--limit", type=click.IntRange(0, LARGEST), default=default, show_default=True, help=text)
+
+
+def newest(found: Sequence[Shown], limit: int) -> Sequence[Shown]:
+    """The last `limit` of what is listed oldest first; 0: all."""
+    return found[-limit:] if limit else found
+
+
+def say_left_out(count: int, what: str, command: str) -> None:
+    """The line after a list that was cut short: how many there are besides, and the command that shows all."""
+    if count > 0:
+        click.echo(f"{count:,} {what}; all of them: {command} --limit 0")
 
 
 def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
@@ -87,21 +109,51 @@ def _enum_or(field: Any, value: Any) -> JsonValue:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; a column whose name begins with > is right-aligned. Nothing is cut off."""
+    """Print a table; a column whose name begins with > is right-aligned. Nothing is cut off.
+
+    On a terminal too narrow to keep its words whole, each row is a block of lines instead.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+    rows = [tuple(row) for row in rows]
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = PIPE_WIDTH
+        console.width = max(PIPE_WIDTH, _width(columns, rows, str.splitlines))
+    elif _width(columns, rows, str.split) > console.width:
+        lines(_blocks(title, columns, rows))
+        return
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(columns):
+        whole = all(" " not in cell or len(cell) <= SHORT_CELL for cell in (name, *(row[number] for row in rows)))
+        side: Literal["left", "right"] = "right" if name.startswith(">") else "left"
+        made.add_column(name.removeprefix(">"), justify=side, overflow="fold", no_wrap=whole)
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
     console.print(made)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], parts: Callable[[str], list[str]]) -> int:
+    """The characters that a table takes when the `parts` of its cells stay whole."""
+    from rich.cells import cell_len
+
+    cells = zip(*([name.removeprefix(">") for name in columns], *rows), strict=True)
+    return GAP + sum(
+        GAP + max((cell_len(part) for cell in column for part in parts(cell)), default=0) for column in cells
+    )
+
+
+def _blocks(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A row as lines of name and value, the empty ones left out."""
+    names = [name.removeprefix(">") for name in columns]
+    indent = max(map(len, names), default=0) + 2
+    if title:
+        yield title
+    for row in rows:
+        yield from (f"{name:<{indent}}{cell}" for name, cell in zip(names, row, strict=True) if cell)
+        yield ""
 
 
 def lines(texts: Iterable[str], err: bool = False) -> None:

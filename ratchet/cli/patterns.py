@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import day, home_option, number, output_option, show, table, when, word
+from ratchet.cli.output import HORIZON, day, home_option, number, output_option, show, table, when, word
 from ratchet.cli.verdict import LIVE_STATES
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -22,16 +22,18 @@ def patterns() -> None:
 @patterns.command("list")
 @click.argument("series", required=False)
 @click.option("--target", default="", help="Of this target only.")
-@click.option("--horizon", type=int, default=0, help="Bars ahead, with --target  [default: the target's own]")
+@click.option("--horizon", type=HORIZON, default=None, help="Bars ahead, with --target  [default: the target's own]")
 @click.option("--all", "everything", is_flag=True, help="Refuted and retired ones too.")
 @home_option
 @output_option
-def list_(series: str | None, target: str, horizon: int, everything: bool, home: str | None, output: str) -> None:
+def list_(
+    series: str | None, target: str, horizon: int | None, everything: bool, home: str | None, output: str
+) -> None:
     """The kept and confirmed patterns, of SERIES or of all."""
     if horizon and not target:
         raise click.UsageError("--horizon needs --target")
-    named = str(Series.parse(series)) if series else ""
-    task = str(Task.of(target, horizon)) if target else ""
+    named = str(Series.parse(series)) if series is not None else ""
+    task = str(Task.of(target, horizon or 0)) if target else ""
     with connect(home) as client:
         head = client.get_head().position
         found = [
@@ -39,12 +41,14 @@ def list_(series: str | None, target: str, horizon: int, everything: bool, home:
             for known in client.list_patterns(series=named, task=task, min_position=head)
             if everything or known.state in LIVE_STATES
         ]
-    show(found, output, render)
+    show(found, output, lambda patterns: render(patterns, named, home))
 
 
-def render(found: Sequence[knowledge_pb2.KnownPattern]) -> None:
+def render(found: Sequence[knowledge_pb2.KnownPattern], series: str, home: str | None) -> None:
+    """A line a pattern; `series` is the one that was asked for."""
     if not found:
-        click.echo("no patterns kept yet; ratchet patterns list --all shows those that were tested")
+        tested = command_line(home, "patterns", "list", *([series] if series else []), "--all")
+        click.echo(f"no patterns kept yet; those that were tested: {tested}")
         return
     rows = [
         (
@@ -90,7 +94,7 @@ def _render_one(answer: knowledge_pb2.GetPatternResponse, home: str | None) -> N
     click.echo(f"  evidence    {counts.hits} hits on {counts.support} of {counts.bars} bars")
     click.echo(f"  known to    {day(known.evidence_end)}")
     click.echo(f"  above base  with probability {number(counts.probability_above_base, 3)}")
-    click.echo(f"  found by    {known.found_by}, {when(known.found_at)}, validated {known.validations} times")
+    click.echo(f"  found by    {known.found_by}, {when(known.found_at)}, validations: {known.validations}")
     if known.retired_reason:
         click.echo(f"  retired     {known.retired_reason}")
     if known.conflicting_bars:

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from ratchet.cli.supervisor import unusable
 from ratchet.errors import PreconditionFailed
 
 PARENT_POLL_SECONDS = 0.5
@@ -20,7 +21,10 @@ def serve_service(service: str, home: Path, host: str, port: int | None, insecur
     """Run `service` until it is told to stop. The services are found by name: this package imports none."""
     settings = importlib.import_module("services.kernel.settings")
     settings.require_loopback(host, insecure)
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(home, error) from error
     _log_to_stderr(service)
     try:
         module = importlib.import_module(f"services.{service}.__main__")

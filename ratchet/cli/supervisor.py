@@ -97,8 +97,11 @@ class Supervisor:
 
     def start(self) -> Endpoints:
         """Start the services in the order of their calls. Raises PreconditionFailed when the home is in use."""
-        (self.home / "logs").mkdir(parents=True, exist_ok=True)
-        self._lock = _take(self.home)
+        try:
+            (self.home / "logs").mkdir(parents=True, exist_ok=True)
+            self._lock = _take(self.home)
+        except OSError as error:
+            raise unusable(self.home, error) from error
         try:
             for service, port in zip(SERVICES, self._ports, strict=True):
                 child = self._child(service, port)
@@ -172,6 +175,13 @@ class Supervisor:
                     f"the {child.service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}"
                 )
             time.sleep(0.05)
+
+
+def unusable(home: Path, error: OSError) -> PreconditionFailed:
+    """Why nothing can be kept in `home`."""
+    return PreconditionFailed(
+        f"{home} can't be written to ({error.strerror or error}); give this user the folder, or choose another --home"
+    )
 
 
 def _take(home: Path) -> IO[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import home_option, lines, output_option, show
+from ratchet.cli.output import HORIZON, LARGEST, home_option, lines, output_option, show
 from ratchet.cli.progress import follow
 from ratchet.cli.verdict import Outcome, fetch_outcome, render
 from ratchet.client import Client
-from ratchet.errors import BY_REASON, Cancelled, Internal, RatchetError
+from ratchet.errors import BY_REASON, Cancelled, Internal, RatchetError, Unreachable
 from ratchet.names import MODEL_TYPES, POLICIES, TARGETS, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 
@@ -18,10 +18,10 @@ from ratchet.registry.v1 import registry_pb2
 @click.argument("series")
 @click.option("--model", "model_type", required=True, metavar="TYPE", help=f"One of {', '.join(MODEL_TYPES)}.")
 @click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
-@click.option("--horizon", type=int, default=0, help="Bars ahead  [default: the target's own]")
+@click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @click.option("--until", default="", metavar="DATE", help="Train as if no later bar existed.")
 @click.option("--policy", default="balanced", show_default=True, help=f"One of {', '.join(POLICIES)}.")
-@click.option("--seed", type=click.IntRange(min=0), default=None, help="Random seed  [default: from the log]")
+@click.option("--seed", type=click.IntRange(0, LARGEST), default=None, help="Random seed  [default: from the log]")
 @click.option("--detach", is_flag=True, help="Print the session's id and return at once.")
 @home_option
 @output_option
@@ -29,7 +29,7 @@ def train(
     series: str,
     model_type: str,
     target: str,
-    horizon: int,
+    horizon: int | None,
     until: str,
     policy: str,
     seed: int | None,
@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Run one training session on SERIES, from what all earlier ones learned, and show its verdict."""
     named = str(Series.parse(series))
-    task = Task.of(target, horizon)
+    task = Task.of(target, horizon or 0)
     kind, rule = one_of("model", model_type, MODEL_TYPES), one_of("policy", policy, POLICIES)
     with connect(home) as client:
         training = client.start_training(
@@ -66,6 +66,11 @@ def watch_to_end(client: Client, session_id: str, home: str | None, output: str)
     except KeyboardInterrupt:
         _explain_going_on(session_id, home)
         raise click.exceptions.Exit(Cancelled.exit_code) from None
+    except Unreachable as error:
+        raise Unreachable(
+            f"{error.message}; session {session_id} stays in the log and ends when the trainer is back:"
+            f" {command_line(home, 'trainings', 'watch', session_id)}"
+        ) from error
     if ended is None:
         raise Internal(
             f"the trainer stopped telling about session {session_id};"

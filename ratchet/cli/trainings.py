@@ -7,7 +7,18 @@ from collections.abc import Sequence
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import home_option, interval, output_option, show, table, when, word
+from ratchet.cli.output import (
+    home_option,
+    interval,
+    limit_option,
+    newest,
+    output_option,
+    say_left_out,
+    show,
+    table,
+    when,
+    word,
+)
 from ratchet.cli.train import show_ended, watch_to_end
 from ratchet.client import Client
 from ratchet.errors import NotFound
@@ -23,19 +34,24 @@ def trainings() -> None:
 
 @trainings.command("list")
 @click.argument("series", required=False)
+@limit_option(50, "of the newest sessions")
 @home_option
 @output_option
-def list_(series: str | None, home: str | None, output: str) -> None:
-    """All sessions, or those of SERIES, in the order of their requests."""
+def list_(series: str | None, limit: int, home: str | None, output: str) -> None:
+    """The sessions, of SERIES or of all, in the order of their requests."""
+    named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_trainings(series=str(Series.parse(series)) if series else ""))
-    show(found, output, render)
+        found = list(client.list_trainings(series=named))
+    show(found, output, lambda trainings: render(trainings, limit, named, home))
 
 
-def render(found: Sequence[registry_pb2.Training]) -> None:
+def render(found: Sequence[registry_pb2.Training], limit: int, series: str, home: str | None) -> None:
+    """The `limit` newest sessions; `series` is the one that was asked for."""
     if not found:
-        click.echo("no sessions yet; start one with ratchet train SERIES --model TYPE")
+        step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
+        click.echo(f"no sessions{f' of {series}' if series else ''} yet; start one with {step}")
         return
+    shown = newest(found, limit)
     rows = [
         (
             training.session_id,
@@ -48,7 +64,7 @@ def render(found: Sequence[registry_pb2.Training]) -> None:
             percent(training.improvement_over_baseline if training.HasField("improvement_over_baseline") else None),
             f"{training.cpu_seconds:.1f}",
         )
-        for training in found
+        for training in shown
     ]
     columns = (
         "session",
@@ -62,6 +78,8 @@ def render(found: Sequence[registry_pb2.Training]) -> None:
         ">CPU s",
     )
     table("", columns, rows)
+    asked = command_line(home, "trainings", "list", *([series] if series else []))
+    say_left_out(len(found) - len(shown), "older sessions are left out", asked)
 
 
 def percent(improvement: model_pb2.Interval | None) -> str:
@@ -99,7 +117,8 @@ def _render_one(training: registry_pb2.Training, home: str | None) -> None:
     if training.state == registry_pb2.TRAINING_STATE_OPEN:
         click.echo("watch it: " + command_line(home, "trainings", "watch", training.session_id))
     else:
-        click.echo(f"ended {when(training.ended_at)}: {training.reason} {training.message}".rstrip())
+        why = f"{training.reason} {training.message}".strip() or "no reason given"
+        click.echo(f"ended {when(training.ended_at)}: {why}")
 
 
 @trainings.command()
@@ -125,7 +144,7 @@ def cancel(session_id: str, reason: str, home: str | None, output: str) -> None:
 
 
 def get(client: Client, session_id: str, home: str | None) -> registry_pb2.Training:
-    found = next(client.list_trainings(session_id=session_id), None)
+    found = next(client.list_trainings(session_id=session_id), None) if session_id else None
     if found is None:
         raise NotFound(f"no session {session_id!r}; see {command_line(home, 'trainings', 'list')}")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from ratchet.cli.connect import command_line
+from ratchet.cli.connect import at_home, command_line
 from ratchet.cli.output import day, interval, lines, number, table, word
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
@@ -70,7 +70,7 @@ def render(outcome: Outcome, home: str | None) -> None:
     click.echo(f"\n{training.model}   {verdict}{skill}\n")
     told: list[decision_pb2.Evidence] = []
     for decision in outcome.decisions:
-        lines(f"  {line}" for line in decision_lines(decision, told))
+        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
         told.extend(outcome_of(decision).evidence)
         click.echo()
     render_scores(record)
@@ -116,7 +116,7 @@ def decision_lines(decision: registry_pb2.Decision, told: Sequence[decision_pb2.
             yield from (f"  {line}" for line in evidence_lines(evidence))
     if isinstance(fact, facts_pb2.PromotionDeclined):
         for diagnosis in fact.diagnosis:
-            kind = word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower()
+            kind = word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower().replace("_", " ")
             yield f"  {kind}: {diagnosis.measurement}{'; ' + diagnosis.advice if diagnosis.advice else ''}"
 
 

@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from ratchet.errors import Internal, Unreachable
+from ratchet.errors import Internal, PreconditionFailed
 from ratchet.errors import RatchetError as Refusal
 from ratchet.status import to_status
 from ratchet.transport import ACTOR_KEY, CORRELATION_KEY, MESSAGE_LIMIT
@@ -120,8 +120,9 @@ class Server:
         try:
             self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError as error:
-            raise Unreachable(
-                f"port {self.port} on {self._host} is busy; stop the process that holds it or choose another --port"
+            raise PreconditionFailed(
+                f"can't listen on {self._host}:{self.port}: the port is busy, or the host no address of this machine;"
+                " stop the process that holds the port, or choose another --port or --host"
             ) from error
         self._server.start()
         for name in ("", *self._names):

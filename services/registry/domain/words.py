@@ -117,13 +117,19 @@ def _numbers(evidence: decision_pb2.Evidence) -> str:
 
 
 def _percent(interval: model_pb2.Interval) -> str:
+    value = f"{_signed(interval.value)} %"
     if not (interval.HasField("low") and interval.HasField("high")):
-        return f"{interval.value:+.1f} %"
-    return f"{interval.value:+.1f} % [{interval.low:+.1f}, {interval.high:+.1f}]"
+        return value
+    return f"{value} [{_signed(interval.low)}, {_signed(interval.high)}]"
+
+
+def _signed(value: float) -> str:
+    """One decimal with its sign, and no minus before a zero."""
+    return f"{round(value, 1) + 0.0:+.1f}"
 
 
 def _e(value: float) -> str:
-    return f"{value:.3g}" if value < 1000 else f"{value:.1e}"
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def _p(value: float) -> str:
@@ -146,7 +152,14 @@ def _still_needed(judgement: decision_pb2.Judgement) -> str:
     if not judgement.HasField("bars_needed"):
         return "how many bars are needed is not estimable, since it is not ahead"
     missing = math.ceil(judgement.bars_needed - judgement.bars)
-    return f"about {missing} needed to see a gain of this size" if missing > 0 else "a few more needed to be sure"
+    if missing <= 0:
+        return "a few more needed to be sure"
+    return f"about {_two_digits(missing):,} needed to see a gain of this size"
+
+
+def _two_digits(count: int) -> int:
+    """A count as exactly as it is known."""
+    return round(count, 2 - len(str(count))) if count > 99 else count
 
 
 def _import(lineage: Lineage) -> str:

@@ -36,8 +36,10 @@ def champions(log: Log, series: Series, task: Task) -> list[str]:
 
 
 def model_types(log: Log, series: Series) -> frozenset[str]:
-    """The model types that were ever trained on a series."""
-    rows = log.query("SELECT DISTINCT model_type FROM model_registry WHERE series = ?", (str(series),))
+    """The model types that were ever trained on a series: a lineage has a champion from its first model on."""
+    rows = log.query(
+        "SELECT DISTINCT model_type FROM model_registry WHERE series = ? AND is_lineage_champion = 1", (str(series),)
+    )
     return frozenset(row["model_type"] for row in rows)
 
 
@@ -68,11 +70,12 @@ def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
     known = [row["name"] for row in log.query(f"SELECT DISTINCT {what} AS name FROM model_registry")]
     near = difflib.get_close_matches(name, known, 3)
     hint = f" did you mean {' or '.join(near)}?" if near else ""
-    step = "see ratchet models list" if what == "model" else f"begin it with {_train_command(Lineage.parse(name))}"
+    step = "see ratchet models list" if what == "model" else f"begin it with {train_command(Lineage.parse(name))}"
     return NotFound(f"there is no {what} {name};{hint} {step}", fields={what: "unknown"})
 
 
-def _train_command(lineage: Lineage) -> str:
+def train_command(lineage: Lineage) -> str:
+    """The command that trains the next version of a lineage."""
     task = lineage.task
     horizon = "" if str(task) == task.target else f" --horizon {task.horizon}"
     return f"ratchet train {lineage.series} --model {lineage.model_type} --target {task.target}{horizon}"

@@ -12,7 +12,7 @@ from services.registry.domain.moments import timestamp
 from services.registry.log import Log
 from services.registry.log.database import SqlValue
 from services.registry.service import views
-from services.registry.service.lookup import events_at, missing, require_model
+from services.registry.service.lookup import events_at, missing, require_model, train_command
 from services.registry.service.paging import select
 from services.registry.service.states import States
 
@@ -131,10 +131,8 @@ class Queries:
         series, task = Series.parse(request.series), Task.parse(request.task)
         state = self._states.symbol(series, task)
         if not state.best:
-            raise NotFound(
-                f"there is no model for {series}/{task};"
-                f" train one with ratchet train {series} --model random-forest --target {task.target}"
-            )
+            step = train_command(Lineage(series, task, "random-forest"))
+            raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
         rows = self._log.query(
             "SELECT reason FROM decision_history WHERE scope = 'SYMBOL' AND outcome = 'PROMOTED' AND series = ?"
             " AND task = ? AND model = ? ORDER BY position DESC LIMIT 1",

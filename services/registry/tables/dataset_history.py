@@ -45,7 +45,9 @@ def project(event: Recorded) -> Iterator[Statement]:
         case facts_pb2.DatasetRegistered() as fact:
             series = str(Series(fact.symbol, fact.timeframe))
             if not fact.cut_from:
-                yield Statement("UPDATE {dataset_history} SET is_latest = 0 WHERE series = ?", (series,))
+                yield Statement(
+                    "UPDATE {dataset_history} SET is_latest = 0 WHERE series = ? AND is_latest = 1", (series,)
+                )
             row: dict[str, SqlValue] = {
                 "digest": fact.digest,
                 "series": series,

@@ -64,10 +64,8 @@ def project(event: Recorded) -> Iterator[Statement]:
         case facts_pb2.ModelTrained(record=record):
             yield Statement(*upsert("model_registry", _row(event, record), "model"))
         case facts_pb2.ModelPromoted(scope=decision_pb2.SCOPE_LINEAGE) as fact:
-            yield Statement(
-                "UPDATE {model_registry} SET is_lineage_champion = 0, is_contender = 0 WHERE lineage = ?",
-                (fact.lineage,),
-            )
+            yield _lower("is_lineage_champion", fact.lineage)
+            yield _lower("is_contender", fact.lineage)
             yield Statement("UPDATE {model_registry} SET is_lineage_champion = 1 WHERE model = ?", (fact.model,))
             if fact.decided_by == decision_pb2.DECIDED_BY_GATE:
                 yield _verdict(fact.model, decision_pb2.VERDICT_PROMOTED)
@@ -75,17 +73,23 @@ def project(event: Recorded) -> Iterator[Statement]:
         case facts_pb2.ModelPromoted(scope=decision_pb2.SCOPE_SYMBOL) as fact:
             series, task, _ = names(fact.lineage)
             yield Statement(
-                "UPDATE {model_registry} SET is_symbol_best = 0 WHERE series = ? AND task = ?", (series, task)
+                "UPDATE {model_registry} SET is_symbol_best = 0 WHERE series = ? AND task = ? AND is_symbol_best = 1",
+                (series, task),
             )
             yield Statement("UPDATE {model_registry} SET is_symbol_best = 1 WHERE model = ?", (fact.model,))
         case facts_pb2.PromotionDeclined(scope=decision_pb2.SCOPE_LINEAGE) as fact:
-            yield Statement("UPDATE {model_registry} SET is_contender = 0 WHERE lineage = ?", (fact.lineage,))
+            yield _lower("is_contender", fact.lineage)
             for kept in fact.contenders_kept:
                 yield Statement("UPDATE {model_registry} SET is_contender = 1 WHERE model = ?", (kept,))
             yield _verdict(fact.model, fact.verdict)
             yield from map(_improvement, fact.evidence)
         case facts_pb2.TrainingCompleted() as fact:
             yield _verdict(fact.model, fact.verdict)
+
+
+def _lower(flag: str, lineage: str) -> Statement:
+    """Take a flag from those of a lineage that bear it; only these are touched, however long the lineage is."""
+    return Statement(f"UPDATE {{model_registry}} SET {flag} = 0 WHERE lineage = ? AND {flag} = 1", (lineage,))
 
 
 def _verdict(model: str, verdict: decision_pb2.Verdict.ValueType) -> Statement:
@@ -159,6 +163,10 @@ TABLE = Table(
         "CREATE INDEX {model_registry}_by_task ON {model_registry} (series, task, position)",
         "CREATE INDEX {model_registry}_by_parent ON {model_registry} (parent)",
         "CREATE INDEX {model_registry}_by_dataset ON {model_registry} (dataset_digest)",
+        "CREATE INDEX {model_registry}_champion ON {model_registry} (lineage) WHERE is_lineage_champion = 1",
+        "CREATE INDEX {model_registry}_contenders ON {model_registry} (lineage) WHERE is_contender = 1",
+        "CREATE INDEX {model_registry}_champions ON {model_registry} (series, task) WHERE is_lineage_champion = 1",
+        "CREATE INDEX {model_registry}_best ON {model_registry} (series, task) WHERE is_symbol_best = 1",
     ),
     project=project,
 )

@@ -6,7 +6,7 @@ import math
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli.output import day, interval, number, show, table, to_json, when, word
+from ratchet.cli.output import day, interval, newest, number, show, table, to_json, when, word
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2
@@ -99,3 +99,32 @@ def test_a_table_cuts_nothing_off_and_takes_text_literally(capsys: pytest.Captur
     out = capsys.readouterr().out
     assert long.strip() in out
     assert "[red]x[/red]" in out
+
+
+def on_a_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def test_a_narrow_terminal_gets_a_block_a_row_with_every_word_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("b5d417a2eb7541d8", "AAPL/range/random-forest", ""), ("53aa97dd370c4b64", "AAPL/range/logistic", "open")]
+    on_a_terminal(40, monkeypatch)
+    table("Sessions", ("session", "lineage", ">state"), rows)
+    blocks = capsys.readouterr().out
+    assert blocks.startswith("Sessions\nsession  b5d417a2eb7541d8\nlineage  AAPL/range/random-forest\n\nsession  53aa")
+    on_a_terminal(80, monkeypatch)
+    table("Sessions", ("session", "lineage", ">state"), rows)
+    assert any({*rows[1]} <= {*line.split()} for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_pipe_gets_each_row_on_one_line_however_wide(capsys: pytest.CaptureFixture[str]) -> None:
+    table("", ("pattern", ">n"), [("rsi_14 > 70 and " * 40, "7")])
+    assert any("rsi_14" in line and line.split()[-1] == "7" for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_newest_are_the_last_and_zero_is_all() -> None:
+    assert newest([1, 2, 3], 2) == [2, 3]
+    assert newest([1, 2, 3], 0) == [1, 2, 3]

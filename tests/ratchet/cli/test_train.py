@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ratchet.errors import Unreachable
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -124,10 +125,14 @@ SYMBOL = registry_pb2.Decision(
 
 
 class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
-    """Starts session s7 and tells of it until it ends as `ended`; without one, until the caller goes."""
+    """Starts session s7 and tells of it until it ends as `ended`; without one, until the caller goes.
+
+    Once it is `lost`, it does not tell.
+    """
 
     def __init__(self, ended: registry_pb2.Training | None) -> None:
         self.ended = ended
+        self.lost = False
         self.started: list[trainer_pb2.StartTrainingRequest] = []
 
     def StartTraining(
@@ -139,6 +144,8 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
     def WatchTraining(
         self, request: trainer_pb2.WatchTrainingRequest, context: Any
     ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
+        if self.lost:
+            raise Unreachable("the trainer stops")
         for fraction, phase in ((0.1, "features"), (0.2, "mining"), (0.3, "mining"), (0.9, "scoring")):
             yield trainer_pb2.WatchTrainingResponse(session_id="s7", fraction=fraction, phase=phase, text="42 rows")
         while self.ended is None and context.is_active():
@@ -324,8 +331,22 @@ def test_an_ended_session_shows_the_same_verdict_later(run: Run, services: Servi
     assert "completed" in listed
 
 
-def test_a_session_that_nobody_knows_is_not_found(run: Run, services: Services) -> None:
+@pytest.mark.parametrize("name", ["s9", ""])
+def test_a_session_that_nobody_knows_is_not_found(run: Run, services: Services, name: str) -> None:
     services(COMPLETED)
-    ran = run("trainings", "show", "s9")
+    ran = run("trainings", "show", name)
     assert ran.code == 3
     assert "ratchet trainings list" in ran.err
+
+
+@pytest.mark.parametrize("words", [("--seed", str(2**63)), ("--horizon", "0"), ("--horizon", "-3")])
+def test_a_number_out_of_range_is_a_usage_error(run: Run, words: tuple[str, str]) -> None:
+    ran = run(*LINE, *words)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_a_trainer_that_is_lost_leaves_the_session_and_the_command_to_watch_it(run: Run, services: Services) -> None:
+    services(COMPLETED).lost = True
+    ran = run(*LINE)
+    assert (ran.code, ran.out) == (5, "")
+    assert "ratchet trainings watch s7" in ran.err

@@ -43,3 +43,12 @@ def test_a_second_up_on_a_home_names_the_first(run: Run, tmp_path: Path) -> None
 def test_a_home_that_is_a_file_is_a_usage_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert run("up", "--home", str(tmp_path / "file")).code == 2
+
+
+def test_a_home_that_can_not_be_made_is_a_conflict_that_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (("up", "--port-base", "0"), ("serve", "registry")):
+        ran = run(*words, "--home", str(tmp_path / "file" / "home"))
+        assert (ran.code, ran.out) == (4, "")
+        assert "can't be written to" in ran.err
+        assert "--home" in ran.err

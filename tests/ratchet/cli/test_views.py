@@ -17,7 +17,7 @@ from ratchet.errors import CorruptData
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.registry.v1 import registry_pb2
+from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
 Run = Callable[..., Any]
 Serve = Callable[..., str]
@@ -70,13 +70,26 @@ def test_the_trajectory_shows_each_lineage_in_order_with_its_best(capsys: Captur
                 skill_shown=True,
             ),
             registry_pb2.Model(lineage=LINEAGE, version=1, verdict=decision_pb2.VERDICT_PROMOTED),
-        ]
+        ],
+        0,
+        "",
+        None,
     )
     out = capsys.readouterr().out
     assert out.index("v1") < out.index("+2.1 [0.5, 3.7] %")
     assert "★ champion, ★★ best of its symbol\n" in "\n".join(line.rstrip() for line in out.splitlines()) + "\n"
     assert "no skill shown" in out
     assert "0.2412" in out
+
+
+def test_a_long_lineage_shows_its_newest_versions_and_the_command_for_all(capsys: Captured) -> None:
+    versions = [registry_pb2.Model(lineage=LINEAGE, version=number) for number in range(1, 1235)]
+    model_views.trajectory(versions, 2, "AAPL", "here")
+    told = capsys.readouterr().out
+    assert [line.split()[0] for line in told.splitlines() if line.strip().startswith("v")] == ["v1233", "v1234"]
+    assert "1,232 older versions are left out; all of them: ratchet models list AAPL --home here --limit 0" in told
+    model_views.trajectory(versions, 0, "AAPL", "here")
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_a_rollback_by_a_person_is_called_that(capsys: Captured) -> None:
@@ -87,7 +100,7 @@ def test_a_rollback_by_a_person_is_called_that(capsys: Captured) -> None:
         rollback=True,
         reason="bad file",
     )
-    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)])
+    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)], 0, LINEAGE, None)
     out = capsys.readouterr().out
     assert "ROLLED BACK" in out
     assert "decided by ann@desk" in out
@@ -138,6 +151,23 @@ def test_a_lineage_of_thousands_of_versions_can_be_shown() -> None:
     assert len(list(lineage.tree(graph))) == count
 
 
+def test_a_large_lineage_is_cut_short_for_people_and_whole_for_programs(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Registry(registry_pb2_grpc.RegistryServiceServicer):
+        def GetLineage(self, request: registry_pb2.GetLineageRequest, context: Any) -> registry_pb2.GetLineageResponse:
+            return GRAPH
+
+    add = registry_pb2_grpc.add_RegistryServiceServicer_to_server
+    monkeypatch.setenv("RATCHET_REGISTRY", serve((add, Registry(), "ratchet.registry.v1.RegistryService")))
+    words = ("lineage", f"{LINEAGE}/v2", "--limit", "3")
+    *shown, left_out = run(*words).out.splitlines()
+    assert len(shown) == 3
+    assert left_out == f"1 more are left out; all of them: ratchet lineage {LINEAGE}/v2 --limit 0"
+    assert len(json.loads(run(*words, "-o", "json").out)["nodes"]) == 4
+    assert run(*words, "-o", "dot").out.rstrip().endswith("}")
+
+
 def test_lineage_as_dot_quotes_its_labels() -> None:
     drawn = "\n".join(lineage.dot(GRAPH))
     assert '[label="AAPL \\"2010\\"", shape=cylinder]' in drawn
@@ -157,7 +187,7 @@ def test_patterns_are_shown_in_words_with_their_confidence(capsys: Captured) -> 
         state=pattern_pb2.PATTERN_STATE_CONFIRMED,
         counts=counts,
     )
-    patterns.render([known])
+    patterns.render([known], "", None)
     out = capsys.readouterr().out
     assert "rsi_14 > 70 → wider range" in out
     assert "0.66 [0.61, 0.71]" in out
@@ -260,6 +290,13 @@ def test_an_event_is_shown_with_its_payload_and_one_past_the_end_is_not_found(se
     beyond = run("log", "show", "4")
     assert beyond.code == 3
     assert "the log ends at 3" in beyond.err
+
+
+def test_numbers_that_no_log_can_hold_are_usage_errors(run: Run) -> None:
+    huge = str(10**20)
+    for words in (("show", huge), ("tail", "--limit", huge), ("export", "--stop", huge)):
+        assert run("log", *words).code == 2
+    assert "lies before" in run("log", "export", "--start", "9", "--stop", "8").err
 
 
 def test_a_rebuild_that_finds_a_difference_fails(served: Callable[[Log], Run]) -> None:

@@ -303,6 +303,32 @@ def test_watching_ends_with_the_session(serve: Serve) -> None:
     assert steps[-1].ended.session_id == "s1"
 
 
+class RestartedTrainer(Trainer):
+    """Breaks off after the first step, and stays away for as many calls as `outages`."""
+
+    def __init__(self, outages: int) -> None:
+        super().__init__()
+        self.outages, self.calls = outages, 0
+
+    def WatchTraining(
+        self, request: trainer_pb2.WatchTrainingRequest, context: Any
+    ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
+        self.calls += 1
+        if self.calls == 1:
+            yield trainer_pb2.WatchTrainingResponse(session_id=request.session_id, phase="waiting")
+        if self.calls <= self.outages:
+            raise errors.Unreachable("restarting")
+        yield from super().WatchTraining(request, context)
+
+
+def test_watching_outlasts_the_restart_of_the_trainer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratchet.transport.RESTART", (0.01, 0.01))
+    with Client(trainer=serve(RestartedTrainer(outages=5).serving())) as client:
+        assert [step.phase for step in client.watch_training("s1")] == ["waiting", "waiting", "scratch", ""]
+    with Client(trainer=serve(RestartedTrainer(outages=9).serving())) as client, pytest.raises(errors.Unreachable):
+        list(client.watch_training("s1"))
+
+
 def test_a_home_folder_gives_the_addresses_and_the_environment_overrides(tmp_path: Path) -> None:
     Endpoints("a:1", "b:2", "c:3").write(tmp_path)
     assert Client.from_home(tmp_path, environ={}).endpoints == Endpoints("a:1", "b:2", "c:3")

@@ -46,7 +46,7 @@ def test_the_bars_that_are_still_needed() -> None:
         for needed in (1252.0, 100.0, None)
     }
     assert said == {
-        1252.0: "about 1000 needed to see a gain of this size",
+        1252.0: "about 1,000 needed to see a gain of this size",
         100.0: "a few more needed to be sure",
         None: "how many bars are needed is not estimable, since it is not ahead",
     }

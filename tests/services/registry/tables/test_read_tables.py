@@ -21,9 +21,10 @@ from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.facts import Fact
 from services.kernel.server import Caller
 from services.registry.log import Log, LogApplication, Origin, Query, open_log
+from services.registry.log.tables import live_names
 from services.registry.service.commands import Commands
 from services.registry.service.states import States
-from services.registry.tables import TABLES
+from services.registry.tables import TABLES, model_registry
 from services.registry.tables.columns import verdict_word
 from services.registry.tables.training_history import improvement_over_baseline
 
@@ -245,3 +246,22 @@ def test_a_decision_of_a_person_keeps_the_verdict_of_the_gate() -> None:
             played.do(*step)
         [row] = played.log.query("SELECT * FROM model_registry WHERE is_lineage_champion = 1")
         assert (row["version"], row["verdict"]) == (2, verdict_word(decision_pb2.VERDICT_INCONCLUSIVE))
+
+
+def test_a_decision_reaches_its_rows_by_what_few_rows_share() -> None:
+    """By the model's name or by a flag that is set: a lineage of many versions costs what a short one costs."""
+    with world() as played:
+        for step in BEGUN:
+            played.do(*step)
+        events = [event for batch in played.log.read(Query()) for event in batch]
+        updates = [one for event in events for one in model_registry.project(event) if one.sql.startswith("UPDATE")]
+        plans = [
+            row["detail"]
+            for update in updates
+            for row in played.log.query(
+                "EXPLAIN QUERY PLAN " + update.sql.format_map(live_names(TABLES)), update.params
+            )
+        ]
+    narrow = ("autoindex", "_champion ", "_contenders ", "_best ")
+    assert {index for index in narrow if any(index in plan for plan in plans)} == {*narrow}
+    assert [plan for plan in plans if not any(index in plan for index in narrow)] == []
