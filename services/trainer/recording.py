@@ -95,7 +95,7 @@ def _record(
             model_pb2.PatternLeftOut(pattern_id=left.id, reason=left.reason) for left in outcome.patterns_left_out
         ],
         hyperparameters=[
-            model_pb2.Parameter(name=name, value=repr(value)) for name, value in sorted(outcome.params.items())
+            model_pb2.Parameter(name=name, value=_written(value)) for name, value in sorted(outcome.params.items())
         ],
         complexity_step=outcome.complexity_step,
         candidates=[
@@ -130,6 +130,11 @@ def _record(
         read_position=inputs.read_position,
         cpu_seconds=outcome.cpu_seconds,
     )
+
+
+def _written(value: float) -> str:
+    """A parameter so that it is read back as it was; whole numbers without a point."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _window(window: WindowReport) -> model_pb2.Window:

@@ -62,7 +62,8 @@ def inconclusive(
 ) -> decision_pb2.Diagnosis:
     return decision_pb2.Diagnosis(
         kind=decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE,
-        measurement=f"{_numbers(evidence)}; {_still_needed(evidence.judgement)}",
+        measurement=f"E {_e(evidence.judgement.e_value)}, p {_p(evidence.judgement.dm_p)};"
+        f" {_still_needed(evidence.judgement)}",
         advice=f"import newer bars with {_import(lineage)}{_other_type(lineage, alternatives)}",
     )
 
