@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import click
@@ -53,7 +53,7 @@ def flags(model: registry_pb2.Model) -> str:
     return ", ".join(text for holds, text in said if holds)
 
 
-def one(model: registry_pb2.Model, home: str | None) -> None:
+def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None) -> None:
     record, windows = model.record, model.record.windows
     patterns = [feature for feature in record.features if feature.source == "pattern"]
     verdict = word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_")
@@ -80,14 +80,18 @@ def one(model: registry_pb2.Model, home: str | None) -> None:
     )
     render_scores(record)
     render_candidates(record)
-    ranked = [(str(f.rank), f.name, interval(f.share, 2), "useless" if f.useless else "") for f in record.importance]
+    ranked = [
+        (str(f.rank), wordings.get(f.name, f.name), interval(f.share, 2), "useless" if f.useless else "")
+        for f in record.importance
+    ]
     table("Importance", (">rank", "feature", ">share", ""), ranked)
     for left_out in record.patterns_left_out:
-        click.echo(f"pattern {left_out.pattern_id[:12]} left out: {left_out.reason}")
+        named = wordings.get(left_out.pattern_id, left_out.pattern_id)
+        click.echo(f"pattern left out: {named}: {left_out.reason}")
     click.echo("next: " + command_line(home, "models", "history", model.lineage))
 
 
-def comparison(found: registry_pb2.CompareModelsResponse) -> None:
+def comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str, str]) -> None:
     first, second = found.model, found.other
     rows = [
         ("Brier on its own holdout", number(first.brier, 4), number(second.brier, 4)),
@@ -108,8 +112,10 @@ def comparison(found: registry_pb2.CompareModelsResponse) -> None:
         ("patterns added", found.patterns_added),
         ("patterns removed", found.patterns_removed),
     ):
-        if names:
-            click.echo(f"{title}: {', '.join(names)}")
+        said = [wordings.get(name, name) for name in names if not name.startswith("rule:")]
+        if said:
+            click.echo(f"{title}:")
+            lines(f"  {name}" for name in said)
 
 
 def champion(found: registry_pb2.GetChampionResponse) -> None:

@@ -7,6 +7,7 @@ import click
 from ratchet.cli import model_views
 from ratchet.cli.connect import connect
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
+from ratchet.cli.patterns import in_words
 from ratchet.cli.verdict import decision_lines
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Model, Series, Task
@@ -41,10 +42,11 @@ def list_(series: str | None, limit: int, home: str | None, output: str) -> None
 @output_option
 def show_(model: str, home: str | None, output: str) -> None:
     """All that is recorded of MODEL."""
-    name = str(Model.parse(model))
+    parsed = Model.parse(model)
     with connect(home) as client:
-        found = client.get_model(name)
-    show(found, output, lambda one: model_views.one(one, home))
+        found = client.get_model(str(parsed))
+        wordings = in_words(client, parsed.lineage)
+    show(found, output, lambda one: model_views.one(one, wordings, home))
 
 
 @models.command()
@@ -54,10 +56,11 @@ def show_(model: str, home: str | None, output: str) -> None:
 @output_option
 def compare(a: str, b: str, home: str | None, output: str) -> None:
     """Features, patterns and paired evidence of A and B."""
-    one, other = str(Model.parse(a)), str(Model.parse(b))
+    one, other = Model.parse(a), Model.parse(b)
     with connect(home) as client:
-        found = client.compare_models(one, other)
-    show(found, output, model_views.comparison)
+        found = client.compare_models(str(one), str(other))
+        wordings = in_words(client, one.lineage) | in_words(client, other.lineage)
+    show(found, output, lambda found: model_views.comparison(found, wordings))
 
 
 @models.command()

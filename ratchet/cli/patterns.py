@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import HORIZON, day, home_option, number, output_option, show, table, when, word
 from ratchet.cli.verdict import LIVE_STATES
+from ratchet.errors import Unreachable
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Series, Task
+from ratchet.names import Lineage, Series, Task
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+
+
+def in_words(client: Client, lineage: Lineage) -> dict[str, str]:
+    """The rule of each pattern of a lineage's series and task, by the name of its column and by its id."""
+    with contextlib.suppress(Unreachable):
+        known = client.list_patterns(series=str(lineage.series), task=str(lineage.task))
+        wordings = {found.pattern.id: found.pattern.wording for found in known}
+        return wordings | {f"rule:{id_}": wording for id_, wording in wordings.items()}
+    return {}
 
 
 @click.group()

@@ -166,3 +166,10 @@ def test_a_session_that_waited_knows_what_the_one_before_it_found(
     assert record.parent == first.model
     assert started[1].requested_position < record.read_position
     assert record.read_position == services.client.get_model(first.model).position
+
+
+def test_what_a_person_reads_names_patterns_in_words(services: Running, trained: list[registry_pb2.Training]) -> None:
+    compared = services.cli("models", "compare", f"{FOREST}/v1", f"{FOREST}/v3", check=True).stdout
+    assert "→" in compared
+    for words in (["models", "show", f"{FOREST}/v3"], ["features", FOREST]):
+        assert "rule:" not in services.cli(*words, check=True).stdout

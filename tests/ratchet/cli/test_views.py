@@ -206,12 +206,19 @@ def test_features_have_a_column_a_version_in_the_order_of_the_newest(capsys: Cap
             ),
             knowledge_pb2.FeatureRanking(
                 session_id="s2",
-                features=[ranked(name="gap", share=0.9), ranked(name="rsi_14", share=0.1, useless=True)],
+                features=[
+                    ranked(name="gap", share=0.9),
+                    ranked(name="rsi_14", share=0.1, useless=True),
+                    ranked(name="rule:ab", share=0.0),
+                ],
             ),
         ],
         {"s1": "v1", "s2": "v2"},
+        {"rule:ab": "rsi_7 > 70 → wider range"},
     )
     out = capsys.readouterr().out
+    assert "rsi_7 > 70 → wider range" in out
+    assert "rule:" not in out
     assert out.index("v1") < out.index("v2")
     assert out.index("gap") < out.index("rsi_14")
     rows = [line.split() for line in out.splitlines() if line.strip().startswith(("gap", "rsi_14"))]
