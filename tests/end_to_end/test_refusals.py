@@ -1,7 +1,9 @@
 """Bad data is refused with exit code 8 and a message that names row, value and rule."""
 
+import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,19 @@ def test_a_mistake_gets_its_exit_code_and_a_next_step(
     found = services.cli(*words)
     assert (found.returncode, found.stdout) == (code, "")
     assert hint in found.stderr
+
+
+def test_a_service_that_is_down_is_named_with_a_next_step(tmp_path: Path) -> None:
+    nowhere = {**os.environ, "RATCHET_REGISTRY": "127.0.0.1:1", "RATCHET_TRAINER": "127.0.0.1:1"}
+    for words, service in ((["models", "list"], "registry"), (["train", "AAPL", "--model", "logistic"], "trainer")):
+        found = subprocess.run(
+            [sys.executable, "-m", "ratchet", *words],
+            cwd=tmp_path,
+            env=nowhere,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (found.returncode, found.stdout) == (5, "")
+        assert f"the {service} at 127.0.0.1:1 does not answer" in found.stderr
+        assert "ratchet up" in found.stderr
