@@ -79,6 +79,7 @@ def render(outcome: Outcome, home: str | None) -> None:
     kept = [known for known in outcome.patterns_found if known.state in LIVE_STATES]
     lines(pattern_lines("patterns found", kept))
     click.echo(f"tested and not kept: {len(outcome.patterns_found) - len(kept)}")
+    click.echo(f"mining: {record.mining}")
     series = str(Model.parse(training.model).lineage.series)
     lines(
         [

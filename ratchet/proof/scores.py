@@ -39,15 +39,6 @@ class Interval:
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Forecasts of about the same probability: their number, their mean, and how often the outcome was 1."""
-
-    count: int
-    mean_probability: float
-    frequency: Interval
-
-
 def brier(p: ArrayLike, y: ArrayLike) -> float:
     """Mean squared error of probabilities `p` for outcomes `y`, both shape (n,); nan without bars."""
     forecast, outcome = _columns(p, y)
@@ -113,21 +104,6 @@ def auc_difference(
     value = value_b - value_a
     interval = _ranking_interval(value, influence_b - influence_a, horizon, confidence)
     return Interval(value, _clipped(interval.low, -1.0), _clipped(interval.high, -1.0))
-
-
-def reliability(p: ArrayLike, y: ArrayLike, bins: int = 10) -> tuple[ReliabilityBin, ...]:
-    """Forecast against frequency in `bins` equal parts of [0, 1], lowest first; empty ones are left out."""
-    forecast, outcome = _columns(p, y)
-    if bins < 1:
-        raise InvalidInput(f"{bins} bins; use 1 or more")
-    number = np.minimum((forecast * bins).astype(np.int64), bins - 1)
-    members = [number == k for k in np.unique(number)]
-    return tuple(
-        ReliabilityBin(
-            int(inside.sum()), float(forecast[inside].mean()), wilson(int(outcome[inside].sum()), int(inside.sum()))
-        )
-        for inside in members
-    )
 
 
 def _columns(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Flags]:

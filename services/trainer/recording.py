@@ -16,6 +16,7 @@ from services.trainer.features import BASE
 from services.trainer.gathering import OPERATORS
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
+from services.trainer.mining.mine import Mined
 from services.trainer.mining.rule import Rule, pattern_id
 from services.trainer.mining.test import Evidence
 from services.trainer.models.artifact import RULE_PREFIX
@@ -129,6 +130,13 @@ def _record(
         seed=inputs.seed,
         read_position=inputs.read_position,
         cpu_seconds=outcome.cpu_seconds,
+        mining=_mining(outcome.mined),
+    )
+
+
+def _mining(mined: Mined) -> str:
+    return (
+        mined.waits or f"{len(mined.rules)} rules, found on {mined.searched} rows, tested on {mined.test_rows} others"
     )
 
 

@@ -463,6 +463,7 @@ class ModelRecord(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     READ_POSITION_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    MINING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -476,6 +477,8 @@ class ModelRecord(_message.Message):
     read_position: _builtins.int
     """The session read registry and knowledge as of this log position."""
     cpu_seconds: _builtins.float
+    mining: _builtins.str
+    """What the search for patterns did, or what it waits for, in words."""
     @_builtins.property
     def windows(self) -> Global___Windows: ...
     @_builtins.property
@@ -530,10 +533,11 @@ class ModelRecord(_message.Message):
         seed: _builtins.int = ...,
         read_position: _builtins.int = ...,
         cpu_seconds: _builtins.float = ...,
+        mining: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,11 +31,6 @@ class Difference:
     removed: int
     first_changed: int | None
 
-    @property
-    def rewrites(self) -> bool:
-        """Whether history that was already known is different now."""
-        return self.first_changed is not None
-
 
 def encode(bars: Bars) -> bytes:
     """Parquet bytes: equal bars of one series give equal bytes with the same library versions."""

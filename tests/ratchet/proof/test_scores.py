@@ -19,7 +19,6 @@ from ratchet.proof.scores import (
     auc_interval,
     brier,
     mean_difference,
-    reliability,
     wilson,
 )
 
@@ -148,16 +147,6 @@ def test_mean_difference_by_hand() -> None:
     interval = mean_difference(np.arange(1.0, 10.0), 1)
     half = 2.306004 * math.sqrt(60 / 9 / 8)
     assert (interval.value, interval.low, interval.high) == pytest.approx((5, 5 - half, 5 + half), abs=1e-5)
-
-
-def test_reliability_groups_forecasts_and_leaves_empty_parts_out() -> None:
-    parts = reliability([0.05, 0.15, 0.12, 1.0], [0, 1, 0, 1], bins=10)
-    assert [part.count for part in parts] == [1, 2, 1]
-    assert [part.mean_probability for part in parts] == pytest.approx([0.05, 0.135, 1.0])
-    assert [part.frequency.value for part in parts] == [0.0, 0.5, 1.0]
-    assert reliability([], []) == ()
-    with pytest.raises(InvalidInput, match="0 bins"):
-        reliability([0.5], [1], bins=0)
 
 
 def test_columns_of_different_length_are_refused() -> None:

@@ -91,7 +91,7 @@ def test_parquet_of_something_else_is_refused() -> None:
 
 def test_the_same_bars_differ_in_nothing() -> None:
     assert snapshot.difference(aapl(), aapl()) == Difference(0, 0, 0, None)
-    assert not snapshot.difference(aapl(), aapl()).rewrites
+    assert snapshot.difference(aapl(), aapl()).first_changed is None
 
 
 def test_later_bars_are_appended() -> None:
@@ -103,7 +103,6 @@ def test_missing_bars_are_removed() -> None:
     bars = aapl()
     found = snapshot.difference(bars, without(bars, [100, 200]))
     assert found == Difference(0, 0, 2, int(bars.time[100]))
-    assert found.rewrites
 
 
 def test_another_value_or_a_bar_put_into_the_past_is_a_change() -> None:
