@@ -3,7 +3,7 @@ SHELL  := bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN    := .venv/bin
 PROTOS := $(shell find protos -name '*.proto')
-GENERATED = find ratchet -name '*_pb2*'
+GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
