@@ -8,7 +8,7 @@ GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow bench-gate check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: setup ## every test but the slow ones
 
 test-slow: setup ## the long tests
 	$(BIN)/python -m pytest -m slow --timeout=1500
+
+bench-gate: setup ## the promotion policies by simulation; some minutes
+	$(BIN)/python -m bench.gate
 
 check: setup ## style, types, contracts, generated code, import rules
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.gate import SIX_POINTS, promoted_share
 from ratchet.errors import InvalidInput
 from ratchet.names import POLICIES as POLICY_NAMES
 from ratchet.proof.diebold_mariano import diebold_mariano
@@ -209,50 +210,7 @@ def test_a_judgement_is_plain_numbers() -> None:
         assert type(value) in (str, int, float, tuple)
 
 
-# The rows of the policies, simulated: false promotions in 20 sessions of no gain, and gains that are seen.
-
-
-def champion_in_the_end(policy: PolicyName, new_bars: int, gain: float, rng: np.random.Generator) -> int | None:
-    """Play a lineage for 20 sessions; the session whose model is champion then, None for the first model.
-
-    The logit of an outcome is .32 N(0,1) plus, from session 5 on, gain N(0,1), which only models of session 5 and later
-    see. A model says sigmoid(.95 signal + .25 N(0,1)), and is scored on the bars after its training.
-    """
-    first, sessions = (250 if new_bars == 250 else 120), 20
-    bars = first + sessions * new_bars
-    base = rng.normal(0, 0.32, bars)
-    extra = np.where(np.arange(bars) >= first + 4 * new_bars, rng.normal(0, gain, bars), 0.0)
-    y = rng.random(bars) < 1 / (1 + np.exp(-base - extra))
-    holdout = max(120, new_bars)
-
-    def forecasts(session: int) -> np.ndarray:
-        signal = base + extra if session >= 5 else base
-        return 1 / (1 + np.exp(-0.95 * signal - rng.normal(0, 0.25, bars)))
-
-    champion, champion_said, champion_end = None, forecasts(0), 0
-    contenders: list[tuple[int, np.ndarray, int]] = []
-    for session in range(1, sessions + 1):
-        now = first + session * new_bars
-        contenders.append((session, forecasts(session), now - holdout))
-        judgements = []
-        for _, said, end in contenders:
-            scored = slice(max(end, champion_end), now)
-            times = np.arange(scored.start, scored.stop)
-            judgements.append(judge(Pair.of(champion_said[scored], said[scored], y[scored], times), 1, policy))
-        chosen = choose(judgements)
-        if chosen is not None:
-            champion, champion_said, champion_end = contenders[chosen]
-            contenders = []
-        else:
-            contenders = [contenders[index] for index in keep(judgements)]
-    return champion
-
-
-def promoted_share(policy: PolicyName, new_bars: int, gain: float, runs: int, seed: int) -> float:
-    """The share of runs in which a later model is champion in the end (with a gain: one that sees it)."""
-    rng = np.random.default_rng(seed)
-    ends = [champion_in_the_end(policy, new_bars, gain, rng) for _ in range(runs)]
-    return sum(end is not None and (gain == 0 or end >= 5) for end in ends) / runs
+# The rows of the policies, simulated by bench/gate.py.
 
 
 def test_plain_is_fooled_within_20_sessions() -> None:
@@ -281,4 +239,4 @@ def test_false_promotions_in_20_sessions_of_no_gain_are_few(policy: PolicyName, 
     [("balanced", 21, 0.2), ("balanced", 63, 0.65), ("balanced", 250, 0.95), ("strict", 63, 0.35)],
 )
 def test_a_recipe_6_points_better_is_found(policy: PolicyName, new_bars: int, least: float) -> None:
-    assert promoted_share(policy, new_bars, gain=0.45, runs=60, seed=45) >= least
+    assert promoted_share(policy, new_bars, gain=SIX_POINTS, runs=60, seed=45) >= least
