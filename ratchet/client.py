@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -144,14 +144,12 @@ class Client:
     def list_datasets(
         self, series: str = "", *, include_cuts: bool = False, latest_only: bool = False
     ) -> Iterator[registry_pb.Dataset]:
-        def page(token: str) -> tuple[Sequence[registry_pb.Dataset], str]:
-            request = registry_pb.ListDatasetsRequest(
-                series=series, include_cuts=include_cuts, latest_only=latest_only, page_size=PAGE, page_token=token
-            )
-            answer = self.registry.unary(self._registry.ListDatasets, request)
-            return answer.datasets, answer.next_page_token
-
-        return _pages(page)
+        request = registry_pb.ListDatasetsRequest(
+            series=series, include_cuts=include_cuts, latest_only=latest_only, page_size=PAGE
+        )
+        return _pages(
+            request, lambda: self.registry.unary(self._registry.ListDatasets, request), lambda answer: answer.datasets
+        )
 
     # Training sessions
 
@@ -198,14 +196,12 @@ class Client:
         session_id: str = "",
         state: registry_pb.TrainingState.ValueType = registry_pb.TRAINING_STATE_UNSPECIFIED,
     ) -> Iterator[registry_pb.Training]:
-        def page(token: str) -> tuple[Sequence[registry_pb.Training], str]:
-            request = registry_pb.ListTrainingsRequest(
-                lineage=lineage, series=series, state=state, session_id=session_id, page_size=PAGE, page_token=token
-            )
-            answer = self.registry.unary(self._registry.ListTrainings, request)
-            return answer.trainings, answer.next_page_token
-
-        return _pages(page)
+        request = registry_pb.ListTrainingsRequest(
+            lineage=lineage, series=series, state=state, session_id=session_id, page_size=PAGE
+        )
+        return _pages(
+            request, lambda: self.registry.unary(self._registry.ListTrainings, request), lambda answer: answer.trainings
+        )
 
     def request_training(self, request: registry_pb.RequestTrainingRequest) -> registry_pb.Training:
         return self.registry.unary(self._registry.RequestTraining, _identified(request)).training
@@ -226,14 +222,10 @@ class Client:
         return self.registry.unary(self._registry.GetModel, registry_pb.GetModelRequest(model=model)).model
 
     def list_models(self, *, series: str = "", task: str = "", lineage: str = "") -> Iterator[registry_pb.Model]:
-        def page(token: str) -> tuple[Sequence[registry_pb.Model], str]:
-            request = registry_pb.ListModelsRequest(
-                series=series, task=task, lineage=lineage, page_size=PAGE, page_token=token
-            )
-            answer = self.registry.unary(self._registry.ListModels, request)
-            return answer.models, answer.next_page_token
-
-        return _pages(page)
+        request = registry_pb.ListModelsRequest(series=series, task=task, lineage=lineage, page_size=PAGE)
+        return _pages(
+            request, lambda: self.registry.unary(self._registry.ListModels, request), lambda answer: answer.models
+        )
 
     def compare_models(self, model: str, other: str) -> registry_pb.CompareModelsResponse:
         request = registry_pb.CompareModelsRequest(model=model, other=other)
@@ -272,20 +264,17 @@ class Client:
         session_id: str = "",
         include_evidence_bytes: bool = False,
     ) -> Iterator[registry_pb.Decision]:
-        def page(token: str) -> tuple[Sequence[registry_pb.Decision], str]:
-            request = registry_pb.ListDecisionsRequest(
-                lineage=lineage,
-                series=series,
-                task=task,
-                session_id=session_id,
-                page_size=PAGE,
-                page_token=token,
-                include_evidence_bytes=include_evidence_bytes,
-            )
-            answer = self.registry.unary(self._registry.ListDecisions, request)
-            return answer.decisions, answer.next_page_token
-
-        return _pages(page)
+        request = registry_pb.ListDecisionsRequest(
+            lineage=lineage,
+            series=series,
+            task=task,
+            session_id=session_id,
+            page_size=PAGE,
+            include_evidence_bytes=include_evidence_bytes,
+        )
+        return _pages(
+            request, lambda: self.registry.unary(self._registry.ListDecisions, request), lambda answer: answer.decisions
+        )
 
     def get_lineage(self, subject: str, *, descendants: bool = False, depth: int = 0) -> registry_pb.GetLineageResponse:
         """What a model, dataset digest or pattern came from, or what came of it; depth 0: all hops."""
@@ -327,14 +316,12 @@ class Client:
         state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_UNSPECIFIED,
         min_position: int = 0,
     ) -> Iterator[knowledge_pb.KnownPattern]:
-        def page(token: str) -> tuple[Sequence[knowledge_pb.KnownPattern], str]:
-            request = knowledge_pb.ListPatternsRequest(
-                series=series, task=task, state=state, page_size=PAGE, page_token=token, min_position=min_position
-            )
-            answer = self.knowledge.unary(self._knowledge.ListPatterns, request)
-            return answer.patterns, answer.next_page_token
-
-        return _pages(page)
+        request = knowledge_pb.ListPatternsRequest(
+            series=series, task=task, state=state, page_size=PAGE, min_position=min_position
+        )
+        return _pages(
+            request, lambda: self.knowledge.unary(self._knowledge.ListPatterns, request), lambda answer: answer.patterns
+        )
 
     def get_pattern(self, pattern_id: str, *, min_position: int = 0) -> knowledge_pb.GetPatternResponse:
         request = knowledge_pb.GetPatternRequest(pattern_id=pattern_id, min_position=min_position)
@@ -347,14 +334,12 @@ class Client:
         return self.knowledge.unary(self._knowledge.RetirePattern, request).pattern
 
     def list_feature_history(self, lineage: str, *, min_position: int = 0) -> Iterator[knowledge_pb.FeatureRanking]:
-        def page(token: str) -> tuple[Sequence[knowledge_pb.FeatureRanking], str]:
-            request = knowledge_pb.ListFeatureHistoryRequest(
-                lineage=lineage, page_size=PAGE, page_token=token, min_position=min_position
-            )
-            answer = self.knowledge.unary(self._knowledge.ListFeatureHistory, request)
-            return answer.rankings, answer.next_page_token
-
-        return _pages(page)
+        request = knowledge_pb.ListFeatureHistoryRequest(lineage=lineage, page_size=PAGE, min_position=min_position)
+        return _pages(
+            request,
+            lambda: self.knowledge.unary(self._knowledge.ListFeatureHistory, request),
+            lambda answer: answer.rankings,
+        )
 
     # The log
 
@@ -422,10 +407,22 @@ def _identified(request: _Write) -> _Write:
     return copy
 
 
-def _pages(page: Callable[[str], tuple[Sequence[Item], str]]) -> Iterator[Item]:
-    token = ""
+class _Listing(Protocol):
+    page_token: str
+
+
+class _Page(Protocol):
+    next_page_token: str
+
+
+Answer = TypeVar("Answer", bound=_Page)
+
+
+def _pages(request: _Listing, ask: Callable[[], Answer], items: Callable[[Answer], Sequence[Item]]) -> Iterator[Item]:
+    """The items of all pages; `ask` sends `request`, which moves on from page to page."""
     while True:
-        items, token = page(token)
-        yield from items
-        if not token:
+        answer = ask()
+        yield from items(answer)
+        request.page_token = answer.next_page_token
+        if not request.page_token:
             return

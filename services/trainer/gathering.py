@@ -48,11 +48,12 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
             seed=asked.seed if asked.HasField("seed") else training.requested_position,
         ),
     )
-    position = _read_position(client, training)
+    planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
+    position = _read_position(client, training, inputs.sessions)
     known = client.get_knowledge(
         inputs.series,
         inputs.task,
-        known_before=Timestamp(seconds=known_before(inputs)),
+        known_before=Timestamp(seconds=planned.known_before),
         as_of_position=position,
         min_position=position,
         include_all=True,
@@ -83,21 +84,14 @@ def the_race(client: Client, store: ArtifactStore, inputs: SessionInputs) -> Ses
     )
 
 
-def _read_position(client: Client, training: registry_pb2.Training) -> int:
+def _read_position(client: Client, training: registry_pb2.Training, versions: int) -> int:
     """Where the session reads the log: at its request or, if it waited for another of its lineage, at that one's end.
 
-    A session that is run again after a kill finds the same position.
+    `versions`: those of the lineage before it. A session that is run again after a kill finds the same position.
     """
-    try:
-        versions = client.get_champion(training.lineage).versions
-    except NotFound:
+    if not versions:
         return training.requested_position
     return max(training.requested_position, client.get_model(f"{training.lineage}/v{versions}").position)
-
-
-def known_before(inputs: SessionInputs) -> int:
-    """The market time before which labels may have taught the session something: the start of its tune window."""
-    return plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time).known_before
 
 
 def _symbol_best(client: Client, inputs: SessionInputs) -> str:
@@ -123,13 +117,13 @@ def _scored(client: Client, store: ArtifactStore, name: str) -> ScoredModel | No
 def _pattern(known: knowledge_pb2.KnownPattern) -> KnownPattern:
     return KnownPattern(
         id=known.pattern.id,
-        rule=rule_of(known.pattern.rule),
+        rule=_rule(known.pattern.rule),
         confidence=known.counts.confidence,
         evidence_end=known.evidence_end.seconds,
         state=pattern_pb2.PatternState.Name(known.state).removeprefix("PATTERN_STATE_").lower(),
     )
 
 
-def rule_of(message: pattern_pb2.Rule) -> Rule:
+def _rule(message: pattern_pb2.Rule) -> Rule:
     conditions = (Condition(each.feature, OPERATORS[each.operator], each.threshold) for each in message.conditions)
     return Rule(tuple(conditions), 1 if message.label else 0)
