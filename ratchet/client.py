@@ -30,14 +30,16 @@ from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
 from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
-from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
-from ratchet.transport import BACKOFF, Link, Transport
+from ratchet.trainer.v1.trainer_pb2_grpc import PredictorServiceStub, TrainerServiceStub
+from ratchet.transport import BACKOFF, MESSAGE_LIMIT, Link, Transport
 
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
 STREAM_TIMEOUT = 3600.0
 PIECE = 1024 * 1024
 PAGE = 200
+LARGEST_FILE = MESSAGE_LIMIT - PIECE
+"""Bytes of a file that one message carries."""
 
 Item = TypeVar("Item")
 
@@ -113,18 +115,17 @@ class Client:
     def _trainer(self) -> TrainerServiceStub:
         return TrainerServiceStub(self.trainer.link.channel)
 
+    @cached_property
+    def _predictor(self) -> PredictorServiceStub:
+        return PredictorServiceStub(self.trainer.link.channel)
+
     # Data
 
     def import_bars(
         self, file: str | Path, series: str, *, replace: bool = False, request_id: str = ""
     ) -> trainer_pb.ImportBarsResponse:
         """Send a file of bars in pieces of 1 MiB; `replace` allows changed history."""
-        path = Path(file)
-        if not path.is_file():
-            raise InvalidInput(
-                f"{path} is not a file; give the path of a CSV file with the bars of {series}",
-                fields={"file": "not a file"},
-            )
+        path = _existing(file, series)
         header = trainer_pb.ImportBarsHeader(
             request_id=_or_new(request_id), series=series, file_name=path.name, replace=replace
         )
@@ -136,6 +137,12 @@ class Client:
                     yield trainer_pb.ImportBarsRequest(content=piece)
 
         return self.trainer.upload(self._trainer.ImportBars, pieces, LONG_TIMEOUT)
+
+    def export_bars(self, series: str) -> Iterator[bytes]:
+        """The newest snapshot of a series as a CSV file in pieces; imported, it is the same snapshot."""
+        request = trainer_pb.ExportBarsRequest(series=series)
+        for answer in self.trainer.stream(self._trainer.ExportBars, lambda: request, LONG_TIMEOUT):
+            yield answer.content
 
     def register_dataset(self, dataset: facts_pb2.DatasetRegistered, *, request_id: str = "") -> registry_pb.Dataset:
         request = registry_pb.RegisterDatasetRequest(request_id=_or_new(request_id), dataset=dataset)
@@ -282,6 +289,57 @@ class Client:
         request = registry_pb.GetLineageRequest(subject=subject, direction=directions[descendants], depth=depth)
         return self.registry.unary(self._registry.GetLineage, request)
 
+    # Predictions
+
+    def predict(
+        self,
+        series: str,
+        target: str = "",
+        *,
+        horizon: int = 0,
+        model: str = "",
+        bars: Sequence[trainer_pb.Bar] | None = None,
+        file: str | Path | None = None,
+    ) -> trainer_pb.PredictResponse:
+        """What a model says of the next bar: after the newest snapshot, after `bars`, or after those of a CSV file.
+
+        `model`: a version, or a lineage for its champion; "": the symbol's best. Target "" is that of the model,
+        or direction.
+        """
+        if bars is not None and file is not None:
+            raise InvalidInput("bars and a file are both given; leave one out", fields={"source": "given twice"})
+        request = trainer_pb.PredictRequest(series=series, target=target, horizon=horizon, model=model)
+        if bars is not None:
+            request.bars.CopyFrom(trainer_pb.BarList(bars=bars))
+        if file is not None:
+            request.csv = _content(_existing(file, series))
+        return self.trainer.unary(self._predictor.Predict, request)
+
+    def evaluate(
+        self,
+        series: str,
+        target: str,
+        *,
+        first_bar: Timestamp,
+        last_bar: Timestamp,
+        horizon: int = 0,
+        models: Sequence[str] = (),
+        baselines: bool = False,
+        fresh_model_type: str = "",
+    ) -> trainer_pb.EvaluateResponse:
+        """What models, and simple alternatives fitted at `first_bar`, say of the bars from there to `last_bar`."""
+        request = trainer_pb.EvaluateRequest(
+            series=series,
+            target=target,
+            horizon=horizon,
+            first_bar=first_bar,
+            last_bar=last_bar,
+            models=models,
+            baselines=baselines,
+            fresh_model_type=fresh_model_type,
+        )
+        return self.trainer.unary(self._predictor.Evaluate, request, LONG_TIMEOUT)
+
     # Knowledge
 
     def record_evidence(self, request: knowledge_pb.RecordEvidenceRequest) -> knowledge_pb.RecordEvidenceResponse:
@@ -395,6 +453,26 @@ _Write = TypeVar(
 
 def _or_new(request_id: str) -> str:
     return request_id or str(uuid.uuid4())
+
+
+def _existing(file: str | Path, series: str) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        raise InvalidInput(
+            f"{path} is not a file; give the path of a CSV file with the bars of {series}",
+            fields={"file": "not a file"},
+        )
+    return path
+
+
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise InvalidInput(
+            f"{path} holds {size >> 20} MiB, {LARGEST_FILE >> 20} at most for a prediction; leave the oldest bars out",
+            fields={"file": "too large"},
+        )
+    return path.read_bytes()
 
 
 def _identified(request: _Write) -> _Write:

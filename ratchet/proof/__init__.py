@@ -17,7 +17,8 @@ Between machines sums and logarithms may differ in the last digits, which moves 
     merkle.verify_inclusion(leaf, position - 1, size, proof, root)              that event is in this log
     merkle.verify_consistency(old_size, size, proof, old_root, root)            nothing before it was changed
 
-The modules, each with its source: `gate` (policies and verdicts) on `evalue`, `diebold_mariano`, `hac`, `scores` and
-`special`; `evidence` (the packed bytes); `merkle`. All are pure: arrays or bytes in, numbers or bytes out; no clock, no
-randomness, no I/O. In a pair A is the champion and B the contender; a loss difference is positive when B is better.
+The modules, each with its source: `gate` (policies and verdicts) on `evalue`, `diebold_mariano`, `hac`, `scores`,
+`head` and `special`; `evidence` (the packed bytes); `merkle`. All are pure: arrays or bytes in, numbers or bytes out;
+no clock, no randomness, no I/O. In a pair A is the champion and B the contender; a loss difference is positive when B
+is better.
 """

@@ -2,7 +2,8 @@
 
 `judge` is a pure function of the packed evidence. The registry calls it to decide, replay calls it to check, and a
 stranger calls it with the bytes of a decision event: same bytes on the same machine, same judgement to the last bit
-(no threads, no BLAS, a fixed order of every sum). E and the test use the same bars and are computed afresh.
+(no threads, no BLAS, a fixed order of every sum). E and the test use the same bars and are computed afresh. `rule` is
+the part of it that decides, some ten times faster; the rest of a judgement describes the pair.
 
 A contender's own E is valid at any time; the rate of false promotions over many contenders of a lineage is known from
 simulation, not from a theorem.
@@ -21,6 +22,7 @@ from ratchet.proof.diebold_mariano import diebold_mariano
 from ratchet.proof.evalue import e_values, loss_difference
 from ratchet.proof.evidence import Pair
 from ratchet.proof.hac import forecast_variance
+from ratchet.proof.head import refitted_difference
 from ratchet.proof.scores import Interval, accuracy, auc_difference, brier, mean_difference
 
 Verdict = Literal["PROMOTED", "REJECTED", "INCONCLUSIVE", "NO_NEW_EVIDENCE"]
@@ -55,32 +57,41 @@ POLICIES: Mapping[PolicyName, PolicyRule] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A verdict with everything it rests on. Differences are positive when the contender is better; nan: not estimable.
-
-    `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
-    the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `bars_needed`: scored bars
-    in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not estimable.
-    """
+class Ruling:
+    """A verdict and the numbers that decide it; they are positive or large when the contender is better."""
 
     verdict: Verdict
     bars: int
-    bars_needed: float | None
     e_value: float
     e_value_reverse: float
     dm_statistic: float
     dm_p: float
+
+
+@dataclass(frozen=True)
+class Judgement(Ruling):
+    """A verdict with everything it rests on. Differences are positive when the contender is better; nan: not estimable.
+
+    `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
+    the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `refitted_difference`: as
+    `mean_difference`, on the second half of the bars after both heads were refitted on the first. `bars_needed`: scored
+    bars in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not
+    estimable.
+    """
+
+    bars_needed: float | None
     mean_difference: Interval
     improvement_percent: Interval
     auc_difference: Interval
+    refitted_difference: Interval
     champion_brier: float
     contender_brier: float
     champion_accuracy: Interval
     contender_accuracy: Interval
 
 
-def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Judgement:
-    """Judge the contender (B) of `pair` against its champion (A) on their scored bars.
+def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Ruling:
+    """Rule on the contender (B) of `pair` against its champion (A) on their scored bars.
 
     `horizon`: bars between a forecast and its outcome. `comparisons`: how many lineages compete for a symbol best;
     the threshold of E is that many times higher. Fewer than `minimum_bars` bars never decide.
@@ -94,29 +105,34 @@ def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, mi
     if horizon < 1 or comparisons < 1:
         raise InvalidInput(f"horizon {horizon} and comparisons {comparisons}: both must be 1 or more")
     if len(pair) == 0:
-        return _without_bars()
+        return Ruling("NO_NEW_EVIDENCE", 0, 1.0, 1.0, 0.0, 1.0)
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     e = e_values(pair.p_a, pair.p_b, pair.y, horizon)
     test = diebold_mariano(d, horizon)
-    mean = mean_difference(d, horizon)
-    champion_brier = brier(pair.p_a, pair.y)
     verdict: Verdict = "INCONCLUSIVE"
     if len(pair) >= minimum_bars:
-        if POLICIES[policy].accepts(mean.value, e.contender, test.p, comparisons):
+        if POLICIES[policy].accepts(float(d.mean()), e.contender, test.p, comparisons):
             verdict = "PROMOTED"
         elif e.champion >= REJECT_E:
             verdict = "REJECTED"
+    return Ruling(verdict, len(pair), e.contender, e.champion, test.statistic, test.p)
+
+
+def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Judgement:
+    """`rule`, with everything that describes the pair. Arguments and errors are those of `rule`."""
+    ruling = rule(pair, horizon, policy, comparisons, minimum_bars)
+    if ruling.bars == 0:
+        return _without_bars(ruling)
+    d = loss_difference(pair.p_a, pair.p_b, pair.y)
+    mean = mean_difference(d, horizon)
+    champion_brier = brier(pair.p_a, pair.y)
     return Judgement(
-        verdict=verdict,
-        bars=len(pair),
+        **vars(ruling),
         bars_needed=_bars_needed(mean, forecast_variance(d, horizon)),
-        e_value=e.contender,
-        e_value_reverse=e.champion,
-        dm_statistic=test.statistic,
-        dm_p=test.p,
         mean_difference=mean,
         improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else _NOTHING,
         auc_difference=auc_difference(pair.p_a, pair.p_b, pair.y, horizon),
+        refitted_difference=refitted_difference(pair.p_a, pair.p_b, pair.y, horizon),
         champion_brier=champion_brier,
         contender_brier=brier(pair.p_b, pair.y),
         champion_accuracy=accuracy(pair.p_a, pair.y),
@@ -124,13 +140,13 @@ def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, mi
     )
 
 
-def choose(judgements: Sequence[Judgement]) -> int | None:
+def choose(judgements: Sequence[Ruling]) -> int | None:
     """The index of the contender to promote: of those that passed the one with the largest E, the first of equals."""
     passed = [index for index, judgement in enumerate(judgements) if judgement.verdict == "PROMOTED"]
     return max(passed, key=lambda index: judgements[index].e_value, default=None)
 
 
-def keep(judgements: Sequence[Judgement], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
+def keep(judgements: Sequence[Ruling], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
     """The indices, in order, of the `limit` declined contenders with the largest E; the first of equals stay."""
     by_evidence = sorted(range(len(judgements)), key=lambda index: -judgements[index].e_value)
     return tuple(sorted(by_evidence[:limit]))
@@ -144,18 +160,14 @@ def _bars_needed(mean: Interval, variance: float) -> float | None:
     return ratio * ratio if math.isfinite(ratio * ratio) else None
 
 
-def _without_bars() -> Judgement:
+def _without_bars(ruling: Ruling) -> Judgement:
     return Judgement(
-        verdict="NO_NEW_EVIDENCE",
-        bars=0,
+        **vars(ruling),
         bars_needed=None,
-        e_value=1.0,
-        e_value_reverse=1.0,
-        dm_statistic=0.0,
-        dm_p=1.0,
         mean_difference=_NOTHING,
         improvement_percent=_NOTHING,
         auc_difference=_NOTHING,
+        refitted_difference=_NOTHING,
         champion_brier=math.nan,
         contender_brier=math.nan,
         champion_accuracy=_NOTHING,

@@ -15,6 +15,7 @@ _EPSILON = 1e-16
 _TINY = 1e-300
 _MAX_TERMS = 100_000
 _MAX_STEPS = 1_100
+_EXPANDABLE = 20
 
 
 def betainc(a: float, b: float, x: float) -> float:
@@ -31,22 +32,25 @@ def betainc(a: float, b: float, x: float) -> float:
     return 1.0 - _front(a, b, x) * _continued_fraction(b, a, 1.0 - x) / b
 
 
-def betaincinv(a: float, b: float, p: float) -> float:
+def betaincinv(a: float, b: float, p: float, start: float | None = None) -> float:
     """The x with betainc(a, b, x) = p: Newton's steps, bisected wherever they leave the bracket.
 
-    InvalidInput unless a > 0, b > 0 and 0 <= p <= 1.
+    `start`, within (0, 1): where to begin; the mean of the distribution unless said. It moves the time, and the result
+    in its last digits at most. InvalidInput unless a > 0, b > 0 and 0 <= p <= 1.
     """
     if not (0 < a < math.inf and 0 < b < math.inf and 0 <= p <= 1):
         raise InvalidInput(f"betaincinv({a}, {b}, {p}): needs a > 0, b > 0 and p in 0 to 1")
     if p in (0.0, 1.0):
         return float(p)
-    low, high, x = 0.0, 1.0, a / (a + b)
+    low, high, x = 0.0, 1.0, a / (a + b) if start is None else start
     for _ in range(_MAX_STEPS):
         excess = betainc(a, b, x) - p
         if excess == 0.0:
             return x
         low, high = (low, x) if excess > 0 else (x, high)
         slope = _front(a, b, x) / (x * (1.0 - x))
+        if abs(excess) <= slope * _EPSILON * x:
+            return x
         step = x - excess / slope if slope > 0 else low
         following = step if low < step < high else 0.5 * (low + high)
         if following in (low, high) or abs(following - x) <= _EPSILON * x:
@@ -78,9 +82,24 @@ def student_t_ppf(p: float, df: float) -> float:
         y = betaincinv(0.5, 0.5 * df, 1.0 - 2.0 * tail)
         t = math.sqrt(df * y / (1.0 - y))
     else:
-        x = betaincinv(0.5 * df, 0.5, 2.0 * tail)
+        x = betaincinv(0.5 * df, 0.5, 2.0 * tail, _near_quantile(tail, df))
         t = math.sqrt(df * (1.0 - x) / x)
     return t if p > 0.5 else -t
+
+
+def _near_quantile(tail: float, df: float) -> float | None:
+    """df / (df + t^2) for the t with P(T > t) = `tail`, to some six digits; None where df is too small for that.
+
+    Source: the expansion of Cornish & Fisher, Abramowitz & Stegun 26.7.5.
+    """
+    if df < _EXPANDABLE:
+        return None
+    z = -normal_ppf(tail)
+    first = z * (z**2 + 1) / 4
+    second = z * (5 * z**4 + 16 * z**2 + 3) / 96
+    third = z * (3 * z**6 + 19 * z**4 + 17 * z**2 - 15) / 384
+    t = z + (first + (second + third / df) / df) / df
+    return df / (df + t * t)
 
 
 def normal_ppf(p: float) -> float:

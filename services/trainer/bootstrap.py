@@ -12,7 +12,9 @@ from services.kernel.artifacts import open_store
 from services.kernel.server import Server
 from services.kernel.settings import Settings
 from services.trainer.conductor import SessionConductor
+from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
+from services.trainer.predicting import Predictor
 from services.trainer.service import PredictorService, TrainerService
 from services.trainer.sessions import Sessions
 from services.trainer.workers import open_workers
@@ -27,16 +29,17 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     store = open_store(settings.artifacts)
     workers = open_workers(settings.workers)
     sessions = Sessions(client, SessionConductor(client, store, workers), at_once=workers.count)
+    importer = Importer(client, store)
     server = Server(settings.host, settings.port)
     server.before_stop(sessions.close)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
-        TrainerService(client, Importer(client, store), sessions),
+        TrainerService(client, importer, sessions),
         trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name,
     )
     server.add(
         trainer_pb2_grpc.add_PredictorServiceServicer_to_server,
-        PredictorService(),
+        PredictorService(Predictor(client, store, importer), Evaluator(client, store, importer, workers)),
         trainer_pb2.DESCRIPTOR.services_by_name["PredictorService"].full_name,
     )
     threading.Thread(target=sessions.resume, name="resume", daemon=True).start()

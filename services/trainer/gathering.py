@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
 from ratchet.errors import NotFound
-from ratchet.events.v1 import pattern_pb2
+from ratchet.events.v1 import model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Lineage
+from ratchet.names import MODEL_TYPES, POLICIES, Lineage, one_of
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.artifacts import ArtifactStore
 from services.trainer.data import snapshot
-from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
+from services.trainer.learning.inputs import KnownPattern, PastTrial, ScoredModel, SessionInputs
 from services.trainer.learning.session import plan
 from services.trainer.mining.rule import Condition, Op, Rule
+from services.trainer.models.artifact import RULE_PREFIX
 
 OPERATORS: dict[pattern_pb2.Operator.ValueType, Op] = {
     pattern_pb2.OPERATOR_ABOVE: ">",
     pattern_pb2.OPERATOR_AT_MOST: "<=",
     pattern_pb2.OPERATOR_EQUALS: "is",
 }
+
+REMEMBERED = 20
+"""Sessions of a lineage whose studies are remembered."""
+
+USELESS_SESSIONS = 3
+IMPORTANT_SHARE = 0.1
 
 FOLLOWED = (
     pattern_pb2.PATTERN_STATE_KEPT,
@@ -58,9 +66,14 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
         min_position=position,
         include_all=True,
     )
+    past = _past(client, training.lineage, inputs.sessions)
     return replace(
         inputs,
         read_position=position,
+        policy=one_of("policy", asked.policy, POLICIES),
+        trials=tuple(trial for record in past for trial in _trials(record)),
+        useless=_useless(past),
+        important=_important(client, lineage, position),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
         tested_rules=tuple(known.tested_ids),
         mined_through=known.tested_through.seconds if known.HasField("tested_through") else None,
@@ -94,6 +107,47 @@ def _read_position(client: Client, training: registry_pb2.Training, versions: in
     return max(training.requested_position, client.get_model(f"{training.lineage}/v{versions}").position)
 
 
+def _past(client: Client, lineage: str, versions: int) -> list[model_pb2.ModelRecord]:
+    """The records of the lineage's last sessions, oldest first."""
+    first = max(1, versions - REMEMBERED + 1)
+    return [client.get_model(f"{lineage}/v{version}").record for version in range(first, versions + 1)]
+
+
+def _trials(record: model_pb2.ModelRecord) -> Iterator[PastTrial]:
+    """What the study of a session tried, each score as a ratio to that of its first trial."""
+    for trial in record.trials:
+        yield PastTrial(trial.complexity_step, _params(trial.hyperparameters), _ratio(trial, record.trials[0]))
+
+
+def _ratio(trial: model_pb2.Trial, first: model_pb2.Trial) -> float:
+    return trial.tune_score / first.tune_score if first.tune_score > 0.0 else 1.0
+
+
+def _useless(past: Sequence[model_pb2.ModelRecord]) -> tuple[str, ...]:
+    """The features that each of the last sessions ranked useless; one that was left out is tried again."""
+    if len(past) < USELESS_SESSIONS:
+        return ()
+    ranked = [{each.name for each in record.importance if each.useless} for record in past[-USELESS_SESSIONS:]]
+    return tuple(sorted(set.intersection(*ranked)))
+
+
+def _important(client: Client, lineage: Lineage, position: int) -> tuple[str, ...]:
+    """The features that the newest model of any type leans on, the most important first, as of `position`."""
+    shares: dict[str, float] = {}
+    for model_type in MODEL_TYPES:
+        history = client.list_feature_history(str(replace(lineage, model_type=model_type)), min_position=position)
+        newest = [ranking for ranking in history if ranking.position <= position][-1:]
+        for feature in (feature for ranking in newest for feature in ranking.features):
+            rule = feature.name.startswith(RULE_PREFIX)
+            if feature.share.value > IMPORTANT_SHARE and not feature.useless and not rule:
+                shares[feature.name] = max(feature.share.value, shares.get(feature.name, 0.0))
+    return tuple(sorted(shares, key=lambda name: (-shares[name], name)))
+
+
+def _params(parameters: Iterable[model_pb2.Parameter]) -> dict[str, float]:
+    return {parameter.name: float(parameter.value) for parameter in parameters}
+
+
 def _symbol_best(client: Client, inputs: SessionInputs) -> str:
     try:
         return client.get_symbol_best(inputs.series, inputs.task).model.name
@@ -110,7 +164,7 @@ def _scored(client: Client, store: ArtifactStore, name: str) -> ScoredModel | No
         artifact=store.get(record.artifact.digest),
         fit_end_label_time=record.windows.fit_label_end.seconds,
         complexity_step=record.complexity_step,
-        params={parameter.name: float(parameter.value) for parameter in record.hyperparameters},
+        params=_params(record.hyperparameters),
     )
 
 

@@ -1,7 +1,8 @@
-"""Bars in: a file becomes a snapshot in the artifact store and a DatasetRegistered in the log."""
+"""Bars in: a file becomes a snapshot in the artifact store and a DatasetRegistered in the log. And out again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -38,6 +39,10 @@ class Importer:
         if found is None:
             raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
         return found, snapshot.decode(self._store.get(found.registered.digest))
+
+    def export(self, series: Series) -> Iterator[bytes]:
+        """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
+        return csvfile.write(self.latest(series)[1])
 
     def add(self, request_id: str, series: Series, name: str, content: bytes, replace: bool) -> Imported:
         """Import a CSV file. DataRefused where a row breaks a rule, or where known history would change.

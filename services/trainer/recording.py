@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.events.v1 import model_pb2, pattern_pb2
+from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.proof.scores import Interval
 from ratchet.registry.v1 import registry_pb2
@@ -22,6 +22,10 @@ from services.trainer.mining.test import Evidence
 from services.trainer.models.artifact import RULE_PREFIX
 
 KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
+FINDINGS = {
+    "regime_shift": decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT,
+    "overfit": decision_pb2.DIAGNOSIS_KIND_OVERFIT,
+}
 _OPERATOR_OF = {op: operator for operator, op in OPERATORS.items()}
 
 
@@ -68,6 +72,10 @@ def training_request(
         comparisons=_comparisons(outcome.pairs),
         expected_symbol_best=race.symbol_best.name if race.symbol_best else "",
         symbol_comparisons=_comparisons(outcome.symbol_pairs),
+        diagnosis=[
+            decision_pb2.Diagnosis(kind=FINDINGS[found.kind], measurement=found.measurement)
+            for found in outcome.findings
+        ],
         last_labelled_bar=Timestamp(seconds=outcome.last_labelled_time),
     )
 
@@ -95,9 +103,7 @@ def _record(
         patterns_left_out=[
             model_pb2.PatternLeftOut(pattern_id=left.id, reason=left.reason) for left in outcome.patterns_left_out
         ],
-        hyperparameters=[
-            model_pb2.Parameter(name=name, value=_written(value)) for name, value in sorted(outcome.params.items())
-        ],
+        hyperparameters=_parameters(outcome.params),
         complexity_step=outcome.complexity_step,
         candidates=[
             model_pb2.Candidate(
@@ -131,7 +137,32 @@ def _record(
         read_position=inputs.read_position,
         cpu_seconds=outcome.cpu_seconds,
         mining=_mining(outcome.mined),
+        trials=[
+            model_pb2.Trial(
+                hyperparameters=_parameters(trial.params), complexity_step=trial.step, tune_score=trial.tune_score
+            )
+            for trial in outcome.trials
+        ],
+        corrections=[
+            model_pb2.Correction(
+                kind=each.kind,
+                description=each.description,
+                score_with=each.score_with,
+                score_without=each.score_without,
+                bars=each.bars,
+                applied=each.applied,
+            )
+            for each in outcome.corrections
+        ],
+        features_left_out=[
+            model_pb2.FeatureLeftOut(name=left.id, reason=left.reason) for left in outcome.columns_left_out
+        ],
+        patterns_worth=_interval(outcome.patterns_worth) if outcome.patterns_worth else None,
     )
+
+
+def _parameters(params: Mapping[str, float]) -> list[model_pb2.Parameter]:
+    return [model_pb2.Parameter(name=name, value=_written(value)) for name, value in sorted(params.items())]
 
 
 def _mining(mined: Mined) -> str:

@@ -1,4 +1,4 @@
-"""The trainer's gRPC methods: thin, each a few words to the importer or to the sessions."""
+"""The trainer's gRPC methods: thin, each a few words to one who does the work."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from ratchet.trainer.v1 import trainer_pb2_grpc
 from services.kernel.server import Caller
 from services.trainer import targets, windows
 from services.trainer.data.bars import WARM_UP
+from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
-from services.trainer.models.families import family
+from services.trainer.models import families
+from services.trainer.predicting import Predictor
 from services.trainer.sessions import Sessions
 
 IMPORT_LIMIT = 512 * 1024 * 1024
@@ -52,7 +54,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
             one_of("model type", request.model_type, MODEL_TYPES),
         )
         policy = one_of("policy", request.policy or "balanced", POLICIES)
-        family(lineage.model_type)
+        families.require(lineage.model_type)
         actor = Caller.of(context).actor
         importer = self._importer.acting_as(actor)
         dataset, bars = importer.latest(lineage.series)
@@ -105,10 +107,23 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     ) -> pb.ReproduceModelResponse:
         raise NotBuilt("ReproduceModel is not served yet; the record of a model names what it was made from: GetModel")
 
+    def ExportBars(
+        self, request: pb.ExportBarsRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ExportBarsResponse]:
+        for piece in self._importer.export(Series.parse(request.series)):
+            yield pb.ExportBarsResponse(content=piece)
+
 
 class PredictorService(trainer_pb2_grpc.PredictorServiceServicer):
+    def __init__(self, predictor: Predictor, evaluator: Evaluator) -> None:
+        self._predictor = predictor
+        self._evaluator = evaluator
+
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
-        raise NotBuilt("Predict is not served yet; the champion of a series is named by GetSymbolBest")
+        return self._predictor.predict(request)
+
+    def Evaluate(self, request: pb.EvaluateRequest, context: grpc.ServicerContext) -> pb.EvaluateResponse:
+        return self._evaluator.evaluate(request, context.is_active)
 
 
 def moment(text: str) -> int:

@@ -96,9 +96,12 @@ def split(
     first, stop = int(rows[0]), int(rows[-1]) + 1
     if stop - first != count:
         raise InvalidInput(f"{series}: {stop - first - count} labels are missing between known ones")
-    held = holdout_size(count, new_bars)
-    size = max(TUNING_MINIMUM, (count - held) // 10)
-    holdout = Span(stop - held, stop)
+    return around(Span(stop - holdout_size(count, new_bars), stop), first, horizon)
+
+
+def around(holdout: Span, first: int, horizon: int) -> Windows:
+    """The windows of a session whose usable rows begin at `first`, with this holdout."""
+    size = max(TUNING_MINIMUM, (holdout.start - first) // 10)
     choose = Span(holdout.start - horizon - size, holdout.start - horizon)
     tune = Span(choose.start - horizon - size, choose.start - horizon)
     return Windows(Span(first, tune.start - horizon), tune, choose, holdout, horizon)

@@ -33,8 +33,8 @@ SERVICES = {
         knowledge_pb2,
         "RecordEvidence GetKnowledge ListPatterns GetPattern RetirePattern ListFeatureHistory",
     ),
-    "TrainerService": (trainer_pb2, "ImportBars StartTraining WatchTraining CancelTraining ReproduceModel"),
-    "PredictorService": (trainer_pb2, "Predict"),
+    "TrainerService": (trainer_pb2, "ImportBars StartTraining WatchTraining CancelTraining ReproduceModel ExportBars"),
+    "PredictorService": (trainer_pb2, "Predict Evaluate"),
 }
 
 

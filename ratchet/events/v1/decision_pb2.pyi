@@ -119,6 +119,7 @@ class Judgement(_message.Message):
     IMPROVEMENT_PERCENT_FIELD_NUMBER: _builtins.int
     AUC_DIFFERENCE_FIELD_NUMBER: _builtins.int
     BARS_NEEDED_FIELD_NUMBER: _builtins.int
+    REFITTED_DIFFERENCE_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     bars: _builtins.int
     e_value: _builtins.float
@@ -141,6 +142,12 @@ class Judgement(_message.Message):
 
     @_builtins.property
     def auc_difference(self) -> _model_pb2.Interval: ...
+    @_builtins.property
+    def refitted_difference(self) -> _model_pb2.Interval:
+        """As mean_difference, on the later scored bars, after both heads were refitted on the earlier ones: what is left is
+        skill and not calibration. Not set where there are too few bars.
+        """
+
     def __init__(
         self,
         *,
@@ -158,10 +165,11 @@ class Judgement(_message.Message):
         improvement_percent: _model_pb2.Interval | None = ...,
         auc_difference: _model_pb2.Interval | None = ...,
         bars_needed: _builtins.float | None = ...,
+        refitted_difference: _model_pb2.Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars_needed", b"bars_needed", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars_needed", b"bars_needed", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bars_needed: _TypeAlias = _typing.Literal["bars_needed"]  # noqa: Y015
     _WhichOneofArgType__bars_needed: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed"]  # noqa: Y015

@@ -437,6 +437,96 @@ class RankedFeature(_message.Message):
 Global___RankedFeature: _TypeAlias = RankedFeature  # noqa: Y015
 
 @_typing.final
+class Trial(_message.Message):
+    """A recipe that a session's study tried on the training window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HYPERPARAMETERS_FIELD_NUMBER: _builtins.int
+    COMPLEXITY_STEP_FIELD_NUMBER: _builtins.int
+    TUNE_SCORE_FIELD_NUMBER: _builtins.int
+    complexity_step: _builtins.int
+    tune_score: _builtins.float
+    """Brier score on tune."""
+    @_builtins.property
+    def hyperparameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]: ...
+    def __init__(
+        self,
+        *,
+        hyperparameters: _abc.Iterable[Global___Parameter] | None = ...,
+        complexity_step: _builtins.int = ...,
+        tune_score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complexity_step", b"complexity_step", "hyperparameters", b"hyperparameters", "tune_score", b"tune_score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class Correction(_message.Message):
+    """A correction of what the parent got wrong systematically, measured with and without on the same bars."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SCORE_WITH_FIELD_NUMBER: _builtins.int
+    SCORE_WITHOUT_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"offset": of the parent's log-odds; "weights": of the training rows."""
+    description: _builtins.str
+    """What was corrected, in words."""
+    score_with: _builtins.float
+    """Brier scores."""
+    score_without: _builtins.float
+    bars: _builtins.int
+    applied: _builtins.bool
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        description: _builtins.str = ...,
+        score_with: _builtins.float = ...,
+        score_without: _builtins.float = ...,
+        bars: _builtins.int = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "bars", b"bars", "description", b"description", "kind", b"kind", "score_with", b"score_with", "score_without", b"score_without"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Correction: _TypeAlias = Correction  # noqa: Y015
+
+@_typing.final
+class FeatureLeftOut(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureLeftOut: _TypeAlias = FeatureLeftOut  # noqa: Y015
+
+@_typing.final
 class ModelRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -464,6 +554,10 @@ class ModelRecord(_message.Message):
     READ_POSITION_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     MINING_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
+    FEATURES_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    PATTERNS_WORTH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -507,6 +601,22 @@ class ModelRecord(_message.Message):
     def importance(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedFeature]: ...
     @_builtins.property
     def library_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]: ...
+    @_builtins.property
+    def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
+        """The study of this session, in the order of its trials; later studies remember them."""
+
+    @_builtins.property
+    def corrections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Correction]: ...
+    @_builtins.property
+    def features_left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureLeftOut]:
+        """Features of the lineage that the fit of this session did not see."""
+
+    @_builtins.property
+    def patterns_worth(self) -> Global___Interval:
+        """What the patterns are worth as features: Brier loss on the holdout without them less the loss with them, paired.
+        Not set where the model has none.
+        """
+
     def __init__(
         self,
         *,
@@ -534,10 +644,14 @@ class ModelRecord(_message.Message):
         read_position: _builtins.int = ...,
         cpu_seconds: _builtins.float = ...,
         mining: _builtins.str = ...,
+        trials: _abc.Iterable[Global___Trial] | None = ...,
+        corrections: _abc.Iterable[Global___Correction] | None = ...,
+        features_left_out: _abc.Iterable[Global___FeatureLeftOut] | None = ...,
+        patterns_worth: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "windows", b"windows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "patterns_worth", b"patterns_worth", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -874,7 +874,15 @@ class GetChampionResponse(_message.Message):
     CONTENDERS_FIELD_NUMBER: _builtins.int
     LAST_LABELLED_BAR_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    SESSIONS_SINCE_FIELD_NUMBER: _builtins.int
+    BARS_SINCE_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     versions: _builtins.int
+    sessions_since: _builtins.int
+    """Sessions since the champion's own, and bars labelled since then."""
+    bars_since: _builtins.int
+    stale: _builtins.bool
+    """Older than 20 sessions or 500 bars. It is reported, the champion is not replaced for it."""
     @_builtins.property
     def model(self) -> Global___Model: ...
     @_builtins.property
@@ -892,10 +900,13 @@ class GetChampionResponse(_message.Message):
         contenders: _abc.Iterable[_builtins.str] | None = ...,
         last_labelled_bar: _timestamp_pb2.Timestamp | None = ...,
         versions: _builtins.int = ...,
+        sessions_since: _builtins.int = ...,
+        bars_since: _builtins.int = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_labelled_bar", b"last_labelled_bar", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contenders", b"contenders", "last_labelled_bar", b"last_labelled_bar", "model", b"model", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars_since", b"bars_since", "contenders", b"contenders", "last_labelled_bar", b"last_labelled_bar", "model", b"model", "sessions_since", b"sessions_since", "stale", b"stale", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

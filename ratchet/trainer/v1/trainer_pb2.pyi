@@ -311,18 +311,84 @@ class ReproduceModelResponse(_message.Message):
 Global___ReproduceModelResponse: _TypeAlias = ReproduceModelResponse  # noqa: Y015
 
 @_typing.final
+class Bar(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    CLOSE_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    open: _builtins.float
+    high: _builtins.float
+    low: _builtins.float
+    close: _builtins.float
+    volume: _builtins.float
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        open: _builtins.float = ...,
+        high: _builtins.float = ...,
+        low: _builtins.float = ...,
+        close: _builtins.float = ...,
+        volume: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "high", b"high", "low", b"low", "open", b"open", "time", b"time", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bar: _TypeAlias = Bar  # noqa: Y015
+
+@_typing.final
+class BarList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BARS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bars(self) -> _containers.RepeatedCompositeFieldContainer[Global___Bar]: ...
+    def __init__(
+        self,
+        *,
+        bars: _abc.Iterable[Global___Bar] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BarList: _TypeAlias = BarList  # noqa: Y015
+
+@_typing.final
 class PredictRequest(_message.Message):
+    """Without bars and csv: the newest snapshot of the series."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERIES_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     HORIZON_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    CSV_FIELD_NUMBER: _builtins.int
     series: _builtins.str
     target: _builtins.str
     horizon: _builtins.int
+    """0: the target's default."""
     model: _builtins.str
     """Empty: the symbol's best."""
+    csv: _builtins.bytes
+    """A file of bars, as ImportBars takes it."""
+    @_builtins.property
+    def bars(self) -> Global___BarList:
+        """Oldest first."""
+
     def __init__(
         self,
         *,
@@ -330,12 +396,16 @@ class PredictRequest(_message.Message):
         target: _builtins.str = ...,
         horizon: _builtins.int = ...,
         model: _builtins.str = ...,
+        bars: Global___BarList | None = ...,
+        csv: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "csv", b"csv", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon", b"horizon", "model", b"model", "series", b"series", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "csv", b"csv", "horizon", b"horizon", "model", b"model", "series", b"series", "source", b"source", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["bars", "csv"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
 
@@ -348,12 +418,21 @@ class PredictResponse(_message.Message):
     BAR_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     STATEMENT_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    SKILL_SHOWN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     artifact_digest: _builtins.str
     probability: _builtins.float
+    """Of what `question` asks."""
     statement: _builtins.str
+    """What is known of the model's skill, in words."""
+    question: _builtins.str
+    """"range of the next bar above its median of 250 bars" """
+    skill_shown: _builtins.bool
     @_builtins.property
-    def bar(self) -> _timestamp_pb2.Timestamp: ...
+    def bar(self) -> _timestamp_pb2.Timestamp:
+        """The last bar that was seen."""
+
     def __init__(
         self,
         *,
@@ -362,11 +441,165 @@ class PredictResponse(_message.Message):
         bar: _timestamp_pb2.Timestamp | None = ...,
         probability: _builtins.float = ...,
         statement: _builtins.str = ...,
+        question: _builtins.str = ...,
+        skill_shown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "bar", b"bar", "model", b"model", "probability", b"probability", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "bar", b"bar", "model", b"model", "probability", b"probability", "question", b"question", "skill_shown", b"skill_shown", "statement", b"statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateRequest(_message.Message):
+    """What models and simple alternatives say of bars that none of them has seen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
+    FIRST_BAR_FIELD_NUMBER: _builtins.int
+    LAST_BAR_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    BASELINES_FIELD_NUMBER: _builtins.int
+    FRESH_MODEL_TYPE_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    target: _builtins.str
+    horizon: _builtins.int
+    """0: the target's default."""
+    baselines: _builtins.bool
+    """Also: majority, persistence and logistic, fitted at first_bar."""
+    fresh_model_type: _builtins.str
+    """Also: a model of this type, trained from scratch at first_bar on the base features, as if nothing had been learned."""
+    @_builtins.property
+    def first_bar(self) -> _timestamp_pb2.Timestamp:
+        """Bars from this one on are scored; fits use only labels that were known before it."""
+
+    @_builtins.property
+    def last_bar(self) -> _timestamp_pb2.Timestamp:
+        """Bars up to this one are scored."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Recorded models; one that knows a label of a scored bar is refused."""
+
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+        target: _builtins.str = ...,
+        horizon: _builtins.int = ...,
+        first_bar: _timestamp_pb2.Timestamp | None = ...,
+        last_bar: _timestamp_pb2.Timestamp | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        baselines: _builtins.bool = ...,
+        fresh_model_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "first_bar", b"first_bar", "fresh_model_type", b"fresh_model_type", "horizon", b"horizon", "last_bar", b"last_bar", "models", b"models", "series", b"series", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateRequest: _TypeAlias = EvaluateRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMES_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    FORECASTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]: ...
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """One a bar, as are the probabilities of each forecast. Bars without a known label are left out."""
+
+    @_builtins.property
+    def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Forecast]: ...
+    def __init__(
+        self,
+        *,
+        times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+        outcomes: _abc.Iterable[_builtins.bool] | None = ...,
+        forecasts: _abc.Iterable[Global___Forecast] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts", "outcomes", b"outcomes", "times", b"times"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateResponse: _TypeAlias = EvaluateResponse  # noqa: Y015
+
+@_typing.final
+class Forecast(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A model, majority, persistence, logistic or fresh."""
+    cpu_seconds: _builtins.float
+    """Spent on its fit; 0 for recorded models."""
+    @_builtins.property
+    def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        probabilities: _abc.Iterable[_builtins.float] | None = ...,
+        cpu_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_seconds", b"cpu_seconds", "name", b"name", "probabilities", b"probabilities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forecast: _TypeAlias = Forecast  # noqa: Y015
+
+@_typing.final
+class ExportBarsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBarsRequest: _TypeAlias = ExportBarsRequest  # noqa: Y015
+
+@_typing.final
+class ExportBarsResponse(_message.Message):
+    """A CSV file in pieces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBarsResponse: _TypeAlias = ExportBarsResponse  # noqa: Y015

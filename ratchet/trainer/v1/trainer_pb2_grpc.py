@@ -59,6 +59,11 @@ class TrainerServiceStub:
                 request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelRequest.SerializeToString,
                 response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelResponse.FromString,
                 _registered_method=True)
+        self.ExportBars = channel.unary_stream(
+                '/ratchet.trainer.v1.TrainerService/ExportBars',
+                request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsRequest.SerializeToString,
+                response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsResponse.FromString,
+                _registered_method=True)
 
 
 class TrainerServiceServicer:
@@ -94,6 +99,12 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportBars(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +132,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.ReproduceModel,
                     request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelRequest.FromString,
                     response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelResponse.SerializeToString,
+            ),
+            'ExportBars': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportBars,
+                    request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsRequest.FromString,
+                    response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +284,33 @@ class TrainerService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ExportBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ratchet.trainer.v1.TrainerService/ExportBars',
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsRequest.SerializeToString,
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class PredictorServiceStub:
     """Missing associated documentation comment in .proto file."""
@@ -283,12 +326,23 @@ class PredictorServiceStub:
                 request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.SerializeToString,
                 response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.Evaluate = channel.unary_unary(
+                '/ratchet.trainer.v1.PredictorService/Evaluate',
+                request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
+                response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
+                _registered_method=True)
 
 
 class PredictorServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Predict(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Evaluate(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,6 +355,11 @@ def add_PredictorServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.FromString,
                     response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.SerializeToString,
+            ),
+            'Evaluate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Evaluate,
+                    request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.FromString,
+                    response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -330,6 +389,33 @@ class PredictorService:
             '/ratchet.trainer.v1.PredictorService/Predict',
             ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.SerializeToString,
             ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Evaluate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.trainer.v1.PredictorService/Evaluate',
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
             options,
             channel_credentials,
             insecure,

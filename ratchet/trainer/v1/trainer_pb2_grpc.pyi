@@ -36,6 +36,7 @@ class TrainerServiceStub:
     WatchTraining: _grpc.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRequest, _trainer_pb2.WatchTrainingResponse]
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]
     ReproduceModel: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.ReproduceModelRequest, _trainer_pb2.ReproduceModelResponse]
+    ExportBars: _grpc.UnaryStreamMultiCallable[_trainer_pb2.ExportBarsRequest, _trainer_pb2.ExportBarsResponse]
 
 @_typing.type_check_only
 class TrainerServiceAsyncStub(TrainerServiceStub):
@@ -45,6 +46,7 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     WatchTraining: _aio.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRequest, _trainer_pb2.WatchTrainingResponse]  # type: ignore[assignment]
     CancelTraining: _aio.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]  # type: ignore[assignment]
     ReproduceModel: _aio.UnaryUnaryMultiCallable[_trainer_pb2.ReproduceModelRequest, _trainer_pb2.ReproduceModelResponse]  # type: ignore[assignment]
+    ExportBars: _aio.UnaryStreamMultiCallable[_trainer_pb2.ExportBarsRequest, _trainer_pb2.ExportBarsResponse]  # type: ignore[assignment]
 
 class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -82,6 +84,13 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.ReproduceModelResponse, _abc.Awaitable[_trainer_pb2.ReproduceModelResponse]]: ...
 
+    @_abc_1.abstractmethod
+    def ExportBars(
+        self,
+        request: _trainer_pb2.ExportBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_trainer_pb2.ExportBarsResponse], _abc.AsyncIterator[_trainer_pb2.ExportBarsResponse]]: ...
+
 def add_TrainerServiceServicer_to_server(servicer: TrainerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class PredictorServiceStub:
@@ -90,11 +99,13 @@ class PredictorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PredictorServiceAsyncStub: ...
     Predict: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.PredictRequest, _trainer_pb2.PredictResponse]
+    Evaluate: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.EvaluateRequest, _trainer_pb2.EvaluateResponse]
 
 @_typing.type_check_only
 class PredictorServiceAsyncStub(PredictorServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Predict: _aio.UnaryUnaryMultiCallable[_trainer_pb2.PredictRequest, _trainer_pb2.PredictResponse]  # type: ignore[assignment]
+    Evaluate: _aio.UnaryUnaryMultiCallable[_trainer_pb2.EvaluateRequest, _trainer_pb2.EvaluateResponse]  # type: ignore[assignment]
 
 class PredictorServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -103,5 +114,12 @@ class PredictorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.PredictRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.PredictResponse, _abc.Awaitable[_trainer_pb2.PredictResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Evaluate(
+        self,
+        request: _trainer_pb2.EvaluateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_pb2.EvaluateResponse, _abc.Awaitable[_trainer_pb2.EvaluateResponse]]: ...
 
 def add_PredictorServiceServicer_to_server(servicer: PredictorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

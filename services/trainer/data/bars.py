@@ -61,12 +61,17 @@ class _Rule:
     say: Callable[[int], str]
 
 
-def check(bars: Bars, name: str, row_of: Callable[[int], int] = lambda index: index + 2) -> None:
+def check(
+    bars: Bars,
+    name: str,
+    row_of: Callable[[int], int] = lambda index: index + 2,
+    then: str = "correct the file and import it again",
+) -> None:
     """DataRefused for the first bar that breaks a rule, with its row, the value, the rule and the next step.
 
     Rules: times strictly increase; prices are positive and finite; high is not below low; open and close lie
     within [low, high] up to TOLERANCE; volume is finite and not negative. `name` is the file's name; `row_of`
-    maps an index of `bars` to the row of the file, counted from 1 (the header is row 1).
+    maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `then` is the next step.
     """
     if len(bars) > 1 and bool(np.all(np.diff(bars.time) < 0)):
         raise DataRefused(
@@ -81,7 +86,7 @@ def check(bars: Bars, name: str, row_of: Callable[[int], int] = lambda index: in
     first = int(np.argmax(broken))
     what = next(rule.say(first) for rule in rules if rule.broken[first])
     more = f"; {count - 1} more rows break rules" if count > 1 else ""
-    raise DataRefused(f"{name} row {row_of(first)}: {what}{more}; correct the file and import it again")
+    raise DataRefused(f"{name} row {row_of(first)}: {what}{more}; {then}")
 
 
 def written(time: np.int64 | int) -> str:

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ratchet.proof.scores import brier
 from services.trainer.learning.candidates import (
     CHOOSE_ROWS,
+    Emphasis,
     Material,
     Parent,
     Trial,
+    offset_compared,
     scratch_final,
     scratch_trial,
-    steps_to_try,
     transfer_final,
     transfer_skipped,
     transfer_trial,
 )
 from services.trainer.learning.outcome import CandidateKind, CandidateReport
+from services.trainer.learning.study import Search
 from services.trainer.models.function import Function
-from services.trainer.windows import Rows
 
 Clock = Callable[[], float]
 Made = TypeVar("Made")
@@ -30,14 +30,21 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The session's challenger: its function, the trial that it came from, and the reports on both candidates."""
+    """The session's challenger: its function, the trial that it came from, and the reports on both candidates.
+
+    `scratch`: the new model's trial, chosen or not.
+    """
 
     function: Function
     trial: Trial
+    scratch: Trial
+    transfer: Trial | None
     reports: tuple[CandidateReport, CandidateReport]
 
 
-def choose(material: Material, parent: Parent | None, sessions: int, clock: Clock) -> Chosen:
+def choose(
+    material: Material, parent: Parent | None, search: Search, emphasis: Emphasis | None, clock: Clock
+) -> Chosen:
     """The candidate that does better on what the parent never saw of choose, fitted on all rows before the holdout.
 
     With fewer than CHOOSE_ROWS such rows, and between equals, it is the new model. `clock` measures CPU seconds.
@@ -45,25 +52,28 @@ def choose(material: Material, parent: Parent | None, sessions: int, clock: Cloc
     rows = material.windows.choose.rows()
     if parent is not None:
         rows = rows[parent.unseen[rows]]
-    scratch = _run(lambda: scratch_trial(material, steps_to_try(sessions, parent.step if parent else None)), clock)
+    scratch = _run(lambda: scratch_trial(material, search, emphasis), clock)
     skipped = transfer_skipped(material, parent) if parent else "no parent"
     transfer = _run(lambda: transfer_trial(material, parent), clock) if parent and not skipped else None
     if transfer and len(rows) < CHOOSE_ROWS:
         skipped = f"{len(rows)} rows of choose that the parent never saw, {CHOOSE_ROWS} needed to compare"
 
-    scratch_score = _score(material, scratch.made, rows)
-    transfer_score = _score(material, transfer.made, rows) if transfer else math.nan
-    if parent and transfer and not skipped and transfer_score < scratch_score:
-        trial, final = transfer.made, _run(lambda: transfer_final(material, parent), clock)
-        carried, spent = True, (scratch.seconds, transfer.seconds + final.seconds)
+    tried = offset_compared(material, transfer.made, rows) if transfer else None
+    scratch_score = material.score(scratch.made.function, rows)
+    transfer_score = material.score(tried.function, rows) if tried else math.nan
+    if parent and transfer and tried and not skipped and transfer_score < scratch_score:
+        trial, carried = tried, True
+        final = _run(lambda: transfer_final(material, parent, trial), clock)
+        spent = (scratch.seconds, transfer.seconds + final.seconds)
     else:
-        trial, final = scratch.made, _run(lambda: scratch_final(material, scratch.made), clock)
-        carried, spent = False, (scratch.seconds + final.seconds, transfer.seconds if transfer else 0.0)
+        trial, carried = scratch.made, False
+        final = _run(lambda: scratch_final(material, trial), clock)
+        spent = (scratch.seconds + final.seconds, transfer.seconds if transfer else 0.0)
     reports = (
-        _report("transfer", transfer.made if transfer else None, transfer_score, len(rows), spent[1], carried, skipped),
+        _report("transfer", tried, transfer_score, len(rows), spent[1], carried, skipped),
         _report("scratch", scratch.made, scratch_score, len(rows), spent[0], not carried, ""),
     )
-    return Chosen(final.made, trial, reports)
+    return Chosen(final.made, trial, scratch.made, tried, reports)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +100,3 @@ def _report(
         chosen=chosen,
         skipped=skipped,
     )
-
-
-def _score(material: Material, trial: Trial, rows: Rows) -> float:
-    """The Brier score on `rows`; nan without rows."""
-    return brier(trial.function.probability(material.X[rows]), material.y[rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from services.trainer.learning.outcome import LeftOut
 from services.trainer.models.artifact import RULE_PREFIX, FrozenPattern, ModelFile
 
 Floats = NDArray[np.float64]
+
+USELESS = "ranked useless by each of the last three sessions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,20 @@ class Grown:
     patterns: tuple[FrozenPattern, ...]
     left_out: tuple[LeftOut, ...]
 
+    @property
+    def from_patterns(self) -> frozenset[str]:
+        """The columns that are here because of a pattern."""
+        named = (feature for pattern in self.patterns for feature in pattern.rule.features)
+        return frozenset((*(pattern.column for pattern in self.patterns), *named)) - set(features.BASE)
+
+
+def reads(columns: Sequence[str], useless: Collection[str]) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
+    """The places of the columns that a new model reads, and those that are left out; all are read rather than none."""
+    kept = tuple(place for place, name in enumerate(columns) if name not in useless)
+    if not kept:
+        return tuple(range(len(columns))), ()
+    return kept, tuple(LeftOut(name, USELESS) for name in columns if name in useless)
+
 
 def grow(parent: ModelFile | None, known: Sequence[KnownPattern]) -> Grown:
     """The parent's columns (the base set without one), then each newly known pattern and the features it names."""
@@ -89,5 +105,10 @@ def features_of(model: ModelFile) -> tuple[str, ...]:
 
 def predict(model: ModelFile, bars: Bars) -> Floats:
     """The probability of label 1 for every bar, float64[n]; warm-up bars are answered from imputed features."""
-    X = Table.of(bars, features_of(model)).matrix(model.columns, model.patterns)
-    return model.function.probability(X)
+    return probabilities(model, Table.of(bars, features_of(model)))
+
+
+def probabilities(model: ModelFile, table: Table) -> Floats:
+    """The probability of label 1 for every bar of `table`, float64[n]."""
+    X = table.matrix(model.columns, model.patterns)
+    return model.function.probability(X, np.arange(len(X), dtype=np.int64))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from services.trainer.learning.columns import Table
+from services.trainer.learning.columns import Table, probabilities
 from services.trainer.learning.inputs import ScoredModel, SessionInputs
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
@@ -35,7 +35,7 @@ class Context:
 
     def probabilities(self, model: ModelFile) -> Floats:
         """What `model` says of every bar, float64[n]."""
-        return model.function.probability(self.table.matrix(model.columns, model.patterns))
+        return probabilities(model, self.table)
 
     def open(self, scored: ScoredModel) -> ModelFile:
         """The model of an artifact; CorruptData if it is none, InvalidInput if it predicts something else."""

@@ -28,17 +28,18 @@ def analyse(
     Slices: probability bucket, weekday (UTC), and each of `regimes`: values [n] that are log ratios to the usual, so
     that above 0 is high and the rest, unknown included, is usual.
     """
-    slices = (
-        ("all", "all", np.ones(len(p), dtype=np.bool_)),
-        *_by_probability(p),
-        *_by_weekday(times),
-        *_by_regime(regimes),
-    )
     return tuple(
         ErrorSlice(by, name, int(np.sum(inside)), mean_difference((y - p)[inside], horizon))
-        for by, name, inside in slices
+        for by, name, inside in (("all", "all", np.ones(len(p), dtype=np.bool_)), *slices(p, times, regimes))
         if inside.any()
     )
+
+
+def slices(p: Floats, times: NDArray[np.int64], regimes: dict[str, Floats]) -> Iterator[tuple[str, str, Bools]]:
+    """By what, the name, and which of the bars lie inside, bool[n]."""
+    yield from _by_probability(p)
+    yield from _by_weekday(times)
+    yield from _by_regime(regimes)
 
 
 def _by_probability(p: Floats) -> Iterator[tuple[str, str, Bools]]:

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ratchet.names import ModelType
 from ratchet.proof.scores import Interval, accuracy, auc_interval, mean_difference
-from services.trainer.learning.candidates import Material, scratch_final, scratch_trial
+from services.trainer.learning.candidates import Material, Trial, scratch_final, scratch_trial, without
 from services.trainer.learning.outcome import BaselineReport, Metrics
+from services.trainer.learning.study import steps
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.port import Floats
 
-MAJORITY, PERSISTENCE, LOGISTIC = "majority", "persistence", "logistic"
+MAJORITY, PERSISTENCE = "majority", "persistence"
+LOGISTIC: ModelType = "logistic"
 LOGISTIC_STEPS = (1, 3, 5)
 
 
@@ -40,11 +43,11 @@ def baselines(material: Material, last_label: Floats) -> dict[str, Floats]:
     after = {last: _frequency(y[fitted[last_label[fitted] == last]]) for last in (0.0, 1.0)}
     majority = _frequency(y[fitted])
     simple = replace(material, family=FAMILIES[LOGISTIC])
-    logistic = scratch_final(simple, scratch_trial(simple, LOGISTIC_STEPS))
+    logistic = scratch_final(simple, scratch_trial(simple, steps(simple.family, *LOGISTIC_STEPS)))
     return {
         MAJORITY: np.full(len(held), majority),
         PERSISTENCE: np.array([after.get(float(last), majority) for last in last_label[held]]),
-        LOGISTIC: logistic.probability(material.X[held]),
+        LOGISTIC: logistic.probability(material.X, held),
     }
 
 
@@ -55,6 +58,20 @@ def compare(p: Floats, y: Floats, others: dict[str, Floats], horizon: int) -> tu
         BaselineReport(name, metrics(other, y, horizon), mean_difference((other - y) ** 2 - loss, horizon))
         for name, other in others.items()
     )
+
+
+def patterns_worth(material: Material, scratch: Trial, columns: frozenset[str]) -> Interval | None:
+    """What `columns`, which patterns brought in, are worth to the new model; None where it reads none of them.
+
+    Brier loss on the holdout without them less the loss with them, paired; both fitted on training, heads on tune.
+    """
+    places = frozenset(place for place in material.read if material.columns[place] in columns)
+    if not places:
+        return None
+    held = material.windows.holdout.rows()
+    y, bare = material.y[held], without(material, scratch, places)
+    loss = (scratch.honest.probability(material.X, held) - y) ** 2
+    return mean_difference((bare.probability(material.X, held) - y) ** 2 - loss, material.windows.horizon)
 
 
 def skill_shown(model_type: str, reports: tuple[BaselineReport, ...]) -> bool:

@@ -10,29 +10,38 @@ from ratchet.proof.scores import Interval
 from ratchet.proof.special import student_t_ppf
 from services.trainer.learning.outcome import FeatureImportance
 from services.trainer.models.function import Function
-from services.trainer.models.port import Floats
+from services.trainer.models.port import LOOK_BACK, Floats
+from services.trainer.windows import Rows
 
 REPEATS = 5
 
 
 def importance(
-    function: Function, X: Floats, y: Floats, generator: np.random.Generator
+    function: Function, X: Floats, y: Floats, rows: Rows, generator: np.random.Generator
 ) -> tuple[FeatureImportance, ...]:
-    """Every column of `function`, the most important first: the Brier loss that shuffling it adds on X, y.
+    """Every column that `function` reads, the most important first: the Brier loss that shuffling it among `rows` adds.
 
-    The interval is Student's t over REPEATS shuffles; a column is useless when it holds or lies below 0.
+    X float64[n, k] and y float64[n] hold every bar. The interval is Student's t over REPEATS shuffles; a column is
+    useless when it holds or lies below 0.
     """
-    loss = float(np.mean((function.probability(X) - y) ** 2))
-    orders = np.concatenate([generator.permutation(len(y)) for _ in range(REPEATS)])
-    stacked, outcomes = np.tile(X, (REPEATS, 1)), np.tile(y, REPEATS)
-    gains: list[Interval] = []
-    for column in range(len(function.columns)):
-        stacked[:, column] = X[orders, column]
-        losses = ((function.probability(stacked) - outcomes) ** 2).reshape(REPEATS, len(y)).mean(axis=1)
-        stacked[:, column] = np.tile(X[:, column], REPEATS)
-        gains.append(_interval(losses - loss))
-    total = sum(max(0.0, gain.value) for gain in gains)
-    order = sorted(range(len(gains)), key=lambda column: (-gains[column].value, column))
+    read = sorted({column for link in function.links for column in link.reads})
+    if len(rows) == 0 or not read:
+        return ()
+    first = max(0, int(rows[0]) - LOOK_BACK)
+    around = X[first : int(rows[-1]) + 1]
+    stacked = np.tile(around, (REPEATS, 1))
+    at = np.concatenate([rows - first + repeat * len(around) for repeat in range(REPEATS)])
+    orders = np.concatenate([rows[generator.permutation(len(rows))] for _ in range(REPEATS)])
+    outcomes = np.tile(y[rows], REPEATS)
+    loss = float(np.mean((function.probability(X, rows) - y[rows]) ** 2))
+    gains: dict[int, Interval] = {}
+    for column in read:
+        stacked[at, column] = X[orders, column]
+        losses = ((function.probability(stacked, at) - outcomes) ** 2).reshape(REPEATS, len(rows)).mean(axis=1)
+        stacked[:, column] = np.tile(around[:, column], REPEATS)
+        gains[column] = _interval(losses - loss)
+    total = sum(max(0.0, gain.value) for gain in gains.values())
+    order = sorted(read, key=lambda column: (-gains[column].value, column))
     return tuple(
         FeatureImportance(
             name=function.columns[column],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ratchet.names import Task
+from ratchet.proof.gate import PolicyName
 from services.trainer.data.bars import Bars
 from services.trainer.mining.rule import Rule
 
@@ -39,14 +40,38 @@ class KnownPattern:
 
 
 @dataclass(frozen=True)
+class PastTrial:
+    """A setting that an earlier session of the lineage tried.
+
+    `score`: its Brier score on that session's tune window as a ratio to that of the session's first trial: scores of
+    different windows are not compared.
+    """
+
+    step: int
+    params: Mapping[str, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How much a session does: `asked`: settings that its study suggests; `mine`: whether it searches for rules."""
+
+    asked: int = 3
+    mine: bool = True
+
+
+@dataclass(frozen=True)
 class SessionInputs:
     """`bars` end where the session's knowledge of the market ends; times are epoch seconds UTC.
 
     `last_labelled_time`: the last labelled bar of the lineage's last session; None in its first.
     `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
     `patterns`: as known before `plan(...).known_before`.
+    `trials`: the memory of the lineage's studies, oldest first.
+    `useless`: features that each of its last three sessions ranked so. `important`: features that the newest model of
+    any lineage of the series and task leans on, the most important first.
     `tested_rules`: ids of rules that were tested before; `mined_through`: the time through which bars served tests.
-    `scored_after`: only later bars count as evidence (a person decided then); None: all of them.
+    `policy`: of the gate; it only decides whether a decline needs a diagnosis.
     """
 
     series: str
@@ -64,7 +89,11 @@ class SessionInputs:
     patterns: tuple[KnownPattern, ...] = ()
     tested_rules: tuple[str, ...] = ()
     mined_through: int | None = None
-    scored_after: int | None = None
+    trials: tuple[PastTrial, ...] = ()
+    useless: tuple[str, ...] = ()
+    important: tuple[str, ...] = ()
+    policy: PolicyName = "balanced"
+    recipe: Recipe = Recipe()
 
     @property
     def task(self) -> str:

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from ratchet.proof.scores import mean_difference
 from services.trainer import features
 from services.trainer.learning import error_analysis
+from services.trainer.learning.candidates import Emphasis
 from services.trainer.learning.context import Context
 from services.trainer.learning.outcome import ErrorSlice, PatternUpdate
 from services.trainer.mining.mine import Mined, MiningRows, mine
 from services.trainer.mining.test import evidence_of
 from services.trainer.models.artifact import ModelFile
+from services.trainer.models.port import Floats
+from services.trainer.windows import Rows
+
+FEWEST_ROWS = 60
+FEWEST_IN_SLICE = 20
+DOUBLE = 2.0
 
 
 def mined(context: Context) -> Mined:
@@ -25,8 +35,18 @@ def mined(context: Context) -> Mined:
         context.y[rows],
         context.times[rows[0] : rows[-1] + 1 + inputs.horizon],
     )
+    if not inputs.recipe.mine:
+        return Mined((), 0, 0, inputs.mined_through, "not asked for")
     known = (*inputs.tested_rules, *(pattern.id for pattern in inputs.patterns))
-    return mine(mining_rows, inputs.series, inputs.task, features.FEATURE_KIND, known, inputs.mined_through)
+    return mine(
+        mining_rows,
+        inputs.series,
+        inputs.task,
+        features.FEATURE_KIND,
+        known,
+        inputs.mined_through,
+        preferred=inputs.important,
+    )
 
 
 def updates(context: Context) -> Iterator[PatternUpdate]:
@@ -43,18 +63,40 @@ def updates(context: Context) -> Iterator[PatternUpdate]:
 
 def parent_errors(context: Context, parent: ModelFile | None) -> tuple[ErrorSlice, ...]:
     """Where the parent was wrong on rows that it had not seen, before this holdout; nothing without such rows."""
-    scored = context.inputs.parent
-    if parent is None or scored is None:
+    rows = _unseen(context, context.windows.before(context.windows.holdout.start))
+    if parent is None or len(rows) == 0:
         return ()
-    rows = context.windows.before(context.windows.holdout.start)
-    rows = rows[context.times[rows] > scored.fit_end_label_time]
-    if len(rows) == 0:
-        return ()
-    regimes = context.table.matrix(error_analysis.REGIMES, ())[rows]
     return error_analysis.analyse(
         context.probabilities(parent)[rows],
         context.y[rows],
         context.times[rows],
-        dict(zip(error_analysis.REGIMES, regimes.T, strict=True)),
+        {name: values[rows] for name, values in _regimes(context).items()},
         context.inputs.horizon,
     )
+
+
+def emphasis(context: Context, parent: ModelFile | None) -> Emphasis | None:
+    """Double weight for rows like those on which the parent was shown to be biased, as far as known before tune."""
+    rows = _unseen(context, context.windows.training.rows())
+    if parent is None or len(rows) < FEWEST_ROWS:
+        return None
+    p, y = context.probabilities(parent), context.y
+    weight, named = np.ones(len(p)), []
+    for by, name, inside in error_analysis.slices(p, context.times, _regimes(context)):
+        erred = rows[inside[rows]]
+        bias = mean_difference((y - p)[erred], context.inputs.horizon)
+        if len(erred) >= FEWEST_IN_SLICE and bias.excludes(0.0):
+            weight[inside] = DOUBLE
+            named.append(f"{by} {name}: {bias.value:+.3f} on {len(erred)} bars")
+    return Emphasis(weight, "double weight where the parent was biased: " + "; ".join(named)) if named else None
+
+
+def _unseen(context: Context, rows: Rows) -> Rows:
+    """Those of the rows that came after everything the parent was fitted on; all without a parent."""
+    parent = context.inputs.parent
+    return rows if parent is None else rows[context.times[rows] > parent.fit_end_label_time]
+
+
+def _regimes(context: Context) -> dict[str, Floats]:
+    values = context.table.matrix(error_analysis.REGIMES, ())
+    return dict(zip(error_analysis.REGIMES, values.T, strict=True))

@@ -34,7 +34,7 @@ class UsedPattern:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A known pattern that is no column of the model, and why."""
+    """A known pattern or a column that the model does not use, and why."""
 
     id: str
     reason: str
@@ -55,6 +55,41 @@ class CandidateReport:
     cpu_seconds: float
     chosen: bool
     skipped: str
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """A setting that the study tried, with its Brier score on tune."""
+
+    step: int
+    params: Mapping[str, float]
+    tune_score: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the parent got wrong systematically, corrected; Brier scores with and without it on the same `bars`.
+
+    `kind`: offset (of the parent's log-odds, on choose) or weights (of the training rows, on tune).
+    """
+
+    kind: Literal["offset", "weights"]
+    description: str
+    score_with: float
+    score_without: float
+    bars: int
+
+    @property
+    def applied(self) -> bool:
+        return self.score_with < self.score_without
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measured reason why the new model may not be better."""
+
+    kind: Literal["regime_shift", "overfit"]
+    measurement: str
 
 
 @dataclass(frozen=True)
@@ -128,14 +163,19 @@ class SessionOutcome:
     features: tuple[str, ...]
     patterns_used: tuple[UsedPattern, ...]
     patterns_left_out: tuple[LeftOut, ...]
+    columns_left_out: tuple[LeftOut, ...]
     params: Mapping[str, float]
     complexity_step: int
+    trials: tuple[TrialReport, ...]
+    corrections: tuple[Correction, ...]
     candidates: tuple[CandidateReport, ...]
     metrics: Metrics
     baselines: tuple[BaselineReport, ...]
     skill_shown: bool
     error_analysis: tuple[ErrorSlice, ...]
     importance: tuple[FeatureImportance, ...]
+    patterns_worth: Interval | None
+    findings: tuple[Finding, ...]
     pairs: tuple[ScoredPair, ...]
     symbol_pairs: tuple[ScoredPair, ...]
     mined: Mined

@@ -54,7 +54,7 @@ def _runner(context: Context, name: str, model: ModelFile, fit_end_label_time: i
 
 def _pair(context: Context, champion: _Runner, contender: _Runner) -> ScoredPair:
     """Both on all labelled bars after the later of their training ends; none that a pattern of theirs knows."""
-    after = max(champion.knows, contender.knows, context.inputs.scored_after or 0)
+    after = max(champion.knows, contender.knows)
     rows = np.arange(context.windows.training.start, context.windows.holdout.stop)
     rows = rows[context.times[rows] > after]
     packed = evidence.pack(

@@ -17,13 +17,14 @@ import numpy as np
 
 from services.trainer import targets
 from services.trainer.data.bars import Bars
-from services.trainer.learning import columns, evaluation, lessons, race
+from services.trainer.learning import columns, evaluation, findings, lessons, race
 from services.trainer.learning.candidates import Material, Parent
 from services.trainer.learning.choice import Clock, choose
 from services.trainer.learning.context import Context
 from services.trainer.learning.importance import importance
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
+from services.trainer.learning.study import search
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
 from services.trainer.models.families import family
@@ -31,7 +32,8 @@ from services.trainer.windows import Span, Windows, split, usable_rows
 
 Report = Callable[[str, float], None]
 
-LIBRARIES = ("numpy", "scikit-learn", "skops", "ta-lib")
+LIBRARIES = ("numpy", "optuna", "scikit-learn", "skops", "ta-lib")
+OWN_LIBRARIES = {"xgboost": ("xgboost",), "lstm": ("keras", "jax")}
 _FIT, _SHUFFLE = 0, 1
 
 
@@ -77,24 +79,28 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
 
     report("training", 0.25)
     X = context.table.matrix(grown.columns, grown.patterns)
-    material = Material(X, context.y, grown.columns, windows, family(inputs.model_type), _seed(inputs.seed, _FIT))
-    chosen = choose(material, _parent(context, parent), inputs.sessions, clock)
+    kind = family(inputs.model_type)
+    reads, left_out = columns.reads(grown.columns, inputs.useless)
+    material = Material(X, context.y, grown.columns, windows, kind, _seed(inputs.seed, _FIT), reads)
+    carried = _parent(context, parent)
+    wanted = search(kind, inputs.sessions, carried.setting if carried else None, inputs.trials, inputs.recipe.asked)
+    chosen = choose(material, carried, wanted, lessons.emphasis(context, parent), clock)
 
     report("evaluating", 0.7)
     held = windows.holdout.rows()
-    p, y = chosen.function.probability(X[held]), context.y[held]
+    p, y = chosen.function.probability(X, held), context.y[held]
     last_label = targets.persistence(inputs.target, inputs.bars, inputs.horizon)
     baselines = evaluation.compare(p, y, evaluation.baselines(material, last_label), inputs.horizon)
 
     report("importance", 0.8)
-    rows = chosen.trial.honest_rows
     generator = np.random.default_rng([inputs.seed, _SHUFFLE])
-    ranked = importance(chosen.trial.honest, X[rows], context.y[rows], generator)
+    ranked = importance(chosen.trial.honest, X, context.y, chosen.trial.honest_rows, generator)
 
     report("evidence", 0.95)
     model = ModelFile(inputs.series, inputs.target, inputs.horizon, inputs.model_type, chosen.function, grown.patterns)
     fit_end = context.label_time(windows.fit_end)
     pairs, symbol_pairs = race.pairs(context, model, fit_end)
+    found = findings.measure(context, parent, material, chosen, pairs)
     return SessionOutcome(
         artifact=artifact.dump(model),
         format=artifact.FORMAT,
@@ -105,20 +111,27 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
         features=grown.columns,
         patterns_used=tuple(UsedPattern(pattern.id, pattern.evidence_end) for pattern in grown.patterns),
         patterns_left_out=grown.left_out,
+        columns_left_out=left_out,
         params=dict(chosen.trial.params),
         complexity_step=chosen.trial.step,
+        trials=chosen.scratch.trials,
+        corrections=tuple(
+            trial.correction for trial in (chosen.transfer, chosen.scratch) if trial and trial.correction
+        ),
         candidates=chosen.reports,
         metrics=evaluation.metrics(p, y, inputs.horizon),
         baselines=baselines,
         skill_shown=evaluation.skill_shown(inputs.model_type, baselines),
         error_analysis=errors,
         importance=ranked,
+        patterns_worth=evaluation.patterns_worth(material, chosen.scratch, grown.from_patterns),
+        findings=found,
         pairs=pairs,
         symbol_pairs=symbol_pairs,
         mined=mined,
         pattern_updates=updates,
         cpu_seconds=clock() - started,
-        library_versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        library_versions=_versions(inputs.model_type),
     )
 
 
@@ -147,6 +160,11 @@ def _parent(context: Context, file: ModelFile | None) -> Parent | None:
         return None
     unseen = context.times > scored.fit_end_label_time
     return Parent(scored.name, file.function, unseen, scored.complexity_step, scored.params)
+
+
+def _versions(model_type: str) -> dict[str, str]:
+    libraries = (*LIBRARIES, *OWN_LIBRARIES.get(model_type, ()))
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
 
 
 def _window_reports(context: Context) -> tuple[WindowReport, ...]:

@@ -47,11 +47,13 @@ def mine(
     kinds: Mapping[str, str],
     tested_before: Sequence[str] = (),
     mined_through: int | None = None,
+    preferred: Sequence[str] = (),
 ) -> Mined:
     """Search the first SEARCHED of the rows, test on the rest, purged by the horizon.
 
     Only rows after `mined_through` test, and no rule whose id is in `tested_before` is tested again. With fewer than
-    FEWEST_TEST_ROWS such rows nothing is mined, and `waits` says so.
+    FEWEST_TEST_ROWS such rows nothing is mined, and `waits` says so. `preferred`: features that the search tries first;
+    the test is the same for all rules.
     """
     n = len(rows.y)
     horizon = len(rows.times) - n
@@ -66,7 +68,7 @@ def mine(
     def known(rule: Rule) -> bool:
         return pattern_id(rule, series, task) in before
 
-    rules = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, known)
+    rules = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, known, preferred)
     evidence = [evidence_of(rule, rows.X[start:], rows.names, rows.y[start:], rows.times[start:]) for rule in rules]
     through = int(rows.times[n - 1]) if rules else mined_through
     return Mined(tested(rules, evidence), found_on, n - start, through, "")

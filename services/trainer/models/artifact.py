@@ -29,7 +29,7 @@ RULE_PREFIX = "rule:"
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 """Types beyond the defaults of skops. The nodes of a Tree are checked by its family before it is used."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -100,11 +100,11 @@ def load(content: bytes) -> ModelFile:
     try:
         plain = skops.io.loads(content, trusted=list(TRUSTED))
         if plain["layout"] != _LAYOUT:
-            raise CorruptData(f"layout {plain['layout']} is unknown")
+            raise CorruptData(f"layout {plain['layout']} is not {_LAYOUT}, which this version reads")
         kind = family(str(plain["model_type"]))
         links = tuple(
             Link(
-                int(link["columns"]),
+                tuple(int(column) for column in link["reads"]),
                 None if link["state"] is None else kind.restore(link["state"]),
                 float(link["a"]),
                 float(link["b"]),
@@ -114,8 +114,8 @@ def load(content: bytes) -> ModelFile:
         )
         patterns = tuple(FrozenPattern(str(id_), Rule.parse(rule), int(end)) for id_, rule, end in plain["patterns"])
         columns = tuple(str(name) for name in plain["columns"])
-        if any(link.columns > len(columns) for link in links):
-            raise CorruptData("a link reads more columns than are named")
+        if any(not 0 <= column < len(columns) for link in links for column in link.reads):
+            raise CorruptData("a link reads a column that is not named")
         return ModelFile(
             str(plain["series"]),
             str(plain["target"]),
@@ -131,7 +131,7 @@ def load(content: bytes) -> ModelFile:
 
 def _link_state(link: Link) -> Mapping[str, object]:
     state = None if link.fitted is None else link.fitted.state()
-    return {"columns": link.columns, "a": link.a, "b": link.b, "c": link.c, "state": state}
+    return {"reads": list(link.reads), "a": link.a, "b": link.b, "c": link.c, "state": state}
 
 
 def _canonical(content: bytes) -> bytes:

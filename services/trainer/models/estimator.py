@@ -1,4 +1,4 @@
-"""A fitted scikit-learn pipeline as a `Fitted`; the part that all scikit-learn families share."""
+"""A fitted scikit-learn pipeline as a `Fitted`, and the constant that stands in where there is one class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from ratchet.errors import CorruptData
-from services.trainer.models.port import Fitted, Floats, logit
+from services.trainer.models.port import Fitted, Floats, Params, Rows, Sample, logit
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +19,13 @@ class Constant:
     """The answer of a fit that saw one class, or no row: a margin that ignores its input."""
 
     value: float
+    params: Params
 
-    def margin(self, X: Floats) -> Floats:
-        return np.full(len(X), self.value)
+    def margin(self, X: Floats, rows: Rows) -> Floats:  # noqa: ARG002
+        return np.full(len(rows), self.value)
 
     def state(self) -> dict[str, object]:
-        return {"constant": self.value}
+        return {"constant": self.value, "params": {name: float(value) for name, value in self.params.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,37 +34,63 @@ class SklearnFitted:
 
     pipeline: Pipeline
     width: int
+    params: Params
 
-    def margin(self, X: Floats) -> Floats:
-        if len(X) == 0:
+    def margin(self, X: Floats, rows: Rows) -> Floats:
+        if len(rows) == 0:
             return np.empty(0)
-        return logit(np.asarray(self.pipeline.predict_proba(X)[:, 1], dtype=np.float64))
+        return logit(np.asarray(self.pipeline.predict_proba(X[rows])[:, 1], dtype=np.float64))
 
     def state(self) -> dict[str, object]:
-        return {"pipeline": self.pipeline, "width": self.width}
+        return {
+            "pipeline": self.pipeline,
+            "width": self.width,
+            "params": {name: float(value) for name, value in self.params.items()},
+        }
 
 
-def fit_pipeline(
-    steps: list[tuple[str, TransformerMixin | ClassifierMixin]], X: Floats, y: Floats, weight: Floats | None
-) -> Fitted:
-    """Fit imputation and `steps`; one class gives the smoothed log-odds of that class (Laplace's rule)."""
-    ones = int(np.sum(y))
-    if ones in (0, len(y)):
-        return Constant(float(logit(np.array([(ones + 1.0) / (len(y) + 2.0)]))[0]))
+def constant_of(sample: Sample, params: Params) -> Constant | None:
+    """The smoothed log-odds of a sample of one class (Laplace's rule); None where both classes are there."""
+    ones, count = int(np.sum(sample.labels)), len(sample.rows)
+    if 0 < ones < count:
+        return None
+    return Constant(float(logit(np.array([(ones + 1.0) / (count + 2.0)]))[0]), params)
+
+
+def restored_constant(state: Mapping[str, object]) -> Constant | None:
+    """The constant that gave this state; None where it is another model's."""
+    value = state.get("constant")
+    return Constant(value, params_of(state)) if isinstance(value, float) and np.isfinite(value) else None
+
+
+def params_of(state: Mapping[str, object]) -> dict[str, float]:
+    """The hyperparameters in a state, CorruptData for anything else; none in a state from before they were kept."""
+    params = state.get("params", {})
+    if not isinstance(params, dict):
+        raise CorruptData("the model's hyperparameters are no mapping; fetch the artifact again")
+    return {str(name): float(value) for name, value in params.items()}
+
+
+def fit_pipeline(steps: list[tuple[str, TransformerMixin | ClassifierMixin]], sample: Sample, params: Params) -> Fitted:
+    """Fit imputation and `steps`; a constant for a sample of one class."""
+    constant = constant_of(sample, params)
+    if constant is not None:
+        return constant
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     pipeline = Pipeline([("impute", imputer), *steps])
-    pipeline.fit(X, y, **({} if weight is None else {f"{steps[-1][0]}__sample_weight": weight}))
-    return SklearnFitted(pipeline, X.shape[1])
+    weight = {} if sample.weight is None else {f"{steps[-1][0]}__sample_weight": sample.weight}
+    pipeline.fit(sample.features, sample.labels, **weight)
+    return SklearnFitted(pipeline, sample.X.shape[1], params)
 
 
 def restore_pipeline(state: Mapping[str, object], last: type[ClassifierMixin]) -> Fitted:
     """The `Fitted` of a state whose pipeline ends in `last`; CorruptData when it can't be one."""
-    constant = state.get("constant")
-    if isinstance(constant, float) and np.isfinite(constant):
-        return Constant(constant)
+    constant = restored_constant(state)
+    if constant is not None:
+        return constant
     pipeline, width = state.get("pipeline"), state.get("width")
     if not isinstance(pipeline, Pipeline) or not isinstance(width, int):
         raise CorruptData("the model's state is neither a constant nor a pipeline; fetch the artifact again")
     if not isinstance(pipeline.steps[-1][1], last):
         raise CorruptData(f"the model's pipeline does not end in a {last.__name__}; fetch the artifact again")
-    return SklearnFitted(pipeline, width)
+    return SklearnFitted(pipeline, width, params_of(state))

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from ratchet.errors import NotBuilt
+from collections.abc import Callable
+
+from ratchet.names import MODEL_TYPES, ModelType, one_of
+from services.trainer.models import lstm
+from services.trainer.models.gradient_boosting import GradientBoosting
 from services.trainer.models.logistic import Logistic
+from services.trainer.models.lstm import Lstm
 from services.trainer.models.port import Family
 from services.trainer.models.random_forest import RandomForest
+from services.trainer.models.xgboost import XGBoost
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[ModelType, Family] = {
     "random-forest": RandomForest(),
+    "gradient-boosting": GradientBoosting(),
+    "xgboost": XGBoost(),
+    "lstm": Lstm(),
     "logistic": Logistic(),
 }
 
+_REQUIREMENTS: dict[ModelType, Callable[[], None]] = {"lstm": lstm.require}
+
 
 def family(name: str) -> Family:
-    """The family of that name; NotBuilt for one that can't be trained yet."""
-    if name not in FAMILIES:
-        raise NotBuilt(f"model type {name} can't be trained yet; choose one of {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    """The family of that name; InvalidInput for another."""
+    return FAMILIES[one_of("model type", name, MODEL_TYPES)]
+
+
+def require(name: ModelType) -> None:
+    """PreconditionFailed, with what to install, where a library that fitting this type needs is not there."""
+    if name in _REQUIREMENTS:
+        _REQUIREMENTS[name]()

@@ -1,9 +1,9 @@
 """The learned function of a model version: a chain that each session may lengthen.
 
-    z_0 = 0,   z_k = a·z_(k−1)(X[:, :n_(k−1)]) + b·s_k(X[:, :n_k]) + c
+    z_0 = 0,   z_k = a·z_(k−1)(X) + b·s_k(X[:, reads_k]) + c
 
-Columns are named, ordered and only ever appended, so that every link reads its own first n_k columns whatever
-the later ones have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link.
+Columns are named, ordered and only ever appended, so that every link reads its own columns whatever the later ones
+have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ratchet.errors import InvalidInput
-from services.trainer.models.port import MAX_MARGIN, Fitted, Floats, sigmoid
+from services.trainer.models.port import MAX_MARGIN, Fitted, Floats, Rows, sigmoid
 
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """One step of the chain; `fitted` is None where only the calibration moved."""
+    """One step of the chain. `reads`: the columns that `fitted` reads; None where only the calibration moved."""
 
-    columns: int
+    reads: tuple[int, ...]
     fitted: Fitted | None
     a: float
     b: float
@@ -34,21 +34,26 @@ class Function:
     columns: tuple[str, ...]
     links: tuple[Link, ...]
 
-    def margin(self, X: Floats) -> Floats:
-        """Log-odds of label 1, float64[n], for X float64[n, k] with k at least the number of columns."""
+    def margin(self, X: Floats, rows: Rows) -> Floats:
+        """Log-odds of label 1 at `rows`, float64[m]; X float64[n, k] holds every bar and at least the columns."""
         if X.ndim != 2 or X.shape[1] < len(self.columns):
             raise InvalidInput(f"features of shape {X.shape} for a model of {len(self.columns)} columns")
-        z = np.zeros(len(X))
+        z = np.zeros(len(rows))
         for link in self.links:
             z = link.a * z + link.c
             if link.fitted is not None:
-                z = z + link.b * link.fitted.margin(X[:, : link.columns])
+                z = z + link.b * link.fitted.margin(X[:, list(link.reads)], rows)
             z = np.clip(z, -MAX_MARGIN, MAX_MARGIN)
         return z
 
-    def probability(self, X: Floats) -> Floats:
-        """Probabilities of label 1, float64[n]."""
-        return sigmoid(self.margin(X))
+    def probability(self, X: Floats, rows: Rows) -> Floats:
+        """Probabilities of label 1 at `rows`, float64[m]."""
+        return sigmoid(self.margin(X, rows))
+
+    @property
+    def newest(self) -> Link | None:
+        """The link whose part was fitted last."""
+        return next((link for link in reversed(self.links) if link.fitted is not None), None)
 
     def extended(self, columns: tuple[str, ...], link: Link) -> Function:
         """This function with one more link over `columns`, which begin with its own."""

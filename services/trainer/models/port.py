@@ -1,26 +1,83 @@
-"""What a model family is: it fits features to labels and answers with margins."""
+"""What a model family is: it fits the rows of a series to their labels and answers with margins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.int64]
 Params: TypeAlias = Mapping[str, float]
 
 MAX_STEP = 10
 MAX_MARGIN = 6.0
 """Margins lie within ± this many log-odds (probabilities within .0025 and .9975)."""
 
+LOOK_BACK = 64
+"""No family looks further back than this many bars from a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows of a series with their labels.
+
+    `X` float64[n, k] (NaN allowed) holds every bar, oldest first, so that a family may look back from a row; `y`
+    float64[n] is 0.0 or 1.0 at `rows`, int64[m] in increasing order; each counts `weight` times, float64[m].
+    """
+
+    X: Floats
+    y: Floats
+    rows: Rows
+    weight: Floats | None = None
+
+    @property
+    def features(self) -> Floats:
+        """float64[m, k]"""
+        return self.X[self.rows]
+
+    @property
+    def labels(self) -> Floats:
+        """float64[m]"""
+        return self.y[self.rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a transfer starts from: the parent's log-odds at the sample's rows, float64[m], and its newest fitted part.
+
+    `reads`: which columns of the sample that part reads, in its own order.
+    """
+
+    margin: Floats
+    fitted: Fitted | None = None
+    reads: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A hyperparameter that a study may vary, from `low` to `high`."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
 
 class Fitted(Protocol):
     """A fitted model."""
 
-    def margin(self, X: Floats) -> Floats:
-        """Log-odds of label 1, float64[n], finite and clipped, for X float64[n, k] (NaN allowed)."""
+    @property
+    def params(self) -> Params:
+        """What it was fitted with; early stopping may have lowered the number of its rounds."""
+        ...
+
+    def margin(self, X: Floats, rows: Rows) -> Floats:
+        """Log-odds of label 1 at `rows`, float64[m], finite and clipped; X float64[n, k] holds every bar."""
         ...
 
     def state(self) -> dict[str, object]:
@@ -34,12 +91,22 @@ class Family(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """What a study may vary beside the complexity step; all are among `params`."""
+        ...
+
     def params(self, step: int) -> dict[str, float]:
         """Hyperparameters of complexity step 1 … MAX_STEP; a later step may fit more."""
         ...
 
-    def fit(self, X: Floats, y: Floats, params: Params, seed: int, weight: Floats | None = None) -> Fitted:
-        """Fit X float64[n, k] (NaN allowed) to labels y (0.0 or 1.0), each row counted `weight` times."""
+    def fit(
+        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+    ) -> Fitted:
+        """Fit the sample: from nothing, or carrying on from `start`.
+
+        `stop`: rows on which a family that fits in rounds stops early.
+        """
         ...
 
     def restore(self, state: Mapping[str, object]) -> Fitted:

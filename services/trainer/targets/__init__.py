@@ -45,5 +45,10 @@ def words(target: str, direction: Literal[0, 1]) -> str:
     return definition.up if direction == 1 else definition.down
 
 
+def question(target: str, horizon: int) -> str:
+    """What a probability is of: range, 1 → "range of the next bar above its median of the last 250 bars"."""
+    return _definition(target).question(horizon)
+
+
 def _definition(target: str) -> Definition:
     return TARGETS[one_of("target", target, NAMES)]

@@ -15,6 +15,7 @@ REGIME = 250
 class Definition:
     """A target: `outcomes(bars, horizon)` is float64[n] of 1.0, 0.0 or NaN; `up` and `down` say 1 and 0 in words.
 
+    `question(horizon)` says in words what a probability is of.
     The outcome of bar t uses bars up to and including t + horizon and is NaN for the last `horizon` bars, and
     where the past that it is compared with is too short.
     """
@@ -22,3 +23,14 @@ class Definition:
     outcomes: Callable[[Bars, int], Floats]
     up: str
     down: str
+    question: Callable[[int], str]
+
+
+def the_bar(horizon: int) -> str:
+    """Bar t + horizon, seen from bar t."""
+    return "the next bar" if horizon == 1 else f"the bar {horizon} ahead"
+
+
+def the_bars(horizon: int) -> str:
+    """Bars t + 1 … t + horizon, seen from bar t."""
+    return "the next bar" if horizon == 1 else f"the next {horizon} bars"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.targets.definition import Definition
+from services.trainer.targets.definition import Definition, the_bar
 from services.trainer.targets.outcome import later_above
 
 
@@ -11,4 +11,8 @@ def _outcomes(bars: Bars, horizon: int) -> Floats:
     return later_above(bars.close, bars.close, horizon)
 
 
-DIRECTION = Definition(_outcomes, "higher close", "lower close")
+def _question(horizon: int) -> str:
+    return f"close of {the_bar(horizon)} above the close of the last bar"
+
+
+DIRECTION = Definition(_outcomes, "higher close", "lower close", _question)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.targets.definition import REGIME, Definition
+from services.trainer.targets.definition import REGIME, Definition, the_bar
 from services.trainer.targets.outcome import later_above
 
 
@@ -13,4 +13,8 @@ def _outcomes(bars: Bars, horizon: int) -> Floats:
     return later_above(spread, trailing.median(spread, REGIME), horizon)
 
 
-RANGE = Definition(_outcomes, "wider range", "narrower range")
+def _question(horizon: int) -> str:
+    return f"range of {the_bar(horizon)} above its median of the last {REGIME} bars"
+
+
+RANGE = Definition(_outcomes, "wider range", "narrower range", _question)

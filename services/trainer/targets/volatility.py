@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.targets.definition import REGIME, Definition
+from services.trainer.targets.definition import REGIME, Definition, the_bars
 from services.trainer.targets.outcome import later_above
 
 
@@ -16,4 +16,8 @@ def _outcomes(bars: Bars, horizon: int) -> Floats:
     return later_above(realised, trailing.median(realised, REGIME), horizon)
 
 
-VOLATILITY = Definition(_outcomes, "higher volatility", "lower volatility")
+def _question(horizon: int) -> str:
+    return f"volatility of {the_bars(horizon)} above its median of the last {REGIME} bars"
+
+
+VOLATILITY = Definition(_outcomes, "higher volatility", "lower volatility", _question)

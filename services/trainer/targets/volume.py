@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.targets.definition import Definition
+from services.trainer.targets.definition import Definition, the_bar
 from services.trainer.targets.outcome import later_above
 
 _WINDOW = 20
@@ -14,4 +14,8 @@ def _outcomes(bars: Bars, horizon: int) -> Floats:
     return later_above(bars.volume, trailing.mean(bars.volume, _WINDOW), horizon)
 
 
-VOLUME = Definition(_outcomes, "higher volume", "lower volume")
+def _question(horizon: int) -> str:
+    return f"volume of {the_bar(horizon)} above its mean of the last {_WINDOW} bars"
+
+
+VOLUME = Definition(_outcomes, "higher volume", "lower volume", _question)

@@ -15,7 +15,6 @@ from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
 Run = Callable[..., Any]
 Serve = Callable[..., str]
-SHIPPED_LATER = ("backtest", "predict")
 NOBODY = "127.0.0.1:1"
 
 
@@ -71,11 +70,6 @@ def test_a_wrong_line_is_a_usage_error(run: Run, words: list[str]) -> None:
     ran = run(*words)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err
-
-
-@pytest.mark.parametrize("name", SHIPPED_LATER)
-def test_no_command_exists_that_can_not_do_its_job(run: Run, name: str) -> None:
-    assert run(name).code == 2
 
 
 class Raising(registry_pb2_grpc.RegistryServiceServicer):

@@ -82,6 +82,30 @@ def test_the_trajectory_shows_each_lineage_in_order_with_its_best(capsys: Captur
     assert "0.2412" in out
 
 
+def test_a_stale_champion_is_marked_in_the_list_and_told_its_age(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [registry_pb2.Model(name=f"{LINEAGE}/v{n}", lineage=LINEAGE, version=n) for n in (1, 2)]
+    versions[0].lineage_champion = True
+
+    class Registry(registry_pb2_grpc.RegistryServiceServicer):
+        def ListModels(self, request: registry_pb2.ListModelsRequest, context: Any) -> registry_pb2.ListModelsResponse:
+            return registry_pb2.ListModelsResponse(models=versions)
+
+        def GetChampion(self, request: Any, context: Any) -> registry_pb2.GetChampionResponse:
+            assert request.lineage == LINEAGE
+            return registry_pb2.GetChampionResponse(model=versions[0], sessions_since=3, bars_since=640, stale=True)
+
+    add = registry_pb2_grpc.add_RegistryServiceServicer_to_server
+    monkeypatch.setenv("RATCHET_REGISTRY", serve((add, Registry(), "ratchet.registry.v1.RegistryService")))
+    rows = [line for line in run("models", "list").out.splitlines() if line.strip().startswith("v")]
+    assert ["stale" in row for row in rows] == [True, False]
+    told = run("models", "champion", LINEAGE).out
+    assert "★ champion, stale" in told
+    assert "since its own session: 3 sessions, 640 labelled bars" in told
+    assert json.loads(run("models", "champion", LINEAGE, "-o", "json").out)["stale"] is True
+
+
 def test_a_long_lineage_shows_its_newest_versions_and_the_command_for_all(capsys: Captured) -> None:
     versions = [registry_pb2.Model(lineage=LINEAGE, version=number) for number in range(1, 1235)]
     model_views.trajectory(versions, 2, "AAPL", "here")
@@ -112,6 +136,19 @@ def test_bars_that_are_still_needed_are_told_to_those_who_were_declined(verdict:
     judged = decision_pb2.Judgement(bars=9, bars_needed=412, verdict=decision_pb2.Verdict.Value(f"VERDICT_{verdict}"))
     said = "\n".join(evidence_lines(decision_pb2.Evidence(judgement=judged)))
     assert ("412" in said) is told
+
+
+def test_skill_is_told_beside_the_difference_where_it_could_be_measured() -> None:
+    judged = decision_pb2.Judgement(bars=252, mean_difference=model_pb2.Interval(value=0.004, low=0.001, high=0.007))
+    before = list(evidence_lines(decision_pb2.Evidence(judgement=judged)))
+    judged.auc_difference.CopyFrom(model_pb2.Interval(value=0.02, low=-0.01, high=0.05))
+    judged.refitted_difference.CopyFrom(model_pb2.Interval(value=0.001, low=-0.002, high=0.004))
+    after = list(evidence_lines(decision_pb2.Evidence(judgement=judged)))
+    assert [line.split("   ")[0].strip() for line in after if line not in before] == [
+        "the same, recalibrated",
+        "AUC difference",
+    ]
+    assert any(line.endswith("+0.0010 [-0.0020, 0.0040]   (above 0: more skilled)") for line in after)
 
 
 def test_lineage_as_a_tree_shows_each_node_once() -> None:

@@ -3,20 +3,21 @@
 import math
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.gate import SIX_POINTS, promoted_share
+from bench.gate import SIX_POINTS, changed_hands_share, outside, promoted_share
 from ratchet.errors import InvalidInput
 from ratchet.names import POLICIES as POLICY_NAMES
 from ratchet.proof.diebold_mariano import diebold_mariano
 from ratchet.proof.evalue import e_values, loss_difference
 from ratchet.proof.evidence import Pair, pack, unpack
-from ratchet.proof.gate import POLICIES, Judgement, PolicyName, Verdict, choose, judge, keep
+from ratchet.proof.gate import POLICIES, Judgement, PolicyName, Ruling, Verdict, choose, judge, keep, rule
+from ratchet.proof.head import refitted_difference
 
 
 def pair_of(skill_a: float, skill_b: float, bars: int, seed: int = 1) -> Pair:
@@ -123,6 +124,21 @@ def test_every_number_is_the_one_of_its_module(horizon: int) -> None:
         100 * judgement.mean_difference.low / judgement.champion_brier
     )
     assert judgement.contender_accuracy.value > judgement.champion_accuracy.value
+    assert judgement.refitted_difference == refitted_difference(BETTER.p_a, BETTER.p_b, BETTER.y, horizon)
+    assert judgement.refitted_difference.value > 0
+
+
+@pytest.mark.parametrize("pair", [BETTER, WORSE, NO_BARS], ids=["better", "worse", "no bars"])
+def test_a_ruling_is_the_part_of_a_judgement_that_decides(pair: Pair) -> None:
+    ruling, judgement = rule(pair, 5, "strict", 3, 120), judge(pair, 5, "strict", 3, 120)
+    assert vars(ruling).items() <= vars(judgement).items()
+    assert [field.name for field in fields(Ruling)] == list(vars(ruling))
+
+
+def test_too_few_bars_for_two_halves_leave_only_the_refitted_difference_open() -> None:
+    judgement = judge(pair_of(0.0, 0.9, 121), 1, "balanced")
+    assert math.isnan(judgement.refitted_difference.value)
+    assert math.isfinite(judgement.auc_difference.low)
 
 
 @given(
@@ -215,6 +231,18 @@ def test_a_judgement_is_plain_numbers() -> None:
 
 def test_plain_is_fooled_within_20_sessions() -> None:
     assert promoted_share("plain", 63, gain=0.0, runs=10, seed=1) >= 0.9
+
+
+def test_the_best_of_five_equal_lineages_rarely_changes_hands() -> None:
+    assert changed_hands_share("balanced", 63, gain=0.0, runs=10, seed=1) <= 0.1
+
+
+def test_a_share_is_outside_the_noise_of_the_page_by_three_standard_errors_of_both() -> None:
+    assert not outside(0.12, 0.06, 250)
+    assert outside(0.16, 0.06, 250)
+    assert not outside(0.99, 1.0, 250)
+    assert outside(0.9, 1.0, 250)
+    assert not outside(0.9, None, 250)
 
 
 @pytest.mark.slow

@@ -46,6 +46,12 @@ def test_student_t_agrees_with_scipy(df: int) -> None:
         assert student_t_ppf(p, df) == pytest.approx(stats.t.ppf(p, df), abs=1e-10, rel=1e-10)
 
 
+@pytest.mark.parametrize("start", [1e-12, 0.3, 1 - 1e-12])
+def test_where_the_inverse_begins_moves_no_digit_that_counts(start: float) -> None:
+    for a, b, p in ((0.5, 0.5, 0.3), (60.0, 0.5, 0.05), (400.5, 2.5, 0.9)):
+        assert betaincinv(a, b, p, start) == pytest.approx(betaincinv(a, b, p), rel=1e-12)
+
+
 def test_close_to_zero_no_digit_is_lost() -> None:
     """With one degree of freedom P(T > t) = 1/2 - arctan(t)/pi; scipy's own value is off by 1e-9 here."""
     assert student_t_sf(-1e-8, 1) == pytest.approx(0.5 + math.atan(1e-8) / math.pi, abs=1e-15)

@@ -114,3 +114,21 @@ def test_what_is_asked_of_knowledge_ends_before_tune(world: World) -> None:
     before = plan(job.bars, "range", 1, job.last_labelled_time).known_before
     assert job.tested_rules
     assert all(pattern.evidence_end < before for pattern in job.patterns)
+
+
+def test_a_session_remembers_what_the_lineage_tried_and_what_was_useless_to_it(world: World) -> None:
+    for bars in (1500, 1700, 1900):
+        world.trained(bars)
+    job = world.conductor.gather(world.asked(2100))
+    records = [world.client.get_model(f"{LINEAGE}/v{version}").record for version in (1, 2, 3)]
+    assert len(job.trials) == sum(len(record.trials) for record in records)
+    assert job.trials[0].score == 1.0
+    last = records[2].trials
+    assert job.trials[-1].score == last[-1].tune_score / last[0].tune_score
+    useless = [{feature.name for feature in record.importance if feature.useless} for record in records]
+    assert set(job.useless) == set.intersection(*useless)
+    assert job.policy == "balanced"
+    shares = {feature.name: feature.share.value for feature in records[2].importance}
+    assert all(shares[name] > 0.1 for name in job.important)
+    leaned_on = [feature for feature in records[2].importance if feature.share.value > 0.1 and not feature.useless]
+    assert set(job.important) == {feature.name for feature in leaned_on if not feature.name.startswith("rule:")}

@@ -9,6 +9,7 @@ from registry_samples import bar, evidence, record, stamp
 
 from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.names import TRAINABLE
 from ratchet.proof import gate
 from ratchet.proof.evidence import unpack
 from services.kernel.facts import Fact
@@ -96,15 +97,9 @@ class TestTheGate:
         assert "ratchet train AAPL --model logistic --target range" in fact.diagnosis[0].advice
 
     def test_the_advice_names_the_best_type_when_all_were_tried(self, v1: LineageState) -> None:
-        known = words.Alternatives(frozenset({"random-forest", "logistic"}), "AAPL/range/logistic/v3")
+        known = words.Alternatives(frozenset(TRAINABLE), "AAPL/range/logistic/v3")
         _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, alternatives=known))
         assert "does best on this series: ratchet train AAPL --model logistic" in declined(outcome).diagnosis[0].advice
-
-    def test_the_measured_diagnosis_comes_in_order_and_replaces_inconclusive(self, v1: LineageState) -> None:
-        kinds = (decision_pb2.DIAGNOSIS_KIND_SATURATED, decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT)
-        brought = tuple(decision_pb2.Diagnosis(kind=kind) for kind in kinds)
-        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=brought))
-        assert [found.kind for found in declined(outcome).diagnosis] == list(reversed(kinds))
 
     def test_of_several_that_pass_the_one_with_the_largest_e_is_promoted(self, v1: LineageState) -> None:
         state, _ = train(v1, command(200, 300, {"": evidence(221, 300, 0.0)}))
@@ -139,6 +134,133 @@ class TestTheGate:
         asked = command(200, 400, {"": evidence(221, 400, 0.05)})
         first, second = (record_training(v1, asked).decision.SerializeToString(deterministic=True) for _ in range(2))
         assert first == second
+
+
+def kinds(outcome: Outcome) -> list[str]:
+    names = [decision_pb2.DiagnosisKind.Name(found.kind) for found in declined(outcome).diagnosis]
+    return [name.removeprefix("DIAGNOSIS_KIND_").lower() for name in names]
+
+
+def brought(*named: str) -> tuple[decision_pb2.Diagnosis, ...]:
+    """What a trainer measured."""
+    return tuple(
+        decision_pb2.Diagnosis(
+            kind=decision_pb2.DiagnosisKind.Value(f"DIAGNOSIS_KIND_{name.upper()}"), measurement=f"{name}: 0.7"
+        )
+        for name in named
+    )
+
+
+def flat_sessions(state: LineageState, numbers: range, patterns: tuple[str, ...] = ("p1",)) -> list[Outcome]:
+    """Sessions in a row, 20 new bars each, whose models are as good as the champion and use these patterns."""
+    outcomes = []
+    for number in numbers:
+        last = 220 + 20 * number
+        used = record(200, dict.fromkeys(patterns, 190))
+        pairs = {"": evidence(221, last, 0.0, seed=number)}
+        state, outcome = train(state, command(200, last, pairs, record=used))
+        outcomes.append(outcome)
+    return outcomes
+
+
+class TestDiagnosis:
+    def test_what_the_trainer_measured_comes_in_order_with_the_advice_of_the_registry(self, v1: LineageState) -> None:
+        measured = brought("overfit", "regime_shift")
+        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=measured))
+        shift, overfit = declined(outcome).diagnosis
+        assert kinds(outcome) == ["regime_shift", "overfit"]
+        assert (shift.measurement, overfit.measurement) == ("regime_shift: 0.7", "overfit: 0.7")
+        assert shift.advice.endswith("train again with ratchet train AAPL --model random-forest --target range")
+        assert overfit.advice.endswith("learns less by heart: ratchet train AAPL --model logistic --target range")
+
+    def test_what_the_registry_knows_better_is_not_taken_from_the_trainer(self, v1: LineageState) -> None:
+        measured = brought("saturated", "no_new_evidence", "inconclusive")
+        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=measured))
+        assert kinds(outcome) == ["inconclusive"]
+        assert "0.7" not in declined(outcome).diagnosis[0].measurement
+
+    def test_a_rejected_model_is_told_what_was_measured_and_never_inconclusive(self, v1: LineageState) -> None:
+        worse = {"": evidence(221, 400, -0.1)}
+        assert kinds(train(v1, command(200, 400, worse))[1]) == []
+        assert kinds(train(v1, command(200, 400, worse, diagnosis=brought("overfit")))[1]) == ["overfit"]
+
+    def test_without_a_new_bar_the_measurements_come_second(self, v1: LineageState) -> None:
+        pairs = {"": evidence(111, 220, 0.0)}
+        _, outcome = train(v1, command(110, 220, pairs, diagnosis=brought("regime_shift")))
+        assert kinds(outcome) == ["no_new_evidence", "regime_shift"]
+
+    def test_three_sessions_in_a_row_that_brought_nothing_mean_saturation(self, v1: LineageState) -> None:
+        first, *others = flat_sessions(v1, range(1, 6))
+        assert kinds(first) == ["inconclusive"]
+        assert [kinds(outcome) for outcome in others] == [["inconclusive"]] * 2 + [["saturated"]] * 2
+        found = declined(others[2]).diagnosis[0]
+        assert found.measurement.startswith("no new pattern in 3 sessions in a row, nor a gain that can be seen: v3 ")
+        assert " on 40 bars, v4 " in found.measurement
+        assert found.measurement.endswith("] on 80 bars")
+        assert "ratchet train AAPL --model logistic --target range" in found.advice
+
+    def test_saturation_is_told_beside_what_was_measured(self, v1: LineageState) -> None:
+        state = v1
+        for outcome in flat_sessions(v1, range(1, 4)):
+            state = after(state, outcome.trained, outcome.decision)
+        pairs, used = {"": evidence(221, 300, 0.0, seed=4)}, record(200, {"p1": 190})
+        _, outcome = train(state, command(200, 300, pairs, record=used, diagnosis=brought("overfit")))
+        assert kinds(outcome) == ["overfit", "saturated"]
+
+    def test_a_new_pattern_a_promotion_or_a_gain_begins_the_count_anew(self, v1: LineageState) -> None:
+        state = v1
+        for outcome in flat_sessions(v1, range(1, 4)):
+            state = after(state, outcome.trained, outcome.decision)
+        assert len(state.flat) == 2
+        assert kinds(flat_sessions(state, range(4, 5), ("p1", "p2"))[0]) == ["inconclusive"]
+        assert kinds(flat_sessions(state, range(4, 5), ())[0]) == ["saturated"]
+        assert after(state, lineage.promote(state, f"{NAME}/v2", f"{NAME}/v1", "simpler")).flat == ()
+        rejected, _ = train(state, command(200, 400, {"": evidence(221, 400, -0.1)}, record=record(200, {"p1": 190})))
+        assert rejected.flat == ()
+
+    def test_sessions_without_new_bars_count_neither_way(self, v1: LineageState) -> None:
+        state = v1
+        for outcome in flat_sessions(v1, range(1, 3)):
+            state = after(state, outcome.trained, outcome.decision)
+        again, _ = train(state, command(200, 260, {"": evidence(221, 260, 0.0)}, record=record(200, {"p1": 190})))
+        assert again.flat == state.flat
+        learned, _ = train(state, command(200, 260, {"": evidence(221, 260, 0.0)}, record=record(200, {"p2": 190})))
+        assert learned.flat == ()
+
+    def test_a_gain_without_an_interval_is_no_sign_of_saturation(self, v1: LineageState) -> None:
+        state, _ = train(v1, command(200, 225, {"": evidence(221, 225, 0.0)}))
+        assert state.flat == ()
+
+
+class TestAge:
+    """`record` says that 100 bars were new to each session."""
+
+    @pytest.fixture
+    def aged(self, v1: LineageState) -> LineageState:
+        state = v1
+        for outcome in flat_sessions(v1, range(1, 6)):
+            state = after(state, outcome.trained, outcome.decision)
+        return state
+
+    def test_a_champion_ages_by_the_sessions_and_bars_after_its_own(self, v1: LineageState, aged: LineageState) -> None:
+        assert (v1.sessions_since, v1.bars_since, v1.stale) == (0, 0, False)
+        assert (aged.sessions_since, aged.bars_since, aged.stale) == (5, 500, False)
+        assert (EMPTY.sessions_since, EMPTY.bars_since, EMPTY.stale) == (0, 0, False)
+
+    def test_more_than_500_bars_or_20_sessions_make_it_stale(self, aged: LineageState) -> None:
+        trained = [facts_pb2.ModelTrained(record=record(200)) for _ in range(16)]
+        for number, fact in enumerate(trained, start=7):
+            fact.record.version, fact.record.model = number, f"{NAME}/v{number}"
+        assert after(aged, trained[0]).stale
+        for fact in trained:
+            fact.record.windows.new_bars = 0
+        assert [after(aged, *trained[:count]).stale for count in (1, 15, 16)] == [False, False, True]
+
+    def test_an_older_champion_that_is_taken_back_is_as_old_as_its_own_session(self, aged: LineageState) -> None:
+        state = after(aged, lineage.promote(aged, f"{NAME}/v4", f"{NAME}/v1", "simpler"))
+        assert (state.sessions_since, state.bars_since) == (2, 200)
+        state = after(state, lineage.rollback(state, "drift"))
+        assert (state.sessions_since, state.bars_since) == (5, 500)
 
 
 class TestNewEvidence:

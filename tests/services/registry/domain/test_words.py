@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import click
+import pytest
 from registry_samples import bar, stamp
 
+from ratchet.cli import cli
+from ratchet.cli.connect import COMMAND
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import Lineage
+from ratchet.names import TRAINABLE, Lineage, ModelType
 from services.registry.domain import words
+from services.registry.domain.saturation import FlatSession
 
 HOURLY = Lineage.parse("AAPL@1h/range-h5/random-forest")
 
 
-def evidence(bars_needed: float | None, auc_low: float = 0.01, low: float | None = 1.04) -> decision_pb2.Evidence:
+def evidence(
+    bars_needed: float | None, auc_low: float = 0.01, low: float | None = 1.04, refitted_low: float | None = None
+) -> decision_pb2.Evidence:
     return decision_pb2.Evidence(
         champion="A/range/logistic/v1",
         contender="A/range/logistic/v2",
@@ -24,6 +33,7 @@ def evidence(bars_needed: float | None, auc_low: float = 0.01, low: float | None
             dm_p=0.0042,
             improvement_percent=model_pb2.Interval(value=3.12, low=low, high=5.2),
             auc_difference=model_pb2.Interval(value=0.02, low=auc_low, high=0.03),
+            refitted_difference=model_pb2.Interval(value=0.002, low=refitted_low, high=0.004) if refitted_low else None,
             bars_needed=bars_needed,
         ),
     )
@@ -35,8 +45,18 @@ def test_a_promotion() -> None:
         " Brier improvement +3.1 % [+1.0, +5.2] on 252 bars, 2006-01-02 to 2006-09-10;"
         " balanced asks for E of 20 and p below 0.05"
     )
-    assert "better calibrated, not shown to be more skilled" in words.promoted(evidence(100.0, auc_low=-0.1), "strict")
     assert words.promoted(evidence(100.0, low=None), "plain").endswith("plain asks only for a better mean")
+
+
+def test_it_is_called_more_skilled_where_the_ranking_or_what_is_left_after_refitting_says_so() -> None:
+    said = {
+        (auc_low, refitted_low): words.promoted(evidence(100.0, auc_low, refitted_low=refitted_low), "strict")
+        for auc_low in (0.01, -0.1)
+        for refitted_low in (0.001, -0.001, None)
+    }
+    calibrated = {case for case, text in said.items() if "better calibrated, not shown to be more skilled" in text}
+    assert calibrated == {(-0.1, -0.001), (-0.1, None)}
+    assert all(": more skilled; " in text for case, text in said.items() if case not in calibrated)
 
 
 def test_the_bars_that_are_still_needed() -> None:
@@ -61,3 +81,49 @@ def test_the_commands_name_timeframe_and_horizon() -> None:
         "0 new bars since 2006-01-02, about 100 needed to see a gain of this size;"
         " import newer bars with ratchet data import AAPL FILE --timeframe 1h"
     )
+
+
+FLAT = tuple(FlatSession(version, 60 * version, 0.2, -1.0, 1.44) for version in (4, 5, 6))
+
+
+def test_saturation_shows_the_gains_that_were_not_there() -> None:
+    assert words.saturated(FLAT, HOURLY, words.Alternatives()).measurement == (
+        "no new pattern in 3 sessions in a row, nor a gain that can be seen: v4 +0.2 % [-1.0, +1.4] on 240 bars,"
+        " v5 +0.2 % [-1.0, +1.4] on 300 bars, v6 +0.2 % [-1.0, +1.4] on 360 bars"
+    )
+
+
+def test_the_next_type_is_the_simplest_that_was_not_tried_and_the_best_when_all_were() -> None:
+    def next_type(tried: tuple[str, ...], best: str = "") -> str:
+        found = words.saturated(FLAT, HOURLY, words.Alternatives(frozenset(tried), best)).advice
+        return found.partition(" --model ")[2].partition(" ")[0]
+
+    assert next_type(()) == "logistic"
+    assert next_type(("logistic", "random-forest")) in TRAINABLE
+    for kind in set(TRAINABLE) - {"random-forest"}:
+        assert next_type(tuple(set(TRAINABLE) - {kind})) == kind
+    assert next_type(TRAINABLE, "AAPL@1h/range-h5/xgboost/v2") == "xgboost"
+    assert next_type(TRAINABLE, "AAPL@1h/range-h5/random-forest/v2") == ""
+
+
+@pytest.mark.parametrize("model_type", ["logistic", "random-forest"])
+@pytest.mark.parametrize("tried", [(), TRAINABLE])
+def test_every_advice_has_a_command_that_runs(model_type: ModelType, tried: tuple[ModelType, ...]) -> None:
+    lineage = replace(HOURLY, model_type=model_type)
+    known = words.Alternatives(frozenset(tried), "AAPL@1h/range-h5/xgboost/v2")
+    for diagnosis in (
+        words.no_new_evidence(bar(0), lineage),
+        words.regime_shift("AUC 0.71", lineage),
+        words.overfit("gap 0.01", lineage, known),
+        words.saturated(FLAT, lineage, known),
+        words.inconclusive(evidence(None), lineage, known),
+    ):
+        commands = COMMAND.findall(diagnosis.advice)
+        assert commands
+        for text in commands:
+            name, command, rest = cli.resolve_command(click.Context(cli), text.split()[1:])
+            while isinstance(command, click.Group):
+                with click.Context(command) as ctx:
+                    name, command, rest = command.resolve_command(ctx, rest)
+            assert command is not None
+            command.make_context(name, rest)

@@ -82,6 +82,41 @@ def test_without_common_bars_the_best_stays(registry: Registry) -> None:
     assert "0 common bars" in silent.decisions[1].declined.reason
 
 
+def test_a_session_is_compared_with_the_best_of_the_symbol_at_most_once(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    registry.train(LOGISTIC, 200, 400, against_best=0.0)
+    registry.train(LOGISTIC, 401, 500, 0.0)
+    request = registry.trained(LOGISTIC, 501, 700, 0.1)
+    for contender, gain in (("", 0.1), (f"{LOGISTIC}/v2", 0.1)):
+        packed = evidence(502, 700, gain)
+        request.symbol_comparisons.add(champion=f"{FOREST}/v1", contender=contender, packed=packed)
+    own, best = registry.record(request).decisions
+    assert own.promoted.model == best.promoted.model == f"{LOGISTIC}/v3"
+    assert [(found.contender, found.champion) for found in best.promoted.evidence] == [
+        (f"{LOGISTIC}/v3", f"{FOREST}/v1")
+    ]
+
+
+def test_a_champion_that_is_old_is_called_stale_and_stays(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    fresh = registry.champion(FOREST)
+    assert (fresh.sessions_since, fresh.bars_since, fresh.stale) == (0, 0, False)
+    for number in range(6):
+        registry.train(FOREST, 221, 320 + 100 * number, 0.0)
+    old = registry.champion(FOREST)
+    assert (old.sessions_since, old.bars_since, old.stale) == (6, 600, True)
+    assert old.model.name == f"{FOREST}/v1"
+
+
+def test_what_the_trainer_measured_is_recorded_with_an_advice(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    request = registry.trained(FOREST, 221, 400, -0.1)
+    request.diagnosis.add(kind=decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT, measurement="AUC 0.71, p 0.002")
+    [found] = registry.record(request).decisions[0].declined.diagnosis
+    assert (found.kind, found.measurement) == (decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT, "AUC 0.71, p 0.002")
+    assert "ratchet data import AAPL FILE" in found.advice
+
+
 def test_strangers_reach_the_verdict_from_the_bytes(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     registry.train(FOREST, 221, 400, 0.0)

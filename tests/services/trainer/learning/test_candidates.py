@@ -3,23 +3,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from services.trainer.learning.candidates import (
     TOO_FEW,
+    Emphasis,
     Material,
     Parent,
+    offset_compared,
     scratch_final,
     scratch_trial,
-    steps_to_try,
     transfer_final,
     transfer_skipped,
     transfer_trial,
+    without,
 )
+from services.trainer.learning.study import steps
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
-from services.trainer.models.port import sigmoid
+from services.trainer.models.head import fit_head
+from services.trainer.models.port import Sample, sigmoid
 from services.trainer.windows import split
 
 N = 1600
@@ -38,9 +44,17 @@ def parent(made: Material, unseen_before_holdout: int, bias: float = 0.0) -> Par
     kind = made.family
     last = made.windows.holdout.start - made.windows.horizon - unseen_before_holdout
     rows = np.arange(250, last)
-    part = kind.fit(made.X[rows, :2], made.y[rows], kind.params(1), 1)
-    function = Function(("a", "b"), (Link(2, part, 0.0, 1.0, bias),))
+    part = kind.fit(Sample(made.X[:, :2], made.y, rows), kind.params(1), 1)
+    function = Function(("a", "b"), (Link((0, 1), part, 0.0, 1.0, bias),))
     return Parent("S/range/logistic/v1", function, np.arange(N) >= last, 1, kind.params(1))
+
+
+def carried_on(made: Material, before: Parent) -> Function:
+    return transfer_final(made, before, transfer_trial(made, before))
+
+
+def shifted(function: Function, by: float) -> Function:
+    return replace(function, links=tuple(replace(link, c=link.c + by) for link in function.links))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +64,8 @@ def test_the_recipe_follows_from_the_number_of_unseen_rows(unseen: int, links: i
     made = material()
     before = parent(made, unseen)
     assert transfer_skipped(made, before) == ""
-    trial, final = transfer_trial(made, before), transfer_final(made, before)
+    trial = transfer_trial(made, before)
+    final = transfer_final(made, before, trial)
     assert trial.description == f"{recipe} S/range/logistic/v1"
     assert len(final.links) == links
     assert (final.links[-1].fitted is not None) == (recipe == "extended")
@@ -77,15 +92,15 @@ def test_a_new_part_learns_what_the_parent_could_not_see() -> None:
     held = made.windows.holdout.rows()
 
     def loss(function: Function) -> float:
-        return float(np.mean((function.probability(made.X[held]) - made.y[held]) ** 2))
+        return made.score(function, held)
 
-    assert loss(transfer_final(made, before)) < loss(before.function) - 0.01
+    assert loss(carried_on(made, before)) < loss(before.function) - 0.01
 
 
 @pytest.mark.parametrize("bias", [-1.5, 1.5])
 def test_recalibration_moves_against_the_bias_of_the_parent(bias: float) -> None:
     made = material()
-    link = transfer_final(made, parent(made, 240, bias)).links[-1]
+    link = carried_on(made, parent(made, 240, bias)).links[-1]
     assert np.sign(link.c) == -np.sign(bias)
 
 
@@ -98,28 +113,76 @@ def test_what_is_compared_knows_nothing_of_choose() -> None:
     before = parent(made, 600)
     for trial, other in (
         (transfer_trial(made, before), transfer_trial(turned, before)),
-        (scratch_trial(made, (1, 2)), scratch_trial(turned, (1, 2))),
+        (scratch_trial(made, steps(made.family, 1, 2)), scratch_trial(turned, steps(made.family, 1, 2))),
     ):
-        assert trial.function.margin(made.X).tobytes() == other.function.margin(made.X).tobytes()
+        rows = np.arange(N)
+        assert trial.function.margin(made.X, rows).tobytes() == other.function.margin(made.X, rows).tobytes()
         assert trial.tune_score == other.tune_score
 
 
-def test_the_head_of_a_new_model_is_fitted_on_tune_and_kept() -> None:
+def test_the_head_of_a_new_model_is_fitted_on_tune_and_in_the_end_on_choose_too() -> None:
     made = material()
-    trial = scratch_trial(made, (1, 2))
-    functions = (trial.honest, trial.function, scratch_final(made, trial))
-    assert len({(link.a, link.b, link.c) for function in functions for link in function.links}) == 1
+    trial = scratch_trial(made, steps(made.family, 1, 2))
+    compared = {(link.b, link.c) for function in (trial.honest, trial.function) for link in function.links}
+    assert len(compared) == 1
+    both = trial.honest_rows
+    assert set(both) == {*made.windows.tune.rows(), *made.windows.choose.rows()}
+    part, final = trial.honest.links[0].fitted, scratch_final(made, trial).links[0]
+    assert part is not None
+    head = fit_head(part.margin(made.X, both)[:, None], made.y[both], (0.0,))
+    assert (final.b, final.c) == (head.slopes[0], head.offset)
+    assert (final.b, final.c) not in compared
     assert set(made.windows.training.rows()).isdisjoint(trial.honest_rows)
 
 
 def test_tune_may_choose_an_earlier_step() -> None:
     made = material(signal=0.0)
-    steps = (1, 6, 10)
-    scores = {step: scratch_trial(made, (step,)).tune_score for step in steps}
-    assert scratch_trial(made, steps).step == min(steps, key=lambda step: (scores[step], step))
+    scores = {step: scratch_trial(made, steps(made.family, step)).tune_score for step in (1, 6, 10)}
+    trial = scratch_trial(made, steps(made.family, 1, 6, 10))
+    assert trial.step == min(scores, key=lambda step: (scores[step], step))
+    assert {each.step: each.tune_score for each in trial.trials} == scores
 
 
-def test_steps_follow_the_sessions_of_the_lineage() -> None:
-    assert steps_to_try(0, None) == (1,)
-    assert steps_to_try(3, 2) == (1, 2, 3, 4)
-    assert steps_to_try(40, 10) == (1, 9, 10)
+def test_rows_count_double_only_if_tune_is_better_for_it() -> None:
+    """Half of the rows are noise: weighting the others helps, weighting the noise does not."""
+    made = material(signal=2.0)
+    y = made.y.copy()
+    noise = (np.arange(N) % 2 == 0) & (np.arange(N) < made.windows.tune.start)
+    y[noise] = np.random.default_rng(1).integers(0, 2, int(noise.sum()))
+    muddied = replace(made, y=y)
+    for weight, helps in ((np.where(noise, 1.0, 50.0), True), (np.where(noise, 50.0, 1.0), False)):
+        trial = scratch_trial(muddied, steps(made.family, 10), Emphasis(weight, "some rows"))
+        assert trial.correction is not None
+        assert trial.correction.applied == helps
+        assert (trial.emphasis is not None) == helps
+        assert trial.tune_score == min(trial.correction.score_with, trial.correction.score_without)
+
+
+@pytest.mark.parametrize("bias", [-1.0, 1.0])
+def test_an_offset_stays_only_if_choose_is_better_for_it(bias: float) -> None:
+    made = material()
+    before = parent(made, 480, bias)
+    biased = offset_compared(made, transfer_trial(made, before), made.windows.choose.rows())
+    assert biased.correction is not None
+    assert biased.correction.applied
+    assert transfer_final(made, before, biased).links[-1].c != 0.0
+    y = made.y.copy()
+    rows = made.windows.choose.rows()
+    y[rows] = (biased.function.links[0].c > 0.0) * 1.0
+    turned = replace(made, y=y)
+    plain = offset_compared(turned, transfer_trial(made, before), rows)
+    assert plain.correction is not None
+    assert not plain.correction.applied
+    assert plain.function.links[-1].c == transfer_final(made, before, plain).links[-1].c == 0.0
+    assert made.score(transfer_trial(made, before).function, rows) != made.score(plain.function, rows)
+
+
+def test_a_new_model_reads_only_its_columns_and_one_without_some_reads_fewer() -> None:
+    made = replace(material(signal=1.5), reads=(0, 2))
+    trial = scratch_trial(made, steps(made.family, 3))
+    assert scratch_final(made, trial).links[0].reads == (0, 2)
+    assert scratch_final(made, trial).columns == ("a", "b", "c")
+    bare = without(made, trial, frozenset({2}))
+    held = made.windows.holdout.rows()
+    assert bare.links[0].reads == (0,)
+    assert made.score(bare, held) > made.score(trial.honest, held) + 0.01

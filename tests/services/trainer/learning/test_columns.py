@@ -39,7 +39,7 @@ def test_a_first_model_has_the_base_and_every_pattern_in_force() -> None:
 
 
 def test_a_pattern_of_the_parent_stays_as_it_was_used() -> None:
-    function = Function(("adx_14", "rule:a"), (Link(2, Constant(0.0), 0.0, 1.0, 0.0),))
+    function = Function(("adx_14", "rule:a"), (Link((0, 1), Constant(0.0, {}), 0.0, 1.0, 0.0),))
     parent = ModelFile("AAPL", "range", 1, "logistic", function, (FrozenPattern("a", HOT, 100),))
     grown = grow(parent, (KnownPattern("a", HOT, 0.5, 999, "retired"), pattern(BUSY, "b")))
     assert grown.columns == ("adx_14", "rule:a", "rule:b", "volume_regime")

@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from ratchet.proof.scores import Interval
 from services.trainer.learning.candidates import Material
 from services.trainer.learning.error_analysis import analyse
 from services.trainer.learning.evaluation import baselines, compare, metrics, skill_shown
 from services.trainer.learning.importance import importance
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
+from services.trainer.models.port import Sample
 from services.trainer.windows import split
 
 
@@ -74,22 +74,34 @@ def test_importance_goes_to_the_column_that_matters() -> None:
     X = generator.normal(size=(600, 3))
     y = (X[:, 1] > 0).astype(np.float64)
     kind = FAMILIES["logistic"]
-    fitted = kind.fit(X[:300], y[:300], kind.params(6), 1)
-    function = Function(("a", "b", "c"), (Link(3, fitted, 0.0, 1.0, 0.0),))
-    found = importance(function, X[300:], y[300:], np.random.default_rng(1))
+    fitted = kind.fit(Sample(X, y, np.arange(300)), kind.params(6), 1)
+    function = Function(("a", "b", "c"), (Link((0, 1, 2), fitted, 0.0, 1.0, 0.0),))
+    found = importance(function, X, y, np.arange(300, 600), np.random.default_rng(1))
     assert (found[0].name, found[0].rank, found[0].useless) == ("b", 1, False)
     assert found[0].share.value > 0.9
-    again = importance(function, X[300:], y[300:], np.random.default_rng(1))
+    again = importance(function, X, y, np.arange(300, 600), np.random.default_rng(1))
     assert found == again
 
 
-def test_a_column_that_nothing_reads_is_useless() -> None:
+def test_a_column_that_nothing_reads_is_not_ranked() -> None:
     kind = FAMILIES["logistic"]
     X = np.random.default_rng(0).normal(size=(200, 2))
-    fitted = kind.fit(X[:, :1], (X[:, 0] > 0).astype(np.float64), kind.params(5), 1)
-    function = Function(("a", "unread"), (Link(1, fitted, 0.0, 1.0, 0.0),))
-    found = importance(function, X, (X[:, 0] > 0).astype(np.float64), np.random.default_rng(1))
-    assert (found[1].name, found[1].useless, found[1].share) == ("unread", True, Interval(0.0, 0.0, 0.0))
+    y, rows = (X[:, 0] > 0).astype(np.float64), np.arange(200)
+    fitted = kind.fit(Sample(X[:, :1], y, rows), kind.params(5), 1)
+    function = Function(("a", "unread"), (Link((0,), fitted, 0.0, 1.0, 0.0),))
+    found = importance(function, X, y, rows, np.random.default_rng(1))
+    assert [(each.name, each.useless) for each in found] == [("a", False)]
+
+
+def test_a_column_that_knows_nothing_is_useless() -> None:
+    generator = np.random.default_rng(3)
+    X = generator.normal(size=(900, 2))
+    y = (X[:, 0] + generator.normal(size=900) > 0).astype(np.float64)
+    kind = FAMILIES["logistic"]
+    fitted = kind.fit(Sample(X, y, np.arange(500)), kind.params(1), 1)
+    function = Function(("a", "noise"), (Link((0, 1), fitted, 0.0, 1.0, 0.0),))
+    found = importance(function, X, y, np.arange(500, 900), np.random.default_rng(1))
+    assert {each.name: each.useless for each in found} == {"a": False, "noise": True}
 
 
 def test_errors_show_where_the_bias_is() -> None:

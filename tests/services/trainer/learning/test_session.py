@@ -15,7 +15,7 @@ from ratchet.proof import evidence
 from services.trainer import features, targets
 from services.trainer.data.bars import Bars
 from services.trainer.learning.columns import predict
-from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
+from services.trainer.learning.inputs import KnownPattern, PastTrial, Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.race import NEW_MODEL
 from services.trainer.learning.session import plan, rescored, run
@@ -196,8 +196,7 @@ def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
 ) -> None:
     contender = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
     best = replace(champion, name="AAPL/range/logistic/v1")
-    cut = int(aapl.time[2400])
-    inputs = replace(second_inputs(aapl, first, champion), contenders=(contender,), symbol_best=best, scored_after=cut)
+    inputs = replace(second_inputs(aapl, first, champion), contenders=(contender,), symbol_best=best)
     outcome = run(inputs, quiet)
     assert [(each.champion, each.contender) for each in outcome.pairs] == [
         (champion.name, NEW_MODEL),
@@ -207,8 +206,9 @@ def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
         (best.name, NEW_MODEL),
         (best.name, contender.name),
     ]
+    later = second.fit_end_label_time
     for pair in (*outcome.pairs, *outcome.symbol_pairs):
-        assert evidence.unpack(pair.evidence).times[0] == aapl.time[2401]
+        assert evidence.unpack(pair.evidence).times[0] > later
 
 
 def test_a_moved_champion_is_scored_without_training_again(
@@ -245,6 +245,54 @@ def test_the_errors_of_the_parent_are_those_before_the_holdout(second: SessionOu
     assert total < 2475 - second.windows[3].rows
     for dimension in by:
         assert sum(each.bars for each in second.error_analysis if each.by == dimension) == total
+
+
+def test_the_parents_corrections_are_reported_with_and_without(second: SessionOutcome) -> None:
+    kinds = [each.kind for each in second.corrections]
+    assert kinds == ["offset", "weights"]
+    for each in second.corrections:
+        assert each.bars >= 60
+        assert each.applied == (each.score_with < each.score_without)
+    assert "double weight where the parent was biased" in second.corrections[1].description
+
+
+def test_what_the_study_tried_is_reported_and_leads_the_next_one(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+) -> None:
+    assert len(first.trials) == 1 + Recipe().asked
+    best = min(first.trials, key=lambda trial: trial.tune_score)
+    assert (best.step, best.params) == (first.complexity_step, first.params)
+    assert second.trials[0].params == first.params
+    assert max(trial.step for trial in second.trials) == 2
+    memory = tuple(PastTrial(1, {"leaf": 5.0 + k, "columns": 0.1 + 0.05 * k}, 1.0 - 0.02 * k) for k in range(8))
+    led = run(replace(second_inputs(aapl, first, champion), trials=memory), quiet)
+    assert led.trials != second.trials
+
+
+def test_useless_features_are_left_out_of_a_new_model_but_stay_columns(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel
+) -> None:
+    outcome = run(replace(second_inputs(aapl, first, champion), useless=("weekday", "gap_1")), quiet)
+    assert [each.id for each in outcome.columns_left_out] == ["gap_1", "weekday"]
+    assert outcome.features[: len(first.features)] == first.features
+    links = load(outcome.artifact).function.links
+    if len(links) == 1:
+        left = {outcome.features.index(name) for name in ("weekday", "gap_1")}
+        assert left.isdisjoint(links[0].reads)
+        assert not {"weekday", "gap_1"} & {each.name for each in outcome.importance}
+
+
+def test_what_patterns_are_worth_is_measured_where_there_are_some(
+    first: SessionOutcome, second: SessionOutcome
+) -> None:
+    assert first.patterns_worth is None
+    assert second.patterns_worth is not None
+    assert second.patterns_worth.low < second.patterns_worth.value < second.patterns_worth.high
+
+
+def test_without_mining_nothing_is_searched(first_inputs: SessionInputs) -> None:
+    outcome = run(replace(first_inputs, recipe=Recipe(asked=0, mine=False)), quiet)
+    assert (outcome.mined.rules, outcome.mined.waits, len(outcome.trials)) == ((), "not asked for", 1)
 
 
 def test_every_baseline_is_on_the_same_bars(first: SessionOutcome) -> None:

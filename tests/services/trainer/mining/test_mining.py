@@ -10,15 +10,16 @@ from services.trainer.features import FEATURE_KIND, LIBRARY
 from services.trainer.mining.conditions import conditions, readable_thresholds
 from services.trainer.mining.mine import FEWEST_TEST_ROWS, MiningRows, mine
 from services.trainer.mining.rule import Condition, Rule, pattern_id
-from services.trainer.mining.search import CARRIED, SUPPORT, search
+from services.trainer.mining.search import CARRIED, LOWEST_Z, SUPPORT, search
 from services.trainer.mining.test import Evidence, TestedRule, p_value, passing
 
-NAMES = tuple(name for name in LIBRARY if FEATURE_KIND[name] == "level")[:40]
+WIDE = tuple(name for name in LIBRARY if FEATURE_KIND[name] == "level")
+NAMES = WIDE[:40]
 
 
-def features(n: int, generator: np.random.Generator, memory: float = 0.9) -> np.ndarray:
+def features(n: int, generator: np.random.Generator, memory: float = 0.9, columns: int = len(NAMES)) -> np.ndarray:
     """Persistent columns with a standard normal distribution."""
-    X = generator.normal(size=(n, len(NAMES)))
+    X = generator.normal(size=(n, columns))
     for row in range(1, n):
         X[row] = memory * X[row - 1] + np.sqrt(1 - memory**2) * X[row]
     return X
@@ -176,3 +177,73 @@ def test_p_is_uniform_enough_where_the_target_is_persistent() -> None:
         y = features(500, generator)[:, 0] > 0
         small += p_value(Evidence(np.arange(501), rule.fires(X, NAMES[:1]), y), 1) < 0.05
     assert small / 200 < 0.14
+
+
+def hidden_pair(n: int, generator: np.random.Generator, effect: float = 0.35) -> tuple[np.ndarray, ...]:
+    """A pair whose first condition says nothing alone: where the second fails, the label turns."""
+    X = features(n, generator, columns=len(WIDE))
+    first, second = X[:, 10] > 0.5, X[:, 20] < -0.4
+    other = second.mean() / (1 - second.mean())
+    p = 0.5 + effect * (first & second) - effect * other * (first & ~second)
+    return X, (generator.random(n) < p).astype(np.float64), first & second
+
+
+def carries(rules: tuple[Rule, ...], X: np.ndarray, truth: np.ndarray) -> bool:
+    fires = [rule.fires(X, WIDE) for rule in rules]
+    return any((each & truth).sum() > 0.5 * (each | truth).sum() for each in fires)
+
+
+def test_a_pair_on_an_important_feature_that_says_nothing_alone_is_found_when_it_is_preferred() -> None:
+    generator = np.random.default_rng(2)
+    without = preferred = misled = 0
+    for _ in range(12):
+        X, y, truth = hidden_pair(1300, generator)
+        without += carries(search(X, WIDE, y, FEATURE_KIND), X, truth)
+        preferred += carries(search(X, WIDE, y, FEATURE_KIND, preferred=[WIDE[10]]), X, truth)
+        misled += carries(search(X, WIDE, y, FEATURE_KIND, preferred=WIDE[30:38]), X, truth)
+    assert preferred >= 6
+    assert without <= preferred - 4
+    assert misled >= without - 1
+
+
+def test_of_candidates_about_as_strong_the_preferred_is_carried() -> None:
+    X, y, _ = planted(1500, np.random.default_rng(1), 0.3)
+    X[:, 30] = X[:, 3] + np.random.default_rng(2).normal(0, 0.02, len(X))
+    plain = search(X, NAMES, y, FEATURE_KIND)
+    preferring = [search(X, NAMES, y, FEATURE_KIND, preferred=[NAMES[column]]) for column in (3, 30)]
+    assert NAMES[3] in preferring[0][0].features
+    assert NAMES[30] in preferring[1][0].features
+    assert plain in preferring
+
+
+def test_a_preference_never_carries_what_is_too_weak() -> None:
+    X = features(1000, np.random.default_rng(3))
+    y = (np.random.default_rng(4).random(1000) < 0.5).astype(np.float64)
+    for preferred in ((), NAMES[:9]):
+        for rule in search(X, NAMES, y, FEATURE_KIND, preferred=preferred)[:1]:
+            fires = rule.fires(X, NAMES)
+            share = fires.mean()
+            excess = (y[fires].mean() - y.mean()) * np.sqrt(fires.sum() / (1 - share)) / y.std()
+            assert abs(excess) >= LOWEST_Z
+
+
+def test_a_preference_that_names_no_column_changes_nothing() -> None:
+    X, y, _ = planted(1200, np.random.default_rng(1), 0.2)
+    assert search(X, NAMES, y, FEATURE_KIND, preferred=["not_there"]) == search(X, NAMES, y, FEATURE_KIND)
+    mined = [mine(mining_rows(X, y), "S", "range", FEATURE_KIND, preferred=each) for each in ((), ["not_there"])]
+    assert [each.rule for each in mined[0].rules] == [each.rule for each in mined[1].rules]
+
+
+def test_a_preference_reaches_the_search_and_leaves_the_test_as_it_is() -> None:
+    X, y, _ = planted(1200, np.random.default_rng(1), 0.2)
+    rows = mining_rows(X, y)
+    mined = mine(rows, "S", "range", FEATURE_KIND, preferred=NAMES[20:28])
+    found = search(X[: mined.searched], NAMES, y[: mined.searched], FEATURE_KIND, preferred=NAMES[20:28])
+    assert (
+        tuple(each.rule for each in mined.rules)
+        == found
+        != search(X[: mined.searched], NAMES, y[: mined.searched], FEATURE_KIND)
+    )
+    p = [p_value(each.evidence, each.rule.direction) for each in mined.rules]
+    assert [each.p for each in mined.rules] == p
+    assert tuple(each.passes for each in mined.rules) == passing(p)

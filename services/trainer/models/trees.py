@@ -1,0 +1,27 @@
+"""The trees of scikit-learn, checked before they are used: it follows their nodes without a check of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from sklearn.tree._tree import Tree
+
+from ratchet.errors import CorruptData
+
+
+def check_trees(trees: Iterable[Tree], width: int, values: int) -> None:
+    """CorruptData for a tree that reads beyond `width` columns, points outside of itself or answers no number.
+
+    `values`: how many numbers each node holds, 2 for the shares of two classes, 1 for a regression.
+    """
+    for tree in trees:
+        nodes = np.arange(tree.node_count)
+        left, right, feature = tree.children_left, tree.children_right, tree.feature
+        leaf = left == -1
+        inside = (left > nodes) & (right > nodes) & (left < tree.node_count) & (right < tree.node_count)
+        split_on = (feature >= 0) & (feature < min(width, tree.n_features))
+        if tree.node_count == 0 or not bool(np.all(leaf | (inside & split_on))):
+            raise CorruptData("a tree of the model points outside of itself; fetch the artifact again")
+        if tree.value.shape[1:] != (1, values) or not bool(np.all(np.isfinite(tree.value))):
+            raise CorruptData("a tree of the model holds other values than its type has; fetch the artifact again")

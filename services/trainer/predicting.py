@@ -1,0 +1,147 @@
+"""What a recorded model says of the bar after the last one, and what is known of its skill.
+
+Computed where it is asked for: the features and the probability of one bar take milliseconds, so that a prediction
+never waits for a training session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.client import Client
+from ratchet.errors import DataRefused, InvalidInput
+from ratchet.events.v1 import model_pb2
+from ratchet.names import Lineage, Model, Series, Task
+from ratchet.registry.v1 import registry_pb2
+from ratchet.trainer.v1 import trainer_pb2 as pb
+from services.kernel.artifacts import ArtifactStore
+from services.trainer import targets
+from services.trainer.data import csvfile
+from services.trainer.data.bars import WARM_UP, Bars, check, written
+from services.trainer.importing import Importer
+from services.trainer.learning.columns import Table, features_of
+from services.trainer.models import artifact
+from services.trainer.models.artifact import ModelFile
+
+OPEN_MODELS = 32
+"""Model files that are kept open, those used last."""
+
+
+class Predictor:
+    """Answers for many threads at once."""
+
+    def __init__(self, client: Client, store: ArtifactStore, importer: Importer) -> None:
+        self._client = client
+        self._store = store
+        self._importer = importer
+        self._opened = lru_cache(OPEN_MODELS)(self._open)
+
+    def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
+        """The answer to a request. NotFound without such a model or bars; DataRefused for bars too few or bad."""
+        series = Series.parse(request.series)
+        model = self._find(series, request)
+        record = model.record
+        bars = self._bars(series, request)
+        if len(bars) <= WARM_UP:
+            raise DataRefused(
+                f"{series}: {len(bars)} bars, {WARM_UP + 1} needed to predict (the first {WARM_UP} of a series warm its"
+                " features up); give more of its history"
+            )
+        task = Lineage.parse(model.lineage).task
+        return pb.PredictResponse(
+            model=model.name,
+            artifact_digest=record.artifact.digest,
+            bar=Timestamp(seconds=int(bars.time[-1])),
+            probability=next_bar(self._opened(record.artifact.digest), bars),
+            statement=statement(record),
+            question=targets.question(task.target, task.horizon),
+            skill_shown=record.skill_shown,
+        )
+
+    def _find(self, series: Series, request: pb.PredictRequest) -> registry_pb2.Model:
+        """The model that is asked for, with its record: a version, a lineage's champion, or the symbol's best."""
+        if not request.model:
+            task = Task.of(request.target or "direction", request.horizon)
+            best = self._client.get_symbol_best(str(series), str(task)).model.name
+            return self._client.get_model(best)
+        version = None if request.model.count("/") == 2 else Model.parse(request.model)
+        lineage = version.lineage if version else Lineage.parse(request.model)
+        if request.target or request.horizon:
+            require_about(lineage, series, Task.of(request.target or lineage.task.target, request.horizon))
+        else:
+            require_about(lineage, series, lineage.task)
+        name = str(version) if version else self._client.get_champion(str(lineage)).model.name
+        return self._client.get_model(name)
+
+    def _bars(self, series: Series, request: pb.PredictRequest) -> Bars:
+        match request.WhichOneof("source"):
+            case "bars":
+                bars = listed(series, request.bars)
+                check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
+                return bars
+            case "csv":
+                return csvfile.read(request.csv, str(series), "the file").bars
+            case _:
+                return self._importer.latest(series)[1]
+
+    def _open(self, digest: str) -> ModelFile:
+        return artifact.load(self._store.get(digest))
+
+
+def next_bar(model: ModelFile, bars: Bars) -> float:
+    """The probability that the model gives after the last of `bars`; all of them count, for features remember."""
+    X = Table.of(bars, features_of(model)).matrix(model.columns, model.patterns)
+    return float(model.function.probability(X, np.array([len(bars) - 1]))[0])
+
+
+def require_about(lineage: Lineage, series: Series, task: Task) -> None:
+    """InvalidInput for a lineage of another series or task."""
+    if (lineage.series, lineage.task) != (series, task):
+        raise InvalidInput(
+            f"{lineage} predicts {lineage.task} of {lineage.series}, not {task} of {series};"
+            f" name a model of {series}/{task}: ratchet models list {series}",
+            fields={"model": "of another series or task"},
+        )
+
+
+def listed(series: Series, given: pb.BarList) -> Bars:
+    """The bars of a message, as they are: unchecked."""
+    columns = [(bar.time.seconds, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in given.bars]
+    time, *values = zip(*columns, strict=True) if columns else [()] * 6
+    return Bars(str(series), np.array(time, np.int64), *(np.array(column, np.float64) for column in values))
+
+
+def statement(record: model_pb2.ModelRecord) -> str:
+    """What is known of a model's skill, from its record, in words."""
+    own = _brier(record.metrics)
+    kind = record.lineage.rpartition("/")[2]
+    rivals = sorted((each for each in record.baselines if each.name != kind), key=lambda each: _brier(each.metrics))
+    if not rivals:
+        return "no skill shown: its record compares it with no baseline; do not rely on it"
+    held = record.windows.holdout
+    bars = f"{held.rows} bars, {written(held.first_bar.seconds)} to {written(held.last_bar.seconds)}"
+    if record.skill_shown:
+        best = rivals[0]
+        return (
+            f"skill shown on {bars}: Brier {own:.3f} against {_brier(best.metrics):.3f} of the best baseline"
+            f" ({best.name}), gain {_gain(best.gain)}"
+        )
+    unbeaten = next((each for each in rivals if not each.gain.low > 0.0), rivals[0])
+    return (
+        f"no skill shown: it does not beat {unbeaten.name} on its holdout ({bars}: Brier {own:.3f} against"
+        f" {_brier(unbeaten.metrics):.3f}, gain {_gain(unbeaten.gain)}); treat this as no better than the baseline"
+    )
+
+
+def _brier(metrics: Iterable[model_pb2.Metric]) -> float:
+    return next((metric.interval.value for metric in metrics if metric.name == "brier"), float("nan"))
+
+
+def _gain(gain: model_pb2.Interval) -> str:
+    if not (gain.HasField("low") and gain.HasField("high")):
+        return f"{gain.value:+.4f}"
+    return f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
