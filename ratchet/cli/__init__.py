@@ -20,13 +20,15 @@ COMMANDS = {
     "demo": ("ratchet.cli.demo:demo", "Start the services, train on AAPL, show what was learned."),
     "doctor": ("ratchet.cli.doctor:doctor", "Check this installation and the services."),
     "version": ("ratchet.cli.doctor:version", "Print the version."),
-    "data": ("ratchet.cli.data:data", "Import bars, list and show data sets."),
+    "data": ("ratchet.cli.data:data", "Import and export bars, list and show data sets."),
     "train": ("ratchet.cli.train:train", "Run one training session and show its verdict."),
+    "backtest": ("ratchet.cli.backtest:backtest", "Replay the whole loop over history and show what it is worth."),
     "trainings": ("ratchet.cli.trainings:trainings", "List, show, watch and cancel training sessions."),
     "models": ("ratchet.cli.models:models", "Versions, champions, comparisons and decisions."),
     "lineage": ("ratchet.cli.lineage:lineage", "What a model, data set or pattern came from or led to."),
     "patterns": ("ratchet.cli.patterns:patterns", "What has been learned, and how sure it is."),
     "features": ("ratchet.cli.features:features", "How the importance of features changed by version."),
+    "predict": ("ratchet.cli.predict:predict", "What the best model says of the next bar."),
     "log": ("ratchet.cli.log:log", "Read, export and rebuild from the event log."),
 }
 

@@ -1,15 +1,15 @@
-"""ratchet data: bars in, data sets out."""
+"""ratchet data: bars in and out, data sets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
-from ratchet.errors import DataRefused, NotFound
+from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
@@ -19,7 +19,7 @@ timeframe_option = click.option("--timeframe", default="1d", show_default=True, 
 
 @click.group()
 def data() -> None:
-    """Import bars, list and show data sets."""
+    """Import and export bars, list and show data sets."""
 
 
 @data.command("import")
@@ -61,6 +61,42 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
         click.echo("too short to train on: import more history")
         return
     click.echo("next: " + command_line(home, "train", dataset.series, "--model", "random-forest", "--target", "range"))
+
+
+@data.command()
+@click.argument("symbol")
+@click.argument("file", type=click.Path(path_type=Path))
+@timeframe_option
+@home_option
+@output_option
+def export(symbol: str, file: Path, timeframe: str, home: str | None, output: str) -> None:
+    """Write the newest bars of SYMBOL to a CSV file, which must not be there yet.
+
+    Imported again, the file makes the same snapshot.
+    """
+    series = _series(symbol, timeframe)
+    if file.exists():
+        raise InvalidInput(f"{file} is there already; remove it, or choose another name", fields={"file": "exists"})
+    with connect(home) as client:
+        size = _write(file, client.export_bars(series))
+    written = {"series": series, "file": str(file), "size_bytes": size}
+    show(written, output, lambda _: click.echo(f"{series}: {size:,} bytes in {file}"))
+
+
+def _write(file: Path, pieces: Iterator[bytes]) -> int:
+    """Write a file that is there whole or not at all; returns its size in bytes."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as target:
+            size = sum(target.write(piece) for piece in pieces)
+        part.rename(file)
+    except OSError as error:
+        raise InvalidInput(
+            f"can't write {error.filename or file}: {error.strerror}; choose another FILE", fields={"file": "refused"}
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return size
 
 
 @data.command("list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 
 import click
@@ -14,8 +14,13 @@ from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
 
-def trajectory(found: Sequence[registry_pb2.Model], limit: int, series: str, home: str | None) -> None:
-    """A table for each lineage, its `limit` newest versions in order; `series` is the one that was asked for."""
+def trajectory(
+    found: Sequence[registry_pb2.Model], limit: int, series: str, home: str | None, stale: Collection[str] = ()
+) -> None:
+    """A table for each lineage, its `limit` newest versions in order; `series` is the one that was asked for.
+
+    `stale`: the champions that are.
+    """
     if not found:
         step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
         click.echo(f"no models{f' of {series}' if series else ''} yet; train one with {step}")
@@ -25,12 +30,12 @@ def trajectory(found: Sequence[registry_pb2.Model], limit: int, series: str, hom
     for lineage, versions in groupby(ordered, key=lambda model: model.lineage):
         known = list(versions)
         shown = newest(known, limit)
-        table(lineage, columns, [_version(model) for model in shown])
+        table(lineage, columns, [_version(model, model.name in stale) for model in shown])
         asked = command_line(home, "models", "list", *([series] if series else []))
         say_left_out(len(known) - len(shown), "older versions are left out", asked)
 
 
-def _version(model: registry_pb2.Model) -> tuple[str, ...]:
+def _version(model: registry_pb2.Model, stale: bool) -> tuple[str, ...]:
     improvement = f"{interval(model.improvement_over_parent, 1, signed=True)} %"
     return (
         f"v{model.version}",
@@ -39,14 +44,15 @@ def _version(model: registry_pb2.Model) -> tuple[str, ...]:
         number(model.brier, 4),
         improvement if model.HasField("improvement_over_parent") else "-",
         word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_"),
-        flags(model),
+        flags(model, stale),
     )
 
 
-def flags(model: registry_pb2.Model) -> str:
+def flags(model: registry_pb2.Model, stale: bool = False) -> str:
     said = (
         (model.lineage_champion, "★ champion"),
         (model.symbol_best, "★★ best of its symbol"),
+        (stale, "stale"),
         (model.contender, "contender"),
         (not model.skill_shown, "no skill shown"),
     )
@@ -119,9 +125,10 @@ def comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str,
 
 
 def champion(found: registry_pb2.GetChampionResponse) -> None:
-    click.echo(f"{found.model.name}   {flags(found.model)}")
+    click.echo(f"{found.model.name}   {flags(found.model, found.stale)}")
     click.echo(f"  recorded {when(found.model.recorded_at)}, one of {found.versions} versions")
     click.echo(f"  last labelled bar {day(found.last_labelled_bar)}")
+    click.echo(f"  since its own session: {found.sessions_since} sessions, {found.bars_since} labelled bars")
     click.echo(f"  contenders: {', '.join(found.contenders) or 'none'}")
 
 

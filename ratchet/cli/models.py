@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import click
 
 from ratchet.cli import model_views
@@ -9,8 +11,10 @@ from ratchet.cli.connect import connect
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.patterns import in_words
 from ratchet.cli.verdict import decision_lines
+from ratchet.client import Client
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Model, Series, Task
+from ratchet.registry.v1 import registry_pb2
 
 reason_option = click.option("--reason", required=True, help="Why, for the log.")
 expected_option = click.option(
@@ -33,7 +37,13 @@ def list_(series: str | None, limit: int, home: str | None, output: str) -> None
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
         found = list(client.list_models(series=named))
-    show(found, output, lambda models: model_views.trajectory(models, limit, named, home))
+        stale = _stale_champions(client, found) if output != "json" else ()
+    show(found, output, lambda models: model_views.trajectory(models, limit, named, home, stale))
+
+
+def _stale_champions(client: Client, found: Sequence[registry_pb2.Model]) -> Collection[str]:
+    champions = [client.get_champion(model.lineage) for model in found if model.lineage_champion]
+    return {champion.model.name for champion in champions if champion.stale}
 
 
 @models.command("show")

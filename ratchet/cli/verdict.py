@@ -130,7 +130,12 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
         return
     yield f"  bars                      {judged.bars}, {day(evidence.first_bar)} to {day(evidence.last_bar)}"
     yield f"  paired Brier difference   {interval(judged.mean_difference, 4, signed=True)}   (above 0: better)"
+    if judged.HasField("refitted_difference"):
+        refitted = interval(judged.refitted_difference, 4, signed=True)
+        yield f"  the same, recalibrated    {refitted}   (above 0: more skilled)"
     yield f"  improvement               {interval(judged.improvement_percent, 1, signed=True)} %"
+    if judged.HasField("auc_difference"):
+        yield f"  AUC difference            {interval(judged.auc_difference, signed=True)}"
     yield f"  E                         {number(judged.e_value, 2)}   reversed {number(judged.e_value_reverse, 2)}"
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:

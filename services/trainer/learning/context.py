@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Context:
     windows: Windows
     y: Floats
     table: Table
+    _opened: dict[str, ModelFile] = field(default_factory=dict)
+    _said: dict[int, Floats] = field(default_factory=dict)
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -35,14 +37,19 @@ class Context:
 
     def probabilities(self, model: ModelFile) -> Floats:
         """What `model` says of every bar, float64[n]."""
-        return probabilities(model, self.table)
+        if id(model) not in self._said:
+            self._said[id(model)] = probabilities(model, self.table)
+        return self._said[id(model)]
 
     def open(self, scored: ScoredModel) -> ModelFile:
         """The model of an artifact; CorruptData if it is none, InvalidInput if it predicts something else."""
+        if scored.name in self._opened:
+            return self._opened[scored.name]
         model, inputs = artifact.load(scored.artifact), self.inputs
         if (model.series, model.target, model.horizon) != (inputs.series, inputs.target, inputs.horizon):
             raise InvalidInput(
                 f"{scored.name} predicts {model.target} of {model.series} {model.horizon} bars ahead,"
                 f" not {inputs.target} of {inputs.series} {inputs.horizon} bars ahead"
             )
+        self._opened[scored.name] = model
         return model

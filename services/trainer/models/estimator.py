@@ -1,4 +1,4 @@
-"""A fitted scikit-learn pipeline as a `Fitted`, and the constant that stands in where there is one class."""
+"""What families share: the constant for one class, filled gaps, a fitted scikit-learn pipeline as a `Fitted`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,18 @@ def params_of(state: Mapping[str, object]) -> dict[str, float]:
     if not isinstance(params, dict):
         raise CorruptData("the model's hyperparameters are no mapping; fetch the artifact again")
     return {str(name): float(value) for name, value in params.items()}
+
+
+def medians(features: Floats) -> Floats:
+    """The median of each column, 0 for a column that is all gaps; float64[k]."""
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(features)
+    found: Floats = np.nan_to_num(np.asarray(imputer.statistics_, dtype=np.float64))
+    return found
+
+
+def filled(features: Floats, gaps: Floats) -> Floats:
+    """Features with each gap filled by its column's value of `gaps`."""
+    return np.where(np.isnan(features), gaps, features)
 
 
 def fit_pipeline(steps: list[tuple[str, TransformerMixin | ClassifierMixin]], sample: Sample, params: Params) -> Fitted:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.tree._tree import Tree
 
 from ratchet.errors import CorruptData
@@ -23,7 +22,8 @@ from services.trainer.models.boosting import (
     read_rows,
     restored_number,
 )
-from services.trainer.models.estimator import constant_of, params_of, restored_constant
+from services.trainer.models.estimator import constant_of, filled, params_of, restored_constant
+from services.trainer.models.estimator import medians as column_medians
 from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step, sigmoid
 from services.trainer.models.trees import check_trees
 
@@ -88,7 +88,7 @@ class GradientBoosting:
         constant = constant_of(base.sample, params)
         if constant is not None:
             return constant
-        medians = _medians(base.sample.features)
+        medians = column_medians(base.sample.features)
         watch = _Watch.of(counted_rows(stop), medians, base.prior) if stop is not None and start is None else None
         library = boost(base, medians, params, seed, watch)
         kept = library.n_estimators_ if watch is None else watch.best_round
@@ -174,13 +174,6 @@ class _Watch:
         return rounds - self.best_round >= PATIENCE
 
 
-def _medians(features: Floats) -> Floats:
-    """The median of each column, 0 for a column that is all gaps; float64[k]."""
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(features)
-    medians: Floats = np.nan_to_num(np.asarray(imputer.statistics_, dtype=np.float64))
-    return medians
-
-
 def _filled(features: Floats, medians: Floats) -> NDArray[np.float32]:
     """Features without gaps, float32[m, k], the precision that the trees are fitted and read in."""
-    return np.where(np.isnan(features), medians, features).astype(np.float32)
+    return filled(features, medians).astype(np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 
 from services.trainer.models.port import Floats, sigmoid
 
-SLOPE_RIDGE = 2.0
+SLOPE_RIDGE = 10.0
 OFFSET_RIDGE = 200.0
 """Penalties on the squared distance from the anchor, in log-likelihood.
 
@@ -44,13 +44,24 @@ def fit_head(
     slope_ridge: float = SLOPE_RIDGE,
     offset_ridge: float = OFFSET_RIDGE,
 ) -> Head:
-    """Slopes drawn towards `anchor`, the offset towards 0 (ridge 0: free), by Newton's method.
+    """Slopes of at least 0 drawn towards `anchor`, the offset towards 0 (ridge 0: free), by Newton's method.
 
-    `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0. One class, or no row: the anchor and offset 0.
+    `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0. One class, or no row: the anchor and offset 0. Margins
+    whose slope would be negative say nothing: they are left out.
     """
     ones = float(np.sum(y))
     if ones in (0.0, float(len(y))):
         return Head(anchor, 0.0)
+    head = _free_head(margins, y, anchor, slope_ridge, offset_ridge)
+    kept = [place for place, slope in enumerate(head.slopes) if slope >= 0.0]
+    if len(kept) == len(anchor):
+        return head
+    rest = fit_head(margins[:, kept], y, tuple(anchor[place] for place in kept), slope_ridge, offset_ridge)
+    slopes = dict(zip(kept, rest.slopes, strict=True))
+    return Head(tuple(slopes.get(place, 0.0) for place in range(len(anchor))), rest.offset)
+
+
+def _free_head(margins: Floats, y: Floats, anchor: tuple[float, ...], slope_ridge: float, offset_ridge: float) -> Head:
     design = np.column_stack([margins, np.ones(len(y))])
     centre = np.array([*anchor, 0.0])
     penalty = np.array([*(slope_ridge for _ in anchor), offset_ridge])

@@ -5,11 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from services.trainer.models.estimator import fit_pipeline, restore_pipeline
-from services.trainer.models.port import Fitted, Knob, Params, Sample, Start, check_step
+from ratchet.errors import CorruptData, InvalidInput
+from services.trainer.models.estimator import constant_of, filled, medians, params_of, restored_constant
+from services.trainer.models.port import (
+    MAX_MARGIN,
+    Fitted,
+    Floats,
+    Knob,
+    Params,
+    Rows,
+    Sample,
+    Start,
+    check_step,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """margin = offset + weights · features, gaps filled with `gaps`; `weights` and `gaps` are float64[k]."""
+
+    gaps: Floats
+    weights: Floats
+    offset: float
+    params: Params
+
+    def margin(self, X: Floats, rows: Rows) -> Floats:
+        if X.ndim != 2 or X.shape[1] != len(self.weights):
+            raise InvalidInput(f"features of shape {X.shape} for a regression on {len(self.weights)} columns")
+        # Not a matrix product: its sums depend on how many rows are asked for at once.
+        z: Floats = np.einsum("ij,j->i", filled(X[rows], self.gaps), self.weights) + self.offset
+        return np.clip(z, -MAX_MARGIN, MAX_MARGIN)
+
+    def state(self) -> dict[str, object]:
+        return {
+            "gaps": self.gaps,
+            "weights": self.weights,
+            "offset": self.offset,
+            "params": {name: float(value) for name, value in self.params.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -32,8 +68,29 @@ class Logistic:
         start: Start | None = None,  # noqa: ARG002
         stop: Sample | None = None,  # noqa: ARG002
     ) -> Fitted:
+        constant = constant_of(sample, params)
+        if constant is not None:
+            return constant
+        features = sample.features
+        gaps = medians(features)
+        known = filled(features, gaps)
+        mean, deviation = known.mean(axis=0), known.std(axis=0)
+        scale = np.where(deviation > 0.0, deviation, 1.0)
         regression = LogisticRegression(C=params["inverse_penalty"], max_iter=500, tol=1e-6)
-        return fit_pipeline([("scale", StandardScaler()), ("regression", regression)], sample, params)
+        regression.fit((known - mean) / scale, sample.labels, sample_weight=sample.weight)
+        weights: Floats = regression.coef_[0] / scale
+        return Linear(gaps, weights, float(regression.intercept_[0] - weights @ mean), params)
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
-        return restore_pipeline(state, LogisticRegression)
+        constant = restored_constant(state)
+        if constant is not None:
+            return constant
+        gaps, weights, offset = (state.get(name) for name in ("gaps", "weights", "offset"))
+        if not isinstance(gaps, np.ndarray) or not isinstance(weights, np.ndarray) or not isinstance(offset, float):
+            raise CorruptData("the model's state is neither a constant nor a regression; fetch the artifact again")
+        for each in (gaps, weights):
+            if each.dtype != np.float64 or each.shape != (len(weights),) or not np.isfinite(each).all():
+                raise CorruptData("the model's weights are not one finite number a column; fetch the artifact again")
+        if not np.isfinite(offset):
+            raise CorruptData("the model's offset is no finite number; fetch the artifact again")
+        return Linear(gaps, weights, offset, params_of(state))

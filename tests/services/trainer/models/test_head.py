@@ -34,7 +34,7 @@ def test_an_overconfident_margin_without_signal_is_shrunk_towards_nothing() -> N
 def test_more_ridge_stays_nearer_to_the_anchor() -> None:
     generator = np.random.default_rng(1)
     margins = generator.normal(size=(200, 1))
-    y = (generator.random(200) < sigmoid(-margins[:, 0])).astype(np.float64)
+    y = (generator.random(200) < sigmoid(0.2 * margins[:, 0])).astype(np.float64)
     slopes = [fit_head(margins, y, (1.0,), slope_ridge=ridge).slopes[0] for ridge in (0.1, 10.0, 1000.0)]
     assert slopes[0] < slopes[1] < slopes[2] < 1.0
 
@@ -55,3 +55,16 @@ def test_separable_margins_stay_finite() -> None:
     margins = np.linspace(-6, 6, 40)[:, None]
     head = fit_head(margins, (margins[:, 0] > 0).astype(np.float64), (0.0,))
     assert 0 < head.slopes[0] < 10
+
+
+def test_margins_that_point_the_wrong_way_are_left_out() -> None:
+    generator = np.random.default_rng(2)
+    margins = generator.normal(size=(300, 2))
+    y = (generator.random(300) < sigmoid(margins[:, 0] - 2.0 * margins[:, 1])).astype(np.float64)
+    head = fit_head(margins, y, (0.0, 0.0))
+    alone = fit_head(margins[:, :1], y, (0.0,))
+    assert head.slopes == (alone.slopes[0], 0.0)
+    assert head.offset == alone.offset
+    backwards = fit_head(-margins[:, :1], y, (0.0,))
+    assert backwards.slopes == (0.0,)
+    assert sigmoid(np.array([backwards.offset]))[0] == pytest.approx(float(y.mean()), abs=0.05)

@@ -1,0 +1,244 @@
+"""The iterative loop of one lineage in one process: the trainer's own conductor over a ledger in memory.
+
+Only the wires are missing: what registry and knowledge decide and answer comes from their own pure code, which is given
+its facts here instead of from a log. Each session starts from what the ones before it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from ratchet.client import Client
+from ratchet.errors import NotFound
+from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.names import Lineage, Policy
+from ratchet.registry.v1 import registry_pb2
+from services.kernel.artifacts.content import digest_of
+from services.kernel.facts import Fact
+from services.knowledge.book import Book
+from services.knowledge.domain import decide, ranking
+from services.knowledge.service import KnowledgeService
+from services.registry.domain.lineage import LineageState, project
+from services.registry.domain.moments import seconds_of, timestamp
+from services.registry.domain.training import Comparison, RecordTraining, record_training
+from services.trainer.conductor import SessionConductor
+from services.trainer.data import snapshot
+from services.trainer.data.bars import Bars
+from services.trainer.learning.inputs import Recipe, SessionInputs
+from services.trainer.learning.outcome import SessionOutcome
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A session that has ended; `champion` is the one in force afterwards."""
+
+    inputs: SessionInputs
+    outcome: SessionOutcome
+    model: str
+    decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
+    champion: str
+
+    @property
+    def judgements(self) -> tuple[decision_pb2.Judgement, ...]:
+        return tuple(evidence.judgement for evidence in self.decision.evidence)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether a champion was replaced; the first model replaces none."""
+        return isinstance(self.decision, facts_pb2.ModelPromoted) and bool(self.decision.replaced)
+
+
+class Loop:
+    """Sessions of one lineage, one after the other."""
+
+    def __init__(self, lineage: str, policy: Policy = "balanced", recipe: Recipe = Recipe()) -> None:  # noqa: B008
+        self.ledger = Ledger(Lineage.parse(lineage))
+        self.store = Artifacts()
+        self._policy, self._recipe = policy, recipe
+        self._conductor = SessionConductor(cast(Client, self.ledger), self.store, _Here())
+
+    def session(self, bars: Bars, seed: int) -> Played:
+        """Train on `bars`, as they would be known then, and record what came of it."""
+        training = self.ledger.request(self.store.put(snapshot.encode(bars)), self._policy, seed)
+        job = replace(self._conductor.gather(training), recipe=self._recipe)
+        outcome = self._conductor.work(job, _quietly)
+        ended = self._conductor.record(training, job, outcome)
+        return Played(job, outcome, ended.model, self.ledger.decision, self.ledger.state.champion_name)
+
+    def artifact(self, model: str) -> bytes:
+        return self.store.get(self.ledger.get_model(model).record.artifact.digest)
+
+
+class Artifacts:
+    """An artifact store that ends with the process."""
+
+    def __init__(self) -> None:
+        self._content: dict[str, bytes] = {}
+
+    def put(self, content: bytes) -> str:
+        digest = digest_of(content)
+        self._content[digest] = content
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        return self._content[digest]
+
+    def has(self, digest: str) -> bool:
+        return digest in self._content
+
+    def digests(self) -> Iterator[str]:
+        return iter(self._content)
+
+
+class _Here:
+    """Workers that are this very process."""
+
+    count = 1
+
+    def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
+        return work(job, report)
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""
+
+
+class Ledger:
+    """Registry and knowledge of one lineage, with those methods of `ratchet.client.Client` that a session calls."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.state = LineageState(str(lineage))
+        self.decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined = facts_pb2.PromotionDeclined()
+        self._lineage = lineage
+        self._facts = _Facts()
+        self._knowledge = KnowledgeService(cast(Any, self._facts), cast(Any, self._facts), self._facts.book)
+        self._open: registry_pb2.Training | None = None
+        self._models: dict[str, registry_pb2.Model] = {}
+
+    def request(self, dataset_digest: str, policy: Policy, seed: int) -> registry_pb2.Training:
+        """A session is asked for."""
+        position = self._facts.advance()
+        session_id, lineage = f"session-{position}", str(self._lineage)
+        request = facts_pb2.TrainingRequested(
+            session_id=session_id, lineage=lineage, dataset_digest=dataset_digest, policy=policy, seed=seed
+        )
+        self._open = registry_pb2.Training(
+            session_id=session_id, lineage=lineage, request=request, requested_position=position
+        )
+        return self._open
+
+    def get_champion(self, lineage: str) -> registry_pb2.GetChampionResponse:
+        if not self.state.champion:
+            raise NotFound(f"{lineage} has no model")
+        return registry_pb2.GetChampionResponse(
+            model=self._models[self.state.champion_name],
+            contenders=self.state.contender_names,
+            last_labelled_bar=timestamp(self.state.decided_through),
+            versions=self.state.versions,
+        )
+
+    def get_symbol_best(self, series: str, task: str) -> registry_pb2.GetSymbolBestResponse:
+        """The only lineage's champion."""
+        return registry_pb2.GetSymbolBestResponse(model=self.get_champion(f"{series}/{task}").model)
+
+    def get_model(self, model: str) -> registry_pb2.Model:
+        self.state.require(model)
+        return self._models[model]
+
+    def get_knowledge(self, series: str, task: str, **asked: Any) -> knowledge_pb2.GetKnowledgeResponse:
+        request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, **asked)
+        return self._knowledge.GetKnowledge(request, cast(Any, _Call()))
+
+    def list_feature_history(self, lineage: str, *, min_position: int = 0) -> Sequence[knowledge_pb2.FeatureRanking]:
+        request = knowledge_pb2.ListFeatureHistoryRequest(lineage=lineage, min_position=min_position, page_size=1000)
+        return self._knowledge.ListFeatureHistory(request, cast(Any, _Call())).rankings
+
+    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest) -> knowledge_pb2.RecordEvidenceResponse:
+        return self._knowledge.RecordEvidence(request, cast(Any, _Call()))
+
+    def record_training(self, request: registry_pb2.RecordTrainingRequest) -> registry_pb2.RecordTrainingResponse:
+        """The decision of the registry's domain on this lineage; there is no other lineage to compare it with."""
+        assert self._open is not None
+        assert self._open.session_id == request.session_id
+        command = RecordTraining(
+            session_id=request.session_id,
+            policy=cast(Policy, self._open.request.policy),
+            record=request.record,
+            expected_champion=request.expected_champion,
+            comparisons=tuple(Comparison(each.champion, each.contender, each.packed) for each in request.comparisons),
+            last_labelled=seconds_of(request, "last_labelled_bar"),
+            diagnosis=tuple(request.diagnosis),
+        )
+        decided = record_training(self.state, command)
+        record, version = decided.trained.record, self.state.version
+        stream = f"lineage/{self.state.name}"
+        facts = Fact(stream, version + 1, decided.trained), Fact(stream, version + 2, decided.decision)
+        state = project(self.state, facts)
+        assert state is not None
+        self.state, self.decision = state, decided.decision
+        name, position = record.model, self._facts.advance()
+        self._models[name] = registry_pb2.Model(
+            name=name, lineage=record.lineage, version=record.version, position=position, record=record
+        )
+        self._facts.advance()
+        self._open.model, self._open.verdict, self._open.promoted = name, decided.verdict, decided.promoted
+        return registry_pb2.RecordTrainingResponse(model=self._models[name], training=self._open)
+
+
+class _Facts:
+    """Positions, and what the knowledge service needs of a log: its head, and a place for its facts."""
+
+    def __init__(self) -> None:
+        self.book = Book("the ledger")
+        self.book.complete()
+
+    def head(self) -> int:
+        return self.book.position
+
+    def advance(self) -> int:
+        """The position of a fact that knowledge does not read."""
+        self.book.apply((), self.head() + 1)
+        return self.head()
+
+    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest, by: object) -> int:  # noqa: ARG002
+        """The facts of a session's evidence, as services.knowledge.application records them."""
+        contents = self.book.wait(0, 0.0)
+        decided = [
+            decide.record_evidence(
+                contents.patterns.get(tested.pattern.id),
+                tested,
+                request.session_id,
+                request.lineage,
+                request.candidates_tested,
+            )
+            for tested in request.tested
+        ]
+        facts = [fact for fact in decided if fact is not None]
+        if request.features:
+            ranked = contents.rankings.get(request.lineage)
+            message = facts_pb2.FeaturesRanked(
+                lineage=request.lineage, session_id=request.session_id, features=request.features
+            )
+            facts.append(Fact(ranking.stream_of(request.lineage), ranked.version + 1 if ranked else 1, message))
+        self.book.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
+        return self.head()
+
+
+def _quietly(phase: str, fraction: float) -> None:
+    """Nobody watches the progress."""
+
+
+class _Call:
+    """A call of a service's method that came over no wire."""
+
+    def time_remaining(self) -> float | None:
+        return None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()

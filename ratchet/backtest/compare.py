@@ -1,0 +1,85 @@
+"""Every arm on the same bars: its scores, and what `ratchet` gains over it, paired, each with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ratchet.backtest.result import ArmName, Result
+from ratchet.proof.arrays import Flags, Floats
+from ratchet.proof.scores import Interval, accuracy, auc_difference, auc_interval, mean_difference
+
+Finding = Literal["better", "worse", "not shown"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """`ratchet` against another arm, paired on the same bars; above 0: `ratchet` is better.
+
+    `brier`: the other's Brier loss less ratchet's, HAC; `percent`: the same relative to the other's Brier score;
+    `auc`: ratchet's AUC less the other's.
+    """
+
+    brier: Interval
+    percent: Interval
+    auc: Interval
+
+    @property
+    def finding(self) -> Finding:
+        """What the interval of the Brier gain shows; one that holds 0 shows nothing."""
+        return finding(self.brier)
+
+
+@dataclass(frozen=True)
+class Score:
+    """An arm's scores on all scored bars; `gain` is None for `ratchet` itself."""
+
+    arm: ArmName
+    brier: Interval
+    accuracy: Interval
+    auc: Interval
+    cpu_seconds: float
+    gain: Gain | None
+
+
+def finding(gain: Interval) -> Finding:
+    """Better or worse only where the interval excludes 0."""
+    if gain.low > 0.0:
+        return "better"
+    return "worse" if gain.high < 0.0 else "not shown"
+
+
+def scores(result: Result) -> tuple[Score, ...]:
+    """A score for each arm, in the order of the result."""
+    y = np.array(result.outcomes, np.bool_)
+    horizon = result.setting.horizon
+    mine = np.array(result.arm("ratchet").probabilities)
+    return tuple(
+        Score(
+            arm.name,
+            mean_difference(losses(p, y), horizon),
+            accuracy(p, y),
+            auc_interval(p, y, horizon),
+            arm.cpu_seconds,
+            None if arm.name == "ratchet" else gain_over(p, mine, y, horizon),
+        )
+        for arm in result.arms
+        for p in [np.array(arm.probabilities)]
+    )
+
+
+def gain_over(other: Floats, mine: Floats, y: Flags, horizon: int) -> Gain:
+    """What `mine` gains over `other`: probabilities of shape (n,) for the same outcomes `y`."""
+    difference = mean_difference(losses(other, y) - losses(mine, y), horizon)
+    return Gain(
+        difference,
+        difference.scaled(100.0 / float(losses(other, y).mean())),
+        auc_difference(other, mine, y, horizon),
+    )
+
+
+def losses(p: Floats, y: Flags) -> Floats:
+    """Squared errors, shape (n,)."""
+    return np.asarray((p - y) ** 2, np.float64)

@@ -1,0 +1,125 @@
+"""One loop replayed on the services of a home: a session at each date, then the scores of the bars that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.backtest.arms import FIRST_VERSION, Scored
+from ratchet.backtest.moments import day, written
+from ratchet.backtest.plan import Segment
+from ratchet.backtest.records import patterns_of, session_of, version_of
+from ratchet.backtest.result import Loop, PatternHistory, Session, Version
+from ratchet.client import Client
+from ratchet.errors import BY_REASON, Internal
+from ratchet.names import Lineage, Policy
+from ratchet.registry.v1 import registry_pb2
+from ratchet.trainer.v1 import trainer_pb2
+
+
+class Watcher(Protocol):
+    """Is told how a loop goes on; raises to stop it."""
+
+    def going(self, phase: str, fraction: float) -> None: ...
+
+    def held(self, session: Session) -> None: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is scored in each segment beside the champion: v1 and the newest version, the simple baselines, and a model
+    of the lineage's type that learned nothing."""
+
+    versions: bool = False
+    baselines: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A loop with what was scored in each of its segments."""
+
+    loop: Loop
+    scored: tuple[Scored, ...]
+    patterns: tuple[PatternHistory, ...]
+
+
+def replay(
+    client: Client, lineage: Lineage, policy: Policy, segments: Sequence[Segment], asked: Asked, watcher: Watcher
+) -> Replayed:
+    """Run the loop; the bars of the series are imported already. A session that fails is raised as its error."""
+    sessions: list[Session] = []
+    versions: list[Version] = []
+    scored: list[Scored] = []
+    position = 0
+    for segment in segments:
+        training = _hold(client, lineage, policy, segment, watcher)
+        champion = client.get_champion(str(lineage)).model.name
+        decisions = list(client.list_decisions(session_id=training.session_id))
+        trained = client.get_model(training.model)
+        position = max(position, trained.position, *(decision.position for decision in decisions))
+        sessions.append(session_of(segment.date, training, decisions, champion))
+        versions.append(version_of(trained.record))
+        watcher.going("scoring the next bars", 1.0)
+        scored.append(_score(client, lineage, segment, sessions[-1], asked))
+        watcher.held(sessions[-1])
+    dates = {session.session_id: session.date for session in sessions}
+    found = patterns_of(client, lineage, versions, dates, position)
+    return Replayed(Loop(policy, tuple(sessions), tuple(versions)), tuple(scored), found)
+
+
+def _hold(
+    client: Client, lineage: Lineage, policy: Policy, segment: Segment, watcher: Watcher
+) -> registry_pb2.Training:
+    """A whole session that knows the bars up to the segment's date."""
+    started = client.start_training(
+        str(lineage.series),
+        lineage.model_type,
+        lineage.task.target,
+        horizon=lineage.task.horizon,
+        until=written(segment.date),
+        policy=policy,
+    )
+    for step in client.watch_training(started.session_id):
+        watcher.going(step.phase, step.fraction)
+        if step.HasField("ended"):
+            return _completed(step.ended, segment, policy)
+    raise Internal(f"the trainer stopped telling about session {started.session_id}; run the backtest again")
+
+
+def _completed(ended: registry_pb2.Training, segment: Segment, policy: Policy) -> registry_pb2.Training:
+    if ended.state == registry_pb2.TRAINING_STATE_COMPLETED:
+        return ended
+    kind = BY_REASON.get(ended.reason, Internal)
+    why = ended.message or ended.reason or "it was cancelled"
+    raise kind(f"the {policy} session of {day(segment.date)} made no model: {why}")
+
+
+def _score(client: Client, lineage: Lineage, segment: Segment, session: Session, asked: Asked) -> Scored:
+    """What is forecast on the segment's bars, versions by their number."""
+    numbers = {session.champion, *((FIRST_VERSION, session.version) if asked.versions else ())}
+    names = {str(lineage.version(number)): str(number) for number in sorted(numbers)}
+    answer = client.evaluate(
+        str(lineage.series),
+        lineage.task.target,
+        horizon=lineage.task.horizon,
+        first_bar=Timestamp(seconds=segment.first),
+        last_bar=Timestamp(seconds=segment.last),
+        models=list(names),
+        baselines=asked.baselines,
+        fresh_model_type=lineage.model_type if asked.fresh else "",
+    )
+    return scored_of(answer, names)
+
+
+def scored_of(answer: trainer_pb2.EvaluateResponse, names: dict[str, str]) -> Scored:
+    """The answer with forecasts by `names`, where one is given."""
+    return Scored(
+        tuple(time.seconds for time in answer.times),
+        tuple(answer.outcomes),
+        {names.get(forecast.name, forecast.name): tuple(forecast.probabilities) for forecast in answer.forecasts},
+        {names.get(forecast.name, forecast.name): forecast.cpu_seconds for forecast in answer.forecasts},
+    )

@@ -1,0 +1,79 @@
+"""Chart: of the bars that were given a probability, how many came true."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+
+from ratchet.backtest.report.figure import AnyChart, Figure, Panel, arm_colour, values
+from ratchet.backtest.result import ArmName, Result
+from ratchet.proof.arrays import Flags, Floats
+from ratchet.proof.scores import wilson
+
+SHOWN: list[ArmName] = ["ratchet", "from scratch", "logistic"]
+BINS = 10
+
+
+def figure(result: Result) -> Figure:
+    y = np.array(result.outcomes, np.bool_)
+    gaps = {arm: _gap(np.array(result.arm(arm).probabilities), y) for arm in SHOWN}
+    told = ", ".join(f"{arm} {100 * gap:.1f}" for arm, gap in gaps.items())
+    return Figure(
+        "calibration",
+        "Do the probabilities mean what they say?",
+        f"Bars in {BINS} groups of equal size by their forecast, with 95 % intervals. On the diagonal a forecast of"
+        " 60 % comes true 60 times in 100.",
+        (Panel(chart(result, y), f"Mean distance from the diagonal in points: {told}."),),
+    )
+
+
+def groups(p: Floats, y: Flags, bins: int = BINS) -> list[dict[str, object]]:
+    """Bars sorted by `p` and cut into `bins` equal groups: mean forecast, frequency, Wilson's interval, bars."""
+    found: list[dict[str, object]] = []
+    for part in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p))):
+        share = wilson(int(y[part].sum()), len(part))
+        found.append(
+            {
+                "forecast": float(p[part].mean()),
+                "frequency": share.value,
+                "low": share.low,
+                "high": share.high,
+                "bars": len(part),
+            }
+        )
+    return found
+
+
+def chart(result: Result, y: Flags) -> AnyChart:
+    rows = [{"arm": arm, **group} for arm in SHOWN for group in groups(np.array(result.arm(arm).probabilities), y)]
+    numbers = [float(str(row[name])) for row in rows for name in ("low", "high", "forecast")]
+    ends = max(0.0, min(numbers) - 0.02), min(1.0, max(numbers) + 0.02)
+    scale = alt.Scale(domain=list(ends), nice=False)
+    x = alt.X("forecast:Q", title="forecast", scale=scale, axis=alt.Axis(format="%", tickCount=6))
+    diagonal = (
+        alt.Chart(values([{"forecast": end, "frequency": end} for end in ends]))
+        .mark_line(color="@line", strokeDash=[4, 3])
+        .encode(x, alt.Y("frequency:Q", title="came true", scale=scale))
+    )
+    base = alt.Chart(values(rows)).encode(x, arm_colour(SHOWN))
+    bars = base.mark_rule(opacity=0.45).encode(alt.Y("low:Q", scale=scale), alt.Y2("high"))
+    y_axis = alt.Y("frequency:Q", title="came true", scale=scale, axis=alt.Axis(format="%", tickCount=6))
+    lines = base.mark_line(strokeWidth=1.5).encode(y_axis)
+    dots = base.mark_circle(size=45, opacity=1).encode(
+        y_axis,
+        tooltip=[
+            alt.Tooltip("arm:N"),
+            alt.Tooltip("forecast:Q", format=".1%"),
+            alt.Tooltip("frequency:Q", title="came true", format=".1%"),
+            alt.Tooltip("low:Q", format=".1%"),
+            alt.Tooltip("high:Q", format=".1%"),
+            alt.Tooltip("bars:Q"),
+        ],
+    )
+    return alt.layer(diagonal, bars, lines, dots).properties(height=340)
+
+
+def _gap(p: Floats, y: Flags) -> float:
+    """The mean distance between forecast and frequency over the groups."""
+    found = groups(p, y)
+    return sum(abs(float(str(one["forecast"])) - float(str(one["frequency"]))) for one in found) / len(found)

@@ -1,0 +1,229 @@
+"""What a backtest came to: values only, and the JSON that they are kept in.
+
+Times are epoch seconds UTC. Versions are numbers of the lineage; 0 stands for none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+from ratchet.backtest.plan import Segment
+from ratchet.errors import InvalidInput
+from ratchet.proof.scores import Interval
+
+FORMAT = "ratchet.backtest/1"
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+ArmName = Literal[
+    "ratchet", "never retrained", "always replaced", "plain", "from scratch", "logistic", "persistence", "majority"
+]
+ARMS: tuple[ArmName, ...] = get_args(ArmName)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was replayed, and how. `bars` counts all bars of the series; `seconds` is the wall time of the replay."""
+
+    series: str
+    task: str
+    horizon: int
+    model_type: str
+    policy: str
+    every: int
+    bars: int
+    first_bar: int
+    last_bar: int
+    source: str
+    command: str
+    version: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A pair that a session brought before the gate, with what the gate computed."""
+
+    contender: int
+    champion: int
+    bars: int
+    e_value: float
+    e_value_reverse: float
+    dm_p: float
+    improvement_percent: Interval
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training session: the version that it made, the registry's verdict and words, and what is in force after it."""
+
+    date: int
+    session_id: str
+    version: int
+    verdict: str
+    reason: str
+    diagnosis: tuple[str, ...]
+    tested: tuple[Tested, ...]
+    promoted: int
+    champion: int
+    cpu_seconds: float
+
+    @property
+    def ended(self) -> str:
+        """The verdict in words; another version is named where an earlier challenger was promoted."""
+        verdict = self.verdict.lower().replace("_", " ")
+        return f"v{self.promoted} promoted" if self.promoted not in (0, self.version) else verdict
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A window of a model: its first and last bar, and when its last label became known."""
+
+    first: int
+    last: int
+    label_end: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model as it was recorded; no bar up to `fit_label_end` may score it."""
+
+    number: int
+    parent: int
+    chosen: str
+    training: Rows
+    tune: Rows
+    choose: Rows
+    holdout: Rows
+    fit_label_end: int
+    features: int
+    patterns: tuple[str, ...]
+    skill_shown: bool
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The sessions of one policy, one for each segment, and the versions that they made."""
+
+    policy: str
+    sessions: tuple[Session, ...]
+    versions: tuple[Version, ...]
+
+    def version(self, number: int) -> Version:
+        return next(version for version in self.versions if version.number == number)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to choose the forecast of each bar. `versions`: the model in force in each segment; empty: no recorded one.
+
+    `probabilities`: one for each scored bar.
+    """
+
+    name: ArmName
+    probabilities: tuple[float, ...]
+    versions: tuple[int, ...]
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What was known of a pattern after the session at `date`; `state` is kept, confirmed, refuted or retired."""
+
+    date: int
+    confidence: float
+    low: float
+    high: float
+    base_rate: float
+    support: int
+    state: str
+
+
+@dataclass(frozen=True)
+class PatternHistory:
+    """A pattern that `used_by` versions learned from, and how sure the knowledge base was of it over time."""
+
+    id: str
+    wording: str
+    used_by: int
+    beliefs: tuple[Belief, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole backtest. `times` and `outcomes`: one for each scored bar, oldest first."""
+
+    setting: Setting
+    segments: tuple[Segment, ...]
+    times: tuple[int, ...]
+    outcomes: tuple[bool, ...]
+    arms: tuple[Arm, ...]
+    gated: Loop
+    plain: Loop
+    patterns: tuple[PatternHistory, ...]
+
+    def arm(self, name: ArmName) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def to_json(value: object) -> Json:
+    """Plain data; numbers that JSON can't write are the strings NaN, Infinity and -Infinity."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+def from_json(data: Json) -> Result:
+    """The result that `to_json` wrote; InvalidInput names the part that is not what it should be."""
+    return _read(Result, data, "result")
+
+
+def _read(kind: type[Value], data: Json, path: str) -> Value:
+    """`data` as a value of a dataclass."""
+    if not isinstance(data, dict):
+        raise _wrong(path, "an object", data)
+    hints = get_type_hints(kind)
+    missing = [name for name in hints if name not in data]
+    if missing:
+        raise InvalidInput(f"{path} has no {missing[0]}; the file is not one that ratchet backtest wrote")
+    return kind(**{name: _member(hint, data[name], f"{path}.{name}") for name, hint in hints.items()})
+
+
+def _member(hint: object, data: Json, path: str) -> object:
+    if get_origin(hint) is tuple:
+        if not isinstance(data, list):
+            raise _wrong(path, "a list", data)
+        return tuple(_member(get_args(hint)[0], item, f"{path}[{number}]") for number, item in enumerate(data))
+    if get_origin(hint) is Literal:
+        if data not in get_args(hint):
+            raise _wrong(path, f"one of {', '.join(map(str, get_args(hint)))}", data)
+        return data
+    if hint is float and (isinstance(data, int | float) or data in ("NaN", "Infinity", "-Infinity")):
+        return float(data)
+    if hint in (int, str, bool):
+        if type(data) is not hint:
+            raise _wrong(path, f"a value of type {getattr(hint, '__name__', hint)}", data)
+        return data
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _read(hint, data, path)
+    raise _wrong(path, "a number", data)
+
+
+def _wrong(path: str, expected: str, data: Json) -> InvalidInput:
+    return InvalidInput(
+        f"{path} is {str(data)[:40]!r}, not {expected}; the file is not one that ratchet backtest wrote"
+    )

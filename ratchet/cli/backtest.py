@@ -1,0 +1,205 @@
+"""ratchet backtest: the whole loop replayed over history, in homes of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shlex
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from ratchet.backtest import summary, words
+from ratchet.backtest.arms import assemble
+from ratchet.backtest.compare import Score, scores
+from ratchet.backtest.moments import bar_time, parsed
+from ratchet.backtest.plan import EVERY, plan
+from ratchet.backtest.result import Result, Setting
+from ratchet.cli.backtest_homes import GATED, PLAIN, Homes, replay_both
+from ratchet.cli.connect import connect
+from ratchet.cli.output import HORIZON, home_option, output_option, show, table
+from ratchet.errors import DataRefused, PreconditionFailed
+from ratchet.names import MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
+
+POLICIES: tuple[Policy, ...] = ("balanced", "strict")
+DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
+
+
+@click.command()
+@click.argument("series")
+@click.option("--model", "model_type", required=True, metavar="TYPE", help=f"One of {', '.join(MODEL_TYPES)}.")
+@click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
+@click.option("--start", default="", metavar="DATE", help="The first session  [default: 1,000 usable bars]")
+@click.option("--every", type=click.IntRange(min=1), default=EVERY, show_default=True, help="Bars between sessions.")
+@click.option("--policy", default="balanced", show_default=True, help=f"One of {', '.join(POLICIES)}.")
+@click.option(
+    "--data", "file", type=click.Path(path_type=Path), default=None, help="CSV file of bars  [default: those imported]"
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Folder for the report, and for the homes, which are then kept  [default: ./backtest-SERIES-TASK-TYPE]",
+)
+@home_option
+@output_option
+def backtest(
+    series: str,
+    model_type: str,
+    target: str,
+    horizon: int | None,
+    start: str,
+    every: int,
+    policy: str,
+    file: Path | None,
+    out: Path | None,
+    home: str | None,
+    output: str,
+) -> None:
+    """Replay the whole loop on SERIES: a session every N bars, then the bars that follow it are scored.
+
+    No session knows a later bar. The loop is compared, on the same bars, with never retraining, always replacing,
+    promoting on a better mean, training from scratch, and simple forecasts.
+    """
+    task = Task.of(target, horizon or 0)
+    lineage = Lineage(Series.parse(series), task, one_of("model", model_type, MODEL_TYPES))
+    rule = one_of("policy", policy, POLICIES)
+    first = parsed("--start", start) if start else None
+    folder = out or Path(f"backtest-{lineage.series}-{task}-{lineage.model_type}")
+    _prepare(folder, keeps=out is not None)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        place = folder if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-backtest-")))
+        bars = file or _export(lineage, place / BARS, home)
+        homes = stack.enter_context(Homes(place, say=_say))
+        times = _import(homes, lineage, bars)
+        segments = plan(str(lineage.series), times, task.horizon, first, every)
+        _say(f"{len(segments)} sessions under {rule} and as many under plain")
+        gated, plain = replay_both(homes, lineage, rule, segments)
+    setting = Setting(
+        series=str(lineage.series),
+        task=str(task),
+        horizon=task.horizon,
+        model_type=lineage.model_type,
+        policy=rule,
+        every=every,
+        bars=len(times),
+        first_bar=times[0],
+        last_bar=times[-1],
+        source=file.name if file else "the imported bars",
+        command=_command(lineage, rule, start, every, file),
+        version=importlib.metadata.version("ratchet"),
+        seconds=time.monotonic() - began,
+    )
+    result = Result(
+        setting=setting,
+        segments=tuple(segments),
+        times=tuple(moment for part in gated.scored for moment in part.times),
+        outcomes=tuple(outcome for part in gated.scored for outcome in part.outcomes),
+        arms=assemble(segments, gated.loop, plain.loop, gated.scored, plain.scored),
+        gated=gated.loop,
+        plain=plain.loop,
+        patterns=gated.patterns,
+    )
+    files = write(result, folder)
+    kept = {name: str(folder / name) for name in (GATED, PLAIN)} if out else {}
+    show(
+        summary.summary(result) | {"files": files, "homes": kept},
+        output,
+        lambda _: _render(result, files, kept),
+    )
+
+
+def _prepare(folder: Path, keeps: bool) -> None:
+    """The output folder, before hours are spent; PreconditionFailed when it can't be used."""
+    for name in (GATED, PLAIN) if keeps else ():
+        if (folder / name).exists():
+            raise PreconditionFailed(f"{folder / name} is there already; choose another --out, or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise PreconditionFailed(f"{folder} can't be written to ({error.strerror}); choose another --out") from error
+
+
+def _export(lineage: Lineage, bars: Path, home: str | None) -> Path:
+    """The imported bars of the running services, in a file."""
+    with connect(home) as client, bars.open("wb") as target:
+        target.writelines(client.export_bars(str(lineage.series)))
+    return bars
+
+
+def _import(homes: Homes, lineage: Lineage, file: Path) -> list[int]:
+    """Bring the bars into both homes; their times, as the services understood them."""
+    series = str(lineage.series)
+    for client in homes.clients.values():
+        client.import_bars(file, series)
+    text = b"".join(homes.clients[GATED].export_bars(series)).decode()
+    times = [bar_time(line.partition(",")[0]) for line in text.splitlines()[1:]]
+    if not times:
+        raise DataRefused(f"{file} has no bars; give a file with the history of {series}")
+    return times
+
+
+def write(result: Result, folder: Path) -> dict[str, str]:
+    """The document and, where its extra is installed, the page; their paths by kind."""
+    document = folder / DOCUMENT
+    document.write_text(json.dumps(summary.document(result), allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    try:
+        from ratchet.backtest.report import render
+    except ModuleNotFoundError as error:
+        _say(f"no HTML report: {error.name} is not installed; pip install 'ratchet[report]' and run this again")
+        return {"json": str(document)}
+    page = folder / PAGE
+    page.write_text(render(result), encoding="utf-8")
+    return {"json": str(document), "html": str(page)}
+
+
+def _render(result: Result, files: dict[str, str], kept: dict[str, str]) -> None:
+    found = scores(result)
+    sentences = words.against(found)
+    setting = result.setting
+    table(
+        f"{setting.series}/{setting.task}/{setting.model_type}: {len(result.times):,} bars, the same for all",
+        ("arm", ">Brier", ">accuracy", ">AUC", ">ratchet's Brier gain over it", "ratchet is", ">CPU s"),
+        [_row(score) for score in found],
+    )
+    click.echo(words.headline(result, sentences))
+    click.echo(words.history(result))
+    for sentence in sentences:
+        click.echo(f"  {sentence.text}")
+    click.echo(f"\n{setting.seconds:,.0f} s")
+    for kind, path in files.items():
+        click.echo(f"{kind:<6}{path}")
+    for path in kept.values():
+        click.echo(f"home  {path}   open it with {shlex.join(['ratchet', 'up', '--home', path])}")
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    return (
+        score.arm,
+        words.estimate(score.brier, 4),
+        words.estimate(score.accuracy, 3),
+        words.estimate(score.auc, 3),
+        words.percent(score.gain.percent) if score.gain else "",
+        score.gain.finding if score.gain else "",
+        f"{score.cpu_seconds:,.1f}",
+    )
+
+
+def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path | None) -> str:
+    """The command line that makes the same backtest."""
+    line = ["ratchet", "backtest", str(lineage.series), "--model", lineage.model_type]
+    line += ["--target", lineage.task.target, "--horizon", str(lineage.task.horizon)]
+    line += ["--every", str(every), "--policy", policy]
+    line += ["--start", start] if start else []
+    line += ["--data", str(file)] if file else []
+    return shlex.join(line)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
