@@ -89,16 +89,15 @@ class Lineage:
     gifted: bool = True
     contenders: list[Model] = field(default_factory=list)
 
-    def train(self, session: int) -> bool:
-        """One session; whether the champion changed."""
+    def train(self, session: int) -> None:
+        """One session."""
         self.contenders.append(self.world.trained(session, self.gifted))
         rulings = [rule(self.world.pair(self.champion, model, session), 1, self.policy) for model in self.contenders]
         chosen = choose(rulings)
         if chosen is None:
             self.contenders = [self.contenders[index] for index in keep(rulings)]
-            return False
-        self.champion, self.contenders = self.contenders[chosen], []
-        return True
+        else:
+            self.champion, self.contenders = self.contenders[chosen], []
 
 
 def champion_in_the_end(policy: PolicyName, new_bars: int, gain: float, rng: np.random.Generator) -> int:
@@ -120,8 +119,8 @@ def promoted_share(policy: PolicyName, new_bars: int, gain: float, runs: int, se
 def symbol_bests(policy: PolicyName, new_bars: int, gain: float, rng: np.random.Generator) -> list[int]:
     """Play five lineages for 20 sessions; the lineages that were the symbol's best, in their order.
 
-    Only the last one is gifted. A new champion of another lineage than the best's is compared with the best, at E of
-    the policy times the lineages so far; a successor within the best's lineage takes its place.
+    Only the last one is gifted. After each session the champion of its lineage, new or not, is compared with the best,
+    at E of the policy times the lineages so far; a successor within the best's lineage takes its place.
     """
     world = World.of(new_bars, gain, rng)
     lineages: list[Lineage] = []
@@ -132,8 +131,8 @@ def symbol_bests(policy: PolicyName, new_bars: int, gain: float, rng: np.random.
             if session == 0:
                 first = best if index == 0 else world.trained(0)
                 lineages.append(Lineage(world, policy, first, gifted=index == LINEAGES - 1))
-            elif not lineages[index].train(session):
-                continue
+            else:
+                lineages[index].train(session)
             rival = lineages[index].champion
             if bests and bests[-1] != index:
                 pair = world.pair(best, rival, session)

@@ -20,8 +20,6 @@ Policy = Literal["balanced", "strict", "plain"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 MODEL_TYPES: tuple[ModelType, ...] = get_args(ModelType)
 POLICIES: tuple[Policy, ...] = get_args(Policy)
-TRAINABLE: tuple[ModelType, ...] = MODEL_TYPES
-"""The model types that the trainer has a family for; the others have their names reserved."""
 DEFAULT_HORIZON: dict[Target, int] = {"direction": 1, "range": 1, "volatility": 5, "volume": 1}
 MAX_HORIZON = 60
 

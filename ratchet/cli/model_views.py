@@ -9,7 +9,8 @@ import click
 
 from ratchet.cli.connect import at_home, command_line
 from ratchet.cli.output import day, interval, lines, newest, number, say_left_out, table, when, word
-from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, render_candidates, render_scores, verdict_of
+from ratchet.cli.record_views import render_record
+from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
@@ -84,8 +85,7 @@ def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None
             "parameters  " + ", ".join(f"{p.name}={p.value}" for p in record.hyperparameters),
         ]
     )
-    render_scores(record)
-    render_candidates(record)
+    render_record(record)
     ranked = [
         (str(f.rank), wordings.get(f.name, f.name), interval(f.share, 2), "useless" if f.useless else "")
         for f in record.importance

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import click
 
 from ratchet.cli.connect import at_home, command_line
-from ratchet.cli.output import day, interval, lines, number, table, word
+from ratchet.cli.output import day, interval, lines, number, word
+from ratchet.cli.record_views import render_record
 from ratchet.client import Client
-from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1.knowledge_pb2 import KnownPattern
 from ratchet.names import Model
 from ratchet.registry.v1 import registry_pb2
 
 LIVE_STATES = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
-METRICS = ("brier", "accuracy", "auc")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def render(outcome: Outcome, home: str | None) -> None:
         lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
         told.extend(outcome_of(decision).evidence)
         click.echo()
-    render_scores(record)
-    render_candidates(record)
+    render_record(record)
     lines(pattern_lines("patterns used", outcome.patterns_used))
     kept = [known for known in outcome.patterns_found if known.state in LIVE_STATES]
     lines(pattern_lines("patterns found", kept))
@@ -140,36 +139,6 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:
         yield f"  bars needed               about {judged.bars_needed:.0f} in all to see a gain of this size"
-
-
-def render_scores(record: model_pb2.ModelRecord) -> None:
-    """The model beside the baselines on the holdout."""
-    holdout = record.windows.holdout
-    title = f"Holdout: {holdout.rows} bars, {day(holdout.first_bar)} to {day(holdout.last_bar)}"
-    gains = {base.name: interval(base.gain, 4, signed=True) for base in record.baselines if base.HasField("gain")}
-    named = [("this model", record.metrics), *((base.name, base.metrics) for base in record.baselines)]
-    scores = [(name, {metric.name: metric.interval for metric in metrics}) for name, metrics in named]
-    shown = [metric for metric in METRICS if any(metric in found for _, found in scores)]
-    rows = [
-        [name, *(interval(found[m]) if m in found else "-" for m in shown), gains.get(name, "")]
-        for name, found in scores
-    ]
-    table(title, ("", *(f">{metric}" for metric in shown), ">Brier gain of the model"), rows)
-
-
-def render_candidates(record: model_pb2.ModelRecord) -> None:
-    rows = [
-        (
-            word(model_pb2.CandidateKind.Name(candidate.kind), "CANDIDATE_KIND_").lower(),
-            "chosen" if candidate.chosen else "",
-            number(candidate.choose_score, 4) if candidate.HasField("choose_score") else "-",
-            str(candidate.choose_bars) if candidate.HasField("choose_score") else "-",
-            f"{candidate.cpu_seconds:.1f}",
-            f"skipped: {candidate.skipped}" if candidate.skipped else candidate.description,
-        )
-        for candidate in record.candidates
-    ]
-    table("Candidates", ("kind", "", ">Brier (choose)", ">bars", ">CPU s", "what"), rows)
 
 
 def pattern_lines(title: str, patterns: Sequence[KnownPattern]) -> Iterator[str]:

@@ -478,7 +478,9 @@ class RecordTrainingRequest(_message.Message):
     def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Comparison]: ...
     @_builtins.property
     def symbol_comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Comparison]:
-        """Each possible new champion of the lineage against the symbol's best."""
+        """Each model that may be the lineage's champion after this session, the one in force among them, against the
+        symbol's best; needed where that is of another lineage.
+        """
 
     @_builtins.property
     def last_labelled_bar(self) -> _timestamp_pb2.Timestamp:

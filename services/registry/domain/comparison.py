@@ -125,6 +125,7 @@ def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
         contender_accuracy=_number(judgement.contender_accuracy.value),
         improvement_percent=_interval(judgement.improvement_percent),
         auc_difference=_interval(judgement.auc_difference),
+        refitted_difference=_interval(judgement.refitted_difference),
         bars_needed=judgement.bars_needed,
     )
 

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFailed
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
 from services.kernel.facts import Fact
 from services.registry.domain.comparison import Trained, Verdict
 from services.registry.domain.moments import BEGINNING, seconds_of, timestamp
+from services.registry.domain.saturation import FlatSession, flat_session, run_with
+
+STALE_SESSIONS = 20
+STALE_BARS = 500
+"""A champion with more sessions or labelled bars after its own is stale: reported, never replaced for that."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,11 @@ class LineageState:
 
     `version`: of the stream. `versions`: models so far. `champion`: the version in force, 0 for none.
     `previous`: champions before it, the latest last; a rollback takes the latest back.
-    `trained`: what each version had seen, version 1 first. `verdicts`: the gate's, by version. `means`: by version, the
-    paired mean difference against the champion in force, positive when better than it, as far as measured.
+    `trained`: what each version had seen, version 1 first. `labelled`: the sum of the bars that were new to the
+    sessions up to each version's own. `patterns`: those that any version used; `learned`: whether the newest used a new
+    one. `flat`: the latest sessions in a row that had new bars and brought nothing. `verdicts`: the gate's, by version.
+    `means`: by version, the paired mean difference against the champion in force, positive when better than it, as far
+    as measured.
     `decided_through`: the last labelled bar that a session saw; `spent_through`: the same at the last decision by a
     person, after which only later bars count.
     """
@@ -40,6 +48,10 @@ class LineageState:
     previous: tuple[int, ...] = ()
     contenders: tuple[Contender, ...] = ()
     trained: tuple[Trained, ...] = ()
+    labelled: tuple[int, ...] = ()
+    patterns: frozenset[str] = frozenset()
+    learned: bool = False
+    flat: tuple[FlatSession, ...] = ()
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     means: Mapping[int, float] = field(default_factory=dict)
     decided_through: int = BEGINNING
@@ -56,6 +68,24 @@ class LineageState:
     @property
     def contender_names(self) -> tuple[str, ...]:
         return tuple(self.model(contender.version) for contender in self.contenders)
+
+    @property
+    def sessions_since(self) -> int:
+        """Sessions since the champion's own."""
+        return self.versions - self.champion if self.champion else 0
+
+    @property
+    def bars_since(self) -> int:
+        """Bars labelled since the champion's own session."""
+        return self.labelled[-1] - self.labelled[self.champion - 1] if self.champion else 0
+
+    @property
+    def stale(self) -> bool:
+        return self.sessions_since > STALE_SESSIONS or self.bars_since > STALE_BARS
+
+    def brings_new_pattern(self, record: model_pb2.ModelRecord) -> bool:
+        """Whether the next version uses a pattern that none before it used."""
+        return any(use.pattern_id not in self.patterns for use in record.patterns_used)
 
     def trained_of(self, model: str) -> Trained:
         """What a model of this lineage had seen; NotFound for a version that was never trained."""
@@ -91,10 +121,15 @@ def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState |
 def _evolve(state: LineageState, fact: Fact) -> LineageState:
     match fact.message:
         case facts_pb2.ModelTrained(record=record):
+            learned = state.brings_new_pattern(record)
             return replace(
                 state,
                 versions=record.version,
                 trained=(*state.trained, Trained.of(record.model, record)),
+                labelled=(*state.labelled, (state.labelled or (0,))[-1] + record.windows.new_bars),
+                patterns=state.patterns.union(use.pattern_id for use in record.patterns_used),
+                learned=learned,
+                flat=() if learned else state.flat,
             )
         case facts_pb2.ModelPromoted() as promoted:
             return _promoted(state, promoted)
@@ -119,6 +154,7 @@ def _promoted(state: LineageState, fact: facts_pb2.ModelPromoted) -> LineageStat
         champion=champion,
         previous=history,
         contenders=(),
+        flat=(),
         verdicts=verdicts,
         means={state.champion: -gain[0]} if gain else {},
         decided_through=max(state.decided_through, through),
@@ -131,12 +167,15 @@ def _declined(state: LineageState, fact: facts_pb2.PromotionDeclined) -> Lineage
     known = {state.model(contender.version): contender.e_value for contender in state.contenders}
     e_values = known | {model: judgement.e_value for model, judgement in scored.items()}
     means = {_version(model): judgement.mean_difference.value for model, judgement in scored.items() if judgement.bars}
+    through = seconds_of(fact, "decided_through")
+    own = flat_session(_version(fact.model), state.learned, scored.get(fact.model))
     return replace(
         state,
+        flat=run_with(state.flat, own) if through > state.decided_through else state.flat,
         contenders=tuple(Contender(_version(name), e_values[name]) for name in fact.contenders_kept),
         verdicts=_with_first(state.verdicts, {fact.model: fact.verdict}),
         means={**state.means, **means},
-        decided_through=max(state.decided_through, seconds_of(fact, "decided_through")),
+        decided_through=max(state.decided_through, through),
     )
 
 

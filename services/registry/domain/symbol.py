@@ -1,7 +1,8 @@
 """The symbol's best, stream symbol/<series>/<task>: the best of the champions of the lineages that compete there.
 
 Each change of a champion in one of these lineages puts one decision on this stream, in the same batch. So the version
-of this stream also guards what a decision reads of the other champions.
+of this stream also guards what a decision reads of the other champions. A champion that stays in force is compared with
+the best after each session of its lineage: a gain that one session can't show is seen once there are bars enough.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class SymbolState:
     """`name`: series/task; `version`: of the stream; `best`: the model in force, empty for none.
 
     `means`: by model, the paired mean difference against the best, positive when better than it, as far as measured.
+    `decided`: by model, the last labelled bar of the newest decision on it against the best.
     `spent_through`: bars up to this one were decided on by a person and don't count.
     """
 
@@ -34,7 +36,12 @@ class SymbolState:
     version: int = 0
     best: str = ""
     means: Mapping[str, float] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
     spent_through: int = BEGINNING
+
+    def decided_through(self, model: str) -> int:
+        """The last bar that a decision on `model` against the best has seen; only later ones are new to the pair."""
+        return max(self.spent_through, self.decided.get(model, BEGINNING))
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Challenge:
-    """The evidence of the new champion against the symbol's best, as it was brought; no bytes: none was.
+    """The evidence of a lineage's champion against the symbol's best, as it was brought.
 
-    `known_through`: the last labelled bar of the session, epoch seconds UTC.
+    `known_through`: the last labelled bar of the session, epoch seconds UTC. `spent_through`: bars up to this one were
+    decided on by a person in the contender's lineage and don't count.
     """
 
     expected_best: str
@@ -60,6 +68,7 @@ class Challenge:
     contender: Trained
     packed: bytes
     known_through: int
+    spent_through: int = BEGINNING
 
 
 def project(state: SymbolState | None, facts: Iterable[Fact]) -> SymbolState | None:
@@ -74,17 +83,23 @@ def _evolve(state: SymbolState, fact: Fact) -> SymbolState:
     match fact.message:
         case facts_pb2.ModelPromoted() as promoted:
             gains = [e.judgement.mean_difference.value for e in promoted.evidence if e.contender == promoted.model]
-            spent = seconds_of(promoted, "decided_through")
+            through = seconds_of(promoted, "decided_through")
             by_person = promoted.decided_by == decision_pb2.DECIDED_BY_PERSON
             return replace(
                 state,
                 best=promoted.model,
                 means={promoted.replaced: -gains[0]} if gains else {},
-                spent_through=max(state.spent_through, spent) if by_person else state.spent_through,
+                decided={promoted.replaced: through} if gains else {},
+                spent_through=max(state.spent_through, through) if by_person else state.spent_through,
             )
         case facts_pb2.PromotionDeclined() as declined:
             measured = {e.contender: e.judgement.mean_difference.value for e in declined.evidence if e.judgement.bars}
-            return replace(state, means={**state.means, **measured})
+            through = max(seconds_of(declined, "decided_through"), state.decided_through(declined.model))
+            return replace(
+                state,
+                means={**state.means, **measured},
+                decided={**state.decided, declined.model: through},
+            )
         case _:
             return state
 
@@ -99,10 +114,16 @@ def require_best(state: SymbolState, expected: str) -> None:
         )
 
 
-def needs_evidence(state: SymbolState, promoted: facts_pb2.ModelPromoted) -> bool:
-    """Whether the gate must compare the new champion with the symbol's best: it is of another lineage."""
-    by_gate = promoted.decided_by == decision_pb2.DECIDED_BY_GATE
-    return by_gate and state.best not in ("", promoted.replaced)
+def needs_evidence(state: SymbolState, decided: Decision, known_through: int) -> bool:
+    """Whether the gate must compare the champion that a decision on its lineage leaves in force with the symbol's best.
+
+    It must where that one is of another lineage; one that stays, only where a bar has been labelled since the pair was
+    last decided on.
+    """
+    if isinstance(decided, facts_pb2.PromotionDeclined):
+        return state.best not in ("", decided.champion) and known_through > state.decided_through(decided.champion)
+    by_gate = decided.decided_by == decision_pb2.DECIDED_BY_GATE
+    return by_gate and state.best not in ("", decided.replaced)
 
 
 def decide(state: SymbolState, change: Change, champions: Sequence[str], challenge: Challenge | None) -> Decision:
@@ -124,38 +145,44 @@ def decide(state: SymbolState, change: Change, champions: Sequence[str], challen
         return decision
     if challenge is None:
         raise ValueError(f"{promoted.model} is to be compared with {state.best}: a challenge is needed")
-    return _compared(state, promoted, len(champions), challenge)
+    return _compared(state, promoted, promoted.model, len(champions), challenge)
 
 
-def _compared(state: SymbolState, promoted: facts_pb2.ModelPromoted, lineages: int, challenge: Challenge) -> Decision:
+def decide_standing(
+    state: SymbolState, declined: facts_pb2.PromotionDeclined, lineages: int, challenge: Challenge
+) -> Decision:
+    """What the evidence of a champion that stays in its lineage means for the symbol's best: the gate of `decide`."""
+    return _compared(state, declined, declined.champion, lineages, challenge)
+
+
+def _compared(state: SymbolState, occasion: Decision, rival: str, lineages: int, challenge: Challenge) -> Decision:
     require_best(state, challenge.expected_best)
-    policy = cast(Policy, promoted.policy)
+    policy = cast(Policy, occasion.policy)
     scoring = Scoring(
-        horizon=Lineage.parse(promoted.lineage).task.horizon,
+        horizon=Lineage.parse(occasion.lineage).task.horizon,
         policy=policy,
         known_through=challenge.known_through,
-        spent_through=state.spent_through,
+        spent_through=max(state.spent_through, challenge.spent_through),
         comparisons=lineages,
         minimum_bars=SYMBOL_BEST_BARS,
     )
     evidence = compare(challenge.best, challenge.contender, challenge.packed, scoring)
+    decision: Decision
     if evidence.judgement.verdict == decision_pb2.VERDICT_PROMOTED:
-        reason = words.symbol_promoted(evidence, policy, lineages)
-        decision = _promotion(promoted, promoted.model, state.best, reason)
-        decision.evidence.append(evidence)
-        decision.competing_lineages = lineages
-        return decision
-    declined = _decline(state, promoted, words.symbol_declined(evidence, policy, lineages))
-    declined.verdict = evidence.judgement.verdict if evidence.judgement.bars else decision_pb2.VERDICT_INCONCLUSIVE
-    declined.evidence.append(evidence)
-    declined.competing_lineages = lineages
-    return declined
+        decision = _promotion(occasion, rival, state.best, words.symbol_promoted(evidence, policy, lineages))
+    else:
+        decision = _decline(state, occasion, rival, words.symbol_declined(evidence, policy, lineages))
+        decision.verdict = evidence.judgement.verdict if evidence.judgement.bars else decision_pb2.VERDICT_INCONCLUSIVE
+    decision.evidence.append(evidence)
+    decision.competing_lineages = lineages
+    decision.decided_through.seconds = challenge.known_through
+    return decision
 
 
 def _after_person(state: SymbolState, change: Change, champions: Sequence[str]) -> Decision:
     promoted = change.promoted
     if promoted.replaced != state.best:
-        declined = _decline(state, promoted, words.symbol_unmeasured(state.best, promoted.model))
+        declined = _decline(state, promoted, promoted.model, words.symbol_unmeasured(state.best, promoted.model))
         declined.verdict = decision_pb2.VERDICT_NO_NEW_EVIDENCE
         return declined
     means = {**state.means, **change.means}
@@ -165,29 +192,30 @@ def _after_person(state: SymbolState, change: Change, champions: Sequence[str]) 
     return _promotion(promoted, stand_in, state.best, reason)
 
 
-def _promotion(promoted: facts_pb2.ModelPromoted, model: str, replaced: str, reason: str) -> facts_pb2.ModelPromoted:
+def _promotion(occasion: Decision, model: str, replaced: str, reason: str) -> facts_pb2.ModelPromoted:
+    by_person = isinstance(occasion, facts_pb2.ModelPromoted) and occasion.decided_by == decision_pb2.DECIDED_BY_PERSON
     return facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_SYMBOL,
         lineage=model.rpartition("/")[0],
         model=model,
         replaced=replaced,
-        session_id=promoted.session_id,
-        policy=promoted.policy,
-        decided_by=promoted.decided_by,
+        session_id=occasion.session_id,
+        policy=occasion.policy,
+        decided_by=decision_pb2.DECIDED_BY_PERSON if by_person else decision_pb2.DECIDED_BY_GATE,
         reason=reason,
-        rollback=promoted.rollback,
-        decided_through=promoted.decided_through if promoted.HasField("decided_through") else None,
+        rollback=isinstance(occasion, facts_pb2.ModelPromoted) and occasion.rollback,
+        decided_through=occasion.decided_through if occasion.HasField("decided_through") else None,
     )
 
 
-def _decline(state: SymbolState, promoted: facts_pb2.ModelPromoted, reason: str) -> facts_pb2.PromotionDeclined:
+def _decline(state: SymbolState, occasion: Decision, model: str, reason: str) -> facts_pb2.PromotionDeclined:
     return facts_pb2.PromotionDeclined(
         scope=decision_pb2.SCOPE_SYMBOL,
-        lineage=promoted.lineage,
-        model=promoted.model,
+        lineage=occasion.lineage,
+        model=model,
         champion=state.best,
-        session_id=promoted.session_id,
-        policy=promoted.policy,
+        session_id=occasion.session_id,
+        policy=occasion.policy,
         reason=reason,
-        decided_through=promoted.decided_through if promoted.HasField("decided_through") else None,
+        decided_through=occasion.decided_through if occasion.HasField("decided_through") else None,
     )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ratchet.errors import Conflict, InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Policy
 from ratchet.proof.gate import CONTENDERS_KEPT
-from services.registry.domain import words
+from services.registry.domain import diagnosis, words
 from services.registry.domain.comparison import Scoring, Trained, Verdict, compare
 from services.registry.domain.lineage import LineageState, unpromoted
 from services.registry.domain.moments import BEGINNING, timestamp
-
-_BY_REGISTRY = (decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE, decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class RecordTraining:
     """The command: a trained model with its evidence.
 
     `record` lacks model and version. `last_labelled`: the last labelled bar of the session, epoch seconds UTC.
+    `diagnosis`: what the trainer measured, without advice.
     """
 
     session_id: str
@@ -51,6 +50,12 @@ class Outcome:
     decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
     verdict: Verdict
     promoted: bool
+
+    @property
+    def champion(self) -> str:
+        """The model that is in force after the decision."""
+        decided = self.decision
+        return decided.model if isinstance(decided, facts_pb2.ModelPromoted) else decided.champion
 
 
 def record_training(state: LineageState, command: RecordTraining) -> Outcome:
@@ -172,7 +177,7 @@ def _without_new_bars(
         verdict=decision_pb2.VERDICT_NO_NEW_EVIDENCE,
         reason=words.no_new_bars(evidence[record.model], state.decided_through, lineage),
         kept=kept,
-        diagnosis=(words.no_new_evidence(state.decided_through, lineage),),
+        diagnosis=diagnosis.without_new_bars(state, command.diagnosis, command.alternatives),
     )
 
 
@@ -184,9 +189,6 @@ def _decline(
 ) -> Outcome:
     own = evidence[record.model]
     verdict = own.judgement.verdict
-    diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
-    if verdict != decision_pb2.VERDICT_REJECTED and not _measured(command):
-        diagnosis = (words.inconclusive(own, Lineage.parse(state.name), command.alternatives),)
     return _declined(
         state,
         command,
@@ -195,7 +197,7 @@ def _decline(
         verdict=verdict,
         reason=words.declined(own, verdict, command.policy),
         kept=_contenders(state, evidence),
-        diagnosis=diagnosis,
+        diagnosis=diagnosis.of_decline(state, record, own, command.diagnosis, command.alternatives),
     )
 
 
@@ -208,10 +210,6 @@ def _contenders(state: LineageState, evidence: Mapping[str, decision_pb2.Evidenc
     return tuple(sorted(alive, key=lambda name: -e_values[name])[:CONTENDERS_KEPT])
 
 
-def _measured(command: RecordTraining) -> list[decision_pb2.Diagnosis]:
-    return [diagnosis for diagnosis in command.diagnosis if diagnosis.kind not in _BY_REGISTRY]
-
-
 def _declined(
     state: LineageState,
     command: RecordTraining,
@@ -221,7 +219,7 @@ def _declined(
     verdict: Verdict,
     reason: str,
     kept: tuple[str, ...],
-    diagnosis: tuple[decision_pb2.Diagnosis, ...],
+    diagnosis: Sequence[decision_pb2.Diagnosis],
 ) -> Outcome:
     declined = facts_pb2.PromotionDeclined(
         scope=decision_pb2.SCOPE_LINEAGE,
@@ -233,7 +231,7 @@ def _declined(
         verdict=verdict,
         reason=reason,
         evidence=evidence.values(),
-        diagnosis=sorted((*_measured(command), *diagnosis), key=lambda found: found.kind),
+        diagnosis=diagnosis,
         contenders_kept=kept,
         decided_through=timestamp(max(command.last_labelled, state.decided_through)),
     )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import DEFAULT_HORIZON, TRAINABLE, Lineage, ModelType, Policy
+from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy
 from ratchet.proof import gate
 from services.registry.domain.moments import day, seconds_of
+from services.registry.domain.saturation import FlatSession
 
 FIRST_MODEL = "first model of its lineage: nothing to compare it with"
+SIMPLEST: ModelType = "logistic"
 
 
 @dataclass(frozen=True)
 class Alternatives:
-    """What else the series has: model types tried on this task, and the symbol's best model (empty: none)."""
+    """What else the series has: model types that were tried on it, and the symbol's best model (empty: none)."""
 
     tried: frozenset[str] = frozenset()
     symbol_best: str = ""
@@ -23,8 +26,9 @@ class Alternatives:
 
 def promoted(evidence: decision_pb2.Evidence, policy: Policy) -> str:
     """Why a contender replaces its champion."""
-    auc = evidence.judgement.auc_difference
-    skill = "more skilled" if auc.HasField("low") and auc.low > 0 else "better calibrated, not shown to be more skilled"
+    judgement = evidence.judgement
+    shown = _above_zero(judgement.auc_difference) or _above_zero(judgement.refitted_difference)
+    skill = "more skilled" if shown else "better calibrated, not shown to be more skilled"
     return f"{evidence.contender} replaces {evidence.champion}: {skill}; {_numbers(evidence)}; {_asked(policy, 1)}"
 
 
@@ -43,17 +47,14 @@ def declined(evidence: decision_pb2.Evidence, verdict: decision_pb2.Verdict.Valu
 
 def no_new_bars(evidence: decision_pb2.Evidence, decided_through: int, lineage: Lineage) -> str:
     """Why nothing can be decided on bars that were decided on before."""
-    return (
-        f"0 new bars since {day(decided_through)}, {_still_needed(evidence.judgement)}; import newer bars with"
-        f" {_import(lineage)}"
-    )
+    return f"0 new bars since {day(decided_through)}, {_still_needed(evidence.judgement)}; {_more_bars(lineage)}"
 
 
 def no_new_evidence(decided_through: int, lineage: Lineage) -> decision_pb2.Diagnosis:
     return decision_pb2.Diagnosis(
         kind=decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE,
         measurement=f"0 bars labelled since {day(decided_through)}",
-        advice=f"import newer bars with {_import(lineage)}",
+        advice=_more_bars(lineage),
     )
 
 
@@ -65,6 +66,44 @@ def inconclusive(
         measurement=f"E {_e(evidence.judgement.e_value)}, p {_p(evidence.judgement.dm_p)};"
         f" {_still_needed(evidence.judgement)}",
         advice=f"import newer bars with {_import(lineage)}{_other_type(lineage, alternatives)}",
+    )
+
+
+def regime_shift(measurement: str, lineage: Lineage) -> decision_pb2.Diagnosis:
+    return decision_pb2.Diagnosis(
+        kind=decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT,
+        measurement=measurement,
+        advice="the newest bars are unlike those that the model learned from: when there are more of them, import them"
+        f" with {_import(lineage)} and train again with {train_command(lineage)}",
+    )
+
+
+def overfit(measurement: str, lineage: Lineage, alternatives: Alternatives) -> decision_pb2.Diagnosis:
+    """A simpler model can't learn as much by heart; where there is none, another type may see what lasts."""
+    simplest = train_command(replace(lineage, model_type=SIMPLEST))
+    other = (
+        _other_type(lineage, alternatives)
+        if lineage.model_type == SIMPLEST
+        else f", or train a model that learns less by heart: {simplest}"
+    )
+    return decision_pb2.Diagnosis(
+        kind=decision_pb2.DIAGNOSIS_KIND_OVERFIT,
+        measurement=measurement,
+        advice=f"the model learned what does not last: import a longer history with {_import(lineage)}{other}",
+    )
+
+
+def saturated(flat: Sequence[FlatSession], lineage: Lineage, alternatives: Alternatives) -> decision_pb2.Diagnosis:
+    """After sessions in a row that brought nothing."""
+    gains = ", ".join(
+        f"v{session.version} {_limits(session.gain, session.low, session.high)} on {session.bars} bars"
+        for session in flat
+    )
+    return decision_pb2.Diagnosis(
+        kind=decision_pb2.DIAGNOSIS_KIND_SATURATED,
+        measurement=f"no new pattern in {len(flat)} sessions in a row, nor a gain that can be seen: {gains}",
+        advice="the lineage has learned what it can from bars like these: import newer ones with"
+        f" {_import(lineage)}{_other_type(lineage, alternatives)}",
     )
 
 
@@ -93,11 +132,14 @@ def symbol_promoted(evidence: decision_pb2.Evidence, policy: Policy, lineages: i
 
 
 def symbol_declined(evidence: decision_pb2.Evidence, policy: Policy, lineages: int) -> str:
-    bars = evidence.judgement.bars
+    """Why the symbol's best stays, against the champion of another lineage."""
+    judgement, rival = evidence.judgement, evidence.contender
     stays = f"{evidence.champion} stays the symbol's best"
-    if bars < gate.SYMBOL_BEST_BARS:
-        return f"{stays}: {bars} common bars with {evidence.contender}, {gate.SYMBOL_BEST_BARS} needed"
-    return f"{stays}: {_numbers(evidence)} for {evidence.contender}; {_asked(policy, lineages)}"
+    if judgement.bars < gate.SYMBOL_BEST_BARS:
+        return f"{stays}: {judgement.bars} common bars with {rival}, {gate.SYMBOL_BEST_BARS} needed"
+    if judgement.verdict == decision_pb2.VERDICT_REJECTED:
+        return f"{stays}: it is better than {rival}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
+    return f"{stays}: {rival} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
 
 
 def symbol_unmeasured(best: str, model: str) -> str:
@@ -117,11 +159,18 @@ def _numbers(evidence: decision_pb2.Evidence) -> str:
     )
 
 
+def _above_zero(interval: model_pb2.Interval) -> bool:
+    return interval.HasField("low") and interval.low > 0.0
+
+
 def _percent(interval: model_pb2.Interval) -> str:
-    value = f"{_signed(interval.value)} %"
     if not (interval.HasField("low") and interval.HasField("high")):
-        return value
-    return f"{value} [{_signed(interval.low)}, {_signed(interval.high)}]"
+        return f"{_signed(interval.value)} %"
+    return _limits(interval.value, interval.low, interval.high)
+
+
+def _limits(value: float, low: float, high: float) -> str:
+    return f"{_signed(value)} % [{_signed(low)}, {_signed(high)}]"
 
 
 def _signed(value: float) -> str:
@@ -163,23 +212,41 @@ def _two_digits(count: int) -> int:
     return round(count, 2 - len(str(count))) if count > 99 else count
 
 
+def _more_bars(lineage: Lineage) -> str:
+    """What to do where no bar is new: bring some, or see what the whole loop does on those that are there."""
+    return f"import newer bars with {_import(lineage)} or try {_backtest(lineage)}"
+
+
 def _import(lineage: Lineage) -> str:
     timeframe = "" if lineage.series.timeframe == "1d" else f" --timeframe {lineage.series.timeframe}"
     return f"ratchet data import {lineage.series.symbol} FILE{timeframe}"
 
 
 def _other_type(lineage: Lineage, alternatives: Alternatives) -> str:
-    """The model type to try next: one that was not tried on this series, else the one that does best on it."""
-    untried = [kind for kind in TRAINABLE if kind not in alternatives.tried and kind != lineage.model_type]
+    """The model type to try next: one that was not tried on this series, the simplest first, else the best on it."""
+    untried = {kind for kind in MODEL_TYPES if kind not in alternatives.tried and kind != lineage.model_type}
     if untried:
-        return f", or try a model type that this series has not seen: {_train(lineage, untried[0])}"
+        other = replace(lineage, model_type=next(kind for kind in (SIMPLEST, *MODEL_TYPES) if kind in untried))
+        return f", or try a model type that this series has not seen: {train_command(other)}"
     best = Lineage.parse(alternatives.symbol_best.rpartition("/")[0]) if alternatives.symbol_best else lineage
     if best.model_type != lineage.model_type:
-        return f", or train the type that does best on this series: {_train(lineage, best.model_type)}"
+        other = replace(lineage, model_type=best.model_type)
+        return f", or train the type that does best on this series: {train_command(other)}"
     return ""
 
 
-def _train(lineage: Lineage, model_type: ModelType) -> str:
+def train_command(lineage: Lineage) -> str:
+    """The command that trains the next version of a lineage."""
+    return f"ratchet train {_named(lineage)}"
+
+
+def _backtest(lineage: Lineage) -> str:
+    """The command that replays the whole loop on the history of a lineage's series."""
+    return f"ratchet backtest {_named(lineage)}"
+
+
+def _named(lineage: Lineage) -> str:
+    """A lineage as the arguments and options of a command."""
     task = lineage.task
     horizon = "" if task.horizon == DEFAULT_HORIZON[task.target] else f" --horizon {task.horizon}"
-    return f"ratchet train {lineage.series} --model {model_type} --target {task.target}{horizon}"
+    return f"{lineage.series} --model {lineage.model_type} --target {task.target}{horizon}"

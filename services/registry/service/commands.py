@@ -113,7 +113,7 @@ class Commands:
         return self._committed(request, caller, decide, request.session_id)
 
     def record_training(self, request: pb.RecordTrainingRequest, caller: Caller) -> Committed:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, after a promotion, that on the symbol."""
+        """ModelTrained, TrainingCompleted, the decision on the lineage and, where there is one, that on the symbol."""
         return self._committed(request, caller, lambda: self._decisions.recorded(request), request.session_id)
 
     def promote_model(self, request: pb.PromoteModelRequest, caller: Caller) -> Committed:

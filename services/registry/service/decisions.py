@@ -12,7 +12,6 @@ from dataclasses import replace
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.names import POLICIES, Lineage, Model, one_of
-from ratchet.proof.evidence import pack
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.facts import Fact
 from services.registry.domain import session as sessions
@@ -36,7 +35,7 @@ class Decisions:
         self._states = states
 
     def recorded(self, request: pb.RecordTrainingRequest) -> list[Fact]:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, after a promotion, that on the symbol."""
+        """ModelTrained, TrainingCompleted, the decision on the lineage and, where there is one, that on the symbol."""
         session = self._states.session(request.session_id)
         sessions.require_open(session)
         lineage = Lineage.parse(session.request.lineage)
@@ -47,12 +46,11 @@ class Decisions:
         end = sessions.complete(session, outcome.trained.record.model, outcome.verdict, outcome.promoted)
         trained, decision = facts_after(lineage_stream(lineage), state.version, [outcome.trained, outcome.decision])
         facts = [trained, *facts_after(session_stream(session.session_id), session.version, [end]), decision]
-        if isinstance(outcome.decision, facts_pb2.ModelPromoted):
-            challenge = None
-            if symbols.needs_evidence(symbol, outcome.decision):
-                own = Trained.of(outcome.trained.record.model, outcome.trained.record)
-                challenge = self._challenge(request, state, symbol, outcome.decision.model, own)
-            facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
+        challenge = None
+        if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
+            own = Trained.of(outcome.trained.record.model, outcome.trained.record)
+            challenge = self._challenge(request, state, symbol, outcome.champion, own)
+        facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
         return [replace(fact, causation_id=session.session_id) for fact in facts]
 
     def _command(
@@ -81,10 +79,15 @@ class Decisions:
     def _challenge(
         self, request: pb.RecordTrainingRequest, state: LineageState, symbol: SymbolState, model: str, own: Trained
     ) -> symbols.Challenge:
-        """The evidence of `model` against the symbol's best; without bars where none was brought."""
+        """The evidence of `model`, the lineage's champion from now on, against the symbol's best."""
         symbols.require_best(symbol, request.expected_symbol_best)
-        by_contender = {c.contender or own.model: c for c in request.symbol_comparisons}
-        brought = by_contender.get(model, pb.Comparison(champion=symbol.best, packed=pack([], [], [], [])))
+        brought = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
+        if brought is None:
+            raise InvalidInput(
+                f"no comparison of {model} with {symbol.best}, the symbol's best; score both on the same bars and send"
+                " the pair, an empty one where there are none",
+                fields={"symbol_comparisons": "missing"},
+            )
         symbols.require_best(symbol, brought.champion)
         best = self._states.lineage(Model.parse(symbol.best).lineage)
         return symbols.Challenge(
@@ -93,6 +96,7 @@ class Decisions:
             contender=own if model == own.model else state.trained_of(model),
             packed=brought.packed,
             known_through=seconds_of(request, "last_labelled_bar"),
+            spent_through=state.spent_through,
         )
 
     def by_person(self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]) -> list[Fact]:
@@ -108,12 +112,21 @@ class Decisions:
         lineage: Lineage,
         state: LineageState,
         symbol: SymbolState,
-        promoted: facts_pb2.ModelPromoted,
+        decided: symbols.Decision,
         challenge: symbols.Challenge | None,
     ) -> list[Fact]:
-        """The decision on the symbol that follows a new champion. The symbol's version guards the other champions."""
-        others = champions(self._log, lineage.series, lineage.task)
-        in_force = sorted({name for name in others if name != promoted.replaced} | {promoted.model})
-        means = {state.model(version): mean for version, mean in state.means.items()}
-        decision = symbols.decide(symbol, symbols.Change(promoted, means), in_force, challenge)
+        """The decision on the symbol that follows one on a lineage: none where a champion stays unchallenged.
+
+        The symbol's version guards the other champions.
+        """
+        in_force = champions(self._log, lineage.series, lineage.task)
+        decision: symbols.Decision
+        if isinstance(decided, facts_pb2.ModelPromoted):
+            in_force = sorted({name for name in in_force if name != decided.replaced} | {decided.model})
+            means = {state.model(version): mean for version, mean in state.means.items()}
+            decision = symbols.decide(symbol, symbols.Change(decided, means), in_force, challenge)
+        elif challenge is None:
+            return []
+        else:
+            decision = symbols.decide_standing(symbol, decided, len(in_force), challenge)
         return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision])

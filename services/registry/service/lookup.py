@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Series, Task
+from services.registry.domain.words import train_command
 from services.registry.log import Log, Recorded
 
 _IN_ONE_QUERY = 500
@@ -72,10 +73,3 @@ def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
     hint = f" did you mean {' or '.join(near)}?" if near else ""
     step = "see ratchet models list" if what == "model" else f"begin it with {train_command(Lineage.parse(name))}"
     return NotFound(f"there is no {what} {name};{hint} {step}", fields={what: "unknown"})
-
-
-def train_command(lineage: Lineage) -> str:
-    """The command that trains the next version of a lineage."""
-    task = lineage.task
-    horizon = "" if str(task) == task.target else f" --horizon {task.horizon}"
-    return f"ratchet train {lineage.series} --model {lineage.model_type} --target {task.target}{horizon}"

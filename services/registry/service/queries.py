@@ -9,10 +9,11 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.domain.moments import timestamp
+from services.registry.domain.words import train_command
 from services.registry.log import Log
 from services.registry.log.database import SqlValue
 from services.registry.service import views
-from services.registry.service.lookup import events_at, missing, require_model, train_command
+from services.registry.service.lookup import events_at, missing, require_model
 from services.registry.service.paging import select
 from services.registry.service.states import States
 
@@ -124,6 +125,9 @@ class Queries:
             contenders=state.contender_names,
             last_labelled_bar=timestamp(state.decided_through),
             versions=state.versions,
+            sessions_since=state.sessions_since,
+            bars_since=state.bars_since,
+            stale=state.stale,
         )
 
     def get_symbol_best(self, request: pb.GetSymbolBestRequest) -> pb.GetSymbolBestResponse:

@@ -1,4 +1,4 @@
-"""The evidence of a session: the new model and the contenders, each against the champions, on bars none has seen."""
+"""The evidence of a session: each model that may be champion after it against those in force, on bars none has seen."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ class _Runner:
 def pairs(
     context: Context, new: ModelFile, fit_end_label_time: int
 ) -> tuple[tuple[ScoredPair, ...], tuple[ScoredPair, ...]]:
-    """The new model and each contender against the lineage's champion, and against the symbol's best."""
+    """The new model and each contender against the lineage's champion; all of these against the symbol's best.
+
+    Where the symbol's best is of this very lineage, it is the champion, and nothing is left to be compared with it.
+    """
+    inputs = context.inputs
     challengers = (
         _runner(context, NEW_MODEL, new, fit_end_label_time),
-        *(_opened(context, contender) for contender in context.inputs.contenders),
+        *(_opened(context, contender) for contender in inputs.contenders),
     )
-
-    def against(champion: ScoredModel | None) -> tuple[ScoredPair, ...]:
-        if champion is None:
-            return ()
-        opponent = _opened(context, champion)
-        return tuple(_pair(context, opponent, each) for each in challengers if each.name != opponent.name)
-
-    return against(context.inputs.parent), against(context.inputs.symbol_best)
+    champion = _opened(context, inputs.parent) if inputs.parent else None
+    own = tuple(_pair(context, champion, each) for each in challengers) if champion else ()
+    if inputs.symbol_best is None or (champion and champion.name == inputs.symbol_best.name):
+        return own, ()
+    best = _opened(context, inputs.symbol_best)
+    rivals = (*challengers, champion) if champion else challengers
+    return own, tuple(_pair(context, best, each) for each in rivals)
 
 
 def _opened(context: Context, scored: ScoredModel) -> _Runner:

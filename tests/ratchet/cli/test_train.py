@@ -80,6 +80,19 @@ RECORD = model_pb2.ModelRecord(
         ),
         model_pb2.Candidate(kind=model_pb2.CANDIDATE_KIND_SCRATCH, skipped="out of time"),
     ],
+    trials=[
+        model_pb2.Trial(complexity_step=1, tune_score=0.25),
+        model_pb2.Trial(
+            complexity_step=2, tune_score=0.24, hyperparameters=[model_pb2.Parameter(name="depth", value="12")]
+        ),
+    ],
+    corrections=[
+        model_pb2.Correction(
+            kind="offset", description="+0.1", score_with=0.24, score_without=0.25, bars=90, applied=True
+        )
+    ],
+    patterns_worth=interval(0.004, -0.001, 0.009),
+    features_left_out=[model_pb2.FeatureLeftOut(name="weekday", reason="ranked useless three times")],
 )
 DECISION = registry_pb2.Decision(
     position=41,
@@ -230,6 +243,10 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
         "0.350 [0.330, 0.370]",
         "+0.1100 [0.0800, 0.1400]",
         "recalibrated v1",
+        "study: 2 settings, the best at step 2: depth=12",
+        "correction by offset: +0.1: Brier 0.2400 with, 0.2500 without, on 90 bars: applied",
+        "patterns as features are worth +0.0040 [-0.0010, 0.0090] of Brier score",
+        "left out of the new model (ranked useless three times): weekday",
         "skipped: out of time",
         "patterns used: 1\n  rsi_14 > 70",
         "patterns found: 1\n  gap > 2",

@@ -62,6 +62,10 @@ class Conductor:
         )
         if champion.model.name:
             request.comparisons.add(champion=champion.model.name, packed=evidence(fit_end + 1, fit_end + 100, 0.0))
+        if best.model.name not in ("", champion.model.name):
+            for contender in dict.fromkeys(("", champion.model.name)):
+                packed = evidence(fit_end + 1, fit_end + 100, 0.0)
+                request.symbol_comparisons.add(champion=best.model.name, contender=contender, packed=packed)
         return self._client.record_training(request).training
 
 

@@ -9,7 +9,7 @@ from registry_samples import bar, evidence, record, stamp
 
 from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from ratchet.names import TRAINABLE
+from ratchet.names import MODEL_TYPES
 from ratchet.proof import gate
 from ratchet.proof.evidence import unpack
 from services.kernel.facts import Fact
@@ -97,7 +97,7 @@ class TestTheGate:
         assert "ratchet train AAPL --model logistic --target range" in fact.diagnosis[0].advice
 
     def test_the_advice_names_the_best_type_when_all_were_tried(self, v1: LineageState) -> None:
-        known = words.Alternatives(frozenset(TRAINABLE), "AAPL/range/logistic/v3")
+        known = words.Alternatives(frozenset(MODEL_TYPES), "AAPL/range/logistic/v3")
         _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, alternatives=known))
         assert "does best on this series: ratchet train AAPL --model logistic" in declined(outcome).diagnosis[0].advice
 
@@ -269,7 +269,10 @@ class TestNewEvidence:
         fact = declined(outcome)
         assert fact.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
         assert fact.reason.startswith("0 new bars since 2006-08-10, ")
-        assert fact.reason.endswith("import newer bars with ratchet data import AAPL FILE")
+        assert fact.reason.endswith(
+            "import newer bars with ratchet data import AAPL FILE"
+            " or try ratchet backtest AAPL --model random-forest --target range"
+        )
         assert fact.diagnosis[0].kind == decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE
         assert (state.champion, state.contender_names) == (1, (f"{NAME}/v2",))
 

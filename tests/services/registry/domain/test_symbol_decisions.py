@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from registry_samples import bar, evidence, stamp
 
@@ -34,6 +36,19 @@ def new_champion(model: str, replaced: str = "", by_person: bool = False, policy
 
 def challenge(packed: bytes, expected: str = f"{FOREST}/v1", rival: str = f"{LOGISTIC}/v1") -> Challenge:
     return Challenge(expected, Trained(expected, bar(100)), Trained(rival, bar(100)), packed, bar(1000))
+
+
+def declined(model: str, champion: str, policy: Policy = "balanced") -> facts_pb2.PromotionDeclined:
+    """A session of a lineage after which its champion stays."""
+    return facts_pb2.PromotionDeclined(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        lineage=champion.rpartition("/")[0],
+        model=model,
+        champion=champion,
+        session_id="s1",
+        policy=policy,
+        decided_through=stamp(2000),
+    )
 
 
 def e_value(packed: bytes) -> float:
@@ -101,6 +116,54 @@ def test_evidence_against_another_best_is_refused_with_the_one_in_force() -> Non
     with pytest.raises(ChampionMoved) as refused:
         symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [], challenge(b"", f"{FOREST}/v9"))
     assert refused.value.champion == f"{FOREST}/v1"
+
+
+class TestAChampionThatStays:
+    STAYS = declined(f"{LOGISTIC}/v7", f"{LOGISTIC}/v1")
+
+    def test_is_judged_by_the_same_gate_as_a_new_one(self) -> None:
+        for packed in (evidence(101, 300, 0.1), evidence(101, 300, -0.1), evidence(101, 219, 0.1)):
+            brought = challenge(packed)
+            new = symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [f"{FOREST}/v1", f"{LOGISTIC}/v1"], brought)
+            standing = symbol.decide_standing(BEST, self.STAYS, 2, brought)
+            assert type(standing) is type(new)
+            assert (standing.model, standing.reason) == (f"{LOGISTIC}/v1", new.reason)
+            assert (list(standing.evidence), standing.competing_lineages) == (list(new.evidence), 2)
+
+    def test_takes_over_by_the_gate_in_the_name_of_the_session(self) -> None:
+        fact = symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1)))
+        assert isinstance(fact, facts_pb2.ModelPromoted)
+        assert (fact.scope, fact.decided_by) == (decision_pb2.SCOPE_SYMBOL, decision_pb2.DECIDED_BY_GATE)
+        assert (fact.lineage, fact.replaced, fact.session_id) == (LOGISTIC, f"{FOREST}/v1", "s1")
+        assert fact.decided_through == stamp(1000)
+        assert after(BEST, fact).best == f"{LOGISTIC}/v1"
+
+    def test_needs_a_bar_since_its_pair_was_decided_on(self) -> None:
+        assert symbol.needs_evidence(BEST, self.STAYS, bar(1000))
+        state = after(BEST, symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.0))))
+        assert not symbol.needs_evidence(state, self.STAYS, bar(1000))
+        assert symbol.needs_evidence(state, self.STAYS, bar(1001))
+        another = declined(f"{LOGISTIC}/v7", f"{LOGISTIC}/v2")
+        assert symbol.needs_evidence(state, another, bar(1000))
+
+    def test_a_loser_needs_a_new_bar_to_come_back_and_others_face_a_new_best(self) -> None:
+        state = after(BEST, symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1))))
+        before = declined(f"{FOREST}/v2", f"{FOREST}/v1")
+        assert not symbol.needs_evidence(state, before, bar(1000))
+        assert symbol.needs_evidence(state, before, bar(1001))
+        assert symbol.needs_evidence(state, declined("AAPL/range/lstm/v2", "AAPL/range/lstm/v1"), bar(1000))
+
+    def test_is_not_compared_with_itself(self) -> None:
+        assert not symbol.needs_evidence(BEST, declined(f"{FOREST}/v2", f"{FOREST}/v1"), bar(1000))
+
+    def test_is_judged_on_bars_after_a_decision_of_a_person_in_its_lineage(self) -> None:
+        by_person = new_champion(f"{LOGISTIC}/v1", f"{LOGISTIC}/v2", by_person=True)
+        state = after(BEST, symbol.decide(BEST, by_person, [f"{FOREST}/v1", f"{LOGISTIC}/v1"], None))
+        assert not symbol.needs_evidence(state, self.STAYS, bar(400))
+        assert symbol.needs_evidence(state, self.STAYS, bar(401))
+        brought = replace(challenge(evidence(101, 500, 0.1)), spent_through=bar(400))
+        fact = symbol.decide_standing(state, self.STAYS, 2, brought)
+        assert (fact.evidence[0].first_bar, fact.evidence[0].judgement.bars) == (stamp(401), 100)
 
 
 class TestWhenAPersonRemovesTheBest:

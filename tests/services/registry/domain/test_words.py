@@ -11,7 +11,7 @@ from registry_samples import bar, stamp
 from ratchet.cli import cli
 from ratchet.cli.connect import COMMAND
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import TRAINABLE, Lineage, ModelType
+from ratchet.names import MODEL_TYPES, Lineage, ModelType
 from services.registry.domain import words
 from services.registry.domain.saturation import FlatSession
 
@@ -80,6 +80,26 @@ def test_the_commands_name_timeframe_and_horizon() -> None:
     assert without == (
         "0 new bars since 2006-01-02, about 100 needed to see a gain of this size;"
         " import newer bars with ratchet data import AAPL FILE --timeframe 1h"
+        " or try ratchet backtest AAPL@1h --model random-forest --target range --horizon 5"
+    )
+
+
+def test_the_best_of_a_symbol_that_stays() -> None:
+    found = evidence(100.0)
+    found.champion = "A/range/xgboost/v4"
+    numbers = "E 31.2, p 0.004, Brier improvement +3.1 % [+1.0, +5.2] on 252 bars, 2006-01-02 to 2006-09-10"
+    assert words.symbol_declined(found, "balanced", 2) == (
+        "A/range/xgboost/v4 stays the symbol's best: A/range/logistic/v2 is not shown to be better:"
+        f" {numbers}; balanced asks for E of 40 for 2 lineages and p below 0.05"
+    )
+    found.judgement.verdict = decision_pb2.VERDICT_REJECTED
+    assert words.symbol_declined(found, "balanced", 2) == (
+        "A/range/xgboost/v4 stays the symbol's best: it is better than A/range/logistic/v2:"
+        f" {numbers}; E of the reverse 0.01, 20 rejects"
+    )
+    found.judgement.bars = 119
+    assert words.symbol_declined(found, "balanced", 2).endswith(
+        "best: 119 common bars with A/range/logistic/v2, 120 needed"
     )
 
 
@@ -99,15 +119,15 @@ def test_the_next_type_is_the_simplest_that_was_not_tried_and_the_best_when_all_
         return found.partition(" --model ")[2].partition(" ")[0]
 
     assert next_type(()) == "logistic"
-    assert next_type(("logistic", "random-forest")) in TRAINABLE
-    for kind in set(TRAINABLE) - {"random-forest"}:
-        assert next_type(tuple(set(TRAINABLE) - {kind})) == kind
-    assert next_type(TRAINABLE, "AAPL@1h/range-h5/xgboost/v2") == "xgboost"
-    assert next_type(TRAINABLE, "AAPL@1h/range-h5/random-forest/v2") == ""
+    assert next_type(("logistic", "random-forest")) in MODEL_TYPES
+    for kind in set(MODEL_TYPES) - {"random-forest"}:
+        assert next_type(tuple(set(MODEL_TYPES) - {kind})) == kind
+    assert next_type(MODEL_TYPES, "AAPL@1h/range-h5/xgboost/v2") == "xgboost"
+    assert next_type(MODEL_TYPES, "AAPL@1h/range-h5/random-forest/v2") == ""
 
 
 @pytest.mark.parametrize("model_type", ["logistic", "random-forest"])
-@pytest.mark.parametrize("tried", [(), TRAINABLE])
+@pytest.mark.parametrize("tried", [(), MODEL_TYPES])
 def test_every_advice_has_a_command_that_runs(model_type: ModelType, tried: tuple[ModelType, ...]) -> None:
     lineage = replace(HOURLY, model_type=model_type)
     known = words.Alternatives(frozenset(tried), "AAPL@1h/range-h5/xgboost/v2")

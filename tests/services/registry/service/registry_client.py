@@ -65,7 +65,11 @@ class Registry:
     def train(
         self, lineage: str, fit_end: int, last: int, gain: float = 0.0, against_best: float | None = None
     ) -> pb.RecordTrainingResponse:
-        """One session: a model that is better by `gain` than the champion on bars fit_end + 1 … last."""
+        """One session: a model that is better by `gain` than the champion on bars fit_end + 1 … last.
+
+        Against a symbol's best of another lineage, model and champion are both better by `against_best`; None: they
+        share no bar with it.
+        """
         return self.record(self.trained(lineage, fit_end, last, gain, against_best))
 
     def trained(
@@ -86,8 +90,11 @@ class Registry:
         )
         if champion:
             request.comparisons.add(champion=champion, packed=evidence(fit_end + 1, last, gain))
-        if best and against_best is not None:
-            request.symbol_comparisons.add(champion=best, packed=evidence(fit_end + 1, last, against_best))
+        if best not in ("", champion):
+            end = fit_end if against_best is None else last
+            packed = evidence(fit_end + 1, end, against_best or 0.0)
+            for contender in ("", *([champion] if champion else [])):
+                request.symbol_comparisons.add(champion=best, contender=contender, packed=packed)
         return request
 
 

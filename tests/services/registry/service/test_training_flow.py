@@ -85,15 +85,42 @@ def test_without_common_bars_the_best_stays(registry: Registry) -> None:
 def test_a_session_is_compared_with_the_best_of_the_symbol_at_most_once(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     registry.train(LOGISTIC, 200, 400, against_best=0.0)
-    registry.train(LOGISTIC, 401, 500, 0.0)
-    request = registry.trained(LOGISTIC, 501, 700, 0.1)
-    for contender, gain in (("", 0.1), (f"{LOGISTIC}/v2", 0.1)):
-        packed = evidence(502, 700, gain)
-        request.symbol_comparisons.add(champion=f"{FOREST}/v1", contender=contender, packed=packed)
+    registry.train(LOGISTIC, 401, 500, 0.0, against_best=0.0)
+    request = registry.trained(LOGISTIC, 501, 700, 0.1, against_best=0.1)
+    request.symbol_comparisons.add(champion=f"{FOREST}/v1", contender=f"{LOGISTIC}/v2", packed=evidence(502, 700, 0.1))
     own, best = registry.record(request).decisions
     assert own.promoted.model == best.promoted.model == f"{LOGISTIC}/v3"
     assert [(found.contender, found.champion) for found in best.promoted.evidence] == [
         (f"{LOGISTIC}/v3", f"{FOREST}/v1")
+    ]
+
+
+def test_a_champion_that_stays_is_compared_with_the_best_of_the_symbol_after_each_session(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    registry.train(LOGISTIC, 200, 400, against_best=0.0)
+    undecided = registry.train(LOGISTIC, 401, 600, 0.0, against_best=0.0)
+    assert kinds(undecided) == [("declined", LINEAGE), ("declined", SYMBOL)]
+    assert undecided.decisions[1].declined.model == f"{LOGISTIC}/v1"
+    seen = registry.train(LOGISTIC, 601, 800, 0.0, against_best=0.1)
+    assert kinds(seen) == [("declined", LINEAGE), ("promoted", SYMBOL)]
+    best = seen.decisions[1].promoted
+    assert (best.model, best.replaced, best.competing_lineages) == (f"{LOGISTIC}/v1", f"{FOREST}/v1", 2)
+    assert (best.session_id, best.decided_through) == (seen.training.session_id, stamp(800))
+    assert seen.training.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+    assert (seen.model.name, seen.model.symbol_best) == (f"{LOGISTIC}/v3", False)
+    assert registry.best().model.name == f"{LOGISTIC}/v1"
+    assert registry.best().reason.startswith(f"{LOGISTIC}/v1 replaces {FOREST}/v1 as the symbol's best: ")
+    assert kinds(registry.train(LOGISTIC, 801, 900, 0.0)) == [("declined", LINEAGE)]
+
+
+def test_a_pair_is_not_decided_on_twice_without_a_new_bar(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    registry.train(LOGISTIC, 200, 400, against_best=0.0)
+    assert kinds(registry.train(LOGISTIC, 200, 400, 0.0, against_best=0.1)) == [("declined", LINEAGE)]
+    assert registry.best().model.name == f"{FOREST}/v1"
+    assert kinds(registry.train(LOGISTIC, 200, 401, 0.0, against_best=0.1)) == [
+        ("declined", LINEAGE),
+        ("promoted", SYMBOL),
     ]
 
 
@@ -143,6 +170,34 @@ class TestRefusals:
         with pytest.raises(ChampionMoved) as refused:
             registry.record(stale)
         assert refused.value.champion == f"{FOREST}/v1"
+
+    def test_a_standing_champion_scored_against_a_best_that_moved(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        registry.train(LOGISTIC, 100, 220)
+        stale = registry.trained(LOGISTIC, 221, 400, 0.0, against_best=0.1)
+        registry.train(FOREST, 221, 400, 0.1)
+        with pytest.raises(ChampionMoved) as refused:
+            registry.record(stale)
+        assert refused.value.champion == f"{FOREST}/v2"
+
+    def test_a_champion_without_a_comparison_with_the_best(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        for fit_end, last, champion in ((100, 220, f"{LOGISTIC}/v1"), (221, 400, f"{LOGISTIC}/v1")):
+            request = registry.trained(LOGISTIC, fit_end, last)
+            brought = list(request.symbol_comparisons)
+            request.ClearField("symbol_comparisons")
+            with pytest.raises(InvalidInput, match=f"no comparison of {champion} with {FOREST}/v1, the symbol's best"):
+                registry.record(request)
+            request.symbol_comparisons.extend(brought)
+            registry.record(request)
+
+    def test_scored_bars_that_a_standing_champion_was_trained_on(self, registry: Registry) -> None:
+        registry.train(FOREST, 100, 220)
+        registry.train(LOGISTIC, 150, 300)
+        request = registry.trained(LOGISTIC, 221, 400)
+        request.symbol_comparisons[1].packed = evidence(150, 400, 0.1)
+        with pytest.raises(PreconditionFailed, match=f"can't score {LOGISTIC}/v1: its training window"):
+            registry.record(request)
 
     def test_scored_bars_that_a_model_was_trained_on(self, registry: Registry) -> None:
         registry.train(FOREST, 100, 220)

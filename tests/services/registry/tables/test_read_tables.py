@@ -112,7 +112,7 @@ class World:
                 packed = evidence(first, self.last_bar, gain, seed)
                 request.comparisons.add(champion=state.champion_name, contender=contender, packed=packed)
         if symbol.best:
-            for contender in ("", *state.contender_names):
+            for contender in ("", *state.contender_names, *filter(None, [state.champion_name])):
                 packed = evidence(first, self.last_bar, -gain)
                 request.symbol_comparisons.add(champion=symbol.best, contender=contender, packed=packed)
         self.commands.record_training(request, CALLER)

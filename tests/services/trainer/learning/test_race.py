@@ -9,7 +9,7 @@ from services.trainer.data.bars import Bars
 from services.trainer.learning.columns import Table
 from services.trainer.learning.context import Context
 from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
-from services.trainer.learning.race import pairs
+from services.trainer.learning.race import NEW_MODEL, pairs
 from services.trainer.learning.session import run
 from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.models.artifact import load
@@ -33,3 +33,29 @@ def test_a_pattern_with_later_evidence_than_the_fit_spends_its_bars_too(aapl: Ba
     times = evidence.unpack(pair.evidence).times
     assert outcome.fit_end_label_time < known.evidence_end
     assert (times[0], times[-1]) == (bars.time[1601], bars.time[1698])
+
+
+def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars) -> None:
+    """Unless it is the best itself: then all were compared with it already."""
+    bars = aapl.head(1500)
+    inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1)
+    trained = [run(replace(inputs, bars=aapl.head(end)), lambda phase, fraction: None) for end in (1100, 1200, 1300)]
+    parent, contender, best = (
+        ScoredModel(name, each.artifact, each.fit_end_label_time, 1, each.params)
+        for name, each in zip(
+            ("AAPL/range/logistic/v1", "AAPL/range/logistic/v2", "AAPL/range/lstm/v1"), trained, strict=True
+        )
+    )
+    y = labels("range", bars, 1)
+    raced = replace(inputs, parent=parent, contenders=(contender,), symbol_best=best)
+    new = load(trained[0].artifact)
+
+    def told(inputs: SessionInputs) -> list[list[tuple[str, str]]]:
+        found = pairs(Context(inputs, split(y, 1, None), y, Table.of(bars)), new, trained[0].fit_end_label_time)
+        return [[(pair.champion, pair.contender) for pair in side] for side in found]
+
+    own = [(parent.name, NEW_MODEL), (parent.name, contender.name)]
+    assert told(raced) == [own, [(best.name, NEW_MODEL), (best.name, contender.name), (best.name, parent.name)]]
+    assert told(replace(raced, symbol_best=parent)) == [own, []]
+    _, (*_, standing) = pairs(Context(raced, split(y, 1, None), y, Table.of(bars)), new, trained[0].fit_end_label_time)
+    assert evidence.unpack(standing.evidence).times[0] > best.fit_end_label_time

@@ -205,10 +205,12 @@ def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
     assert [(each.champion, each.contender) for each in outcome.symbol_pairs] == [
         (best.name, NEW_MODEL),
         (best.name, contender.name),
+        (best.name, champion.name),
     ]
     later = second.fit_end_label_time
-    for pair in (*outcome.pairs, *outcome.symbol_pairs):
+    for pair in (*outcome.pairs, *outcome.symbol_pairs[:-1]):
         assert evidence.unpack(pair.evidence).times[0] > later
+    assert evidence.unpack(outcome.symbol_pairs[-1].evidence).times[0] > first.fit_end_label_time
 
 
 def test_a_moved_champion_is_scored_without_training_again(

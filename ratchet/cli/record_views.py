@@ -1,0 +1,64 @@
+"""What is recorded of a model, as tables and lines: its scores, its candidates, what its session measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ratchet.cli.output import day, interval, lines, number, table, word
+from ratchet.events.v1 import model_pb2
+
+METRICS = ("brier", "accuracy", "auc")
+
+
+def render_record(record: model_pb2.ModelRecord) -> None:
+    _scores(record)
+    _candidates(record)
+    lines(_measured(record))
+
+
+def _scores(record: model_pb2.ModelRecord) -> None:
+    """The model beside the baselines on the holdout."""
+    holdout = record.windows.holdout
+    title = f"Holdout: {holdout.rows} bars, {day(holdout.first_bar)} to {day(holdout.last_bar)}"
+    gains = {base.name: interval(base.gain, 4, signed=True) for base in record.baselines if base.HasField("gain")}
+    named = [("this model", record.metrics), *((base.name, base.metrics) for base in record.baselines)]
+    scores = [(name, {metric.name: metric.interval for metric in metrics}) for name, metrics in named]
+    shown = [metric for metric in METRICS if any(metric in found for _, found in scores)]
+    rows = [
+        [name, *(interval(found[m]) if m in found else "-" for m in shown), gains.get(name, "")]
+        for name, found in scores
+    ]
+    table(title, ("", *(f">{metric}" for metric in shown), ">Brier gain of the model"), rows)
+
+
+def _candidates(record: model_pb2.ModelRecord) -> None:
+    rows = [
+        (
+            word(model_pb2.CandidateKind.Name(candidate.kind), "CANDIDATE_KIND_").lower(),
+            "chosen" if candidate.chosen else "",
+            number(candidate.choose_score, 4) if candidate.HasField("choose_score") else "-",
+            str(candidate.choose_bars) if candidate.HasField("choose_score") else "-",
+            f"{candidate.cpu_seconds:.1f}",
+            f"skipped: {candidate.skipped}" if candidate.skipped else candidate.description,
+        )
+        for candidate in record.candidates
+    ]
+    table("Candidates", ("kind", "", ">Brier (choose)", ">bars", ">CPU s", "what"), rows)
+
+
+def _measured(record: model_pb2.ModelRecord) -> Iterator[str]:
+    """The study, the corrections with and without, what patterns are worth, and what was left out as useless."""
+    if record.trials:
+        best = min(record.trials, key=lambda trial: trial.tune_score)
+        said = ", ".join(f"{each.name}={float(each.value):.3g}" for each in best.hyperparameters)
+        yield f"study: {len(record.trials)} settings, the best at step {best.complexity_step}: {said}"
+    for each in record.corrections:
+        use = "applied" if each.applied else "not applied"
+        scores = f"Brier {number(each.score_with, 4)} with, {number(each.score_without, 4)} without"
+        yield f"correction by {each.kind}: {each.description}: {scores}, on {each.bars} bars: {use}"
+    if record.HasField("patterns_worth"):
+        yield f"patterns as features are worth {interval(record.patterns_worth, 4, signed=True)} of Brier score"
+    if record.features_left_out:
+        reasons = {left.reason for left in record.features_left_out}
+        names = ", ".join(left.name for left in record.features_left_out)
+        yield f"left out of the new model ({'; '.join(sorted(reasons))}): {names}"
