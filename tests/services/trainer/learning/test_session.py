@@ -97,7 +97,16 @@ def absurd(bars: Bars, start: int) -> Bars:
 
 @pytest.mark.parametrize(
     ("model_type", "horizon", "change"),
-    [("random-forest", 1, shuffled), ("random-forest", 5, absurd), ("logistic", 5, shuffled), ("logistic", 1, absurd)],
+    [
+        ("random-forest", 1, shuffled),
+        ("random-forest", 5, absurd),
+        ("gradient-boosting", 1, shuffled),
+        ("xgboost", 5, shuffled),
+        ("xgboost", 1, absurd),
+        ("lstm", 1, shuffled),
+        ("logistic", 5, shuffled),
+        ("logistic", 1, absurd),
+    ],
 )
 def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
     aapl: Bars, model_type: str, horizon: int, change: Callable[[Bars, int], Bars]
