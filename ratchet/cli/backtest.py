@@ -30,7 +30,14 @@ DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
 
 @click.command()
 @click.argument("series")
-@click.option("--model", "model_type", required=True, metavar="TYPE", help=f"One of {', '.join(MODEL_TYPES)}.")
+@click.option(
+    "--model",
+    "model_type",
+    default="random-forest",
+    show_default=True,
+    metavar="TYPE",
+    help=f"One of {', '.join(MODEL_TYPES)}.",
+)
 @click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @click.option("--start", default="", metavar="DATE", help="The first session  [default: 1,000 usable bars]")

@@ -7,22 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from services.trainer.learning.candidates import (
-    CHOOSE_ROWS,
-    Emphasis,
-    Material,
+from services.trainer.learning.candidates import Emphasis, Material, Trial
+from services.trainer.learning.outcome import CandidateKind, CandidateReport
+from services.trainer.learning.scratch import scratch_final, scratch_trial
+from services.trainer.learning.study import Search
+from services.trainer.learning.transfer import (
     Parent,
-    Trial,
     offset_compared,
-    scratch_final,
-    scratch_trial,
     transfer_final,
     transfer_skipped,
     transfer_trial,
 )
-from services.trainer.learning.outcome import CandidateKind, CandidateReport
-from services.trainer.learning.study import Search
 from services.trainer.models.function import Function
+
+CHOOSE_ROWS = 60
 
 Clock = Callable[[], float]
 Made = TypeVar("Made")

@@ -8,8 +8,9 @@ import numpy as np
 
 from ratchet.names import ModelType
 from ratchet.proof.scores import Interval, accuracy, auc_interval, mean_difference
-from services.trainer.learning.candidates import Material, Trial, scratch_final, scratch_trial, without
+from services.trainer.learning.candidates import Material, Trial
 from services.trainer.learning.outcome import BaselineReport, Metrics
+from services.trainer.learning.scratch import scratch_final, scratch_trial, without
 from services.trainer.learning.study import steps
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.port import Floats

@@ -17,10 +17,11 @@ from ratchet.errors import DataRefused
 from services.trainer import features, targets
 from services.trainer.data.bars import WARM_UP, Bars, Floats, Times, written
 from services.trainer.learning import evaluation
-from services.trainer.learning.candidates import Material, scratch_final, scratch_trial
+from services.trainer.learning.candidates import Material
 from services.trainer.learning.choice import Clock
 from services.trainer.learning.columns import Table, predict
 from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.study import search
 from services.trainer.models import artifact
 from services.trainer.models.families import family

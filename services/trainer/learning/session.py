@@ -18,13 +18,14 @@ import numpy as np
 from services.trainer import targets
 from services.trainer.data.bars import Bars
 from services.trainer.learning import columns, evaluation, findings, lessons, race
-from services.trainer.learning.candidates import Material, Parent
+from services.trainer.learning.candidates import Material
 from services.trainer.learning.choice import Clock, choose
 from services.trainer.learning.context import Context
 from services.trainer.learning.importance import importance
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
 from services.trainer.learning.study import search
+from services.trainer.learning.transfer import Parent
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
 from services.trainer.models.families import family

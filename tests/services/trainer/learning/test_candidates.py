@@ -1,5 +1,5 @@
 # ruff: noqa: N806
-"""Transfer carries on what the parent learned, as far as what it has not seen allows."""
+"""Transfer carries on what the parent learned as far as what it has not seen allows; scratch begins anew."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.trainer.learning.candidates import (
+from services.trainer.learning.candidates import Emphasis, Material
+from services.trainer.learning.scratch import scratch_final, scratch_trial, without
+from services.trainer.learning.study import steps
+from services.trainer.learning.transfer import (
     TOO_FEW,
-    Emphasis,
-    Material,
     Parent,
     offset_compared,
-    scratch_final,
-    scratch_trial,
     transfer_final,
     transfer_skipped,
     transfer_trial,
-    without,
 )
-from services.trainer.learning.study import steps
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
 from services.trainer.models.head import fit_head

@@ -1,0 +1,135 @@
+"""The candidate by transfer: the parent's function, carried on with what the parent has not seen.
+
+250 unseen rows and more: a new part and a head. 60 to 249: a head alone, which moves the parent's calibration. Fewer,
+or a rare class: nothing can be learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.trainer.learning.candidates import Material, Trial
+from services.trainer.learning.outcome import Correction
+from services.trainer.learning.study import Setting
+from services.trainer.models.function import Function, Link
+from services.trainer.models.head import fit_head
+from services.trainer.models.port import Fitted, Start
+from services.trainer.windows import Rows
+
+FULL_ROWS = 250
+RECALIBRATION_ROWS = 60
+CLASS_ROWS = 20
+NEW_PART = 0.6
+TOWARDS_PARENT = 5.0
+TOO_FEW = "too few unseen rows"
+DESCRIPTIONS = {"extend": "extended", "recalibrate": "recalibrated", "parent": "unchanged"}
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """The lineage's champion; `unseen` marks the bars that it has not been fitted on, bool[n]."""
+
+    name: str
+    function: Function
+    unseen: NDArray[np.bool_]
+    step: int
+    params: Mapping[str, float]
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(self.step, self.params)
+
+
+def transfer_skipped(material: Material, parent: Parent) -> str:
+    """Why the parent's function is not carried on; "" when it is."""
+    return TOO_FEW if _recipe(material, _before_holdout(material, parent)) == "parent" else ""
+
+
+def transfer_trial(material: Material, parent: Parent) -> Trial:
+    """The parent carried on with what it has not seen before the choose window.
+
+    Where that is too little to learn from, the parent itself stands in for the candidate in the comparison.
+    """
+    windows = material.windows
+    rows = _unseen(parent, windows.before(windows.choose.start))
+    recipe = _recipe(material, rows)
+    function, head_rows = _carry_on(material, parent, rows, recipe)
+    return Trial(
+        f"{DESCRIPTIONS[_recipe(material, _before_holdout(material, parent))]} {parent.name}",
+        function,
+        material.score(function, head_rows) if len(head_rows) else None,
+        parent.step,
+        parent.params,
+        function,
+        _unseen(parent, windows.choose.rows()),
+    )
+
+
+def offset_compared(material: Material, trial: Trial, rows: Rows) -> Trial:
+    """The transfer, without the offset of its head (which corrects the parent's bias) if `rows` are better for that."""
+    offset = trial.function.links[-1].c
+    if offset == 0.0 or len(rows) == 0:
+        return trial
+    plain = without_offset(trial.function)
+    scores = material.score(trial.function, rows), material.score(plain, rows)
+    correction = Correction("offset", f"{offset:+.3f} added to the log-odds", *scores, len(rows))
+    function = trial.function if correction.applied else plain
+    return replace(trial, function=function, honest=function, correction=correction)
+
+
+def without_offset(function: Function) -> Function:
+    return replace(function, links=(*function.links[:-1], replace(function.links[-1], c=0.0)))
+
+
+def transfer_final(material: Material, parent: Parent, trial: Trial) -> Function:
+    """The parent carried on with all that it has not seen before the holdout, without an offset that did not help."""
+    rows = _before_holdout(material, parent)
+    function, _ = _carry_on(material, parent, rows, _recipe(material, rows))
+    helped = trial.correction is None or trial.correction.applied
+    return function if helped else without_offset(function)
+
+
+def _before_holdout(material: Material, parent: Parent) -> Rows:
+    return _unseen(parent, material.windows.before(material.windows.holdout.start))
+
+
+def _unseen(parent: Parent, rows: Rows) -> Rows:
+    return rows[parent.unseen[rows]]
+
+
+def _recipe(material: Material, rows: Rows) -> str:
+    """extend: a new part and a head; recalibrate: a head alone; parent: nothing can be learned."""
+    ones = int(np.sum(material.y[rows]))
+    if len(rows) < RECALIBRATION_ROWS or min(ones, len(rows) - ones) < CLASS_ROWS:
+        return "parent"
+    return "extend" if len(rows) >= FULL_ROWS else "recalibrate"
+
+
+def _carry_on(material: Material, parent: Parent, rows: Rows, recipe: str) -> tuple[Function, Rows]:
+    """The lengthened function, and the rows that its head was fitted on."""
+    X, y, columns = material.X, material.y, material.columns
+    before = parent.function.margin
+    if recipe == "parent":
+        return parent.function.extended(columns, Link((), None, 1.0, 0.0, 0.0)), rows[:0]
+    if recipe == "recalibrate":
+        head = fit_head(before(X, rows)[:, None], y[rows], (1.0,), TOWARDS_PARENT)
+        return parent.function.extended(columns, Link((), None, head.slopes[0], 0.0, head.offset)), rows
+    rest = rows[int(NEW_PART * len(rows)) :]
+    first = rows[rows + material.windows.horizon < rest[0]]
+    part = _new_part(material, parent, first)
+    margins = np.column_stack([before(X, rest), part.margin(X, rest)])
+    head = fit_head(margins, y[rest], (1.0, 0.0), TOWARDS_PARENT)
+    link = Link(material.all, _new_part(material, parent, rows), head.slopes[0], head.slopes[1], head.offset)
+    return parent.function.extended(columns, link), rest
+
+
+def _new_part(material: Material, parent: Parent, rows: Rows) -> Fitted:
+    newest = parent.function.newest
+    margin = parent.function.margin(material.X, rows)
+    start = Start(margin) if newest is None else Start(margin, newest.fitted, newest.reads)
+    sample = material.sample(rows, material.all)
+    return material.family.fit(sample, parent.params, material.seed, start=start)
