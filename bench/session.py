@@ -1,8 +1,8 @@
 """What a session costs beside what it is made of: its CPU against the library fits, the study and the features in it.
 
-make bench-session prints a row a model type: a fourth session, with a parent, a contender and patterns, on
-3,000 bars of AAPL. Exit status 1 when a session takes more than LIMIT times its parts; the search for rules is a part
-of its own kind, so that the ratio is shown with it and without it, and the one without it decides.
+make bench-session prints a row a model type: a fourth session, with a parent, contenders, patterns and a search for
+rules, on 3,000 bars of AAPL. Exit status 1 when it takes more than LIMIT times its parts. The search is one of them;
+the ratio without it is printed beside.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from services.trainer.models.families import FAMILIES
 from services.trainer.models.port import Family, Fitted, Knob, Params, Sample, Start
 
 AAPL = Path(__file__).parents[1] / "examples" / "data" / "AAPL.csv"
-SESSIONS = (1_500, 2_500, 2_750, 3_000)
+SESSIONS = (1_500, 2_000, 2_500, 3_000)
 """Bars at each session of the lineage; the last one is measured."""
 TARGET = "range"
 LIMIT = 1.5
@@ -155,7 +155,17 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="also write the table to this file")
     asked = parser.parse_args()
     bars = read(AAPL.read_bytes(), "AAPL", AAPL.name).bars
-    head = ("model type", "CPU s", "fits", "study", "features", "search", "whole ÷ parts", "with the search", "holds")
+    head = (
+        "model type",
+        "CPU s",
+        "fits",
+        "study",
+        "features",
+        "search",
+        "whole ÷ parts, no search",
+        "whole ÷ parts",
+        "holds",
+    )
     lines = [_line(head), _line(["---"] * len(head))]
     print("\n".join(lines), flush=True)
     failed = False
@@ -164,10 +174,10 @@ def main() -> int:
         runs = [cost(inputs) for _ in range(asked.runs)]
         middle = statistics.median_low([found.ratio for found in runs])
         found = next(found for found in runs if found.ratio == middle)
-        failed |= found.ratio > LIMIT
+        failed |= found.ratio_with_search > LIMIT
         seconds = [f"{found.parts.get(part, 0.0):.2f}" for part in ("fits", "study", "features", "search")]
         ratios = [f"{found.ratio:.2f}", f"{found.ratio_with_search:.2f}"]
-        holds = "yes" if found.ratio <= LIMIT else f"no (limit {LIMIT})"
+        holds = "yes" if found.ratio_with_search <= LIMIT else f"no (limit {LIMIT})"
         lines.append(_line([model_type, f"{found.whole:.2f}", *seconds, *ratios, holds]))
         print(lines[-1], flush=True)
     if asked.table:

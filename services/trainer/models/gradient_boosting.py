@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.tree._tree import Tree
 
-from ratchet.errors import CorruptData
 from services.trainer.models.boosting import (
     PATIENCE,
     Base,
@@ -22,24 +21,24 @@ from services.trainer.models.boosting import (
     read_rows,
     restored_number,
 )
-from services.trainer.models.estimator import constant_of, filled, params_of, restored_constant
-from services.trainer.models.estimator import medians as column_medians
+from services.trainer.models.constant import constant_of, params_of, restored_constant
+from services.trainer.models.gaps import filled, medians, restored_gaps
 from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step, sigmoid
-from services.trainer.models.trees import check_trees
+from services.trainer.models.trees import restored_trees
 
 
 @dataclass(frozen=True, eq=False)
 class BoostedTrees:
-    """margin = prior + rate · the sum of the trees, on features whose gaps are filled with `medians`, float64[k]."""
+    """margin = prior + rate · the sum of the trees, on features whose gaps are filled with `gaps`, float64[k]."""
 
     trees: tuple[Tree, ...]
-    medians: Floats
+    gaps: Floats
     rate: float
     prior: float
     params: Params
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
-        features = _filled(read_rows(X, rows, len(self.medians)), self.medians)
+        features = _filled(read_rows(X, rows, len(self.gaps)), self.gaps)
         total = np.zeros(len(rows))
         for tree in self.trees:
             total += tree.predict(features)[:, 0]
@@ -48,7 +47,7 @@ class BoostedTrees:
     def state(self) -> dict[str, object]:
         return {
             "trees": list(self.trees),
-            "medians": self.medians,
+            "gaps": self.gaps,
             "rate": self.rate,
             "prior": self.prior,
             "params": dict(self.params),
@@ -88,13 +87,13 @@ class GradientBoosting:
         constant = constant_of(base.sample, params)
         if constant is not None:
             return constant
-        medians = column_medians(base.sample.features)
-        watch = _Watch.of(counted_rows(stop), medians, base.prior) if stop is not None and start is None else None
-        library = boost(base, medians, params, seed, watch)
+        gaps = medians(base.sample.features)
+        watch = _Watch.of(counted_rows(stop), gaps, base.prior) if stop is not None and start is None else None
+        library = boost(base, gaps, params, seed, watch)
         kept = library.n_estimators_ if watch is None else watch.best_round
         return BoostedTrees(
             tuple(stage.tree_ for stage in library.estimators_[:kept, 0]),
-            medians,
+            gaps,
             float(params["rate"]),
             base.prior,
             kept_params(params, kept),
@@ -104,21 +103,15 @@ class GradientBoosting:
         constant = restored_constant(state)
         if constant is not None:
             return constant
-        trees, medians = state.get("trees"), state.get("medians")
-        if not isinstance(trees, list) or not trees or not all(isinstance(tree, Tree) for tree in trees):
-            raise CorruptData("the model's state is neither a constant nor boosted trees; fetch the artifact again")
-        if not isinstance(medians, np.ndarray) or medians.ndim != 1 or medians.dtype != np.float64:
-            raise CorruptData("the model's medians are not one number a column; fetch the artifact again")
-        if not np.all(np.isfinite(medians)) or any(tree.n_features != len(medians) for tree in trees):
-            raise CorruptData("the model's trees and medians differ in their columns; fetch the artifact again")
-        check_trees(trees, len(medians), 1)
+        gaps = restored_gaps(state)
+        trees = restored_trees(state, len(gaps), values=1)
         return BoostedTrees(
-            tuple(trees), medians, restored_number(state, "rate"), restored_number(state, "prior"), params_of(state)
+            trees, gaps, restored_number(state, "rate"), restored_number(state, "prior"), params_of(state)
         )
 
 
 def boost(
-    base: Base, medians: Floats, params: Params, seed: int, watch: _Watch | None = None
+    base: Base, gaps: Floats, params: Params, seed: int, watch: _Watch | None = None
 ) -> GradientBoostingClassifier:
     """The library's model whose first round corrects `base.margin`; it answers for the rows it was fitted on only."""
     library = GradientBoostingClassifier(
@@ -131,7 +124,7 @@ def boost(
         subsample=params["subsample"],
         random_state=seed,
     )
-    features = _filled(base.sample.features, medians)
+    features = _filled(base.sample.features, gaps)
     return library.fit(features, base.sample.labels, sample_weight=base.sample.weight, monitor=watch)
 
 
@@ -160,9 +153,9 @@ class _Watch:
         self._lowest = np.inf
 
     @classmethod
-    def of(cls, sample: Sample, medians: Floats, prior: float) -> _Watch | None:
+    def of(cls, sample: Sample, gaps: Floats, prior: float) -> _Watch | None:
         """None where there is no row to follow."""
-        return cls(_filled(sample.features, medians), sample, prior) if len(sample.rows) else None
+        return cls(_filled(sample.features, gaps), sample, prior) if len(sample.rows) else None
 
     def __call__(self, stage: int, library: GradientBoostingClassifier, _: object) -> bool:
         rounds = stage + 1
@@ -174,6 +167,6 @@ class _Watch:
         return rounds - self.best_round >= PATIENCE
 
 
-def _filled(features: Floats, medians: Floats) -> NDArray[np.float32]:
+def _filled(features: Floats, gaps: Floats) -> NDArray[np.float32]:
     """Features without gaps, float32[m, k], the precision that the trees are fitted and read in."""
-    return filled(features, medians).astype(np.float32)
+    return filled(features, gaps).astype(np.float32)

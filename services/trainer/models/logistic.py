@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from ratchet.errors import CorruptData, InvalidInput
-from services.trainer.models.estimator import constant_of, filled, medians, params_of, restored_constant
+from services.trainer.models.constant import constant_of, params_of, restored_constant
+from services.trainer.models.gaps import filled, medians, restored_gaps
 from services.trainer.models.port import (
     MAX_MARGIN,
     Fitted,
@@ -85,12 +86,9 @@ class Logistic:
         constant = restored_constant(state)
         if constant is not None:
             return constant
-        gaps, weights, offset = (state.get(name) for name in ("gaps", "weights", "offset"))
-        if not isinstance(gaps, np.ndarray) or not isinstance(weights, np.ndarray) or not isinstance(offset, float):
-            raise CorruptData("the model's state is neither a constant nor a regression; fetch the artifact again")
-        for each in (gaps, weights):
-            if each.dtype != np.float64 or each.shape != (len(weights),) or not np.isfinite(each).all():
-                raise CorruptData("the model's weights are not one finite number a column; fetch the artifact again")
-        if not np.isfinite(offset):
-            raise CorruptData("the model's offset is no finite number; fetch the artifact again")
+        gaps, weights, offset = restored_gaps(state), state.get("weights"), state.get("offset")
+        if not isinstance(weights, np.ndarray) or weights.dtype != np.float64 or weights.shape != gaps.shape:
+            raise CorruptData("the model's weights are not one number a column; fetch the artifact again")
+        if not isinstance(offset, float) or not np.isfinite([*weights, offset]).all():
+            raise CorruptData("the model's weights or its offset are not finite; fetch the artifact again")
         return Linear(gaps, weights, offset, params_of(state))

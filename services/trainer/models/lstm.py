@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ratchet.errors import PreconditionFailed
-from services.trainer.models.estimator import constant_of, params_of, restored_constant
+from services.trainer.models.constant import constant_of, params_of, restored_constant
 from services.trainer.models.port import (
     MAX_MARGIN,
     Fitted,

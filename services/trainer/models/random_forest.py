@@ -5,11 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree._tree import Tree
 
-from services.trainer.models.estimator import SklearnFitted, fit_pipeline, restore_pipeline
-from services.trainer.models.port import Fitted, Knob, Params, Sample, Start, check_step
-from services.trainer.models.trees import check_trees
+from ratchet.errors import InvalidInput
+from services.trainer.models.constant import constant_of, params_of, restored_constant
+from services.trainer.models.gaps import filled, medians, restored_gaps
+from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step, logit
+from services.trainer.models.trees import restored_trees
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """The mean leaf probability of the trees, on features whose gaps are filled with `gaps`, float64[k]."""
+
+    trees: tuple[Tree, ...]
+    gaps: Floats
+    params: Params
+
+    def margin(self, X: Floats, rows: Rows) -> Floats:
+        if X.ndim != 2 or X.shape[1] != len(self.gaps):
+            raise InvalidInput(f"features of shape {X.shape} for a forest on {len(self.gaps)} columns")
+        features = filled(X[rows], self.gaps).astype(np.float32)
+        total = np.zeros(len(rows))
+        for tree in self.trees:
+            total += tree.predict(features)[:, 1]
+        return logit(total / len(self.trees))
+
+    def state(self) -> dict[str, object]:
+        return {
+            "trees": list(self.trees),
+            "gaps": self.gaps,
+            "params": {name: float(value) for name, value in self.params.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -33,7 +62,12 @@ class RandomForest:
         start: Start | None = None,  # noqa: ARG002
         stop: Sample | None = None,  # noqa: ARG002
     ) -> Fitted:
-        forest = RandomForestClassifier(
+        constant = constant_of(sample, params)
+        if constant is not None:
+            return constant
+        features = sample.features
+        gaps = medians(features)
+        library = RandomForestClassifier(
             n_estimators=int(params["trees"]),
             max_depth=int(params["depth"]),
             min_samples_leaf=int(params["leaf"]),
@@ -41,11 +75,12 @@ class RandomForest:
             random_state=seed,
             n_jobs=1,
         )
-        return fit_pipeline([("forest", forest)], sample, params)
+        library.fit(filled(features, gaps), sample.labels, sample_weight=sample.weight)
+        return Forest(tuple(tree.tree_ for tree in library.estimators_), gaps, params)
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
-        fitted = restore_pipeline(state, RandomForestClassifier)
-        if isinstance(fitted, SklearnFitted):
-            trees = (estimator.tree_ for estimator in fitted.pipeline.steps[-1][1].estimators_)
-            check_trees(trees, fitted.width, 2)
-        return fitted
+        constant = restored_constant(state)
+        if constant is not None:
+            return constant
+        gaps = restored_gaps(state)
+        return Forest(restored_trees(state, len(gaps), values=2), gaps, params_of(state))

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from sklearn.tree._tree import Tree
 
 from ratchet.errors import CorruptData
+
+
+def restored_trees(state: Mapping[str, object], width: int, values: int) -> tuple[Tree, ...]:
+    """The trees in a state, one or more, on `width` columns; CorruptData for anything else."""
+    trees = state.get("trees")
+    if not isinstance(trees, list) or not trees or not all(isinstance(tree, Tree) for tree in trees):
+        raise CorruptData("the model's state is neither a constant nor trees; fetch the artifact again")
+    if any(tree.n_features != width for tree in trees):
+        raise CorruptData("the model's trees and medians differ in their columns; fetch the artifact again")
+    check_trees(trees, width, values)
+    return tuple(trees)
 
 
 def check_trees(trees: Iterable[Tree], width: int, values: int) -> None:

@@ -21,7 +21,7 @@ from services.trainer.models.boosting import (
     restored_number,
     restored_width,
 )
-from services.trainer.models.estimator import constant_of, params_of, restored_constant
+from services.trainer.models.constant import constant_of, params_of, restored_constant
 from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step
 
 

@@ -14,7 +14,7 @@ from services.trainer.learning.inputs import KnownPattern
 from services.trainer.learning.outcome import LeftOut, SessionOutcome
 from services.trainer.mining.rule import Condition, Rule
 from services.trainer.models.artifact import FrozenPattern, ModelFile, load
-from services.trainer.models.estimator import Constant
+from services.trainer.models.constant import Constant
 from services.trainer.models.function import Function, Link
 
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("range_regime", ">", 0.1)), 1)

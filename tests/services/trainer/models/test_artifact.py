@@ -121,9 +121,9 @@ def rewritten(change: dict[str, str]) -> bytes:
 
 
 def test_a_type_that_is_not_trusted_is_refused() -> None:
-    imputer = '"__class__":"SimpleImputer","__module__":"sklearn.impute._base"'
+    tree = '"__class__":"Tree","__module__":"sklearn.tree._tree"'
     with pytest.raises(CorruptData, match="ntrusted"):
-        load(rewritten({imputer: '"__class__":"Popen","__module__":"subprocess"'}))
+        load(rewritten({tree: '"__class__":"Popen","__module__":"subprocess"'}))
 
 
 def test_a_column_less_than_its_links_read_is_refused() -> None:
@@ -145,7 +145,7 @@ def test_a_tree_that_points_outside_of_itself_is_refused(field: str, value: int)
     crooked = model()
     part = crooked.function.links[0].fitted
     assert part is not None
-    tree = part.state()["pipeline"].steps[-1][1].estimators_[4].tree_  # type: ignore[attr-defined]
+    tree = part.state()["trees"][4]  # type: ignore[index]
     state = tree.__getstate__()
     state["nodes"] = state["nodes"].copy()
     state["nodes"][field][0] = value

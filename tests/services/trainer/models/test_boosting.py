@@ -52,8 +52,8 @@ class TestStart:
         start = Start(np.clip(2.0 * np.nan_to_num(X[:400, 0]) - 0.7, -4.0, 4.0))
         part, base, tolerance = kind.fit(sample, params, SEED, start=start), base_of(sample, start), 1e-6
         if isinstance(part, BoostedTrees):
-            library = gradient_boosting.boost(base, part.medians, params, SEED)
-            filled = np.where(np.isnan(base.sample.features), part.medians, base.sample.features)
+            library = gradient_boosting.boost(base, part.gaps, params, SEED)
+            filled = np.where(np.isnan(base.sample.features), part.gaps, base.sample.features)
             own = library.decision_function(filled)
         else:
             booster = xgboost.boost(base, params, SEED)
@@ -74,7 +74,7 @@ class TestStart:
         X, _ = bars()
         part = fit(name, start=Start(np.full(400, -1.0)))
         state = part.state()
-        assert set(state) <= {"trees", "medians", "rate", "booster", "width", "prior", "params"}
+        assert set(state) <= {"trees", "gaps", "rate", "booster", "width", "prior", "params"}
         assert state["prior"] == 0.0
         assert part.margin(X, rows(0, 600)).shape == (600,)
 
@@ -151,10 +151,10 @@ class TestState:
             {"trees": []},
             {"trees": ["no"]},
             {"trees": "no"},
-            {"medians": np.zeros(3)},
-            {"medians": np.zeros((4, 1))},
-            {"medians": np.array(["a", "b", "c", "d"])},
-            {"medians": np.array([0.0, np.nan, 0.0, 0.0])},
+            {"gaps": np.zeros(3)},
+            {"gaps": np.zeros((4, 1))},
+            {"gaps": np.array(["a", "b", "c", "d"])},
+            {"gaps": np.array([0.0, np.nan, 0.0, 0.0])},
             {"rate": None},
             {"rate": np.inf},
             {"prior": "0"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ratchet.errors import InvalidInput
-from services.trainer.models.estimator import Constant
+from services.trainer.models.constant import Constant
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
 from services.trainer.models.port import Floats, Rows, Sample, sigmoid

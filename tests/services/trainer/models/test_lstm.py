@@ -17,7 +17,7 @@ import skops.io
 
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 from services.trainer.models import lstm
-from services.trainer.models.estimator import Constant
+from services.trainer.models.constant import Constant
 from services.trainer.models.lstm import FINE_EPOCHS, Lstm, LstmFitted, keras_model
 from services.trainer.models.port import MAX_MARGIN, MAX_STEP, Floats, Params, Rows, Sample, Start, sigmoid
 from services.trainer.models.recurrence import BARS, Network, look_back, moments, untrained

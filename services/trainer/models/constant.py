@@ -1,0 +1,47 @@
+"""The answer where there is nothing to learn: a sample of one class; and the hyperparameters that every state holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratchet.errors import CorruptData
+from services.trainer.models.port import Floats, Params, Rows, Sample, logit
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """The answer of a fit that saw one class, or no row: a margin that ignores its input."""
+
+    value: float
+    params: Params
+
+    def margin(self, X: Floats, rows: Rows) -> Floats:  # noqa: ARG002
+        return np.full(len(rows), self.value)
+
+    def state(self) -> dict[str, object]:
+        return {"constant": self.value, "params": {name: float(value) for name, value in self.params.items()}}
+
+
+def constant_of(sample: Sample, params: Params) -> Constant | None:
+    """The smoothed log-odds of a sample of one class (Laplace's rule); None where both classes are there."""
+    ones, count = int(np.sum(sample.labels)), len(sample.rows)
+    if 0 < ones < count:
+        return None
+    return Constant(float(logit(np.array([(ones + 1.0) / (count + 2.0)]))[0]), params)
+
+
+def restored_constant(state: Mapping[str, object]) -> Constant | None:
+    """The constant that gave this state; None where it is another model's."""
+    value = state.get("constant")
+    return Constant(value, params_of(state)) if isinstance(value, float) and np.isfinite(value) else None
+
+
+def params_of(state: Mapping[str, object]) -> dict[str, float]:
+    """The hyperparameters in a state, CorruptData for anything else; none in a state from before they were kept."""
+    params = state.get("params", {})
+    if not isinstance(params, dict):
+        raise CorruptData("the model's hyperparameters are no mapping; fetch the artifact again")
+    return {str(name): float(value) for name, value in params.items()}
