@@ -80,6 +80,7 @@ def backtest(
     _prepare(folder, keeps=out is not None)
     began = time.monotonic()
     with ExitStack() as stack:
+        stack.callback(_remove_if_empty, folder)
         place = folder if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-backtest-")))
         bars = file or _export(lineage, place / BARS, home)
         homes = stack.enter_context(Homes(place, say=_say))
@@ -133,6 +134,12 @@ def _prepare(folder: Path, keeps: bool) -> None:
         raise PreconditionFailed(f"{folder} can't be written to ({error.strerror}); choose another --out") from error
 
 
+def _remove_if_empty(folder: Path) -> None:
+    """A backtest that failed leaves no empty folder behind."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _export(lineage: Lineage, bars: Path, home: str | None) -> Path:
     """The imported bars of the running services, in a file."""
     with connect(home) as client, bars.open("wb") as target:
@@ -154,6 +161,7 @@ def _import(homes: Homes, lineage: Lineage, file: Path) -> list[int]:
 
 def write(result: Result, folder: Path) -> dict[str, str]:
     """The document and, where its extra is installed, the page; their paths by kind."""
+    folder.mkdir(parents=True, exist_ok=True)
     document = folder / DOCUMENT
     document.write_text(json.dumps(summary.document(result), allow_nan=False, ensure_ascii=False), encoding="utf-8")
     try:

@@ -128,8 +128,13 @@ def champion(found: registry_pb2.GetChampionResponse) -> None:
     click.echo(f"{found.model.name}   {flags(found.model, found.stale)}")
     click.echo(f"  recorded {when(found.model.recorded_at)}, one of {found.versions} versions")
     click.echo(f"  last labelled bar {day(found.last_labelled_bar)}")
-    click.echo(f"  since its own session: {found.sessions_since} sessions, {found.bars_since} labelled bars")
+    sessions, bars = (_counted(found.sessions_since, "session"), _counted(found.bars_since, "labelled bar"))
+    click.echo(f"  since its own session: {sessions}, {bars}")
     click.echo(f"  contenders: {', '.join(found.contenders) or 'none'}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def best(found: registry_pb2.GetSymbolBestResponse) -> None:

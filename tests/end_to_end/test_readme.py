@@ -34,7 +34,7 @@ class Shell:
 
     def run(self, command: list[str]) -> None:
         found = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=900
         )
         assert found.returncode == 0, (command, found.stderr)
 
@@ -83,7 +83,7 @@ def test_every_test_that_the_readme_names_exists() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_every_command_runs_as_printed(shell: Shell) -> None:
     shell.run(["ratchet", "demo"])
     for command in COMMANDS:

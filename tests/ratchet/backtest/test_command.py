@@ -42,6 +42,13 @@ def test_a_folder_that_holds_homes_is_not_written_to(capsys: pytest.CaptureFixtu
     assert "out/gated is there already; choose another --out" in capsys.readouterr().err
 
 
+def test_a_backtest_that_fails_leaves_no_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = ("backtest", "AAPL", "--model", "logistic", "--home", str(tmp_path / "nobody"))
+    assert main(line) == 5
+    assert "no services run on" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_both_files_are_written_and_named(result: Result, tmp_path: Path) -> None:
     files = write(result, tmp_path)
     assert files == {"json": str(tmp_path / "backtest.json"), "html": str(tmp_path / "report.html")}
