@@ -8,9 +8,12 @@ import pytest
 
 from services.trainer.data.bars import Bars
 from services.trainer.data.csvfile import read
-from services.trainer.learning.inputs import ScoredModel, SessionInputs
+from services.trainer.learning.inputs import Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import run
+
+QUICK = Recipe(asked=1)
+"""A study with one suggestion: a session like any other, in half of the time."""
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
 
@@ -22,7 +25,7 @@ def aapl() -> Bars:
 
 @pytest.fixture(scope="session")
 def first_inputs(aapl: Bars) -> SessionInputs:
-    return SessionInputs("AAPL", "range", 1, "random-forest", aapl.head(1720), seed=7)
+    return SessionInputs("AAPL", "range", 1, "random-forest", aapl.head(1720), seed=7, recipe=QUICK)
 
 
 @pytest.fixture(scope="session")

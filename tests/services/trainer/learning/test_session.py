@@ -22,6 +22,7 @@ from services.trainer.learning.session import plan, rescored, run
 from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.models.artifact import load
 
+QUICK = Recipe(asked=1)
 WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("volume_ratio_20", ">", 1.5)), 1)
 
@@ -58,6 +59,7 @@ def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars
         parent=champion,
         patterns=(known(WIDE, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
         mined_through=first.mined.mined_through,
+        recipe=QUICK,
     )
 
 
@@ -112,7 +114,7 @@ def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
     aapl: Bars, model_type: str, horizon: int, change: Callable[[Bars, int], Bars]
 ) -> None:
     bars = aapl.head(1700)
-    head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3)
+    head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3, recipe=QUICK)
     parent = run(head, quiet)
     scored = ScoredModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
     inputs = replace(head, bars=bars, sessions=1, last_labelled_time=parent.last_labelled_time, parent=scored)
@@ -270,7 +272,7 @@ def test_the_parents_corrections_are_reported_with_and_without(second: SessionOu
 def test_what_the_study_tried_is_reported_and_leads_the_next_one(
     aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
 ) -> None:
-    assert len(first.trials) == 1 + Recipe().asked
+    assert len(first.trials) == 1 + QUICK.asked
     best = min(first.trials, key=lambda trial: trial.tune_score)
     assert (best.step, best.params) == (first.complexity_step, first.params)
     assert second.trials[0].params == first.params
