@@ -17,7 +17,7 @@ from services.trainer.data.bars import written
 from services.trainer.importing import Importer
 from services.trainer.learning import segment
 from services.trainer.learning.segment import Recorded, Scored, Segment
-from services.trainer.models.families import family
+from services.trainer.models import families
 from services.trainer.predicting import require_about
 from services.trainer.workers import Workers
 
@@ -54,7 +54,7 @@ class Evaluator:
         for model in models:
             require_about(model.lineage, series, task)
         if request.fresh_model_type:
-            family(one_of("model type", request.fresh_model_type, MODEL_TYPES))
+            families.require(one_of("model type", request.fresh_model_type, MODEL_TYPES))
         if not (models or request.baselines or request.fresh_model_type):
             raise InvalidInput(
                 "nothing is to be evaluated; name models, a fresh model type, or ask for the baselines",

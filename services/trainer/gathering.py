@@ -57,7 +57,8 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
         ),
     )
     planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
-    position = _read_position(client, training, inputs.sessions)
+    past = _past(client, training.lineage, inputs.sessions)
+    position = _read_position(training, past)
     known = client.get_knowledge(
         inputs.series,
         inputs.task,
@@ -66,13 +67,13 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
         min_position=position,
         include_all=True,
     )
-    past = _past(client, training.lineage, inputs.sessions)
+    records = [model.record for model in past]
     return replace(
         inputs,
         read_position=position,
         policy=one_of("policy", asked.policy, POLICIES),
-        trials=tuple(trial for record in past for trial in _trials(record)),
-        useless=_useless(past),
+        trials=tuple(trial for record in records for trial in _trials(record)),
+        useless=_useless(records),
         important=_important(client, lineage, position),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
         tested_rules=tuple(known.tested_ids),
@@ -97,20 +98,18 @@ def the_race(client: Client, store: ArtifactStore, inputs: SessionInputs) -> Ses
     )
 
 
-def _read_position(client: Client, training: registry_pb2.Training, versions: int) -> int:
+def _read_position(training: registry_pb2.Training, past: Sequence[registry_pb2.Model]) -> int:
     """Where the session reads the log: at its request or, if it waited for another of its lineage, at that one's end.
 
-    `versions`: those of the lineage before it. A session that is run again after a kill finds the same position.
+    `past`: the lineage's last models, oldest first. A session that is run again after a kill finds the same position.
     """
-    if not versions:
-        return training.requested_position
-    return max(training.requested_position, client.get_model(f"{training.lineage}/v{versions}").position)
+    return max(training.requested_position, past[-1].position if past else 0)
 
 
-def _past(client: Client, lineage: str, versions: int) -> list[model_pb2.ModelRecord]:
-    """The records of the lineage's last sessions, oldest first."""
+def _past(client: Client, lineage: str, versions: int) -> list[registry_pb2.Model]:
+    """The models of the lineage's last sessions, oldest first."""
     first = max(1, versions - REMEMBERED + 1)
-    return [client.get_model(f"{lineage}/v{version}").record for version in range(first, versions + 1)]
+    return [client.get_model(f"{lineage}/v{version}") for version in range(first, versions + 1)]
 
 
 def _trials(record: model_pb2.ModelRecord) -> Iterator[PastTrial]:

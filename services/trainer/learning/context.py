@@ -25,7 +25,7 @@ class Context:
     y: Floats
     table: Table
     _opened: dict[str, ModelFile] = field(default_factory=dict)
-    _said: dict[int, Floats] = field(default_factory=dict)
+    _said: dict[ModelFile, Floats] = field(default_factory=dict)
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -37,9 +37,9 @@ class Context:
 
     def probabilities(self, model: ModelFile) -> Floats:
         """What `model` says of every bar, float64[n]."""
-        if id(model) not in self._said:
-            self._said[id(model)] = probabilities(model, self.table)
-        return self._said[id(model)]
+        if model not in self._said:
+            self._said[model] = probabilities(model, self.table)
+        return self._said[model]
 
     def open(self, scored: ScoredModel) -> ModelFile:
         """The model of an artifact; CorruptData if it is none, InvalidInput if it predicts something else."""

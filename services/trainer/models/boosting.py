@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ratchet.errors import CorruptData, InvalidInput
-from services.trainer.models.port import MAX_MARGIN, Floats, Params, Rows, Sample, Start, logit
+from services.trainer.models.port import MAX_MARGIN, Floats, Params, Rows, Sample, Start, check_step, logit
 
 PATIENCE = 15
 """Rounds that may pass without a lower log loss on the stopping rows; the best round so far is kept."""
+
+
+def schedule(step: int) -> dict[str, float]:
+    """Rounds 60, 100, 140, … at a rate of .1, .085, .072, … by complexity step, and the depth of the trees."""
+    grown = check_step(step) - 1
+    return {"rounds": 60 + 40 * grown, "rate": 0.1 * 0.85**grown, "depth": 3}
 
 
 @dataclass(frozen=True, eq=False)

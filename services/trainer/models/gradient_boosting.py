@@ -20,10 +20,11 @@ from services.trainer.models.boosting import (
     kept_params,
     read_rows,
     restored_number,
+    schedule,
 )
 from services.trainer.models.constant import constant_of, params_of, restored_constant
 from services.trainer.models.gaps import filled, medians, restored_gaps
-from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step, sigmoid
+from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
 from services.trainer.models.trees import restored_trees
 
 
@@ -69,16 +70,8 @@ class GradientBoosting:
     )
 
     def params(self, step: int) -> dict[str, float]:
-        """Rounds 60, 100, 140, … at a rate of .1, .085, .072, …"""
-        grown = check_step(step) - 1
-        return {
-            "rounds": 60 + 40 * grown,
-            "rate": 0.1 * 0.85**grown,
-            "depth": 3,
-            "leaf": 15,
-            "columns": 0.2,
-            "subsample": 0.7,
-        }
+        """The schedule of boosting, with what this library asks for beside it."""
+        return {**schedule(step), "leaf": 15, "columns": 0.2, "subsample": 0.7}
 
     def fit(
         self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None

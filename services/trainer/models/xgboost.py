@@ -20,9 +20,10 @@ from services.trainer.models.boosting import (
     read_rows,
     restored_number,
     restored_width,
+    schedule,
 )
 from services.trainer.models.constant import constant_of, params_of, restored_constant
-from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step
+from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +67,8 @@ class XGBoost:
     )
 
     def params(self, step: int) -> dict[str, float]:
-        """Rounds 60, 100, 140, … at a rate of .1, .085, .072, …"""
-        grown = check_step(step) - 1
-        return {
-            "rounds": 60 + 40 * grown,
-            "rate": 0.1 * 0.85**grown,
-            "depth": 3,
-            "child_weight": 4.0,
-            "l2": 5.0,
-            "columns": 0.3,
-            "subsample": 0.7,
-        }
+        """The schedule of boosting, with what this library asks for beside it."""
+        return {**schedule(step), "child_weight": 4.0, "l2": 5.0, "columns": 0.3, "subsample": 0.7}
 
     def fit(
         self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
