@@ -37,6 +37,8 @@ class EventLogServiceStub:
     GetHead: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.GetHeadRequest, _eventlog_pb2.GetHeadResponse]
     ProveInclusion: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]
     ProveConsistency: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]
+    ListHeads: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.RotateKeyRequest, _eventlog_pb2.RotateKeyResponse]
     Verify: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]
     Rebuild: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]
     Export: _grpc.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]
@@ -50,6 +52,8 @@ class EventLogServiceAsyncStub(EventLogServiceStub):
     GetHead: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.GetHeadRequest, _eventlog_pb2.GetHeadResponse]  # type: ignore[assignment]
     ProveInclusion: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]  # type: ignore[assignment]
     ProveConsistency: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]  # type: ignore[assignment]
+    ListHeads: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]  # type: ignore[assignment]
+    RotateKey: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.RotateKeyRequest, _eventlog_pb2.RotateKeyResponse]  # type: ignore[assignment]
     Verify: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]  # type: ignore[assignment]
     Rebuild: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]  # type: ignore[assignment]
     Export: _aio.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]  # type: ignore[assignment]
@@ -96,6 +100,20 @@ class EventLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _eventlog_pb2.ProveConsistencyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_eventlog_pb2.ProveConsistencyResponse, _abc.Awaitable[_eventlog_pb2.ProveConsistencyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListHeads(
+        self,
+        request: _eventlog_pb2.ListHeadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_eventlog_pb2.ListHeadsResponse, _abc.Awaitable[_eventlog_pb2.ListHeadsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _eventlog_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_eventlog_pb2.RotateKeyResponse, _abc.Awaitable[_eventlog_pb2.RotateKeyResponse]]: ...
 
     @_abc_1.abstractmethod
     def Verify(

@@ -538,3 +538,43 @@ class FeaturesRanked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeaturesRanked: _TypeAlias = FeaturesRanked  # noqa: Y015
+
+@_typing.final
+class KeyIntroduced(_message.Message):
+    """Stream log/keys: the key that signs tree heads from here on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_OF_REPLACED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """SHA-256 of the public key, hex."""
+    public_key: _builtins.bytes
+    """Ed25519, 32 bytes."""
+    replaces: _builtins.str
+    """The key before it; empty for the first."""
+    signature: _builtins.bytes
+    """Of the statement in ratchet.proof.heads, by the new key and by the one that it replaces."""
+    signature_of_replaced: _builtins.bytes
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        public_key: _builtins.bytes = ...,
+        replaces: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+        signature_of_replaced: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "public_key", b"public_key", "reason", b"reason", "replaces", b"replaces", "signature", b"signature", "signature_of_replaced", b"signature_of_replaced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyIntroduced: _TypeAlias = KeyIntroduced  # noqa: Y015

@@ -551,12 +551,15 @@ class ListTrainingsRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     series: _builtins.str
     state: Global___TrainingState.ValueType
     session_id: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
+    @_builtins.property
+    def as_of(self) -> _eventlog_pb2.AsOf: ...
     def __init__(
         self,
         *,
@@ -566,10 +569,11 @@ class ListTrainingsRequest(_message.Message):
         session_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        as_of: _eventlog_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "lineage", b"lineage", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -685,15 +689,19 @@ class GetModelRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    @_builtins.property
+    def as_of(self) -> _eventlog_pb2.AsOf: ...
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
+        as_of: _eventlog_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1021,11 +1029,14 @@ class RollbackChampionRequest(_message.Message):
     LINEAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EXPECTED_CHAMPION_FIELD_NUMBER: _builtins.int
+    DESPITE_CAUSE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     lineage: _builtins.str
     reason: _builtins.str
     expected_champion: _builtins.str
     """Empty: not checked."""
+    despite_cause: _builtins.bool
+    """Take the earlier champion back although a person had set it aside."""
     def __init__(
         self,
         *,
@@ -1033,10 +1044,11 @@ class RollbackChampionRequest(_message.Message):
         lineage: _builtins.str = ...,
         reason: _builtins.str = ...,
         expected_champion: _builtins.str = ...,
+        despite_cause: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_champion", b"expected_champion", "lineage", b"lineage", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["despite_cause", b"despite_cause", "expected_champion", b"expected_champion", "lineage", b"lineage", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1109,6 +1121,7 @@ class ListDecisionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_EVIDENCE_BYTES_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     series: _builtins.str
     task: _builtins.str
@@ -1117,6 +1130,8 @@ class ListDecisionsRequest(_message.Message):
     page_token: _builtins.str
     include_evidence_bytes: _builtins.bool
     """With the packed bytes of the evidence."""
+    @_builtins.property
+    def as_of(self) -> _eventlog_pb2.AsOf: ...
     def __init__(
         self,
         *,
@@ -1127,10 +1142,11 @@ class ListDecisionsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         include_evidence_bytes: _builtins.bool = ...,
+        as_of: _eventlog_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_evidence_bytes", b"include_evidence_bytes", "lineage", b"lineage", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "session_id", b"session_id", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "include_evidence_bytes", b"include_evidence_bytes", "lineage", b"lineage", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "session_id", b"session_id", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1166,25 +1182,62 @@ class GetLineageRequest(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     DEPTH_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """A model, a dataset digest or a pattern id."""
     direction: Global___LineageDirection.ValueType
     depth: _builtins.int
     """Hops; 0: all."""
+    @_builtins.property
+    def as_of(self) -> _eventlog_pb2.AsOf: ...
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
         direction: Global___LineageDirection.ValueType = ...,
         depth: _builtins.int = ...,
+        as_of: _eventlog_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "direction", b"direction", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "depth", b"depth", "direction", b"direction", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLineageRequest: _TypeAlias = GetLineageRequest  # noqa: Y015
+
+@_typing.final
+class Reign(_message.Message):
+    """A time in which a model was champion of its lineage, or best of its symbol."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    FROM_POSITION_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_POSITION_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    scope: _decision_pb2.Scope.ValueType
+    from_position: _builtins.int
+    to_position: _builtins.int
+    """0 and not set: it still is."""
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        scope: _decision_pb2.Scope.ValueType = ...,
+        from_position: _builtins.int = ...,
+        to_position: _builtins.int = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "from_position", b"from_position", "scope", b"scope", "to", b"to", "to_position", b"to_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reign: _TypeAlias = Reign  # noqa: Y015
 
 @_typing.final
 class LineageNode(_message.Message):
@@ -1195,12 +1248,17 @@ class LineageNode(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     DEPTH_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
+    REIGNS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """model, dataset or pattern"""
     id: _builtins.str
     label: _builtins.str
     depth: _builtins.int
     live: _builtins.bool
+    @_builtins.property
+    def reigns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reign]:
+        """Of a model: when it was champion, or best of its symbol."""
+
     def __init__(
         self,
         *,
@@ -1209,10 +1267,11 @@ class LineageNode(_message.Message):
         label: _builtins.str = ...,
         depth: _builtins.int = ...,
         live: _builtins.bool = ...,
+        reigns: _abc.Iterable[Global___Reign] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "id", b"id", "kind", b"kind", "label", b"label", "live", b"live"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "id", b"id", "kind", b"kind", "label", b"label", "live", b"live", "reigns", b"reigns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

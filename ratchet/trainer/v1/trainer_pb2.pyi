@@ -293,18 +293,37 @@ class ReproduceModelResponse(_message.Message):
 
     IDENTICAL_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
+    SAME_BYTES_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_DIGEST_FIELD_NUMBER: _builtins.int
+    REPRODUCED_DIGEST_FIELD_NUMBER: _builtins.int
     identical: _builtins.bool
+    """Its predictions are those of the recorded model, on every bar of its snapshot."""
+    same_bytes: _builtins.bool
+    """The artifact is the same to the byte."""
+    bars: _builtins.int
+    largest_difference: _builtins.float
+    artifact_digest: _builtins.str
+    reproduced_digest: _builtins.str
     @_builtins.property
-    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What differs: predictions, features, parameters, library versions."""
+
     def __init__(
         self,
         *,
         identical: _builtins.bool = ...,
         differences: _abc.Iterable[_builtins.str] | None = ...,
+        same_bytes: _builtins.bool = ...,
+        bars: _builtins.int = ...,
+        largest_difference: _builtins.float = ...,
+        artifact_digest: _builtins.str = ...,
+        reproduced_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "identical", b"identical"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "bars", b"bars", "differences", b"differences", "identical", b"identical", "largest_difference", b"largest_difference", "reproduced_digest", b"reproduced_digest", "same_bytes", b"same_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
