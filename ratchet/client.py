@@ -340,6 +340,11 @@ class Client:
         )
         return self.trainer.unary(self._predictor.Evaluate, request, LONG_TIMEOUT)
 
+    def reproduce_model(self, model: str) -> trainer_pb.ReproduceModelResponse:
+        """Train a recorded model again from what its record names, and compare; it takes as long as the session did."""
+        request = trainer_pb.ReproduceModelRequest(model=model)
+        return self.trainer.unary(self._trainer.ReproduceModel, request, LONG_TIMEOUT)
+
     # Knowledge
 
     def record_evidence(self, request: knowledge_pb.RecordEvidenceRequest) -> knowledge_pb.RecordEvidenceResponse:

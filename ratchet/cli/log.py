@@ -10,6 +10,7 @@ import click
 
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.facts import read_fact
+from ratchet.cli.log_filter import filter_options
 from ratchet.cli.output import LARGEST, POSITION, home_option, output_option, show, table, to_json, when
 from ratchet.errors import CorruptData, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
@@ -23,18 +24,20 @@ def log() -> None:
 @log.command()
 @click.option("--follow", is_flag=True, help="Go on with those that come, until Ctrl-C.")
 @click.option("--limit", type=click.IntRange(1, LARGEST), default=20, show_default=True, help="How many to begin with.")
+@filter_options
 @home_option
 @output_option
-def tail(follow: bool, limit: int, home: str | None, output: str) -> None:
+def tail(follow: bool, limit: int, where: eventlog_pb2.Filter, home: str | None, output: str) -> None:
     """The newest events, oldest first."""
     with connect(home) as client:
-        newest = list(client.read_log(limit=limit, descending=True))[::-1]
+        head = client.get_head().position
+        newest = list(client.read_log(stop=head, limit=limit, descending=True, where=where))[::-1]
         if not follow:
-            show([summary(event) for event in newest], output, lambda events: _render(events, home))
+            show([summary(event) for event in newest], output, lambda events: _render(events, head, home))
             return
         for event in newest:
             _line(event, output)
-        for event in client.follow_log(newest[-1].position if newest else 0):
+        for event in client.follow_log(head, where=where):
             _line(event, output)
 
 
@@ -55,7 +58,10 @@ def _row(event: dict[str, object]) -> tuple[str, ...]:
     return str(event["position"]), str(event["recorded_at"]), short, str(event["stream"]), str(event["actor"])
 
 
-def _render(events: Sequence[dict[str, object]], home: str | None) -> None:
+def _render(events: Sequence[dict[str, object]], head: int, home: str | None) -> None:
+    if not events and head:
+        click.echo(f"none of the {head:,} events is such a one; see {command_line(home, 'log', 'tail')}")
+        return
     if not events:
         click.echo("the log is empty; it begins with " + command_line(home, "data", "import", "SYMBOL", "FILE"))
         return

@@ -15,6 +15,7 @@ from services.trainer.conductor import SessionConductor
 from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
 from services.trainer.predicting import Predictor
+from services.trainer.reproducing import Reproducer
 from services.trainer.service import PredictorService, TrainerService
 from services.trainer.sessions import Sessions
 from services.trainer.workers import open_workers
@@ -34,7 +35,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     server.before_stop(sessions.close)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
-        TrainerService(client, importer, sessions),
+        TrainerService(client, importer, sessions, Reproducer(client, store, workers)),
         trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name,
     )
     server.add(

@@ -42,23 +42,47 @@ FOLLOWED = (
 
 def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training) -> SessionInputs:
     """The inputs of a session. The seed is the one asked for, or the position of the request in the log."""
-    lineage = Lineage.parse(training.lineage)
     asked = training.request
-    inputs = the_race(
-        client,
-        store,
-        SessionInputs(
-            series=str(lineage.series),
-            target=lineage.task.target,
-            horizon=lineage.task.horizon,
-            model_type=lineage.model_type,
-            bars=snapshot.decode(store.get(asked.dataset_digest)),
-            seed=asked.seed if asked.HasField("seed") else training.requested_position,
-        ),
-    )
-    planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
+    seed = asked.seed if asked.HasField("seed") else training.requested_position
+    inputs = the_race(client, store, _asked(store, training, seed))
     past = _past(client, training.lineage, inputs.sessions)
-    position = _read_position(training, past)
+    return _with_knowledge(client, inputs, past, _read_position(training, past))
+
+
+def gather_again(client: Client, store: ArtifactStore, model: registry_pb2.Model) -> SessionInputs:
+    """The inputs of the session that made `model`, but for the race, which has no part in a model."""
+    record = model.record
+    [training] = client.list_trainings(session_id=record.session_id)
+    past = _past(client, record.lineage, model.version - 1)
+    labelled = [each.record.windows.holdout.last_bar.seconds for each in past]
+    inputs = replace(
+        _asked(store, training, record.seed),
+        sessions=model.version - 1,
+        last_labelled_time=max(labelled, default=None),
+        parent=_scored(client, store, record.parent),
+    )
+    return _with_knowledge(client, inputs, past, record.read_position)
+
+
+def _asked(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
+    """What the request of a session says."""
+    lineage = Lineage.parse(training.lineage)
+    return SessionInputs(
+        series=str(lineage.series),
+        target=lineage.task.target,
+        horizon=lineage.task.horizon,
+        model_type=lineage.model_type,
+        bars=snapshot.decode(store.get(training.request.dataset_digest)),
+        seed=seed,
+        policy=one_of("policy", training.request.policy, POLICIES),
+    )
+
+
+def _with_knowledge(
+    client: Client, inputs: SessionInputs, past: Sequence[registry_pb2.Model], position: int
+) -> SessionInputs:
+    """The inputs with what the log knew at `position`; `past`: the models of the lineage's last sessions."""
+    planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
     known = client.get_knowledge(
         inputs.series,
         inputs.task,
@@ -71,10 +95,9 @@ def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training
     return replace(
         inputs,
         read_position=position,
-        policy=one_of("policy", asked.policy, POLICIES),
         trials=tuple(trial for record in records for trial in _trials(record)),
         useless=_useless(records),
-        important=_important(client, lineage, position),
+        important=_important(client, inputs, position),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
         tested_rules=tuple(known.tested_ids),
         mined_through=known.tested_through.seconds if known.HasField("tested_through") else None,
@@ -130,11 +153,11 @@ def _useless(past: Sequence[model_pb2.ModelRecord]) -> tuple[str, ...]:
     return tuple(sorted(set.intersection(*ranked)))
 
 
-def _important(client: Client, lineage: Lineage, position: int) -> tuple[str, ...]:
+def _important(client: Client, inputs: SessionInputs, position: int) -> tuple[str, ...]:
     """The features that the newest model of any type leans on, the most important first, as of `position`."""
     shares: dict[str, float] = {}
     for model_type in MODEL_TYPES:
-        history = client.list_feature_history(str(replace(lineage, model_type=model_type)), min_position=position)
+        history = client.list_feature_history(f"{inputs.series}/{inputs.task}/{model_type}", min_position=position)
         newest = [ranking for ranking in history if ranking.position <= position][-1:]
         for feature in (feature for ranking in newest for feature in ranking.features):
             rule = feature.name.startswith(RULE_PREFIX)

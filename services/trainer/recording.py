@@ -103,7 +103,7 @@ def _record(
         patterns_left_out=[
             model_pb2.PatternLeftOut(pattern_id=left.id, reason=left.reason) for left in outcome.patterns_left_out
         ],
-        hyperparameters=_parameters(outcome.params),
+        hyperparameters=parameters(outcome.params),
         complexity_step=outcome.complexity_step,
         candidates=[
             model_pb2.Candidate(
@@ -139,7 +139,7 @@ def _record(
         mining=_mining(outcome.mined),
         trials=[
             model_pb2.Trial(
-                hyperparameters=_parameters(trial.params), complexity_step=trial.step, tune_score=trial.tune_score
+                hyperparameters=parameters(trial.params), complexity_step=trial.step, tune_score=trial.tune_score
             )
             for trial in outcome.trials
         ],
@@ -161,7 +161,8 @@ def _record(
     )
 
 
-def _parameters(params: Mapping[str, float]) -> list[model_pb2.Parameter]:
+def parameters(params: Mapping[str, float]) -> list[model_pb2.Parameter]:
+    """Numbers by name, as the contract has them: sorted, and written so that they are read back as they were."""
     return [model_pb2.Parameter(name=name, value=_written(value)) for name, value in sorted(params.items())]
 
 

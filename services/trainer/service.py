@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.errors import InvalidInput, LimitReached, NotBuilt
+from ratchet.errors import InvalidInput, LimitReached
 from ratchet.names import MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2 as pb
@@ -21,16 +21,18 @@ from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
 from services.trainer.models import families
 from services.trainer.predicting import Predictor
+from services.trainer.reproducing import Reproducer
 from services.trainer.sessions import Sessions
 
 IMPORT_LIMIT = 512 * 1024 * 1024
 
 
 class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
-    def __init__(self, client: Client, importer: Importer, sessions: Sessions) -> None:
+    def __init__(self, client: Client, importer: Importer, sessions: Sessions, reproducer: Reproducer) -> None:
         self._client = client
         self._importer = importer
         self._sessions = sessions
+        self._reproducer = reproducer
 
     def ImportBars(
         self, request_iterator: Iterator[pb.ImportBarsRequest], context: grpc.ServicerContext
@@ -105,7 +107,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def ReproduceModel(
         self, request: pb.ReproduceModelRequest, context: grpc.ServicerContext
     ) -> pb.ReproduceModelResponse:
-        raise NotBuilt("ReproduceModel is not served yet; the record of a model names what it was made from: GetModel")
+        return self._reproducer.reproduce(request.model, context.is_active)
 
     def ExportBars(
         self, request: pb.ExportBarsRequest, context: grpc.ServicerContext

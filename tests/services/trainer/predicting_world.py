@@ -23,6 +23,7 @@ from services.trainer.data.csvfile import read
 from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
 from services.trainer.predicting import Predictor
+from services.trainer.reproducing import Reproducer
 from services.trainer.service import PredictorService, TrainerService
 from services.trainer.sessions import Sessions
 from services.trainer.workers import Job, Report, Result, Workers
@@ -126,7 +127,7 @@ def _trainer(client: Client, store: ArtifactStore, workers: Workers) -> Built:
     server = Server("127.0.0.1", 0)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
-        TrainerService(client, importer, sessions),
+        TrainerService(client, importer, sessions, Reproducer(client, store, workers)),
         "ratchet.trainer.v1.TrainerService",
     )
     server.add(
