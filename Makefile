@@ -8,7 +8,7 @@ GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-gate bench-learning bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow bench-gate bench-learning bench-session bench-log check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -37,6 +37,9 @@ bench-learning: setup ## whole lineages on series with planted rules and without
 
 bench-session: setup ## a session's CPU against the library fits, study and features in it
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.session --table bench/results/session.md
+
+bench-log: setup ## a log of a million events, and lineages of 10,000 versions; some ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.log --table bench/results/log.md
 
 check: setup ## style, types, contracts, generated code, import rules
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -42,6 +42,8 @@ LARGEST_FILE = MESSAGE_LIMIT - PIECE
 """Bytes of a file that one message carries."""
 
 Item = TypeVar("Item")
+AsOf: TypeAlias = int | Timestamp
+"""A point of the past in log time: a position of the log, or a time, which means the last event recorded by then."""
 
 
 def default_actor() -> str:
@@ -149,10 +151,19 @@ class Client:
         return self.registry.unary(self._registry.RegisterDataset, request).dataset
 
     def list_datasets(
-        self, series: str = "", *, include_cuts: bool = False, latest_only: bool = False
+        self,
+        series: str = "",
+        *,
+        include_cuts: bool = False,
+        latest_only: bool = False,
+        as_of: AsOf | None = None,
     ) -> Iterator[registry_pb.Dataset]:
         request = registry_pb.ListDatasetsRequest(
-            series=series, include_cuts=include_cuts, latest_only=latest_only, page_size=PAGE
+            series=series,
+            include_cuts=include_cuts,
+            latest_only=latest_only,
+            page_size=PAGE,
+            as_of=_as_of(as_of),
         )
         return _pages(
             request, lambda: self.registry.unary(self._registry.ListDatasets, request), lambda answer: answer.datasets
@@ -202,9 +213,15 @@ class Client:
         lineage: str = "",
         session_id: str = "",
         state: registry_pb.TrainingState.ValueType = registry_pb.TRAINING_STATE_UNSPECIFIED,
+        as_of: AsOf | None = None,
     ) -> Iterator[registry_pb.Training]:
         request = registry_pb.ListTrainingsRequest(
-            lineage=lineage, series=series, state=state, session_id=session_id, page_size=PAGE
+            lineage=lineage,
+            series=series,
+            state=state,
+            session_id=session_id,
+            page_size=PAGE,
+            as_of=_as_of(as_of),
         )
         return _pages(
             request, lambda: self.registry.unary(self._registry.ListTrainings, request), lambda answer: answer.trainings
@@ -225,11 +242,16 @@ class Client:
 
     # Models and decisions
 
-    def get_model(self, model: str) -> registry_pb.Model:
-        return self.registry.unary(self._registry.GetModel, registry_pb.GetModelRequest(model=model)).model
+    def get_model(self, model: str, *, as_of: AsOf | None = None) -> registry_pb.Model:
+        request = registry_pb.GetModelRequest(model=model, as_of=_as_of(as_of))
+        return self.registry.unary(self._registry.GetModel, request).model
 
-    def list_models(self, *, series: str = "", task: str = "", lineage: str = "") -> Iterator[registry_pb.Model]:
-        request = registry_pb.ListModelsRequest(series=series, task=task, lineage=lineage, page_size=PAGE)
+    def list_models(
+        self, *, series: str = "", task: str = "", lineage: str = "", as_of: AsOf | None = None
+    ) -> Iterator[registry_pb.Model]:
+        request = registry_pb.ListModelsRequest(
+            series=series, task=task, lineage=lineage, page_size=PAGE, as_of=_as_of(as_of)
+        )
         return _pages(
             request, lambda: self.registry.unary(self._registry.ListModels, request), lambda answer: answer.models
         )
@@ -238,11 +260,14 @@ class Client:
         request = registry_pb.CompareModelsRequest(model=model, other=other)
         return self.registry.unary(self._registry.CompareModels, request)
 
-    def get_champion(self, lineage: str) -> registry_pb.GetChampionResponse:
-        return self.registry.unary(self._registry.GetChampion, registry_pb.GetChampionRequest(lineage=lineage))
+    def get_champion(self, lineage: str, *, as_of: AsOf | None = None) -> registry_pb.GetChampionResponse:
+        request = registry_pb.GetChampionRequest(lineage=lineage, as_of=_as_of(as_of))
+        return self.registry.unary(self._registry.GetChampion, request)
 
-    def get_symbol_best(self, series: str, task: str) -> registry_pb.GetSymbolBestResponse:
-        request = registry_pb.GetSymbolBestRequest(series=series, task=task)
+    def get_symbol_best(
+        self, series: str, task: str, *, as_of: AsOf | None = None
+    ) -> registry_pb.GetSymbolBestResponse:
+        request = registry_pb.GetSymbolBestRequest(series=series, task=task, as_of=_as_of(as_of))
         return self.registry.unary(self._registry.GetSymbolBest, request)
 
     def promote_model(
@@ -255,10 +280,21 @@ class Client:
         return self.registry.unary(self._registry.PromoteModel, request).decision
 
     def rollback_champion(
-        self, lineage: str, reason: str, expected_champion: str = "", *, request_id: str = ""
+        self,
+        lineage: str,
+        reason: str,
+        expected_champion: str = "",
+        *,
+        despite_cause: bool = False,
+        request_id: str = "",
     ) -> registry_pb.Decision:
+        """Take the champion before this one back; one that a person had set aside only with `despite_cause`."""
         request = registry_pb.RollbackChampionRequest(
-            request_id=_or_new(request_id), lineage=lineage, reason=reason, expected_champion=expected_champion
+            request_id=_or_new(request_id),
+            lineage=lineage,
+            reason=reason,
+            expected_champion=expected_champion,
+            despite_cause=despite_cause,
         )
         return self.registry.unary(self._registry.RollbackChampion, request).decision
 
@@ -270,6 +306,7 @@ class Client:
         task: str = "",
         session_id: str = "",
         include_evidence_bytes: bool = False,
+        as_of: AsOf | None = None,
     ) -> Iterator[registry_pb.Decision]:
         request = registry_pb.ListDecisionsRequest(
             lineage=lineage,
@@ -278,15 +315,20 @@ class Client:
             session_id=session_id,
             page_size=PAGE,
             include_evidence_bytes=include_evidence_bytes,
+            as_of=_as_of(as_of),
         )
         return _pages(
             request, lambda: self.registry.unary(self._registry.ListDecisions, request), lambda answer: answer.decisions
         )
 
-    def get_lineage(self, subject: str, *, descendants: bool = False, depth: int = 0) -> registry_pb.GetLineageResponse:
+    def get_lineage(
+        self, subject: str, *, descendants: bool = False, depth: int = 0, as_of: AsOf | None = None
+    ) -> registry_pb.GetLineageResponse:
         """What a model, dataset digest or pattern came from, or what came of it; depth 0: all hops."""
         directions = registry_pb.LINEAGE_DIRECTION_ANCESTORS, registry_pb.LINEAGE_DIRECTION_DESCENDANTS
-        request = registry_pb.GetLineageRequest(subject=subject, direction=directions[descendants], depth=depth)
+        request = registry_pb.GetLineageRequest(
+            subject=subject, direction=directions[descendants], depth=depth, as_of=_as_of(as_of)
+        )
         return self.registry.unary(self._registry.GetLineage, request)
 
     # Predictions
@@ -410,6 +452,7 @@ class Client:
         return self.registry.unary(self._log.Append, _identified(request))
 
     def get_head(self) -> log_pb.GetHeadResponse:
+        """The end of the log; `signed` is set where the registry signs."""
         return self.registry.unary(self._log.GetHead, log_pb.GetHeadRequest())
 
     def read_log(
@@ -441,6 +484,38 @@ class Client:
                 request.after = max(request.after, answer.position)
             time.sleep(BACKOFF[0])
 
+    def prove_inclusion(self, position: int, size: int = 0) -> log_pb.ProveInclusionResponse:
+        """Why the event at `position` is among the first `size` (0: all); check it with ratchet.proof.merkle."""
+        request = log_pb.ProveInclusionRequest(position=position, size=size)
+        return self.registry.unary(self._log.ProveInclusion, request)
+
+    def prove_consistency(self, old_size: int, new_size: int = 0) -> log_pb.ProveConsistencyResponse:
+        """Why the first `old_size` events begin the first `new_size` (0: all)."""
+        request = log_pb.ProveConsistencyRequest(old_size=old_size, new_size=new_size)
+        return self.registry.unary(self._log.ProveConsistency, request)
+
+    def list_heads(self, from_size: int = 0) -> Iterator[log_pb.SignedHead]:
+        """The signed heads of at least `from_size` events, the smallest first."""
+        request = log_pb.ListHeadsRequest(from_size=from_size)
+        while heads := self.registry.unary(self._log.ListHeads, request).heads:
+            yield from heads
+            request.from_size = heads[-1].size + 1
+
+    def export_log(self, start: int = 0, stop: int = 0) -> Iterator[log_pb.ExportResponse]:
+        """Batches of stored events, oldest first; the last with the signed head of what was sent, if there is one."""
+        request = log_pb.ExportRequest(start=start, stop=stop)
+        return self.registry.stream(self._log.Export, lambda: request, STREAM_TIMEOUT)
+
+    def verify(
+        self, remembered: Sequence[log_pb.SignedHead] = (), *, collect_garbage: bool = False
+    ) -> log_pb.VerifyResponse:
+        """What the registry finds in its own database and artifacts; `remembered` heads must be continued by the log.
+
+        Whoever does not trust the registry replays what it exports: see ratchet.proof.replay.
+        """
+        request = log_pb.VerifyRequest(remembered=remembered, collect_garbage=collect_garbage)
+        return self.registry.unary(self._log.Verify, request, STREAM_TIMEOUT)
+
     def rebuild(self) -> log_pb.RebuildResponse:
         """Build every read table anew from position 0 and compare it with the live one."""
         return self.registry.unary(self._log.Rebuild, log_pb.RebuildRequest(), LONG_TIMEOUT)
@@ -454,6 +529,13 @@ _Write = TypeVar(
     registry_pb.RecordTrainingRequest,
     log_pb.AppendRequest,
 )
+
+
+def _as_of(point: AsOf | None) -> log_pb.AsOf | None:
+    """None for the present."""
+    if point is None:
+        return None
+    return log_pb.AsOf(position=point) if isinstance(point, int) else log_pb.AsOf(time=point)
 
 
 def _or_new(request_id: str) -> str:

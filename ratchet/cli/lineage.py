@@ -9,7 +9,10 @@ from itertools import islice
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show
+from ratchet.cli.moments import Moment, as_of_option
+from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show, when
+from ratchet.cli.past import point_of, say_as_of
+from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
 SEEN_FROM_THE_SOURCE = {
@@ -27,19 +30,44 @@ SEEN_FROM_THE_SOURCE = {
 @click.option("--descendants", is_flag=True, help="What came of it instead.")
 @limit_option(200, "lines")
 @click.option("-o", "--output", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
+@as_of_option
 @home_option
-def lineage(subject: str, depth: int, descendants: bool, limit: int, output: str, home: str | None) -> None:
+def lineage(
+    subject: str, depth: int, descendants: bool, limit: int, output: str, as_of: Moment, home: str | None
+) -> None:
     """What SUBJECT (a model, a data set's digest or a pattern's id) came from."""
     with connect(home) as client:
-        found = client.get_lineage(subject, descendants=descendants, depth=depth)
+        found = client.get_lineage(subject, descendants=descendants, depth=depth, as_of=point_of(as_of))
+    say_as_of(as_of, "table" if output == "table" else "json")
     if output == "dot":
         lines(dot(found))
         return
+    if output == "table" and descendants:
+        lines(islice(summary(found), limit + 1 if limit else None))
+        click.echo()
     show(found, output, lambda graph: lines(islice(tree(graph, descendants), limit or None)))
     if output == "table" and limit:
         chosen = [*(["--descendants"] if descendants else []), *(["--depth", str(depth)] if depth else [])]
-        asked = command_line(home, "lineage", subject, *chosen)
+        asked = command_line(home, "lineage", subject, *chosen, *as_of.words)
         say_left_out(len(found.nodes) - limit, "more are left out", asked)
+
+
+def summary(graph: registry_pb2.GetLineageResponse) -> Iterator[str]:
+    """The blast radius of the first node: how many models learned from it, and when which of them was champion."""
+    learned = [node for node in graph.nodes if node.kind == "model" and node.depth]
+    live, reigned = sum(node.live for node in learned), [node for node in learned if node.reigns]
+    models = "1 model" if len(learned) == 1 else f"{len(learned):,} models"
+    told = f"{models} learned from it, {live:,} {'is' if live == 1 else 'are'} live, "
+    yield told + f"{len(reigned):,} {'was' if len(reigned) == 1 else 'were'} champion{':' if reigned else ''}"
+    for node in reigned:
+        yield from (f"  {node.id}   {reign_words(reign)}" for reign in node.reigns)
+
+
+def reign_words(reign: registry_pb2.Reign) -> str:
+    """champion from 2026-03-03T16:00:00Z (position 12) to 2026-03-09T08:00:00Z (position 40)"""
+    of = "best of its symbol" if reign.scope == decision_pb2.SCOPE_SYMBOL else "champion"
+    began = f"{of} from {when(getattr(reign, 'from'))} (position {reign.from_position})"
+    return f"{began} to {when(reign.to)} (position {reign.to_position})" if reign.to_position else f"{began}, still"
 
 
 def tree(graph: registry_pb2.GetLineageResponse, descendants: bool = False) -> Iterator[str]:

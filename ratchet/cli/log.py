@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 
@@ -11,6 +10,8 @@ import click
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.facts import read_fact
 from ratchet.cli.log_filter import filter_options
+from ratchet.cli.log_proofs import key, prove
+from ratchet.cli.log_verify import import_, verify_
 from ratchet.cli.output import LARGEST, POSITION, home_option, output_option, show, table, to_json, when
 from ratchet.errors import CorruptData, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
@@ -134,24 +135,24 @@ def _render_rebuilt(found: eventlog_pb2.RebuildResponse) -> None:
 @click.option("-o", "--output", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
 @home_option
 def export(start: int, stop: int | None, output: str, home: str | None) -> None:  # noqa: ARG001 one format
-    """Every event as a line of JSON, oldest first.
+    """Every event as a line of JSON, oldest first, and the signed head of them all.
 
-    Each has a readable payload, and the stored bytes in base64.
+    Each has a readable payload, and the stored bytes in base64, which ratchet log verify reads.
     """
+    from ratchet.proof.export import event_line, head_line
+    from ratchet.proof.heads import Head
+
     if stop is not None and stop < start:
         raise click.UsageError(f"--stop {stop} lies before --start {start}")
     with connect(home) as client:
-        for event in client.read_log(start, stop or 0):
-            click.echo(json.dumps(exported(event), ensure_ascii=False))
+        for batch in client.export_log(start, stop or 0):
+            for event in batch.events:
+                click.echo(event_line(event.position, event.stream, event.version, event.topic, event.state))
+            if batch.HasField("head"):
+                click.echo(head_line(Head.from_message(batch.head)))
 
 
-def exported(event: eventlog_pb2.StoredEvent) -> dict[str, object]:
-    _, fact = read_fact(event)
-    return {
-        "position": event.position,
-        "stream": event.stream,
-        "version": event.version,
-        "topic": event.topic,
-        "payload": to_json(fact),
-        "state": base64.b64encode(event.state).decode(),
-    }
+log.add_command(prove)
+log.add_command(key)
+log.add_command(verify_)
+log.add_command(import_)

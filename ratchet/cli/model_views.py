@@ -8,6 +8,7 @@ from itertools import groupby
 import click
 
 from ratchet.cli.connect import at_home, command_line
+from ratchet.cli.moments import PRESENT, Moment
 from ratchet.cli.output import day, interval, lines, newest, number, say_left_out, table, when, word
 from ratchet.cli.record_views import render_record
 from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of
@@ -16,7 +17,12 @@ from ratchet.registry.v1 import registry_pb2
 
 
 def trajectory(
-    found: Sequence[registry_pb2.Model], limit: int, series: str, home: str | None, stale: Collection[str] = ()
+    found: Sequence[registry_pb2.Model],
+    limit: int,
+    series: str,
+    home: str | None,
+    stale: Collection[str] = (),
+    as_of: Moment = PRESENT,
 ) -> None:
     """A table for each lineage, its `limit` newest versions in order; `series` is the one that was asked for.
 
@@ -32,7 +38,7 @@ def trajectory(
         known = list(versions)
         shown = newest(known, limit)
         table(lineage, columns, [_version(model, model.name in stale) for model in shown])
-        asked = command_line(home, "models", "list", *([series] if series else []))
+        asked = command_line(home, "models", "list", *([series] if series else []), *as_of.words)
         say_left_out(len(known) - len(shown), "older versions are left out", asked)
 
 
@@ -142,7 +148,9 @@ def best(found: registry_pb2.GetSymbolBestResponse) -> None:
     click.echo(f"  {found.reason}")
 
 
-def decisions(found: Sequence[registry_pb2.Decision], limit: int, lineage: str, home: str | None) -> None:
+def decisions(
+    found: Sequence[registry_pb2.Decision], limit: int, lineage: str, home: str | None, as_of: Moment = PRESENT
+) -> None:
     """The `limit` newest decisions on a lineage, oldest first."""
     told: Sequence[decision_pb2.Evidence] = ()
     shown = newest(found, limit)
@@ -151,5 +159,5 @@ def decisions(found: Sequence[registry_pb2.Decision], limit: int, lineage: str, 
         lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
         told = outcome_of(decision).evidence
         click.echo()
-    asked = command_line(home, "models", "history", lineage)
+    asked = command_line(home, "models", "history", lineage, *as_of.words)
     say_left_out(len(found) - len(shown), "older decisions are left out", asked)

@@ -8,7 +8,9 @@ import click
 
 from ratchet.cli import model_views
 from ratchet.cli.connect import connect
+from ratchet.cli.moments import Moment, as_of_option
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
+from ratchet.cli.past import point_of, say_as_of
 from ratchet.cli.patterns import in_words
 from ratchet.cli.verdict import decision_lines
 from ratchet.client import Client
@@ -30,32 +32,37 @@ def models() -> None:
 @models.command("list")
 @click.argument("series", required=False)
 @limit_option(50, "of the newest versions of each lineage")
+@as_of_option
 @home_option
 @output_option
-def list_(series: str | None, limit: int, home: str | None, output: str) -> None:
+def list_(series: str | None, limit: int, as_of: Moment, home: str | None, output: str) -> None:
     """The versions of each lineage at a glance."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_models(series=named))
-        stale = _stale_champions(client, found) if output != "json" else ()
-    show(found, output, lambda models: model_views.trajectory(models, limit, named, home, stale))
+        found = list(client.list_models(series=named, as_of=point_of(as_of)))
+        stale = _stale_champions(client, found, as_of) if output != "json" else ()
+    say_as_of(as_of, output)
+    show(found, output, lambda models: model_views.trajectory(models, limit, named, home, stale, as_of))
 
 
-def _stale_champions(client: Client, found: Sequence[registry_pb2.Model]) -> Collection[str]:
-    champions = [client.get_champion(model.lineage) for model in found if model.lineage_champion]
+def _stale_champions(client: Client, found: Sequence[registry_pb2.Model], as_of: Moment) -> Collection[str]:
+    lineages = [model.lineage for model in found if model.lineage_champion]
+    champions = [client.get_champion(lineage, as_of=point_of(as_of)) for lineage in lineages]
     return {champion.model.name for champion in champions if champion.stale}
 
 
 @models.command("show")
 @click.argument("model")
+@as_of_option
 @home_option
 @output_option
-def show_(model: str, home: str | None, output: str) -> None:
+def show_(model: str, as_of: Moment, home: str | None, output: str) -> None:
     """All that is recorded of MODEL."""
     parsed = Model.parse(model)
     with connect(home) as client:
-        found = client.get_model(str(parsed))
+        found = client.get_model(str(parsed), as_of=point_of(as_of))
         wordings = in_words(client, parsed.lineage)
+    say_as_of(as_of, output)
     show(found, output, lambda one: model_views.one(one, wordings, home))
 
 
@@ -75,13 +82,15 @@ def compare(a: str, b: str, home: str | None, output: str) -> None:
 
 @models.command()
 @click.argument("lineage")
+@as_of_option
 @home_option
 @output_option
-def champion(lineage: str, home: str | None, output: str) -> None:
+def champion(lineage: str, as_of: Moment, home: str | None, output: str) -> None:
     """The champion of LINEAGE and its contenders."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
-        found = client.get_champion(name)
+        found = client.get_champion(name, as_of=point_of(as_of))
+    say_as_of(as_of, output)
     show(found, output, model_views.champion)
 
 
@@ -89,13 +98,15 @@ def champion(lineage: str, home: str | None, output: str) -> None:
 @click.argument("series")
 @click.option("--target", default="direction", show_default=True, help="direction, range, volatility or volume.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
+@as_of_option
 @home_option
 @output_option
-def best(series: str, target: str, horizon: int | None, home: str | None, output: str) -> None:
+def best(series: str, target: str, horizon: int | None, as_of: Moment, home: str | None, output: str) -> None:
     """The best model of SERIES over all model types."""
     name, task = str(Series.parse(series)), str(Task.of(target, horizon or 0))
     with connect(home) as client:
-        found = client.get_symbol_best(name, task)
+        found = client.get_symbol_best(name, task, as_of=point_of(as_of))
+    say_as_of(as_of, output)
     show(found, output, model_views.best)
 
 
@@ -118,27 +129,37 @@ def promote(model: str, reason: str, expected: str | None, home: str | None, out
 @click.argument("lineage")
 @reason_option
 @expected_option
+@click.option("--despite-cause", is_flag=True, help="Also a champion that a person had set aside.")
 @home_option
 @output_option
-def rollback(lineage: str, reason: str, expected: str | None, home: str | None, output: str) -> None:
-    """Put the champion before this one back in force."""
+def rollback(
+    lineage: str, reason: str, expected: str | None, despite_cause: bool, home: str | None, output: str
+) -> None:
+    """Put the champion before this one back in force.
+
+    One that a person had set aside, for a reason, comes back only with --despite-cause.
+    """
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
         seen = client.get_champion(name).model.name if expected is None else expected
-        decision = client.rollback_champion(name, reason, seen)
+        decision = client.rollback_champion(name, reason, seen, despite_cause=despite_cause)
     show(decision, output, lambda made: lines(decision_lines(made)))
 
 
 @models.command()
 @click.argument("lineage")
 @limit_option(50, "of the newest decisions")
+@as_of_option
 @home_option
 @output_option
-def history(lineage: str, limit: int, home: str | None, output: str) -> None:
+def history(lineage: str, limit: int, as_of: Moment, home: str | None, output: str) -> None:
     """The decisions on LINEAGE with their evidence, oldest first."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
-        found = sorted(client.list_decisions(lineage=name), key=lambda decision: decision.position)
+        decided = client.list_decisions(lineage=name, as_of=point_of(as_of))
+        found = sorted(decided, key=lambda decision: decision.position)
     if not found:
-        raise NotFound(f"no decisions on {name}; see ratchet models list")
-    show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home))
+        past = f" as of {as_of}" if as_of.asked else ""
+        raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
+    say_as_of(as_of, output)
+    show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home, as_of))

@@ -60,6 +60,9 @@ class Moment:
         return self.moment.isoformat().replace("+00:00", "Z")
 
 
+PRESENT = Moment()
+
+
 def parse_as_of(text: str) -> Moment:
     """A position, a time in RFC 3339 or a date, which means its end. ValueError otherwise."""
     if _DIGITS.fullmatch(text):
@@ -85,7 +88,7 @@ def _time(text: str, of_day: time) -> datetime:
 def _read(parse: Callable[[str], Moment], forms: str) -> Callable[[click.Context, click.Parameter, str | None], Moment]:
     def read(_: click.Context, __: click.Parameter, text: str | None) -> Moment:
         if text is None:
-            return Moment()
+            return PRESENT
         try:
             return parse(text)
         except (ValueError, OverflowError) as error:

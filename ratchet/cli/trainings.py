@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ratchet.cli.connect import command_line, connect
+from ratchet.cli.moments import PRESENT, Moment, as_of_option
 from ratchet.cli.output import (
     home_option,
     interval,
@@ -19,6 +20,7 @@ from ratchet.cli.output import (
     when,
     word,
 )
+from ratchet.cli.past import point_of, say_as_of
 from ratchet.cli.train import show_ended, watch_to_end
 from ratchet.client import Client
 from ratchet.errors import NotFound
@@ -35,17 +37,21 @@ def trainings() -> None:
 @trainings.command("list")
 @click.argument("series", required=False)
 @limit_option(50, "of the newest sessions")
+@as_of_option
 @home_option
 @output_option
-def list_(series: str | None, limit: int, home: str | None, output: str) -> None:
+def list_(series: str | None, limit: int, as_of: Moment, home: str | None, output: str) -> None:
     """The sessions, of SERIES or of all, in the order of their requests."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_trainings(series=named))
-    show(found, output, lambda trainings: render(trainings, limit, named, home))
+        found = list(client.list_trainings(series=named, as_of=point_of(as_of)))
+    say_as_of(as_of, output)
+    show(found, output, lambda trainings: render(trainings, limit, named, home, as_of))
 
 
-def render(found: Sequence[registry_pb2.Training], limit: int, series: str, home: str | None) -> None:
+def render(
+    found: Sequence[registry_pb2.Training], limit: int, series: str, home: str | None, as_of: Moment = PRESENT
+) -> None:
     """The `limit` newest sessions; `series` is the one that was asked for."""
     if not found:
         step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
@@ -78,7 +84,7 @@ def render(found: Sequence[registry_pb2.Training], limit: int, series: str, home
         ">CPU s",
     )
     table("", columns, rows)
-    asked = command_line(home, "trainings", "list", *([series] if series else []))
+    asked = command_line(home, "trainings", "list", *([series] if series else []), *as_of.words)
     say_left_out(len(found) - len(shown), "older sessions are left out", asked)
 
 

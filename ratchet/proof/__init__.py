@@ -1,4 +1,4 @@
-"""What an outsider needs to check Ratchet: take this folder, numpy and `ratchet.errors`, and nothing else.
+"""What an outsider needs to check Ratchet: this folder, `ratchet.errors`, the generated messages, numpy, cryptography.
 
 Two questions are answered here, by the very code that the registry runs.
 
@@ -17,8 +17,22 @@ Between machines sums and logarithms may differ in the last digits, which moves 
     merkle.verify_inclusion(leaf, position - 1, size, proof, root)              that event is in this log
     merkle.verify_consistency(old_size, size, proof, old_root, root)            nothing before it was changed
 
+Who says that `root` is the log's? Its key does, in signed heads that are kept outside it:
+
+    from ratchet.proof import heads
+    public_key = heads.load_public(Path("signing.pub"))
+    head = heads.newest(heads.read_heads(Path("heads.jsonl")))
+    heads.verify(head, public_key) and (head.size, head.root) == (size, root)
+
+And is all of it right? Replay answers both questions for a whole log, decision by decision:
+
+    from ratchet.proof import export
+    report = export.verify_export(Path("log.jsonl"), public_key)
+    report.verified, report.findings
+
 The modules, each with its source: `gate` (policies and verdicts) on `evalue`, `diebold_mariano`, `hac`, `scores`,
-`head` and `special`; `evidence` (the packed bytes); `merkle`. All are pure: arrays or bytes in, numbers or bytes out;
-no clock, no randomness, no I/O. In a pair A is the champion and B the contender; a loss difference is positive when B
-is better.
+`head` and `special`; `evidence` (the packed bytes); `merkle`; `heads` (signatures and keys); `replay` on `forms`,
+`signatures`, `history`, `standing`, `redecide`, `rejudge`, `race` and `once`; `export` and `readable` (a log as lines
+of JSON). Arrays or bytes in, numbers or bytes out; no clock, no randomness but in new keys, no I/O but where a path is
+given. In a pair A is the champion and B the contender; a loss difference is positive when B is better.
 """

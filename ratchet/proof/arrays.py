@@ -28,9 +28,10 @@ def floats(name: str, values: ArrayLike) -> Floats:
 
 def probabilities(name: str, values: ArrayLike) -> Floats:
     """`values` as float64 of shape (n,) within [0, 1]; otherwise InvalidInput."""
-    column = floats(name, values)
+    column = np.ascontiguousarray(values, dtype=np.float64)
     inside = (column >= 0.0) & (column <= 1.0)
-    if not inside.all():
+    if column.ndim != 1 or not inside.all():
+        column = floats(name, column)
         at = int(np.argmin(inside))
         raise InvalidInput(
             f"{name}[{at}] is {column[at]}; a probability lies in 0 to 1", fields={name: "not a probability"}

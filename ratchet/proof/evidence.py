@@ -79,9 +79,9 @@ def unpack(data: bytes) -> Pair:
     bits = np.unpackbits(np.frombuffer(data, np.uint8, bit_bytes, bits_at), bitorder="little")
     if bits[n:].any():
         raise InvalidInput(f"evidence of {n} bars has outcome bits set after the last bar; they must be 0")
-    return Pair.of(
-        np.frombuffer(data, "<f8", n, _HEADER.size).astype(np.float64),
-        np.frombuffer(data, "<f8", n, _HEADER.size + 8 * n).astype(np.float64),
-        bits[:n],
-        np.frombuffer(data, "<i8", n, bits_at + bit_bytes).astype(np.int64),
+    return Pair(
+        probabilities("p_a", np.frombuffer(data, "<f8", n, _HEADER.size).astype(np.float64)),
+        probabilities("p_b", np.frombuffer(data, "<f8", n, _HEADER.size + 8 * n).astype(np.float64)),
+        bits[:n].astype(np.bool_),
+        bar_times("times", np.frombuffer(data, "<i8", n, bits_at + bit_bytes).astype(np.int64)),
     )

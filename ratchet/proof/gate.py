@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
 from ratchet.errors import InvalidInput
 from ratchet.proof.diebold_mariano import diebold_mariano
@@ -140,16 +140,27 @@ def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, mi
     )
 
 
-def choose(judgements: Sequence[Ruling]) -> int | None:
+class Scored(Protocol):
+    """What the choice among contenders looks at."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+    @property
+    def e_value(self) -> float: ...
+
+
+def choose(contenders: Sequence[Scored]) -> int | None:
     """The index of the contender to promote: of those that passed the one with the largest E, the first of equals."""
-    passed = [index for index, judgement in enumerate(judgements) if judgement.verdict == "PROMOTED"]
-    return max(passed, key=lambda index: judgements[index].e_value, default=None)
+    passed = [index for index, contender in enumerate(contenders) if contender.verdict == "PROMOTED"]
+    return max(passed, key=lambda index: contenders[index].e_value, default=None)
 
 
-def keep(judgements: Sequence[Ruling], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
-    """The indices, in order, of the `limit` declined contenders with the largest E; the first of equals stay."""
-    by_evidence = sorted(range(len(judgements)), key=lambda index: -judgements[index].e_value)
-    return tuple(sorted(by_evidence[:limit]))
+def keep(contenders: Sequence[Scored], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
+    """The indices of the contenders that stay, the largest E first and the first of equals: at most `limit` of those
+    that the champion has not beaten."""
+    alive = [index for index, contender in enumerate(contenders) if contender.verdict != "REJECTED"]
+    return tuple(sorted(alive, key=lambda index: -contenders[index].e_value)[:limit])
 
 
 def _bars_needed(mean: Interval, variance: float) -> float | None:

@@ -31,6 +31,7 @@ FACTS: dict[str, type[Message]] = {
         facts_pb2.PatternValidated,
         facts_pb2.PatternRetired,
         facts_pb2.FeaturesRanked,
+        facts_pb2.KeyIntroduced,
     )
 }
 

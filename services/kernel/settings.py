@@ -20,6 +20,7 @@ class Settings:
 
     log        sqlite:///path or postgresql://…      artifacts  file:///path or s3://bucket?endpoint=…
     workers    local:N or dask://host:port           registry, knowledge, trainer  host:port
+    signing_key  the file of the key that signs tree heads; None: signing.key in the home, made for a new log
     """
 
     service: Service
@@ -32,6 +33,7 @@ class Settings:
     registry: str
     knowledge: str
     trainer: str
+    signing_key: Path | None = None
 
     @classmethod
     def load(
@@ -52,6 +54,7 @@ class Settings:
             registry=environ.get("RATCHET_REGISTRY", f"127.0.0.1:{PORTS['registry']}"),
             knowledge=environ.get("RATCHET_KNOWLEDGE", f"127.0.0.1:{PORTS['knowledge']}"),
             trainer=environ.get("RATCHET_TRAINER", f"127.0.0.1:{PORTS['trainer']}"),
+            signing_key=Path(environ["RATCHET_SIGNING_KEY"]) if environ.get("RATCHET_SIGNING_KEY") else None,
         )
 
 

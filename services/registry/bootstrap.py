@@ -1,28 +1,74 @@
-"""Wires the registry: log, application, servicers, server."""
+"""Wires the registry: log, key, application, servicers, server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
+from ratchet.errors import PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
+from ratchet.proof.heads import Key, load_private
 from ratchet.registry.v1 import registry_pb2_grpc
 from services.kernel.server import Server
 from services.kernel.settings import Settings
 from services.registry import log as event_log
 from services.registry import service
+from services.registry.audit import Audit
+from services.registry.log import heads_file, key_files
 from services.registry.log import service as log_service
+from services.registry.log.heads import Signer
 from services.registry.tables import TABLES
+
+
+def open_signed_log(settings: Settings) -> event_log.Log:
+    """The log of the registry, with its key in force; refused where the key or the remembered heads do not fit it."""
+    log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
+    try:
+        signer = key_files.signer(settings.signing_key, settings.home, log.keys())
+        log.sign_with(signer, heads_file.HeadsFile(settings.home / heads_file.NAME))
+    except BaseException:
+        log.close()
+        raise
+    key_files.publish(settings.home, signer.public_key)
+    return log
+
+
+def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
+    """Put the key of the file `new` in force, signed by the one before, and in the home where that one lay.
+
+    Called again after an interruption it finishes. A registry that runs meanwhile refuses every write until it is
+    started again with the new key.
+    """
+    successor = Signer(load_private(new))
+    log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
+    try:
+        known = log.keys()
+        if not known:
+            raise PreconditionFailed(f"the log {settings.log} has no key yet; start the registry, which introduces one")
+        if known[-1].public_key != successor.public_key:
+            log.sign_with(
+                key_files.signer(settings.signing_key, settings.home, known),
+                heads_file.HeadsFile(settings.home / heads_file.NAME),
+            )
+            log.rotate(successor, actor, reason)
+        [*_, key] = log.keys()
+    finally:
+        log.close()
+    if settings.signing_key is None:
+        key_files.install(settings.home, new)
+    key_files.publish(settings.home, key.public_key)
+    return key
 
 
 def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
     """The server, not started yet, and what to call after it has stopped."""
-    log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
+    log = open_signed_log(settings)
     application = event_log.LogApplication(log)
     server = Server(settings.host, settings.port)
     server.add(
         eventlog_pb2_grpc.add_EventLogServiceServicer_to_server,
-        log_service.EventLogService(log),
+        log_service.EventLogService(log, audit=Audit(log, TABLES, settings, clock=lambda: datetime.now(UTC))),
         log_service.NAME,
     )
     server.add(

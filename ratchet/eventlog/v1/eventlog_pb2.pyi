@@ -612,66 +612,15 @@ class VerifyResponse(_message.Message):
 Global___VerifyResponse: _TypeAlias = VerifyResponse  # noqa: Y015
 
 @_typing.final
-class RotateKeyRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
-    SIGNATURE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    request_id: _builtins.str
-    public_key: _builtins.bytes
-    """The Ed25519 public key that takes over, 32 bytes, and its own signature: see ratchet.proof.heads."""
-    signature: _builtins.bytes
-    reason: _builtins.str
-    def __init__(
-        self,
-        *,
-        request_id: _builtins.str = ...,
-        public_key: _builtins.bytes = ...,
-        signature: _builtins.bytes = ...,
-        reason: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "reason", b"reason", "request_id", b"request_id", "signature", b"signature"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RotateKeyRequest: _TypeAlias = RotateKeyRequest  # noqa: Y015
-
-@_typing.final
-class RotateKeyResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KEY_ID_FIELD_NUMBER: _builtins.int
-    POSITION_FIELD_NUMBER: _builtins.int
-    key_id: _builtins.str
-    position: _builtins.int
-    def __init__(
-        self,
-        *,
-        key_id: _builtins.str = ...,
-        position: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "position", b"position"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RotateKeyResponse: _TypeAlias = RotateKeyResponse  # noqa: Y015
-
-@_typing.final
 class ListHeadsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_SIZE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     from_size: _builtins.int
-    """Heads of at least this size."""
+    """Heads of at least this size, the smallest first."""
     limit: _builtins.int
-    """0: no limit."""
+    """0, or more than 10,000: 10,000 in one answer."""
     def __init__(
         self,
         *,

@@ -69,11 +69,6 @@ class EventLogServiceStub:
                 request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.SerializeToString,
                 response_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.FromString,
                 _registered_method=True)
-        self.RotateKey = channel.unary_unary(
-                '/ratchet.eventlog.v1.EventLogService/RotateKey',
-                request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyRequest.SerializeToString,
-                response_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyResponse.FromString,
-                _registered_method=True)
         self.Verify = channel.unary_unary(
                 '/ratchet.eventlog.v1.EventLogService/Verify',
                 request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.VerifyRequest.SerializeToString,
@@ -136,12 +131,6 @@ class EventLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RotateKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def Verify(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -197,11 +186,6 @@ def add_EventLogServiceServicer_to_server(servicer, server):
                     servicer.ListHeads,
                     request_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.FromString,
                     response_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.SerializeToString,
-            ),
-            'RotateKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.RotateKey,
-                    request_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyRequest.FromString,
-                    response_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyResponse.SerializeToString,
             ),
             'Verify': grpc.unary_unary_rpc_method_handler(
                     servicer.Verify,
@@ -408,33 +392,6 @@ class EventLogService:
             '/ratchet.eventlog.v1.EventLogService/ListHeads',
             ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.SerializeToString,
             ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RotateKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/ratchet.eventlog.v1.EventLogService/RotateKey',
-            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyRequest.SerializeToString,
-            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.RotateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,7 +38,6 @@ class EventLogServiceStub:
     ProveInclusion: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]
     ProveConsistency: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]
     ListHeads: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]
-    RotateKey: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.RotateKeyRequest, _eventlog_pb2.RotateKeyResponse]
     Verify: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]
     Rebuild: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]
     Export: _grpc.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]
@@ -53,7 +52,6 @@ class EventLogServiceAsyncStub(EventLogServiceStub):
     ProveInclusion: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]  # type: ignore[assignment]
     ProveConsistency: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]  # type: ignore[assignment]
     ListHeads: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]  # type: ignore[assignment]
-    RotateKey: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.RotateKeyRequest, _eventlog_pb2.RotateKeyResponse]  # type: ignore[assignment]
     Verify: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]  # type: ignore[assignment]
     Rebuild: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]  # type: ignore[assignment]
     Export: _aio.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]  # type: ignore[assignment]
@@ -107,13 +105,6 @@ class EventLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _eventlog_pb2.ListHeadsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_eventlog_pb2.ListHeadsResponse, _abc.Awaitable[_eventlog_pb2.ListHeadsResponse]]: ...
-
-    @_abc_1.abstractmethod
-    def RotateKey(
-        self,
-        request: _eventlog_pb2.RotateKeyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_eventlog_pb2.RotateKeyResponse, _abc.Awaitable[_eventlog_pb2.RotateKeyResponse]]: ...
 
     @_abc_1.abstractmethod
     def Verify(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -49,6 +50,14 @@ class ArtifactStore(Protocol):
 
     def digests(self) -> Iterator[str]:
         """The names of all artifacts, in no promised order."""
+        ...
+
+    def written_at(self, digest: str) -> datetime:
+        """When an artifact was put, UTC, aware; in a folder the last time. Raises NotFound."""
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Removes an artifact that nothing refers to; one that is gone already is fine."""
         ...
 
 

@@ -6,7 +6,8 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ratchet.errors import LimitReached, NotAllowed, NotFound, RatchetError, Unreachable
@@ -34,6 +35,8 @@ class FileStore:
             _make_folder(path.parent)
             if not _create(path, content):
                 checked(path.read_bytes(), digest, self._place)
+                with suppress(PermissionError):
+                    os.utime(path)
             _sync_folder(path.parent)
         return digest
 
@@ -43,10 +46,7 @@ class FileStore:
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
-                raise NotFound(
-                    f"artifact {digest} is not in {self._place}; check that this is the store it was written to",
-                    metadata={"digest": digest},
-                ) from None
+                raise self._missing(digest) from None
         return checked(content, digest, self._place)
 
     def has(self, digest: str) -> bool:
@@ -61,6 +61,25 @@ class FileStore:
                 for path in shard.iterdir() if shard.is_dir() else ():
                     if is_digest(shard.name + path.name):
                         yield shard.name + path.name
+
+    def written_at(self, digest: str) -> datetime:
+        path = self._path(require_digest(digest))
+        with self._errors("read"):
+            try:
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            except FileNotFoundError:
+                raise self._missing(digest) from None
+
+    def remove(self, digest: str) -> None:
+        path = self._path(require_digest(digest))
+        with self._errors("remove"):
+            path.unlink(missing_ok=True)
+
+    def _missing(self, digest: str) -> NotFound:
+        return NotFound(
+            f"artifact {digest} is not in {self._place}; check that this is the store it was written to",
+            metadata={"digest": digest},
+        )
 
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / digest[2:]

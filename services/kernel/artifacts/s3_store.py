@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import certifi
@@ -129,6 +130,30 @@ class S3Store:
             names = ((found.object_name or "").removeprefix(prefix) for found in objects)
             yield from filter(is_digest, names)
 
+    def written_at(self, digest: str) -> datetime:
+        key = self._key(require_digest(digest))
+        with self._errors(digest):
+            try:
+                found = self._client.stat_object(self._bucket.name, key).last_modified
+            except S3Error as error:
+                if error.response.status != 404:
+                    raise
+                raise self._missing(digest) from error
+        if found is None:
+            raise Unreachable(f"{self._bucket.endpoint} does not say when {digest} was put; see the store's own log")
+        return found
+
+    def remove(self, digest: str) -> None:
+        key = self._key(require_digest(digest))
+        with self._errors(digest):
+            self._client.remove_object(self._bucket.name, key)
+
+    def _missing(self, digest: str) -> NotFound:
+        return NotFound(
+            f"artifact {digest} is not in {self._bucket}; check that this is the store it was written to",
+            metadata={"digest": digest},
+        )
+
     def _key(self, digest: str) -> str:
         return self._bucket.prefix + digest
 
@@ -185,10 +210,7 @@ class S3Store:
         if error.code == "NoSuchBucket":
             return self._no_bucket()
         if error.code == "NoSuchKey":
-            return NotFound(
-                f"artifact {digest} is not in {self._bucket}; check that this is the store it was written to",
-                metadata={"digest": digest},
-            )
+            return self._missing(digest)
         if error.code in _FULL or error.response.status == 507:
             return LimitReached(f"{refusal}; free some space, or raise the bucket's quota")
         if error.response.status in (401, 403):

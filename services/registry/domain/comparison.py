@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
@@ -20,10 +20,15 @@ VERDICTS: dict[gate.Verdict, Verdict] = {
     "INCONCLUSIVE": decision_pb2.VERDICT_INCONCLUSIVE,
     "NO_NEW_EVIDENCE": decision_pb2.VERDICT_NO_NEW_EVIDENCE,
 }
+_WORDS = {verdict: word for word, verdict in VERDICTS.items()}
 
 
-@dataclass(frozen=True)
-class Trained:
+def word(verdict: Verdict) -> gate.Verdict:
+    """The gate's word for a stored verdict; KeyError for one that is unspecified."""
+    return _WORDS[verdict]
+
+
+class Trained(NamedTuple):
     """The last moments that a model knows of: no bar up to them may score it. Epoch seconds UTC.
 
     `fit_label_end`: when the last label of its fits became known; `pattern_end`: the last evidence of `pattern_id`,
@@ -44,8 +49,11 @@ class Trained:
                 f"the record of {model} has no windows.fit_label_end; without it no bar can be called unseen",
                 fields={"record.windows.fit_label_end": "missing"},
             )
-        ends = [(seconds_of(use, "evidence_end"), use.pattern_id) for use in record.patterns_used]
-        pattern_end, pattern_id = max(ends, default=(BEGINNING, ""))
+        pattern_end, pattern_id = BEGINNING, ""
+        for use in record.patterns_used:
+            end = seconds_of(use, "evidence_end")
+            if end > pattern_end or (end == pattern_end and use.pattern_id > pattern_id):
+                pattern_end, pattern_id = end, use.pattern_id
         return cls(model, fit_label_end, pattern_id, pattern_end)
 
 

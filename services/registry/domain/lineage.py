@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
 from services.kernel.facts import Fact
 from services.registry.domain.comparison import Trained, Verdict
+from services.registry.domain.growing import Growing, changed
 from services.registry.domain.moments import BEGINNING, seconds_of, timestamp
 from services.registry.domain.saturation import FlatSession, flat_session, run_with
 
@@ -18,23 +21,39 @@ STALE_BARS = 500
 """A champion with more sessions or labelled bars after its own is stale: reported, never replaced for that."""
 
 
-@dataclass(frozen=True)
-class Contender:
+class Contender(NamedTuple):
     """A declined challenger that stays in the race; `e_value` against the champion in force when last scored."""
 
     version: int
     e_value: float
 
 
+class Version(NamedTuple):
+    """A version as later decisions ask for it: what it had seen, and the bars that were new to the sessions so far."""
+
+    trained: Trained
+    labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """How a person ended a champion's reign; `actor` and `at` as far as they are known."""
+
+    reason: str
+    actor: str
+    at: datetime | None
+
+
 @dataclass(frozen=True)
 class LineageState:
-    """What decisions on a lineage depend on.
+    """What decisions on a lineage depend on. A state costs the same to make however many versions there are.
 
-    `version`: of the stream. `versions`: models so far. `champion`: the version in force, 0 for none.
-    `previous`: champions before it, the latest last; a rollback takes the latest back.
-    `trained`: what each version had seen, version 1 first. `labelled`: the sum of the bars that were new to the
-    sessions up to each version's own. `patterns`: those that any version used; `learned`: whether the newest used a new
-    one. `flat`: the latest sessions in a row that had new bars and brought nothing. `verdicts`: the gate's, by version.
+    `version`: of the stream. `versions`: models so far, `known` by number. `labelled`: the sum of the bars that were
+    new to the sessions. `champion`: the version in force, 0 for none.
+    `before`: the champions before it, by how many reigned before each, `reigns` of them; a rollback takes the latest
+    back. `set_aside`: versions whose latest reign a person ended; None where the gate ended a later one.
+    `patterns`: those that any version used, by the first that did; `learned`: whether the newest used a new one.
+    `flat`: the latest sessions in a row that had new bars and brought nothing.
     `means`: by version, the paired mean difference against the champion in force, positive when better than it, as far
     as measured.
     `decided_through`: the last labelled bar that a session saw; `spent_through`: the same at the last decision by a
@@ -45,15 +64,16 @@ class LineageState:
     version: int = 0
     versions: int = 0
     champion: int = 0
-    previous: tuple[int, ...] = ()
+    before: Growing[int, int] = field(default_factory=Growing)
+    reigns: int = 0
+    set_aside: Growing[int, SetAside | None] = field(default_factory=Growing)
     contenders: tuple[Contender, ...] = ()
-    trained: tuple[Trained, ...] = ()
-    labelled: tuple[int, ...] = ()
-    patterns: frozenset[str] = frozenset()
+    known: Growing[int, Version] = field(default_factory=Growing)
+    labelled: int = 0
+    patterns: Growing[str, int] = field(default_factory=Growing)
     learned: bool = False
     flat: tuple[FlatSession, ...] = ()
-    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
-    means: Mapping[int, float] = field(default_factory=dict)
+    means: Growing[int, float] = field(default_factory=Growing)
     decided_through: int = BEGINNING
     spent_through: int = BEGINNING
 
@@ -64,6 +84,11 @@ class LineageState:
     @property
     def champion_name(self) -> str:
         return self.model(self.champion)
+
+    @property
+    def previous(self) -> int:
+        """The champion before this one, which a rollback takes back; 0 for none."""
+        return self.before[self.reigns] if self.reigns else 0
 
     @property
     def contender_names(self) -> tuple[str, ...]:
@@ -77,11 +102,11 @@ class LineageState:
     @property
     def bars_since(self) -> int:
         """Bars labelled since the champion's own session."""
-        return self.labelled[-1] - self.labelled[self.champion - 1] if self.champion else 0
+        return self.labelled - self.known[self.champion].labelled if self.champion else 0
 
     @property
     def stale(self) -> bool:
-        return self.sessions_since > STALE_SESSIONS or self.bars_since > STALE_BARS
+        return is_stale(self.sessions_since, self.bars_since)
 
     def brings_new_pattern(self, record: model_pb2.ModelRecord) -> bool:
         """Whether the next version uses a pattern that none before it used."""
@@ -89,7 +114,7 @@ class LineageState:
 
     def trained_of(self, model: str) -> Trained:
         """What a model of this lineage had seen; NotFound for a version that was never trained."""
-        return self.trained[self.require(model) - 1]
+        return self.known[self.require(model)].trained
 
     def require(self, model: str) -> int:
         """The version of a model of this lineage; NotFound for one that was never trained."""
@@ -110,71 +135,97 @@ class LineageState:
             )
 
 
+def is_stale(sessions: int, bars: int) -> bool:
+    """Whether a champion with so many sessions and labelled bars after its own is old."""
+    return sessions > STALE_SESSIONS or bars > STALE_BARS
+
+
 def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState | None:
     """`state` after `facts`; None for a lineage in which nothing happened."""
     for fact in facts:
-        before = state or LineageState(fact.stream.removeprefix("lineage/"))
-        state = replace(_evolve(before, fact), version=fact.version)
+        state = _evolve(state or LineageState(fact.stream.removeprefix("lineage/")), fact)
     return state
 
 
 def _evolve(state: LineageState, fact: Fact) -> LineageState:
     match fact.message:
         case facts_pb2.ModelTrained(record=record):
-            learned = state.brings_new_pattern(record)
-            return replace(
-                state,
-                versions=record.version,
-                trained=(*state.trained, Trained.of(record.model, record)),
-                labelled=(*state.labelled, (state.labelled or (0,))[-1] + record.windows.new_bars),
-                patterns=state.patterns.union(use.pattern_id for use in record.patterns_used),
-                learned=learned,
-                flat=() if learned else state.flat,
-            )
+            return _trained(state, fact, record)
         case facts_pb2.ModelPromoted() as promoted:
-            return _promoted(state, promoted)
+            return _promoted(state, fact, promoted)
         case facts_pb2.PromotionDeclined() as declined:
-            return _declined(state, declined)
+            return _declined(state, fact, declined)
         case _:
-            return state
+            return changed(state, version=fact.version)
 
 
-def _promoted(state: LineageState, fact: facts_pb2.ModelPromoted) -> LineageState:
-    champion = _version(fact.model)
-    through = seconds_of(fact, "decided_through")
-    by_person = fact.decided_by == decision_pb2.DECIDED_BY_PERSON
-    verdicts = state.verdicts
-    if not by_person:
-        judged = {evidence.contender: unpromoted(evidence.judgement.verdict) for evidence in fact.evidence}
-        verdicts = _with_first(verdicts, judged) | {champion: decision_pb2.VERDICT_PROMOTED}
-    history = state.previous[:-1] if fact.rollback else (*state.previous, *([state.champion] if state.champion else []))
-    gain = [e.judgement.mean_difference.value for e in fact.evidence if e.contender == fact.model]
-    return replace(
+def _trained(state: LineageState, fact: Fact, record: model_pb2.ModelRecord) -> LineageState:
+    number, labelled, patterns = record.version, state.labelled + record.windows.new_bars, state.patterns
+    for use in record.patterns_used:
+        if use.pattern_id not in patterns:
+            patterns = patterns.with_entry(use.pattern_id, number)
+    learned = patterns is not state.patterns
+    return changed(
         state,
-        champion=champion,
-        previous=history,
+        version=fact.version,
+        versions=number,
+        known=state.known.with_entry(number, Version(Trained.of(record.model, record), labelled)),
+        labelled=labelled,
+        patterns=patterns,
+        learned=learned,
+        flat=() if learned else state.flat,
+    )
+
+
+def _promoted(state: LineageState, fact: Fact, promoted: facts_pb2.ModelPromoted) -> LineageState:
+    through, replaced = seconds_of(promoted, "decided_through"), state.champion
+    by_person = promoted.decided_by == decision_pb2.DECIDED_BY_PERSON
+    before, reigns, set_aside = state.before, state.reigns, state.set_aside
+    if promoted.rollback:
+        reigns = max(reigns - 1, 0)
+    elif replaced:
+        reigns += 1
+        before = before.with_entry(reigns, replaced)
+    if replaced and by_person:
+        set_aside = set_aside.with_entry(replaced, SetAside(promoted.reason, fact.actor, fact.recorded_at))
+    elif replaced in set_aside:
+        set_aside = set_aside.with_entry(replaced, None)
+    gain = [e.judgement.mean_difference.value for e in promoted.evidence if e.contender == promoted.model]
+    return changed(
+        state,
+        version=fact.version,
+        champion=_version(promoted.model),
+        before=before,
+        reigns=reigns,
+        set_aside=set_aside,
         contenders=(),
         flat=(),
-        verdicts=verdicts,
-        means={state.champion: -gain[0]} if gain else {},
+        means=Growing({replaced: -gain[0]}) if gain else Growing(),
         decided_through=max(state.decided_through, through),
         spent_through=max(state.spent_through, through) if by_person else state.spent_through,
     )
 
 
-def _declined(state: LineageState, fact: facts_pb2.PromotionDeclined) -> LineageState:
-    scored = {e.contender: e.judgement for e in fact.evidence}
-    known = {state.model(contender.version): contender.e_value for contender in state.contenders}
-    e_values = known | {model: judgement.e_value for model, judgement in scored.items()}
-    means = {_version(model): judgement.mean_difference.value for model, judgement in scored.items() if judgement.bars}
-    through = seconds_of(fact, "decided_through")
-    own = flat_session(_version(fact.model), state.learned, scored.get(fact.model))
-    return replace(
+def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDeclined) -> LineageState:
+    known, means, own, model = dict(state.contenders), state.means, None, declined.model
+    for evidence in declined.evidence:
+        contender, judgement = evidence.contender, evidence.judgement
+        number = _version(contender)
+        known[number] = judgement.e_value
+        if judgement.bars:
+            means = means.with_entry(number, judgement.mean_difference.value)
+        if contender == model:
+            own = judgement
+    through, flat = seconds_of(declined, "decided_through"), state.flat
+    if through > state.decided_through:
+        flat = run_with(flat, flat_session(_version(model), state.learned, own))
+    kept = map(_version, declined.contenders_kept)
+    return changed(
         state,
-        flat=run_with(state.flat, own) if through > state.decided_through else state.flat,
-        contenders=tuple(Contender(_version(name), e_values[name]) for name in fact.contenders_kept),
-        verdicts=_with_first(state.verdicts, {fact.model: fact.verdict}),
-        means={**state.means, **means},
+        version=fact.version,
+        flat=flat,
+        contenders=tuple([Contender(number, known[number]) for number in kept]),
+        means=means,
         decided_through=max(state.decided_through, through),
     )
 
@@ -182,11 +233,6 @@ def _declined(state: LineageState, fact: facts_pb2.PromotionDeclined) -> Lineage
 def unpromoted(verdict: Verdict) -> Verdict:
     """The verdict on a contender that was not promoted: one that passed beside a better one stays undecided."""
     return decision_pb2.VERDICT_INCONCLUSIVE if verdict == decision_pb2.VERDICT_PROMOTED else verdict
-
-
-def _with_first(known: Mapping[int, Verdict], judged: Mapping[str, Verdict]) -> dict[int, Verdict]:
-    """The verdicts, with those of models that had none yet: the first one stays."""
-    return {_version(model): verdict for model, verdict in judged.items()} | dict(known)
 
 
 def _version(model: str) -> int:
@@ -208,8 +254,13 @@ def promote(state: LineageState, model: str, expected_champion: str, reason: str
     return _by_person(state, model, reason, rollback=False)
 
 
-def rollback(state: LineageState, reason: str, expected_champion: str = "") -> facts_pb2.ModelPromoted:
-    """A person takes the champion before this one back; `expected_champion` is not checked when it is empty."""
+def rollback(
+    state: LineageState, reason: str, expected_champion: str = "", *, despite_cause: bool = False
+) -> facts_pb2.ModelPromoted:
+    """A person takes the champion before this one back; `expected_champion` is not checked when it is empty.
+
+    PreconditionFailed without one before it, and, unless `despite_cause`, for one whose reign a person ended.
+    """
     _require_reason(reason)
     if expected_champion:
         state.require_champion(expected_champion)
@@ -217,7 +268,21 @@ def rollback(state: LineageState, reason: str, expected_champion: str = "") -> f
         raise PreconditionFailed(
             f"{state.name} has no champion before {state.champion_name or 'its first'}; nothing to roll back to"
         )
-    return _by_person(state, state.model(state.previous[-1]), reason, rollback=True)
+    target = state.model(state.previous)
+    cause = state.set_aside.get(state.previous)
+    if cause is not None and not despite_cause:
+        raise PreconditionFailed(
+            f"{target} was {_words_of(cause)}; take it back all the same with --despite-cause, or make another"
+            " version the champion with ratchet models promote MODEL --reason WHY",
+            metadata={"target": target, "remedy": "despite-cause"},
+        )
+    return _by_person(state, target, reason, rollback=True)
+
+
+def _words_of(cause: SetAside) -> str:
+    """set aside by ann@desk at 2026-03-03T16:00:00Z: 'drift'"""
+    at = f" at {cause.at:%Y-%m-%dT%H:%M:%SZ}" if cause.at else ""
+    return f"set aside by {cause.actor or 'a person'}{at}: {cause.reason!r}"
 
 
 def _by_person(state: LineageState, model: str, reason: str, *, rollback: bool) -> facts_pb2.ModelPromoted:

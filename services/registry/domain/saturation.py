@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ratchet.events.v1 import decision_pb2
 
 SATURATED_SESSIONS = 3
 
 
-@dataclass(frozen=True)
-class FlatSession:
+class FlatSession(NamedTuple):
     """A session that brought nothing: its model used no new pattern, and its gain over the champion holds 0.
 
     `gain`, `low`, `high`: the relative Brier improvement over the champion of its time, percent, on `bars` bars.

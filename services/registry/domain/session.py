@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2
 from services.kernel.facts import Fact
 from services.registry.domain.comparison import Verdict
+from services.registry.domain.growing import changed
 
 End: TypeAlias = facts_pb2.TrainingCompleted | facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled
 
@@ -34,7 +35,7 @@ def project(state: SessionState | None, facts: Iterable[Fact]) -> SessionState |
         if isinstance(message, facts_pb2.TrainingRequested):
             state = SessionState(message, fact.version)
         elif state is not None and isinstance(message, End):
-            state = replace(state, version=fact.version, end=message)
+            state = changed(state, version=fact.version, end=message)
     return state
 
 

@@ -7,17 +7,19 @@ the best after each session of its lineage: a gain that one session can't show i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Lineage, Policy
+from ratchet.proof import race
 from ratchet.proof.gate import SYMBOL_BEST_BARS
 from services.kernel.facts import Fact
 from services.registry.domain import words
 from services.registry.domain.comparison import Scoring, Trained, compare
+from services.registry.domain.growing import Growing, changed
 from services.registry.domain.moments import BEGINNING, seconds_of
 
 Decision: TypeAlias = facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
@@ -35,8 +37,8 @@ class SymbolState:
     name: str
     version: int = 0
     best: str = ""
-    means: Mapping[str, float] = field(default_factory=dict)
-    decided: Mapping[str, int] = field(default_factory=dict)
+    means: Growing[str, float] = field(default_factory=Growing)
+    decided: Growing[str, int] = field(default_factory=Growing)
     spent_through: int = BEGINNING
 
     def decided_through(self, model: str) -> int:
@@ -48,11 +50,11 @@ class SymbolState:
 class Change:
     """A new champion of a lineage, as its own stream records it, and what is known of it.
 
-    `means`: paired means of models of the same lineage against the champion that was replaced.
+    `mean`: its paired mean against the champion that it replaced; None where that was never measured.
     """
 
     promoted: facts_pb2.ModelPromoted
-    means: Mapping[str, float] = field(default_factory=dict)
+    mean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,7 @@ class Challenge:
 def project(state: SymbolState | None, facts: Iterable[Fact]) -> SymbolState | None:
     """`state` after `facts`; None for a series and task without a model."""
     for fact in facts:
-        before = state or SymbolState(fact.stream.removeprefix("symbol/"))
-        state = replace(_evolve(before, fact), version=fact.version)
+        state = _evolve(state or SymbolState(fact.stream.removeprefix("symbol/")), fact)
     return state
 
 
@@ -85,23 +86,24 @@ def _evolve(state: SymbolState, fact: Fact) -> SymbolState:
             gains = [e.judgement.mean_difference.value for e in promoted.evidence if e.contender == promoted.model]
             through = seconds_of(promoted, "decided_through")
             by_person = promoted.decided_by == decision_pb2.DECIDED_BY_PERSON
-            return replace(
+            return changed(
                 state,
+                version=fact.version,
                 best=promoted.model,
-                means={promoted.replaced: -gains[0]} if gains else {},
-                decided={promoted.replaced: through} if gains else {},
+                means=Growing({promoted.replaced: -gains[0]}) if gains else Growing(),
+                decided=Growing({promoted.replaced: through}) if gains else Growing(),
                 spent_through=max(state.spent_through, through) if by_person else state.spent_through,
             )
         case facts_pb2.PromotionDeclined() as declined:
-            measured = {e.contender: e.judgement.mean_difference.value for e in declined.evidence if e.judgement.bars}
+            means = state.means
+            for evidence in declined.evidence:
+                if evidence.judgement.bars:
+                    means = means.with_entry(evidence.contender, evidence.judgement.mean_difference.value)
             through = max(seconds_of(declined, "decided_through"), state.decided_through(declined.model))
-            return replace(
-                state,
-                means={**state.means, **measured},
-                decided={**state.decided, declined.model: through},
-            )
+            decided = state.decided.with_entry(declined.model, through)
+            return changed(state, version=fact.version, means=means, decided=decided)
         case _:
-            return state
+            return changed(state, version=fact.version)
 
 
 def require_best(state: SymbolState, expected: str) -> None:
@@ -185,9 +187,10 @@ def _after_person(state: SymbolState, change: Change, champions: Sequence[str]) 
         declined = _decline(state, promoted, promoted.model, words.symbol_unmeasured(state.best, promoted.model))
         declined.verdict = decision_pb2.VERDICT_NO_NEW_EVIDENCE
         return declined
-    means = {**state.means, **change.means}
-    measured = [name for name in champions if name in means]
-    stand_in = max(measured, key=lambda name: means[name], default=promoted.model)
+    means = {name: state.means[name] for name in champions if name in state.means}
+    if change.mean is not None:
+        means[promoted.model] = change.mean
+    stand_in = race.stand_in(champions, means, promoted.model)
     reason = words.stands_in(state.best, stand_in, means.get(stand_in), promoted.reason)
     return _promotion(promoted, stand_in, state.best, reason)
 

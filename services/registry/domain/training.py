@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ratchet.errors import Conflict, InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Policy
-from ratchet.proof.gate import CONTENDERS_KEPT
+from ratchet.proof import race
 from services.registry.domain import diagnosis, words
-from services.registry.domain.comparison import Scoring, Trained, Verdict, compare
+from services.registry.domain.comparison import Scoring, Trained, Verdict, compare, word
 from services.registry.domain.lineage import LineageState, unpromoted
 from services.registry.domain.moments import BEGINNING, timestamp
 
@@ -76,13 +76,14 @@ def record_training(state: LineageState, command: RecordTraining) -> Outcome:
     if not state.champion:
         return _first(state, command, record)
     evidence = _evidence(state, command, record)
-    if command.last_labelled <= state.decided_through:
-        return _without_new_bars(state, command, record, evidence)
-    passed = [e for e in evidence.values() if e.judgement.verdict == decision_pb2.VERDICT_PROMOTED]
-    if passed:
-        best = max(passed, key=lambda e: e.judgement.e_value)
-        return _promotion(state, command, record, evidence, best)
-    return _decline(state, command, record, evidence)
+    new_bars = command.last_labelled > state.decided_through
+    known = {state.model(contender.version): contender.e_value for contender in state.contenders}
+    scored = [race.Runner(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()]
+    result = race.run(known, scored, record.model, new_bars)
+    if result.promoted:
+        return _promotion(state, command, record, evidence, evidence[result.promoted])
+    decline = _decline if new_bars else _without_new_bars
+    return decline(state, command, record, evidence, result.kept)
 
 
 def _numbered(state: LineageState, command: RecordTraining) -> model_pb2.ModelRecord:
@@ -165,10 +166,9 @@ def _without_new_bars(
     command: RecordTraining,
     record: model_pb2.ModelRecord,
     evidence: Mapping[str, decision_pb2.Evidence],
+    kept: tuple[str, ...],
 ) -> Outcome:
-    """The new model joins the race only where there is room: many tries on the same bars must not push others out."""
     lineage = Lineage.parse(state.name)
-    kept = (*state.contender_names, record.model)[:CONTENDERS_KEPT]
     return _declined(
         state,
         command,
@@ -186,6 +186,7 @@ def _decline(
     command: RecordTraining,
     record: model_pb2.ModelRecord,
     evidence: Mapping[str, decision_pb2.Evidence],
+    kept: tuple[str, ...],
 ) -> Outcome:
     own = evidence[record.model]
     verdict = own.judgement.verdict
@@ -196,18 +197,9 @@ def _decline(
         evidence,
         verdict=verdict,
         reason=words.declined(own, verdict, command.policy),
-        kept=_contenders(state, evidence),
+        kept=kept,
         diagnosis=diagnosis.of_decline(state, record, own, command.diagnosis, command.alternatives),
     )
-
-
-def _contenders(state: LineageState, evidence: Mapping[str, decision_pb2.Evidence]) -> tuple[str, ...]:
-    """The names that stay in the race, the largest E first: at most three, none of which the champion has beaten."""
-    e_values = {state.model(contender.version): contender.e_value for contender in state.contenders}
-    e_values |= {name: e.judgement.e_value for name, e in evidence.items()}
-    beaten = {name for name, e in evidence.items() if e.judgement.verdict == decision_pb2.VERDICT_REJECTED}
-    alive = [name for name in e_values if name not in beaten]
-    return tuple(sorted(alive, key=lambda name: -e_values[name])[:CONTENDERS_KEPT])
 
 
 def _declined(

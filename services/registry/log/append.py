@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from eventsourcing.persistence import StoredEvent
+from google.protobuf.message import DecodeError
 
-from ratchet.errors import InvalidInput
+from ratchet.errors import CorruptData, InvalidInput
 from ratchet.events.v1 import envelope_pb2
 from services.kernel.facts import Fact, from_state
 
@@ -83,7 +84,13 @@ class Recorded:
 
     @cached_property
     def envelope(self) -> envelope_pb2.Envelope:
-        return envelope_pb2.Envelope.FromString(self.state)
+        """CorruptData for bytes that are none: nothing enters the log so."""
+        try:
+            return envelope_pb2.Envelope.FromString(self.state)
+        except DecodeError as error:
+            raise CorruptData(
+                f"the event at position {self.position} is damaged: {error}; restore the database from a backup"
+            ) from error
 
     @cached_property
     def fact(self) -> Fact:

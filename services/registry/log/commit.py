@@ -13,20 +13,26 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
-from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, StreamConflict
+from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import envelope_pb2
+from ratchet.proof.heads import Head
 from ratchet.proof.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from services.kernel.facts import parse
 from services.registry.log.append import Append, Committed, NewEvent, Origin, Recorded
 from services.registry.log.database import ConstraintBroken, Database, Reader, Writer
+from services.registry.log.heads import Signer, require_signed, store_head
+from services.registry.log.keys import FIRST_REASON, introduction, keys, require_in_force
 from services.registry.log.reading import events_between, frontier, head_position, recorded_at, stream_version
 from services.registry.log.tables import Table, live_names, project
 
 GROUP = 256
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Tip:
     size: int
     peaks: tuple[bytes, ...]
 
+    @property
+    def root(self) -> bytes:
+        return Frontier(self.size, self.peaks).root()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
@@ -48,7 +58,9 @@ class _Pending:
 class Commit:
     """Appends to one log; any number of threads call it, and other processes may write the same database.
 
-    `clock` returns aware UTC time, `new_id` event ids; `committed` is called after each transaction.
+    `clock` returns aware UTC time, `new_id` event ids; `committed` is called after each transaction. Nothing is signed
+    before `sign_with`; from then on each transaction that appends signs the new head, and nothing is appended to a log
+    whose key in force is another one.
     """
 
     def __init__(
@@ -65,6 +77,8 @@ class Commit:
         self._queue: deque[_Pending] = deque()
         self._leading = False
         self._tip: Tip | None = None
+        self._signer: Signer | None = None
+        self._signed: Callable[[Head], None] = lambda _: None
 
     def __call__(self, append: Append) -> Committed:
         """Append all events or none; durable when it returns.
@@ -90,6 +104,43 @@ class Commit:
         with self._database.read() as reader:
             return _replayed(reader, origin)
 
+    def sign_with(self, signer: Signer, signed: Callable[[Head], None], actor: str) -> None:
+        """Sign from here on, `signed` being told each head; a log without a key gets this one, introduced by `actor`.
+
+        PreconditionFailed when the log's key is another one; CorruptData when that key did not sign the log's end.
+        """
+        with self._database.write() as writer:
+            known = keys(writer)
+            if known:
+                _signed_tip(writer, signer)
+            else:
+                head = self._introduce(writer, _tip(writer), signer, None, actor, FIRST_REASON)
+        self._signer, self._signed = signer, signed
+        if not known:
+            self._announce(head)
+
+    def rotate(self, new: Signer, actor: str, reason: str) -> int:
+        """Let the key of `sign_with` be replaced by `new`; the position of the fact. PreconditionFailed as there."""
+        if self._signer is None:
+            raise PreconditionFailed("a key is replaced with the one in force; call sign_with before")
+        with self._database.write() as writer:
+            head = self._introduce(writer, _signed_tip(writer, self._signer), new, self._signer, actor, reason)
+        self._signer = new
+        self._announce(head)
+        return head.size
+
+    def _introduce(
+        self, writer: Writer, tip: Tip, new: Signer, replaced: Signer | None, actor: str, reason: str
+    ) -> Head:
+        """Append the KeyIntroduced fact, and sign its head with the new key."""
+        append = introduction(keys(writer), new, replaced, tip.position, tip.root, actor, reason)
+        tip, _ = self._apply(writer, tip, append)
+        return _sign(writer, new, tip)
+
+    def _announce(self, head: Head) -> None:
+        self._committed()
+        self._signed(head)
+
     def _lead(self, pending: _Pending) -> list[_Pending]:
         """Wait until answered (then nothing), or until it is this caller's turn to write the queue."""
         with self._turn:
@@ -109,17 +160,22 @@ class Commit:
 
     def _write(self, group: Sequence[_Pending]) -> None:
         outcomes: list[Committed | Exception] = []
+        head: Head | None = None
         try:
             with self._database.write() as writer:
-                tip = self._read_tip(writer)
+                tip = before = self._read_tip(writer)
                 for pending in group:
                     tip, outcome = self._attempt(writer, tip, pending.append)
                     outcomes.append(outcome)
+                if self._signer is not None and tip.position > before.position:
+                    head = _sign(writer, self._signer, tip)
         except Exception as error:  # noqa: BLE001 it belongs to every caller of the group
             outcomes = [error] * len(group)
         else:
             self._tip = tip
             self._committed()
+            if head is not None:
+                self._signed(head)
         for pending, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Committed):
                 pending.answer.set_result(outcome)
@@ -130,7 +186,7 @@ class Commit:
         position = head_position(reader)
         if self._tip is not None and self._tip.position == position:
             return self._tip
-        return Tip(position, recorded_at(reader, position), position, frontier(reader, position).peaks)
+        return _tip(reader) if self._signer is None else _signed_tip(reader, self._signer)
 
     def _attempt(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed | Exception]:
         try:
@@ -181,6 +237,27 @@ def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now:
 def leaf(event: Recorded) -> bytes:
     """The Merkle leaf hash of an event."""
     return leaf_hash(canonical_leaf(event.position, event.stream, event.version, event.topic, event.state))
+
+
+def _tip(reader: Reader) -> Tip:
+    position = head_position(reader)
+    return Tip(position, recorded_at(reader, position), position, frontier(reader, position).peaks)
+
+
+def _signed_tip(reader: Reader, signer: Signer) -> Tip:
+    """The end of the log, where it is what this signer has signed; otherwise nobody may sign what follows."""
+    require_in_force(keys(reader), signer)
+    tip = _tip(reader)
+    require_signed(reader, tip.size, tip.root, signer.public_key)
+    return tip
+
+
+def _sign(writer: Writer, signer: Signer, tip: Tip) -> Head:
+    """The head of the log as it ends at `tip`, signed at the time of its last event, and stored."""
+    elapsed = tip.recorded_at - _EPOCH
+    head = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)
+    store_head(writer, head)
+    return head
 
 
 def _replayed(reader: Reader, origin: Origin) -> Committed | None:

@@ -12,14 +12,22 @@ from typing import Any
 from eventsourcing.persistence import ApplicationRecorder
 
 from ratchet.errors import Conflict, InvalidInput, NotBuilt
+from ratchet.proof.heads import Head as SignedHead
+from ratchet.proof.heads import Key
 from services.registry.log.append import Append, Committed, Origin, Recorded
 from services.registry.log.commit import Commit
 from services.registry.log.database import Database, SqlValue
+from services.registry.log.heads import Signer, head_of, heads_from, newest_head
+from services.registry.log.heads_file import HeadsFile
+from services.registry.log.keys import keys
+from services.registry.log.proofs import Proof, prove_consistency, prove_inclusion
 from services.registry.log.reading import ALL, EVERYTHING, Filter, Head, Query, head, read
 from services.registry.log.rebuild import Rebuilt, prepare, rebuild
 from services.registry.log.sqlite import SQLiteDatabase
 from services.registry.log.subscription import Signal, follow
 from services.registry.log.tables import Table
+
+REGISTRY = "registry"
 
 
 class Log:
@@ -38,12 +46,56 @@ class Log:
         self._commit = Commit(database, tables, clock, new_id, self._signal.send)
         self._rebuilding = threading.Lock()
         self._open = True
+        self._heads: HeadsFile | None = None
         prepare(database, tables)
         self.recorder: ApplicationRecorder = database.recorder(self._commit, self._signal)
 
     def commit(self, append: Append) -> Committed:
         """Append all events or none; see `Commit`."""
         return self._commit(append)
+
+    def sign_with(self, signer: Signer, heads: HeadsFile | None = None, actor: str = REGISTRY) -> None:
+        """Sign each new head from here on, and write heads down in a file too; see `Commit.sign_with`.
+
+        CorruptData when the log is not a continuation of what the file remembers.
+        """
+        if heads is not None:
+            with self.database.read() as reader:
+                heads.check(reader)
+        self._commit.sign_with(signer, heads.note if heads else lambda _: None, actor)
+        self._heads = heads
+        if heads is not None:
+            heads.start()
+            if (newest := self.signed_head()) is not None:
+                heads.note(newest)
+
+    def rotate(self, new: Signer, actor: str, reason: str) -> int:
+        """Put another key in force, by the one of `sign_with`; the position of the fact. See `Commit.rotate`."""
+        return self._commit.rotate(new, actor, reason)
+
+    def keys(self) -> list[Key]:
+        """Every key that was introduced, the one in force last."""
+        with self.database.read() as reader:
+            return keys(reader)
+
+    def signed_head(self, size: int | None = None) -> SignedHead | None:
+        """The signed head of exactly `size` events, or the newest one; None where none was signed."""
+        with self.database.read() as reader:
+            return newest_head(reader) if size is None else head_of(reader, size)
+
+    def signed_heads(self, from_size: int, limit: int) -> list[SignedHead]:
+        with self.database.read() as reader:
+            return list(heads_from(reader, from_size, limit))
+
+    def prove_inclusion(self, position: int, size: int = 0) -> tuple[Recorded, Proof]:
+        """That an event is in the log; see `proofs`."""
+        with self.database.read() as reader:
+            return prove_inclusion(reader, position, size)
+
+    def prove_consistency(self, old_size: int, new_size: int = 0) -> Proof:
+        """That nothing before was changed; see `proofs`."""
+        with self.database.read() as reader:
+            return prove_consistency(reader, old_size, new_size)
 
     def replayed(self, origin: Origin) -> Committed | None:
         """The first answer to a request that was accepted before, or None; AlreadyExists if it was another request."""
@@ -85,6 +137,10 @@ class Log:
     def close(self) -> None:
         """End the followers, wait for what runs, close the database."""
         self.release()
+        if self._heads is not None:
+            if (newest := self.signed_head()) is not None:
+                self._heads.note(newest)
+            self._heads.close()
         self.database.close()
 
 

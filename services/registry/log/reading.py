@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ratchet.errors import CorruptData, InvalidInput
-from ratchet.proof.merkle import Frontier
+from ratchet.proof.merkle import Frontier, NodeGetter
 from services.registry.log.append import Recorded
 from services.registry.log.database import Database, Reader, Row, SqlValue
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 1024 * 1024
+
+_RESTORE = "somebody wrote into the database: restore it from a backup"
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -100,15 +102,20 @@ def stream_version(reader: Reader, stream: str) -> int:
     return int(row["version"] or 0)
 
 
-def frontier(reader: Reader, size: int) -> Frontier:
-    """The right edge of the Merkle tree over the first `size` events."""
+def nodes(reader: Reader) -> NodeGetter:
+    """The stored nodes of the Merkle tree; CorruptData for one that is not there."""
 
     def node(level: int, index: int) -> bytes:
         for row in reader.rows("SELECT hash FROM merkle_nodes WHERE level = ? AND idx = ?", (level, index)):
             return bytes(row["hash"])
         raise CorruptData(f"the log has no Merkle node {index} of level {level}; restore its database from a backup")
 
-    return Frontier.load(node, size)
+    return node
+
+
+def frontier(reader: Reader, size: int) -> Frontier:
+    """The right edge of the Merkle tree over the first `size` events."""
+    return Frontier.load(nodes(reader), size)
 
 
 def head(reader: Reader) -> Head:
@@ -206,4 +213,10 @@ def _bounds(reader: Reader, query: Query) -> tuple[int, int]:
 
 
 def _recorded(row: Row) -> Recorded:
-    return Recorded(row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"]))
+    position, stream, version = row["position"], row["originator_id"], row["originator_version"]
+    topic, state = row["topic"], row["state"]
+    if not (isinstance(stream, str) and isinstance(version, int) and isinstance(topic, str)):
+        raise CorruptData(f"the names of the event at position {position} are of another type; {_RESTORE}")
+    if not isinstance(state, bytes):
+        raise CorruptData(f"the bytes of the event at position {position} are of another type; {_RESTORE}")
+    return Recorded(position, stream, version, topic, state)

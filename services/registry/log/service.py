@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -14,6 +15,7 @@ from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.proof.heads import Head
 from services.kernel.facts import parse
 from services.kernel.server import Caller
 from services.registry.log.append import Append, NewEvent, Origin, Recorded
@@ -22,6 +24,12 @@ from services.registry.log.reading import Filter, Query
 from services.registry.log.subscription import Watchers
 
 NAME = pb.DESCRIPTOR.services_by_name["EventLogService"].full_name
+
+MOST_HEADS = 10_000
+"""In one answer; the next ones are asked for by the size after the last."""
+
+Verifier: TypeAlias = Callable[[pb.VerifyRequest, Callable[[], bool]], pb.VerifyResponse]
+"""Answers Verify; told whether the caller still waits."""
 
 ACCEPTED: Mapping[str, str] = {
     facts_pb2.PatternDiscovered.DESCRIPTOR.full_name: "pattern/",
@@ -32,10 +40,10 @@ ACCEPTED: Mapping[str, str] = {
 
 
 class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
-    """At most `watchers` subscriptions at a time; keep it well below the server's threads."""
+    """At most `watchers` subscriptions at a time; keep it well below the server's threads. `audit` serves Verify."""
 
-    def __init__(self, log: Log, watchers: int = 16) -> None:
-        self._log = log
+    def __init__(self, log: Log, watchers: int = 16, audit: Verifier | None = None) -> None:
+        self._log, self._audit = log, audit
         self._watchers = Watchers(watchers)
 
     def Append(self, request: pb.AppendRequest, context: grpc.ServicerContext) -> pb.AppendResponse:
@@ -75,8 +83,18 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         if head.position:
             recorded_at.FromDatetime(head.recorded_at)
         return pb.GetHeadResponse(
-            position=head.position, recorded_at=recorded_at if head.position else None, root=head.root
+            position=head.position,
+            recorded_at=recorded_at if head.position else None,
+            root=head.root,
+            signed=_signed(self._log.signed_head(head.position)),
         )
+
+    def ListHeads(self, request: pb.ListHeadsRequest, context: grpc.ServicerContext) -> pb.ListHeadsResponse:
+        for name in ("from_size", "limit"):
+            if getattr(request, name) < 0:
+                raise InvalidInput(f"{name} is below 0; use 0 where it does not matter", fields={name: "below 0"})
+        heads = self._log.signed_heads(request.from_size, min(request.limit or MOST_HEADS, MOST_HEADS))
+        return pb.ListHeadsResponse(heads=[head.to_message() for head in heads])
 
     def Rebuild(self, request: pb.RebuildRequest, context: grpc.ServicerContext) -> pb.RebuildResponse:
         tables = [
@@ -86,21 +104,41 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         return pb.RebuildResponse(position=self._log.head().position, tables=tables)
 
     def Export(self, request: pb.ExportRequest, context: grpc.ServicerContext) -> Iterator[pb.ExportResponse]:
-        for batch in self._log.read(Query(start=request.start, stop=request.stop)):
-            yield pb.ExportResponse(events=_stored(batch))
+        """The last message has the signed head of what was sent, where it is the log from its beginning."""
+        stop = request.stop or self._log.head().position
+        if stop == 0:
+            return
+        reached, answer = 0, pb.ExportResponse()
+        for batch in self._log.read(Query(start=request.start, stop=stop)):
+            if reached:
+                yield answer
+            reached, answer = batch[-1].position, pb.ExportResponse(events=_stored(batch))
+        if reached and request.start <= 1 and (head := self._log.signed_head(reached)) is not None:
+            answer.head.CopyFrom(head.to_message())
+        if reached:
+            yield answer
 
     def ProveInclusion(
         self, request: pb.ProveInclusionRequest, context: grpc.ServicerContext
     ) -> pb.ProveInclusionResponse:
-        raise NotBuilt("ProveInclusion is not served yet; GetHead gives the Merkle root, Read the events under it")
+        event, proof = self._log.prove_inclusion(request.position, request.size)
+        [stored] = _stored([event])
+        return pb.ProveInclusionResponse(
+            hashes=proof.hashes, event=stored, size=proof.size, root=proof.root, head=_signed(proof.head)
+        )
 
     def ProveConsistency(
         self, request: pb.ProveConsistencyRequest, context: grpc.ServicerContext
     ) -> pb.ProveConsistencyResponse:
-        raise NotBuilt("ProveConsistency is not served yet; GetHead gives the Merkle root, Read the events under it")
+        proof = self._log.prove_consistency(request.old_size, request.new_size)
+        return pb.ProveConsistencyResponse(
+            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_signed(proof.head)
+        )
 
     def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
-        raise NotBuilt("Verify is not served yet; GetHead gives the Merkle root, Export the events to compute it from")
+        if self._audit is None:
+            raise NotBuilt("this log is served without its artifacts; verify an export of it, with --export and --key")
+        return self._audit(request, context.is_active)
 
 
 def fingerprint(request: Message) -> bytes:
@@ -135,6 +173,10 @@ def _stored(events: Sequence[Recorded]) -> Iterator[pb.StoredEvent]:
             topic=event.topic,
             state=event.state,
         )
+
+
+def _signed(head: Head | None) -> pb.SignedHead | None:
+    return None if head is None else head.to_message()
 
 
 def _filter(message: pb.Filter) -> Filter:

@@ -30,6 +30,8 @@ _SCHEMA = (
     " first_position INTEGER NOT NULL, last_position INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS merkle_nodes (level INTEGER, idx INTEGER, hash BLOB NOT NULL,"
     " PRIMARY KEY (level, idx)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS tree_heads (size INTEGER PRIMARY KEY, root BLOB NOT NULL, signed_at BIGINT NOT NULL,"
+    " key_id TEXT NOT NULL, signature BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS read_tables (name TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID",
 )
 
@@ -231,6 +233,8 @@ def _translated(path: Path | str = "the log's database") -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintBroken(str(error)) from error
     except sqlite3.Error as error:
+        if "Could not decode to UTF-8" in str(error):
+            raise CorruptData(f"{path} has text where bytes belong: somebody wrote into it; restore it") from error
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code not in _ERRORS:
             raise

@@ -73,7 +73,8 @@ class Commands:
         A snapshot that is no longer the latest of its series, or was only a cut, becomes the latest by another import.
         """
         rows = self._log.query(
-            "SELECT is_latest FROM dataset_history WHERE digest = ? AND series = ?", (digest, str(series))
+            "SELECT is_latest FROM dataset_history WHERE digest = ? AND series = ? AND superseded_position IS NULL",
+            (digest, str(series)),
         )
         return any(is_cut or row["is_latest"] for row in rows)
 
@@ -128,7 +129,9 @@ class Commands:
         lineage = Lineage.parse(request.lineage)
 
         def decide(state: LineageState) -> facts_pb2.ModelPromoted:
-            return lineages.rollback(state, request.reason, request.expected_champion)
+            return lineages.rollback(
+                state, request.reason, request.expected_champion, despite_cause=request.despite_cause
+            )
 
         return self._committed(request, caller, lambda: self._decisions.by_person(lineage, decide))
 

@@ -123,8 +123,8 @@ class Decisions:
         decision: symbols.Decision
         if isinstance(decided, facts_pb2.ModelPromoted):
             in_force = sorted({name for name in in_force if name != decided.replaced} | {decided.model})
-            means = {state.model(version): mean for version, mean in state.means.items()}
-            decision = symbols.decide(symbol, symbols.Change(decided, means), in_force, challenge)
+            mean = state.means.get(Model.parse(decided.model).version)
+            decision = symbols.decide(symbol, symbols.Change(decided, mean), in_force, challenge)
         elif challenge is None:
             return []
         else:

@@ -1,30 +1,38 @@
-"""What a model, dataset or pattern came from, and what came of it: breadth first, without a limit of depth."""
+"""What a model, dataset or pattern came from, and what came of it, now or as of a position; without a limit of depth.
+
+Everything around the subject is read first, with a few queries whatever its depth: models reach their parents and
+children through one recursive query. Distances are counted afterwards.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.log import Log
+from services.registry.service.describe import describe
+from services.registry.service.lookup import chunks, near_names
+from services.registry.service.past import Past
 
 Kind = Literal["model", "dataset", "pattern"]
 Relation = Literal["trained on", "learned from", "uses pattern", "cut from", "found in"]
 
 SHORTEST_PREFIX = 6
+_MOST_PARAMETERS = 30_000
+NOW = 2**63 - 1
+"""A position after every event."""
 
 
-@dataclass(frozen=True, order=True)
-class Node:
+class Node(NamedTuple):
     kind: Kind
     id: str
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """`later` came from `earlier`: a model was `trained on` a dataset, `learned from` its parent, …"""
 
     earlier: Node
@@ -32,7 +40,9 @@ class Link:
     relation: Relation
 
 
-def trace(log: Log, subject: str, direction: pb.LineageDirection.ValueType, depth: int) -> pb.GetLineageResponse:
+def trace(
+    log: Log, subject: str, direction: pb.LineageDirection.ValueType, depth: int, past: Past | None = None
+) -> pb.GetLineageResponse:
     """The graph around `subject`, up to `depth` hops away (0: all). Edges go from the earlier to the later thing.
 
     NotFound for a subject that is no model, dataset (or beginning of a digest) or pattern; InvalidInput without a
@@ -43,130 +53,179 @@ def trace(log: Log, subject: str, direction: pb.LineageDirection.ValueType, dept
             "name a direction, ancestors or descendants, and a depth of 0 or more",
             fields={"direction": "missing"} if depth >= 0 else {"depth": "below 0"},
         )
-    start = _resolve(log, subject)
+    position = past.position if past else NOW
+    start = _resolve(log, subject, position, past)
     back = direction == pb.LINEAGE_DIRECTION_ANCESTORS
-    depths = {start: 0}
-    links: dict[Link, None] = {}
+    links = _around(log, start, back, position)
+    depths, followed = {start: 0}, []
     frontier = [start]
     while frontier and (depth == 0 or depths[frontier[0]] < depth):
         found: list[Node] = []
         for node in frontier:
-            for link in _links(log, node, back):
-                links[link] = None
+            for link in links[node]:
+                followed.append(link)
                 reached = link.earlier if back else link.later
                 if reached not in depths:
                     depths[reached] = depths[node] + 1
                     found.append(reached)
         frontier = found
+    told = describe(log, {kind: [n.id for n in depths if n.kind == kind] for kind in _KINDS}, position)
     return pb.GetLineageResponse(
-        nodes=[_node(log, node, hops) for node, hops in depths.items()],
-        edges=[pb.LineageEdge(source=k.earlier.id, target=k.later.id, relation=k.relation) for k in links],
+        nodes=[
+            pb.LineageNode(kind=kind, id=name, depth=hops, label=label, live=live, reigns=reigns)
+            for (kind, name), hops in depths.items()
+            for label, live, reigns in (told[kind, name],)
+        ],
+        edges=[
+            pb.LineageEdge(source=link.earlier.id, target=link.later.id, relation=link.relation) for link in followed
+        ],
     )
 
 
-def _links(log: Log, node: Node, back: bool) -> Iterator[Link]:
-    for earlier_kind, later_kind, relation, sql_back, sql_forth in _RELATIONS:
-        if node.kind == (later_kind if back else earlier_kind):
-            for row in log.query(sql_back if back else sql_forth, (node.id,)):
-                if back:
-                    yield Link(Node(earlier_kind, row["id"]), node, relation)
-                else:
-                    yield Link(node, Node(later_kind, row["id"]), relation)
+def _around(log: Log, start: Node, back: bool, position: int) -> defaultdict[Node, list[Link]]:
+    """The links that lead on from each node that can be reached from `start`."""
+    links: defaultdict[Node, list[Link]] = defaultdict(list)
+    known, fresh = {start}, [start]
+    born: set[Node] = set()
+    while fresh:
+        found: dict[Node, None] = {}
+        ids = {kind: [node.id for node in fresh if node.kind == kind] for kind in _KINDS}
+        for link in _kin(log, ids["model"], back, position):
+            # A model has one parent, so that each link is known by its child.
+            if link.later not in born:
+                born.add(link.later)
+                links[link.later if back else link.earlier].append(link)
+                found[link.earlier if back else link.later] = None
+        # The kin of these models is complete; what else belongs to it is asked for at once.
+        ids["model"] += [node.id for node in found if node not in known]
+        known |= found.keys()
+        reached: dict[Node, None] = {}
+        for query in _QUERIES:
+            near, far = (query.later, query.earlier) if back else (query.earlier, query.later)
+            for one, other in _pairs(log, query.back if back else query.forth, ids[near], position):
+                here, there = Node(near, one), Node(far, other)
+                links[here].append(Link(there, here, query.relation) if back else Link(here, there, query.relation))
+                reached[there] = None
+        fresh = [node for node in reached if node not in known]
+        known |= reached.keys()
+    return links
 
 
-_RELATIONS: tuple[tuple[Kind, Kind, Relation, str, str], ...] = (
-    (
+def _kin(log: Log, models: Collection[str], back: bool, position: int) -> Iterator[Link]:
+    """Every link of `learned from` among the ancestors, or the descendants, of some models."""
+    for part in chunks(list(models), _MOST_PARAMETERS):
+        marks = ", ".join("?" * len(part))
+        sql = (_ANCESTORS if back else _DESCENDANTS).format(marks=marks)
+        for row in log.query(sql, (*part, position) if back else (*part, position, position)):
+            yield Link(Node("model", row["parent"]), Node("model", row["model"]), "learned from")
+
+
+_ANCESTORS = """
+WITH RECURSIVE kin (model, parent) AS (
+    SELECT model, parent FROM model_registry WHERE model IN ({marks}) AND parent <> ''
+    UNION
+    SELECT m.model, m.parent FROM kin JOIN model_registry AS m ON m.model = kin.parent
+    WHERE m.parent <> '' AND m.position <= ?
+)
+SELECT model, parent FROM kin
+"""
+_DESCENDANTS = """
+WITH RECURSIVE kin (model, parent, position) AS (
+    SELECT model, parent, position FROM model_registry WHERE parent IN ({marks}) AND position <= ?
+    UNION
+    SELECT m.model, m.parent, m.position FROM kin JOIN model_registry AS m ON m.parent = kin.model
+    WHERE m.position <= ?
+)
+SELECT model, parent FROM kin ORDER BY position
+"""
+
+
+@dataclass(frozen=True)
+class _Query:
+    """How two kinds are linked: SQL for pairs (near, far), from the later thing back and from the earlier one on."""
+
+    earlier: Kind
+    later: Kind
+    relation: Relation
+    back: str
+    forth: str
+
+
+_QUERIES = (
+    _Query(
         "dataset",
         "model",
         "trained on",
-        "SELECT dataset_digest AS id FROM model_registry WHERE model = ?",
-        "SELECT model AS id FROM model_registry WHERE dataset_digest = ? ORDER BY position",
+        "SELECT model AS near, dataset_digest AS far FROM model_registry WHERE model IN ({marks}) AND position <= ?",
+        "SELECT dataset_digest AS near, model AS far FROM model_registry WHERE dataset_digest IN ({marks})"
+        " AND position <= ? ORDER BY position",
     ),
-    (
-        "model",
-        "model",
-        "learned from",
-        "SELECT parent AS id FROM model_registry WHERE model = ? AND parent <> ''",
-        "SELECT model AS id FROM model_registry WHERE parent = ? ORDER BY position",
-    ),
-    (
+    _Query(
         "pattern",
         "model",
         "uses pattern",
-        "SELECT pattern_id AS id FROM pattern_use WHERE model = ? ORDER BY pattern_id",
-        "SELECT model AS id FROM pattern_use WHERE pattern_id = ? ORDER BY model",
+        "SELECT model AS near, pattern_id AS far FROM pattern_use WHERE model IN ({marks}) AND position <= ?"
+        " ORDER BY model, pattern_id",
+        "SELECT pattern_id AS near, model AS far FROM pattern_use WHERE pattern_id IN ({marks}) AND position <= ?"
+        " ORDER BY position",
     ),
-    (
+    _Query(
         "dataset",
         "dataset",
         "cut from",
-        "SELECT cut_from AS id FROM dataset_history WHERE digest = ? AND cut_from <> ''",
-        "SELECT digest AS id FROM dataset_history WHERE cut_from = ? ORDER BY position",
+        "SELECT DISTINCT digest AS near, cut_from AS far FROM dataset_history WHERE digest IN ({marks})"
+        " AND is_cut = 1 AND position <= ?",
+        "SELECT DISTINCT cut_from AS near, digest AS far FROM dataset_history WHERE cut_from IN ({marks})"
+        " AND is_cut = 1 AND position <= ?",
     ),
-    (
+    _Query(
         "dataset",
         "pattern",
         "found in",
-        "SELECT dataset_digest AS id FROM knowledge_base JOIN training_history ON session_id = found_by_session"
-        " WHERE pattern_id = ?",
-        "SELECT pattern_id AS id FROM training_history JOIN knowledge_base ON session_id = found_by_session"
-        " WHERE dataset_digest = ? ORDER BY pattern_id",
+        "SELECT pattern_id AS near, dataset_digest AS far FROM knowledge_base"
+        " JOIN training_history ON session_id = found_by_session"
+        " WHERE pattern_id IN ({marks}) AND found_position <= ?",
+        "SELECT dataset_digest AS near, pattern_id AS far FROM training_history"
+        " JOIN knowledge_base ON found_by_session = session_id"
+        " WHERE dataset_digest IN ({marks}) AND found_position <= ? ORDER BY pattern_id",
     ),
 )
+_KINDS: tuple[Kind, ...] = ("model", "dataset", "pattern")
 
 
-def _resolve(log: Log, subject: str) -> Node:
-    for kind, table, column in _SUBJECTS:
-        if log.query(f"SELECT {column} FROM {table} WHERE {column} = ?", (subject,)):
+def _pairs(log: Log, sql: str, ids: Collection[str], position: int) -> Iterator[tuple[str, str]]:
+    for part in chunks(list(ids)):
+        for row in log.query(sql.format(marks=", ".join("?" * len(part))), (*part, position)):
+            yield row["near"], row["far"]
+
+
+def _resolve(log: Log, subject: str, position: int, past: Past | None) -> Node:
+    for kind, table, column, since in _SUBJECTS:
+        sql = f"SELECT {column} FROM {table} WHERE {column} = ? AND {since} <= ?"
+        if log.query(sql, (subject, position)):
             return Node(kind, subject)
     if len(subject) >= SHORTEST_PREFIX:
-        begin = [
+        begin = {
             Node(kind, row["id"])
-            for kind, table, column in _SUBJECTS[1:]
+            for kind, table, column, since in _SUBJECTS[1:]
             for row in log.query(
-                f"SELECT {column} AS id FROM {table} WHERE substr({column}, 1, ?) = ? LIMIT 2", (len(subject), subject)
+                f"SELECT DISTINCT {column} AS id FROM {table} WHERE {column} >= ? AND {column} < ? AND {since} <= ?"
+                " LIMIT 2",
+                (subject, subject + _AFTER_EVERY_LETTER, position),
             )
-        ]
+        }
         if len(begin) == 1:
-            return begin[0]
-    models = [row["model"] for row in log.query("SELECT model FROM model_registry")]
-    near = difflib.get_close_matches(subject, models, 3)
+            return begin.pop()
+    if past:
+        raise past.missing(f"model, dataset digest or pattern id {subject!r}")
+    near = near_names(log, subject)
     hint = f"did you mean {' or '.join(near)}?" if near else "see ratchet models list"
     raise NotFound(f"{subject!r} is no model, dataset digest or pattern id; {hint}", fields={"subject": "unknown"})
 
 
-_SUBJECTS: tuple[tuple[Kind, str, str], ...] = (
-    ("model", "model_registry", "model"),
-    ("dataset", "dataset_history", "digest"),
-    ("pattern", "knowledge_base", "pattern_id"),
+_AFTER_EVERY_LETTER = "\U0010ffff"
+_SUBJECTS: tuple[tuple[Kind, str, str, str], ...] = (
+    ("model", "model_registry", "model", "position"),
+    ("dataset", "dataset_history", "digest", "position"),
+    ("pattern", "knowledge_base", "pattern_id", "found_position"),
 )
-
-
-def _node(log: Log, node: Node, hops: int) -> pb.LineageNode:
-    label, live = _DESCRIBE[node.kind](log, node.id)
-    return pb.LineageNode(kind=node.kind, id=node.id, label=label, depth=hops, live=live)
-
-
-def _model(log: Log, model: str) -> tuple[str, bool]:
-    rows = log.query("SELECT is_lineage_champion, is_symbol_best FROM model_registry WHERE model = ?", (model,))
-    return model, any(row["is_lineage_champion"] or row["is_symbol_best"] for row in rows)
-
-
-def _dataset(log: Log, digest: str) -> tuple[str, bool]:
-    for row in log.query("SELECT series, bars, last_bar, is_latest FROM dataset_history WHERE digest = ?", (digest,)):
-        through = f" to {row['last_bar'][:10]}" if row["last_bar"] else ""
-        return f"{row['series']}, {row['bars']} bars{through}", bool(row["is_latest"])
-    return digest, False
-
-
-def _pattern(log: Log, pattern_id: str) -> tuple[str, bool]:
-    for row in log.query("SELECT rule, state FROM knowledge_base WHERE pattern_id = ?", (pattern_id,)):
-        return row["rule"], row["state"] in ("KEPT", "CONFIRMED")
-    return pattern_id, False
-
-
-_DESCRIBE: dict[Kind, Callable[[Log, str], tuple[str, bool]]] = {
-    "model": _model,
-    "dataset": _dataset,
-    "pattern": _pattern,
-}

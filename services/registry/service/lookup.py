@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeVar
 
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Series, Task
 from services.registry.domain.words import train_command
 from services.registry.log import Log, Recorded
 
+Value = TypeVar("Value")
+
 _IN_ONE_QUERY = 500
+_NEWEST = 20
+
+
+def chunks(values: Sequence[Value], size: int = _IN_ONE_QUERY) -> Iterator[Sequence[Value]]:
+    """The values in parts that one query takes."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
     """The events at these positions, in this order."""
     found: dict[int, Recorded] = {}
-    for start in range(0, len(positions), _IN_ONE_QUERY):
-        chunk = positions[start : start + _IN_ONE_QUERY]
+    for chunk in chunks(positions):
         marks = ", ".join("?" * len(chunk))
         for row in log.query(f"SELECT * FROM stored_events WHERE position IN ({marks})", chunk):
             found[row["position"]] = Recorded(
@@ -46,7 +53,7 @@ def model_types(log: Log, series: Series) -> frozenset[str]:
 
 def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
     """The row of a snapshot of a series; NotFound for one that was never registered for it."""
-    rows = log.query("SELECT * FROM dataset_history WHERE digest = ?", (digest,))
+    rows = log.query("SELECT * FROM dataset_history WHERE digest = ? AND superseded_position IS NULL", (digest,))
     for row in rows:
         if row["series"] == str(series):
             return row
@@ -68,8 +75,18 @@ def require_model(log: Log, model: str) -> dict[str, Any]:
 
 def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
     """The error for a name that does not exist: it names those with the nearest names, and the next step."""
-    known = [row["name"] for row in log.query(f"SELECT DISTINCT {what} AS name FROM model_registry")]
-    near = difflib.get_close_matches(name, known, 3)
+    near = near_names(log, name)
+    if what == "lineage":
+        near = list(dict.fromkeys(found.rpartition("/")[0] for found in near))
     hint = f" did you mean {' or '.join(near)}?" if near else ""
     step = "see ratchet models list" if what == "model" else f"begin it with {train_command(Lineage.parse(name))}"
     return NotFound(f"there is no {what} {name};{hint} {step}", fields={what: "unknown"})
+
+
+def near_names(log: Log, name: str) -> list[str]:
+    """Models with names like this one, at most three: the newest of its own lineage, or champions of others."""
+    rows = log.query(
+        "SELECT model FROM model_registry WHERE lineage = ? ORDER BY position DESC LIMIT ?",
+        (name.rpartition("/")[0], _NEWEST),
+    ) or log.query("SELECT model FROM model_registry WHERE is_lineage_champion = 1")
+    return difflib.get_close_matches(name, [row["model"] for row in rows], 3)

@@ -7,16 +7,15 @@ import binascii
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from ratchet.errors import InvalidInput
 from services.registry.log import Log
 from services.registry.log.database import SqlValue
+from services.registry.service.past import Past, past_of
 
 DEFAULT_SIZE = 100
 LARGEST_SIZE = 1000
-
-ListRequest = TypeVar("ListRequest", bound="Paged")
 
 
 class Paged(Protocol):
@@ -31,6 +30,38 @@ class Paged(Protocol):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where in its list a page begins: after a position, in the present or in one point of the past."""
+
+    after: int
+    past: Past | None
+
+    @classmethod
+    def of(cls, log: Log, request: Paged) -> Place:
+        """The place that a page token names, or the beginning. InvalidInput for a token of another list.
+
+        A token keeps the position that its list is as of: all pages show one point of the past.
+        """
+        if not request.page_token:
+            return cls(0, past_of(log, request))
+        try:
+            after, as_of, list_id = map(int, base64.urlsafe_b64decode(request.page_token).decode().split("."))
+        except (binascii.Error, ValueError):
+            list_id = -1
+        if list_id != _list_id(request):
+            raise InvalidInput(
+                "page_token is not of this list; send the next_page_token of the answer before, and the same request",
+                fields={"page_token": "not of this list"},
+            )
+        return cls(after, Past(as_of, f"log position {as_of}") if as_of >= 0 else None)
+
+    def token(self, request: Paged, after: int) -> str:
+        """The token of the page that begins after a position."""
+        as_of = self.past.position if self.past else -1
+        return base64.urlsafe_b64encode(f"{after}.{as_of}.{_list_id(request)}".encode()).decode()
+
+
+@dataclass(frozen=True)
 class Page:
     """Rows with a position, and the token of the next page; empty on the last."""
 
@@ -38,10 +69,30 @@ class Page:
     next_token: str
 
 
-def select(log: Log, table: str, request: Paged, conditions: dict[str, SqlValue], position: str = "position") -> Page:
-    """The page of `table` that `request` asks for, where each column of `conditions` that has a value equals it.
+@dataclass(frozen=True)
+class Condition:
+    """SQL that a row must fulfil, with its parameters."""
 
-    InvalidInput for a page size out of range, or a token of another list.
+    sql: str
+    params: tuple[SqlValue, ...] = ()
+
+
+def equal(**columns: SqlValue) -> list[Condition]:
+    """Each column that is given a value equals it."""
+    return [Condition(f"{name} = ?", (value,)) for name, value in columns.items() if value not in (None, "")]
+
+
+def select(
+    log: Log,
+    table: str,
+    request: Paged,
+    place: Place,
+    conditions: Sequence[Condition],
+    position: str = "position",
+) -> Page:
+    """The page of `table` that `request` asks for: rows that were there at the place's point of the past.
+
+    InvalidInput for a page size out of range.
     """
     if not 0 <= request.page_size <= LARGEST_SIZE:
         raise InvalidInput(
@@ -49,14 +100,15 @@ def select(log: Log, table: str, request: Paged, conditions: dict[str, SqlValue]
             fields={"page_size": "out of range"},
         )
     size = request.page_size or DEFAULT_SIZE
-    wanted = {column: value for column, value in conditions.items() if value not in (None, "")}
-    where = " AND ".join([f"{position} > ?", *(f"{column} = ?" for column in wanted)])
+    wanted = [Condition(f"{position} > ?", (place.after,)), *conditions]
+    if place.past:
+        wanted.append(Condition(f"{position} <= ?", (place.past.position,)))
     rows = log.query(
-        f"SELECT * FROM {table} WHERE {where} ORDER BY {position} LIMIT ?",
-        (_after(request), *wanted.values(), size + 1),
+        f"SELECT * FROM {table} WHERE {' AND '.join(found.sql for found in wanted)} ORDER BY {position} LIMIT ?",
+        (*(value for found in wanted for value in found.params), size + 1),
     )
     more = len(rows) > size
-    return Page(rows[:size], _token(request, rows[size - 1][position]) if more else "")
+    return Page(rows[:size], place.token(request, rows[size - 1][position]) if more else "")
 
 
 def _list_id(request: Paged) -> int:
@@ -65,22 +117,3 @@ def _list_id(request: Paged) -> int:
     bare.CopyFrom(request)
     bare.page_size, bare.page_token = 0, ""
     return zlib.crc32(bare.SerializeToString(deterministic=True))
-
-
-def _token(request: Paged, position: int) -> str:
-    return base64.urlsafe_b64encode(f"{position}.{_list_id(request)}".encode()).decode()
-
-
-def _after(request: Paged) -> int:
-    if not request.page_token:
-        return 0
-    try:
-        position, _, list_id = base64.urlsafe_b64decode(request.page_token).decode().partition(".")
-        if int(list_id) == _list_id(request):
-            return int(position)
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidInput(
-        "page_token is not of this list; send the next_page_token of the answer before, and the same request",
-        fields={"page_token": "not of this list"},
-    )

@@ -1,21 +1,27 @@
-"""The reads: from the read tables, and from the log where the whole fact is asked for."""
+"""The reads: from the read tables, and from the log where the whole fact is asked for.
+
+With `as_of` each gives the answer of then, from the rows and events that were there by that position (then.py).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ratchet.errors import NotBuilt, NotFound
+from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.domain.moments import timestamp
+from services.registry.domain.lineage import is_stale
+from services.registry.domain.moments import seconds_of, timestamp
 from services.registry.domain.words import train_command
 from services.registry.log import Log
-from services.registry.log.database import SqlValue
-from services.registry.service import views
+from services.registry.service import graph, then, views
 from services.registry.service.lookup import events_at, missing, require_model
-from services.registry.service.paging import select
+from services.registry.service.paging import Condition, Place, equal, select
+from services.registry.service.past import Past, past_of
 from services.registry.service.states import States
+
+_LATEST = 2**63 - 1
 
 
 class Queries:
@@ -26,32 +32,31 @@ class Queries:
         self._states = states
 
     def list_datasets(self, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
-        _present_only("ListDatasets", request)
-        conditions: dict[str, SqlValue] = {"series": _series(request.series)}
+        place = Place.of(self._log, request)
+        conditions = [*equal(series=_series(request.series)), *_standing("superseded_position", place.past)]
         if request.latest_only:
-            conditions["is_latest"] = 1
+            conditions += [*equal(is_cut=0), *_standing("latest_until", place.past)]
         elif not request.include_cuts:
-            conditions["is_cut"] = 0
-        page = select(self._log, "dataset_history", request, conditions)
-        events = events_at(self._log, [row["position"] for row in page.rows])
+            conditions += equal(is_cut=0)
+        page = select(self._log, "dataset_history", request, place, conditions)
+        rows = then.datasets(page.rows, place.past.position) if place.past else page.rows
+        events = events_at(self._log, [row["position"] for row in rows])
         return pb.ListDatasetsResponse(
-            datasets=[
-                views.dataset(event, bool(row["is_latest"])) for event, row in zip(events, page.rows, strict=True)
-            ],
+            datasets=[views.dataset(event, bool(row["is_latest"])) for event, row in zip(events, rows, strict=True)],
             next_page_token=page.next_token,
         )
 
     def list_trainings(self, request: pb.ListTrainingsRequest) -> pb.ListTrainingsResponse:
-        state = pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_") if request.state else ""
-        conditions: dict[str, SqlValue] = {
-            "lineage": _lineage(request.lineage),
-            "series": _series(request.series),
-            "state": state,
-            "session_id": request.session_id,
-        }
-        page = select(self._log, "training_history", request, conditions, "requested_position")
+        place = Place.of(self._log, request)
+        conditions = equal(
+            lineage=_lineage(request.lineage), series=_series(request.series), session_id=request.session_id
+        )
+        if request.state:
+            conditions += _in_state(pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_"), place.past)
+        page = select(self._log, "training_history", request, place, conditions, "requested_position")
+        rows = then.trainings(page.rows, place.past.position) if place.past else page.rows
         return pb.ListTrainingsResponse(
-            trainings=[views.training(row) for row in page.rows], next_page_token=page.next_token
+            trainings=[views.training(row) for row in rows], next_page_token=page.next_token
         )
 
     def training(self, session_id: str) -> pb.Training:
@@ -62,8 +67,18 @@ class Queries:
         return require_model(self._log, name)
 
     def get_model(self, request: pb.GetModelRequest) -> pb.GetModelResponse:
-        row = require_model(self._log, str(Model.parse(request.model)))
+        name, past = str(Model.parse(request.model)), past_of(self._log, request)
+        row = self._model(name, past)
         return pb.GetModelResponse(model=views.model(row, self._record(row)))
+
+    def _model(self, name: str, past: Past | None) -> dict[str, Any]:
+        """The row of a model, now or then; NotFound where it was not there."""
+        row = require_model(self._log, name)
+        if past is None:
+            return row
+        if row["position"] > past.position:
+            raise past.missing(f"model {name}")
+        return then.models(self._log, [row], past.position)[0]
 
     def _record(self, row: dict[str, Any]) -> model_pb2.ModelRecord:
         [event] = events_at(self._log, [row["position"]])
@@ -72,14 +87,12 @@ class Queries:
         return trained.record
 
     def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
-        _present_only("ListModels", request)
-        conditions: dict[str, SqlValue] = {
-            "series": _series(request.series),
-            "task": str(Task.parse(request.task)) if request.task else "",
-            "lineage": _lineage(request.lineage),
-        }
-        page = select(self._log, "model_registry", request, conditions)
-        return pb.ListModelsResponse(models=[views.model(row) for row in page.rows], next_page_token=page.next_token)
+        place = Place.of(self._log, request)
+        task = str(Task.parse(request.task)) if request.task else ""
+        conditions = equal(series=_series(request.series), task=task, lineage=_lineage(request.lineage))
+        page = select(self._log, "model_registry", request, place, conditions)
+        rows = then.models(self._log, page.rows, place.past.position) if place.past else page.rows
+        return pb.ListModelsResponse(models=[views.model(row) for row in rows], next_page_token=page.next_token)
 
     def compare_models(self, request: pb.CompareModelsRequest) -> pb.CompareModelsResponse:
         """From `model` to `other`: what `other` has more is added."""
@@ -101,8 +114,14 @@ class Queries:
         """Every recorded comparison of two models, oldest first, each once."""
         rows = self._log.query(
             "SELECT position FROM decision_history WHERE series = ? AND task = ? AND lineage IN (?, ?)"
-            " ORDER BY position",
-            (first["series"], first["task"], first["lineage"], second["lineage"]),
+            " AND position > ? ORDER BY position",
+            (
+                first["series"],
+                first["task"],
+                first["lineage"],
+                second["lineage"],
+                max(first["position"], second["position"]),
+            ),
         )
         pair = {first["model"], second["model"]}
         found: dict[bytes, decision_pb2.Evidence] = {}
@@ -115,8 +134,9 @@ class Queries:
         return list(found.values())
 
     def get_champion(self, request: pb.GetChampionRequest) -> pb.GetChampionResponse:
-        _present_only("GetChampion", request)
-        lineage = Lineage.parse(request.lineage)
+        lineage, past = Lineage.parse(request.lineage), past_of(self._log, request)
+        if past is not None:
+            return self._champion_then(lineage, past)
         state = self._states.lineage(lineage)
         if not state.champion:
             raise missing(self._log, "lineage", str(lineage))
@@ -130,40 +150,77 @@ class Queries:
             stale=state.stale,
         )
 
-    def get_symbol_best(self, request: pb.GetSymbolBestRequest) -> pb.GetSymbolBestResponse:
-        _present_only("GetSymbolBest", request)
-        series, task = Series.parse(request.series), Task.parse(request.task)
-        state = self._states.symbol(series, task)
-        if not state.best:
-            step = train_command(Lineage(series, task, "random-forest"))
-            raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
-        rows = self._log.query(
-            "SELECT reason FROM decision_history WHERE scope = 'SYMBOL' AND outcome = 'PROMOTED' AND series = ?"
-            " AND task = ? AND model = ? ORDER BY position DESC LIMIT 1",
-            (str(series), str(task), state.best),
-        )
-        return pb.GetSymbolBestResponse(
-            model=views.model(require_model(self._log, state.best)), reason=rows[0]["reason"]
+    def _champion_then(self, lineage: Lineage, past: Past) -> pb.GetChampionResponse:
+        name = then.champion(self._log, str(lineage), past.position)
+        decided = then.newest_decision(self._log, str(lineage), past.position)
+        if not name or decided is None:
+            raise past.missing(f"champion of {lineage}")
+        row, fact = self._model(name, past), decided.fact.message
+        age = then.age(self._log, row, past.position)
+        return pb.GetChampionResponse(
+            model=views.model(row),
+            contenders=then.kept_by(decided),
+            last_labelled_bar=timestamp(seconds_of(fact, "decided_through")),
+            versions=age.versions,
+            sessions_since=age.sessions,
+            bars_since=age.bars,
+            stale=is_stale(age.sessions, age.bars),
         )
 
+    def get_symbol_best(self, request: pb.GetSymbolBestRequest) -> pb.GetSymbolBestResponse:
+        series, task, past = Series.parse(request.series), Task.parse(request.task), past_of(self._log, request)
+        best = (
+            then.symbol_best(self._log, str(series), str(task), past.position)
+            if past
+            else self._states.symbol(series, task).best
+        )
+        if not best:
+            if past:
+                raise past.missing(f"model for {series}/{task}")
+            step = train_command(Lineage(series, task, "random-forest"))
+            raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
+        [row] = self._log.query(
+            "SELECT reason FROM champion_history JOIN decision_history ON position = from_position"
+            " WHERE champion_history.scope = 'SYMBOL' AND champion_history.series = ? AND champion_history.task = ?"
+            " AND champion_history.model = ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
+            (str(series), str(task), best, past.position if past else _LATEST),
+        )
+        return pb.GetSymbolBestResponse(model=views.model(self._model(best, past)), reason=row["reason"])
+
     def list_decisions(self, request: pb.ListDecisionsRequest) -> pb.ListDecisionsResponse:
-        conditions: dict[str, SqlValue] = {
-            "lineage": _lineage(request.lineage),
-            "series": _series(request.series),
-            "task": str(Task.parse(request.task)) if request.task else "",
-            "session_id": request.session_id,
-        }
-        page = select(self._log, "decision_history", request, conditions)
+        task = str(Task.parse(request.task)) if request.task else ""
+        conditions = equal(
+            lineage=_lineage(request.lineage),
+            series=_series(request.series),
+            task=task,
+            session_id=request.session_id,
+        )
+        page = select(self._log, "decision_history", request, Place.of(self._log, request), conditions)
         events = events_at(self._log, [row["position"] for row in page.rows])
         return pb.ListDecisionsResponse(
             decisions=[views.decision(event, request.include_evidence_bytes) for event in events],
             next_page_token=page.next_token,
         )
 
+    def get_lineage(self, request: pb.GetLineageRequest) -> pb.GetLineageResponse:
+        past = past_of(self._log, request)
+        return graph.trace(self._log, request.subject, request.direction, request.depth, past)
 
-def _present_only(method: str, request: Any) -> None:
-    if request.HasField("as_of"):
-        raise NotBuilt(f"{method} as_of is not served yet; ask without as_of for the present")
+
+def _standing(until: str, past: Past | None) -> list[Condition]:
+    """What has not ended, now or then; `until` is the column with the position of its end."""
+    if past is None:
+        return [Condition(f"{until} IS NULL")]
+    return [Condition(f"({until} IS NULL OR {until} > ?)", (past.position,))]
+
+
+def _in_state(state: str, past: Past | None) -> list[Condition]:
+    """Sessions in a state, now or then: one that has ended since was open."""
+    if past is None:
+        return equal(state=state)
+    if state == "OPEN":
+        return _standing("ended_position", past)
+    return [Condition("state = ? AND ended_position <= ?", (state, past.position))]
 
 
 def _series(text: str) -> str:

@@ -13,7 +13,7 @@ from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
 from services.kernel.server import Caller
 from services.registry.log import Committed, Log, LogApplication
-from services.registry.service import graph, views
+from services.registry.service import views
 from services.registry.service.commands import Commands
 from services.registry.service.lookup import require_dataset
 from services.registry.service.queries import Queries
@@ -115,7 +115,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         return self._queries.list_decisions(request)
 
     def GetLineage(self, request: pb.GetLineageRequest, context: grpc.ServicerContext) -> pb.GetLineageResponse:
-        return graph.trace(self._log, request.subject, request.direction, request.depth)
+        return self._queries.get_lineage(request)
 
     def _training(self, committed: Committed) -> pb.Training:
         return self._queries.training(committed.events[0].stream.removeprefix("session/"))

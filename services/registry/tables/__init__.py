@@ -6,6 +6,7 @@ known is NULL. Every table copies what facts say; none decides anything.
 
 from services.registry.log.tables import Table
 from services.registry.tables import (
+    champion_history,
     dataset_history,
     decision_history,
     feature_history,
@@ -21,6 +22,7 @@ TABLES: tuple[Table, ...] = (
     pattern_use.TABLE,
     training_history.TABLE,
     decision_history.TABLE,
+    champion_history.TABLE,
     knowledge_base.TABLE,
     feature_history.TABLE,
 )

@@ -1,6 +1,7 @@
-"""dataset_history: every snapshot of bars; `is_latest` marks the newest of its series that was not cut.
+"""dataset_history: every registration of a snapshot of bars; the newest of its series that was not cut `is_latest`.
 
-The same bytes may be registered for several series.
+The same bytes may be registered for several series, and again for one. `latest_until` is the position from which a row
+was no longer the latest, `superseded_position` the one from which another row stands for the same snapshot.
 """
 
 from __future__ import annotations
@@ -32,22 +33,29 @@ CREATE TABLE {dataset_history} (
     cut_from TEXT NOT NULL,
     is_cut BIGINT NOT NULL,
     is_latest BIGINT NOT NULL,
-    position BIGINT NOT NULL,
-    recorded_at TEXT NOT NULL,
-    PRIMARY KEY (digest, series)
+    latest_until BIGINT,
+    superseded_position BIGINT,
+    position BIGINT PRIMARY KEY,
+    recorded_at TEXT NOT NULL
 )
 """
 
 
 def project(event: Recorded) -> Iterator[Statement]:
-    """Registered: a row, the latest of its series unless it was cut from another."""
+    """Registered: a row, the latest of its series unless it was cut from another; it stands for those before it."""
     match event.fact.message:
         case facts_pb2.DatasetRegistered() as fact:
             series = str(Series(fact.symbol, fact.timeframe))
             if not fact.cut_from:
                 yield Statement(
-                    "UPDATE {dataset_history} SET is_latest = 0 WHERE series = ? AND is_latest = 1", (series,)
+                    "UPDATE {dataset_history} SET is_latest = 0, latest_until = ? WHERE series = ? AND is_latest = 1",
+                    (event.position, series),
                 )
+            yield Statement(
+                "UPDATE {dataset_history} SET superseded_position = ?"
+                " WHERE digest = ? AND series = ? AND superseded_position IS NULL",
+                (event.position, fact.digest, series),
+            )
             row: dict[str, SqlValue] = {
                 "digest": fact.digest,
                 "series": series,
@@ -68,12 +76,17 @@ def project(event: Recorded) -> Iterator[Statement]:
                 "position": event.position,
                 "recorded_at": recorded_at(event),
             }
-            yield Statement(*upsert("dataset_history", row, "digest", "series"))
+            yield Statement(*upsert("dataset_history", row, "position"))
 
 
 TABLE = Table(
     name="dataset_history",
     create=_CREATE,
-    indexes=("CREATE INDEX {dataset_history}_by_series ON {dataset_history} (series, position)",),
+    indexes=(
+        "CREATE INDEX {dataset_history}_by_series ON {dataset_history} (series, position)",
+        "CREATE INDEX {dataset_history}_by_digest ON {dataset_history} (digest, series, position)",
+        "CREATE INDEX {dataset_history}_by_origin ON {dataset_history} (cut_from) WHERE is_cut = 1",
+        "CREATE INDEX {dataset_history}_latest ON {dataset_history} (series) WHERE is_latest = 1",
+    ),
     project=project,
 )

@@ -106,6 +106,7 @@ TABLE = Table(
     create=_CREATE,
     indexes=(
         "CREATE INDEX {decision_history}_by_lineage ON {decision_history} (lineage, position)",
+        "CREATE INDEX {decision_history}_by_task ON {decision_history} (series, task, position)",
         "CREATE INDEX {decision_history}_by_session ON {decision_history} (session_id)",
     ),
     project=project,

@@ -36,6 +36,7 @@ CREATE TABLE {knowledge_base} (
     found_by_lineage TEXT NOT NULL,
     found_by_session TEXT NOT NULL,
     found_at TEXT NOT NULL,
+    found_position BIGINT NOT NULL,
     retired_by TEXT,
     retired_reason TEXT,
     position BIGINT NOT NULL,
@@ -62,6 +63,7 @@ def project(event: Recorded) -> Iterator[Statement]:
                 "found_by_lineage": fact.lineage,
                 "found_by_session": fact.session_id,
                 "found_at": recorded_at(event),
+                "found_position": event.position,
                 **_after(event, fact.state, fact.after),
             }
             yield Statement(*upsert("knowledge_base", row, "pattern_id"))
@@ -111,6 +113,9 @@ def _after(
 TABLE = Table(
     name="knowledge_base",
     create=_CREATE,
-    indexes=("CREATE INDEX {knowledge_base}_by_task ON {knowledge_base} (series, task, state)",),
+    indexes=(
+        "CREATE INDEX {knowledge_base}_by_task ON {knowledge_base} (series, task, state)",
+        "CREATE INDEX {knowledge_base}_by_session ON {knowledge_base} (found_by_session)",
+    ),
     project=project,
 )

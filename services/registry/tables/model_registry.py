@@ -31,6 +31,7 @@ CREATE TABLE {model_registry} (
     improvement_over_parent_low DOUBLE PRECISION,
     improvement_over_parent_high DOUBLE PRECISION,
     improvement_bars BIGINT,
+    improvement_position BIGINT,
     brier DOUBLE PRECISION,
     brier_low DOUBLE PRECISION,
     brier_high DOUBLE PRECISION,
@@ -52,6 +53,7 @@ CREATE TABLE {model_registry} (
     artifact_digest TEXT NOT NULL,
     artifact_bytes BIGINT NOT NULL,
     artifact_format TEXT NOT NULL,
+    new_bars BIGINT NOT NULL,
     seed TEXT NOT NULL,
     cpu_seconds DOUBLE PRECISION NOT NULL
 )
@@ -69,7 +71,7 @@ def project(event: Recorded) -> Iterator[Statement]:
             yield Statement("UPDATE {model_registry} SET is_lineage_champion = 1 WHERE model = ?", (fact.model,))
             if fact.decided_by == decision_pb2.DECIDED_BY_GATE:
                 yield _verdict(fact.model, decision_pb2.VERDICT_PROMOTED)
-            yield from map(_improvement, fact.evidence)
+            yield from (_improvement(event, evidence) for evidence in fact.evidence)
         case facts_pb2.ModelPromoted(scope=decision_pb2.SCOPE_SYMBOL) as fact:
             series, task, _ = names(fact.lineage)
             yield Statement(
@@ -82,7 +84,7 @@ def project(event: Recorded) -> Iterator[Statement]:
             for kept in fact.contenders_kept:
                 yield Statement("UPDATE {model_registry} SET is_contender = 1 WHERE model = ?", (kept,))
             yield _verdict(fact.model, fact.verdict)
-            yield from map(_improvement, fact.evidence)
+            yield from (_improvement(event, evidence) for evidence in fact.evidence)
         case facts_pb2.TrainingCompleted() as fact:
             yield _verdict(fact.model, fact.verdict)
 
@@ -96,14 +98,16 @@ def _verdict(model: str, verdict: decision_pb2.Verdict.ValueType) -> Statement:
     return Statement("UPDATE {model_registry} SET verdict = ? WHERE model = ?", (verdict_word(verdict), model))
 
 
-def _improvement(evidence: decision_pb2.Evidence) -> Statement:
-    """The newest paired comparison of a model with its parent."""
+def _improvement(event: Recorded, evidence: decision_pb2.Evidence) -> Statement:
+    """The newest paired comparison of a model with its parent, and the position of its decision."""
     return Statement(
         "UPDATE {model_registry} SET improvement_over_parent = ?, improvement_over_parent_low = ?,"
-        " improvement_over_parent_high = ?, improvement_bars = ? WHERE model = ? AND parent = ?",
+        " improvement_over_parent_high = ?, improvement_bars = ?, improvement_position = ?"
+        " WHERE model = ? AND parent = ?",
         (
             *interval(evidence.judgement, "improvement_percent"),
             evidence.judgement.bars,
+            event.position,
             evidence.contender,
             evidence.champion,
         ),
@@ -150,6 +154,7 @@ def _row(event: Recorded, record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
         "artifact_digest": record.artifact.digest,
         "artifact_bytes": record.artifact.size_bytes,
         "artifact_format": record.artifact.format,
+        "new_bars": record.windows.new_bars,
         "seed": str(record.seed),
         "cpu_seconds": record.cpu_seconds,
     }
@@ -159,7 +164,9 @@ TABLE = Table(
     name="model_registry",
     create=_CREATE,
     indexes=(
-        "CREATE INDEX {model_registry}_by_lineage ON {model_registry} (lineage, version)",
+        "CREATE INDEX {model_registry}_by_position ON {model_registry} (position)",
+        "CREATE INDEX {model_registry}_by_lineage ON {model_registry} (lineage, position, new_bars)",
+        "CREATE INDEX {model_registry}_by_series ON {model_registry} (series, position)",
         "CREATE INDEX {model_registry}_by_task ON {model_registry} (series, task, position)",
         "CREATE INDEX {model_registry}_by_parent ON {model_registry} (parent)",
         "CREATE INDEX {model_registry}_by_dataset ON {model_registry} (dataset_digest)",

@@ -14,6 +14,7 @@ CREATE TABLE {pattern_use} (
     model TEXT NOT NULL,
     pattern_id TEXT NOT NULL,
     evidence_end TEXT,
+    position BIGINT NOT NULL,
     PRIMARY KEY (model, pattern_id)
 )
 """
@@ -25,15 +26,15 @@ def project(event: Recorded) -> Iterator[Statement]:
         case facts_pb2.ModelTrained(record=record):
             for use in record.patterns_used:
                 yield Statement(
-                    "INSERT INTO {pattern_use} (model, pattern_id, evidence_end) VALUES (?, ?, ?)"
+                    "INSERT INTO {pattern_use} (model, pattern_id, evidence_end, position) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (model, pattern_id) DO UPDATE SET evidence_end = excluded.evidence_end",
-                    (record.model, use.pattern_id, time_of(use, "evidence_end")),
+                    (record.model, use.pattern_id, time_of(use, "evidence_end"), event.position),
                 )
 
 
 TABLE = Table(
     name="pattern_use",
     create=_CREATE,
-    indexes=("CREATE INDEX {pattern_use}_by_pattern ON {pattern_use} (pattern_id)",),
+    indexes=("CREATE INDEX {pattern_use}_by_pattern ON {pattern_use} (pattern_id, position)",),
     project=project,
 )

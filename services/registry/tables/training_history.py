@@ -25,7 +25,9 @@ CREATE TABLE {training_history} (
     requested_position BIGINT NOT NULL,
     requested_at TEXT NOT NULL,
     requested_by TEXT NOT NULL,
+    trained_position BIGINT,
     ended_position BIGINT,
+    decided_position BIGINT,
     ended_at TEXT,
     model TEXT NOT NULL,
     parent TEXT NOT NULL,
@@ -60,12 +62,12 @@ def project(event: Recorded) -> Iterator[Statement]:
         case facts_pb2.TrainingCancelled() as fact:
             yield _ended(event, fact.session_id, "CANCELLED", {"reason": fact.reason})
         case facts_pb2.ModelTrained(record=record):
-            yield _update(record.session_id, _measured(record))
+            yield _update(record.session_id, {"trained_position": event.position} | _measured(record))
         case (
             facts_pb2.ModelPromoted(scope=decision_pb2.SCOPE_LINEAGE)
             | facts_pb2.PromotionDeclined(scope=decision_pb2.SCOPE_LINEAGE)
         ) as fact if fact.session_id:
-            yield _update(fact.session_id, {"reason": fact.reason})
+            yield _update(fact.session_id, {"reason": fact.reason, "decided_position": event.position})
             yield from (_improvement(fact.session_id, evidence) for evidence in fact.evidence)
 
 
@@ -154,7 +156,10 @@ TABLE = Table(
     name="training_history",
     create=_CREATE,
     indexes=(
+        "CREATE INDEX {training_history}_by_position ON {training_history} (requested_position)",
         "CREATE INDEX {training_history}_by_lineage ON {training_history} (lineage, requested_position)",
+        "CREATE INDEX {training_history}_by_series ON {training_history} (series, requested_position)",
+        "CREATE INDEX {training_history}_by_dataset ON {training_history} (dataset_digest)",
         "CREATE INDEX {training_history}_by_state ON {training_history} (state, requested_position)",
     ),
     project=project,

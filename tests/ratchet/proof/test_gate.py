@@ -216,9 +216,13 @@ def test_of_several_that_pass_the_largest_e_is_chosen() -> None:
 
 def test_three_contenders_with_the_largest_e_are_kept() -> None:
     candidates = [with_evidence(e, "INCONCLUSIVE") for e in (1.0, 0.5, 7.0, 1.0, 2.0)]
-    assert keep(candidates) == (0, 2, 4)
+    assert keep(candidates) == (2, 4, 0)
     assert keep(candidates[:2]) == (0, 1)
     assert keep([]) == ()
+
+
+def test_a_contender_that_the_champion_has_beaten_is_not_kept() -> None:
+    assert keep([with_evidence(0.1, "REJECTED"), with_evidence(0.2, "INCONCLUSIVE")]) == (1,)
 
 
 def test_a_judgement_is_plain_numbers() -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
@@ -114,9 +115,24 @@ class TestArtifactStore:
         with pytest.raises(NotFound):
             store.get(DIGEST)
 
+    def test_it_is_known_when_an_artifact_was_put(self, store: ArtifactStore) -> None:
+        begun = datetime.now(UTC) - timedelta(seconds=2)
+        store.put(CONTENT)
+        assert begun < store.written_at(DIGEST) < datetime.now(UTC) + timedelta(seconds=2)
+        with pytest.raises(NotFound, match=UNKNOWN):
+            store.written_at(UNKNOWN)
+
+    def test_what_is_removed_is_gone_and_can_be_put_again(self, store: ArtifactStore) -> None:
+        store.put(CONTENT)
+        store.remove(DIGEST)
+        store.remove(DIGEST)
+        assert not store.has(DIGEST)
+        assert list(store.digests()) == []
+        assert store.get(store.put(CONTENT)) == CONTENT
+
     @pytest.mark.parametrize("name", ["", "v1", DIGEST.upper(), DIGEST + "\n", DIGEST[:-1], "../" * 20 + "etc"])
     def test_only_a_digest_is_a_name(self, store: ArtifactStore, name: str) -> None:
-        for ask in (store.get, store.has):
+        for ask in (store.get, store.has, store.written_at, store.remove):
             with pytest.raises(InvalidInput, match="SHA-256"):
                 ask(name)
 

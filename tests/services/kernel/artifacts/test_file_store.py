@@ -90,3 +90,12 @@ def test_a_forbidden_folder_says_who_lacks_what(tmp_path: Path) -> None:
         pytest.skip("nothing is forbidden to root")
     with pytest.raises(NotAllowed, match="right to write"):
         FileStore(tmp_path).put(b"content")
+
+
+def test_putting_the_same_again_makes_it_new(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    digest = store.put(b"wanted again")
+    os.utime(tmp_path / digest[:2] / digest[2:], (0, 0))
+    assert store.written_at(digest).year == 1970
+    store.put(b"wanted again")
+    assert store.written_at(digest).year > 2000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from registry_samples import bar, evidence, record, stamp
@@ -69,12 +70,12 @@ class TestTheGate:
         state, outcome = train(EMPTY, command(100, 220, {}, champion=""))
         assert promoted(outcome).reason == "first model of its lineage: nothing to compare it with"
         assert (state.champion, state.versions, state.decided_through) == (1, 1, bar(220))
-        assert state.verdicts == {1: decision_pb2.VERDICT_PROMOTED}
+        assert (outcome.verdict, outcome.promoted) == (decision_pb2.VERDICT_PROMOTED, True)
 
     def test_a_better_challenger_replaces_the_champion_and_says_on_what(self, v1: LineageState) -> None:
         state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.1)}))
         fact = promoted(outcome)
-        assert (state.champion, state.previous, outcome.promoted) == (2, (1,), True)
+        assert (state.champion, state.previous, outcome.promoted) == (2, 1, True)
         assert fact.replaced == f"{NAME}/v1"
         assert "E " in fact.reason
         assert "180 bars, 2006-08-11 to 2007-02-06" in fact.reason
@@ -108,11 +109,6 @@ class TestTheGate:
         assert promoted(outcome).model == f"{NAME}/v2"
         assert (state.champion, state.contenders) == (2, ())
         assert (outcome.promoted, outcome.verdict) == (False, decision_pb2.VERDICT_INCONCLUSIVE)
-        assert state.verdicts == {
-            1: decision_pb2.VERDICT_PROMOTED,
-            2: decision_pb2.VERDICT_PROMOTED,
-            3: decision_pb2.VERDICT_INCONCLUSIVE,
-        }
 
     def test_at_most_three_contenders_stay_those_with_the_largest_e(self, v1: LineageState) -> None:
         state = v1
@@ -259,7 +255,7 @@ class TestAge:
     def test_an_older_champion_that_is_taken_back_is_as_old_as_its_own_session(self, aged: LineageState) -> None:
         state = after(aged, lineage.promote(aged, f"{NAME}/v4", f"{NAME}/v1", "simpler"))
         assert (state.sessions_since, state.bars_since) == (2, 200)
-        state = after(state, lineage.rollback(state, "drift"))
+        state = after(state, lineage.rollback(state, "drift", despite_cause=True))
         assert (state.sessions_since, state.bars_since) == (5, 500)
 
 
@@ -339,9 +335,8 @@ class TestPeople:
         state, _ = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}))
         fact = lineage.promote(state, f"{NAME}/v2", f"{NAME}/v1", " simpler ")
         state = after(state, fact)
-        assert (state.champion, state.previous, state.contenders) == (2, (1,), ())
+        assert (state.champion, state.previous, state.contenders) == (2, 1, ())
         assert (fact.decided_by, fact.reason) == (decision_pb2.DECIDED_BY_PERSON, "simpler")
-        assert state.verdicts[2] == decision_pb2.VERDICT_INCONCLUSIVE
         assert state.spent_through == bar(400)
 
     def test_rollback_goes_back_champion_by_champion(self, v2: LineageState) -> None:
@@ -350,6 +345,34 @@ class TestPeople:
             state = after(state, lineage.rollback(state, "drift"))
             assert state.champion == expected
         with pytest.raises(PreconditionFailed, match="nothing to roll back to"):
+            lineage.rollback(state, "drift")
+
+    def test_a_champion_that_a_person_set_aside_comes_back_only_despite_the_cause(self, v2: LineageState) -> None:
+        by_ann = Fact(
+            f"lineage/{NAME}",
+            v2.version + 1,
+            lineage.promote(v2, f"{NAME}/v1", f"{NAME}/v2", "v2 learned from a bad file"),
+            actor="ann@desk",
+            recorded_at=datetime(2026, 3, 3, 16, tzinfo=UTC),
+        )
+        state = lineage.project(v2, [by_ann])
+        assert state is not None
+        with pytest.raises(PreconditionFailed) as refused:
+            lineage.rollback(state, "drift")
+        said = f"{NAME}/v2 was set aside by ann@desk at 2026-03-03T16:00:00Z: 'v2 learned from a bad file'"
+        assert refused.value.message.startswith(said)
+        assert "--despite-cause" in refused.value.message
+        assert lineage.rollback(state, "it was the right file", despite_cause=True).model == f"{NAME}/v2"
+
+    def test_the_latest_end_of_a_reign_counts(self, v2: LineageState) -> None:
+        """v2 was set aside by a rollback, came back, and the gate replaced it: no cause is left. v1 has one now."""
+        state = after(v2, lineage.rollback(v2, "drift"))
+        state = after(state, lineage.promote(state, f"{NAME}/v2", f"{NAME}/v1", "it was not v2"))
+        state, _ = train(state, command(300, 600, {"": evidence(401, 600, 0.1)}, champion=f"{NAME}/v2"))
+        assert state.champion == 3
+        state = after(state, lineage.rollback(state, "drift"))
+        assert state.champion == 2
+        with pytest.raises(PreconditionFailed, match=r"v1 was set aside by a person: 'it was not v2'"):
             lineage.rollback(state, "drift")
 
     def test_what_people_may_not_do(self, v2: LineageState) -> None:

@@ -169,15 +169,9 @@ def test_a_rebuild_says_what_it_found(stub: Stub, log: Log) -> None:
     assert [(table.name, table.rows, table.identical) for table in answer.tables] == [("streams", 2, True)]
 
 
-def test_what_is_not_served_yet_says_so(stub: Stub) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: stub.ProveInclusion(pb.ProveInclusionRequest()),
-        lambda: stub.ProveConsistency(pb.ProveConsistencyRequest()),
-        lambda: stub.Verify(pb.VerifyRequest()),
-    ]
-    for call in calls:
-        with pytest.raises(grpc.RpcError) as raised:
-            call()
-        error = refusal(raised.value)
-        assert isinstance(error, NotBuilt)
-        assert "not served yet" in error.message
+def test_a_log_without_its_artifacts_is_verified_by_an_export(stub: Stub) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.Verify(pb.VerifyRequest())
+    error = refusal(raised.value)
+    assert isinstance(error, NotBuilt)
+    assert "verify an export" in error.message

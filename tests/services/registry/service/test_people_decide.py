@@ -41,6 +41,17 @@ def test_a_rollback_takes_the_champion_before_back(registry: Registry) -> None:
         registry.call(pb.RollbackChampionRequest(lineage=FOREST, reason="drift"))
 
 
+def test_a_champion_that_a_person_set_aside_comes_back_only_despite_that(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    registry.train(FOREST, 221, 400, 0.1)
+    promote(registry, 1, f"{FOREST}/v2")
+    with pytest.raises(PreconditionFailed, match=f"{FOREST}/v2 was set aside by ann at .*Z: 'trust me'") as refused:
+        registry.call(pb.RollbackChampionRequest(lineage=FOREST, reason="it was fine"))
+    assert "--despite-cause" in refused.value.message
+    asked = pb.RollbackChampionRequest(lineage=FOREST, reason="it was fine", despite_cause=True)
+    assert registry.call(asked).decision.promoted.model == registry.champion(FOREST).model.name == f"{FOREST}/v2"
+
+
 def test_after_a_rollback_the_best_remaining_champion_stands_in(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     registry.train(FOREST, 221, 400, 0.1)

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from registry_client import FOREST, LOGISTIC, Registry
 from registry_samples import record, stamp
 
-from ratchet.errors import InvalidInput, NotBuilt, NotFound
+from ratchet.errors import InvalidInput, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -29,7 +29,7 @@ def edges(found: pb.GetLineageResponse) -> set[tuple[str, str, str]]:
 
 class TestDatasets:
     def test_the_same_bytes_are_registered_once(self, registry: Registry) -> None:
-        assert registry.import_bars().position == registry.import_bars().position == 1
+        assert registry.import_bars().position == registry.import_bars().position
 
     def test_the_newest_snapshot_is_the_latest_and_cuts_are_not(self, registry: Registry) -> None:
         registry.import_bars(digest="d2")
@@ -82,16 +82,19 @@ class TestPages:
             registry.call(pb.ListModelsRequest(page_size=1001))
 
 
-def test_as_of_is_refused_in_words(registry: Registry) -> None:
-    past = eventlog_pb2.AsOf(position=1)
-    for request in (
-        pb.GetChampionRequest(lineage=FOREST, as_of=past),
-        pb.ListModelsRequest(as_of=past),
-        pb.ListDatasetsRequest(as_of=past),
-        pb.GetSymbolBestRequest(series="AAPL", task="range", as_of=past),
-    ):
-        with pytest.raises(NotBuilt, match="as_of is not served yet"):
-            registry.call(request)
+def test_the_past_is_asked_for_over_the_wire(registry: Registry) -> None:
+    registry.train(FOREST, 100, 220)
+    then = eventlog_pb2.AsOf(position=registry.log.GetHead(eventlog_pb2.GetHeadRequest()).position)
+    live = registry.champion(FOREST), registry.best()
+    registry.train(FOREST, 221, 400, 0.1)
+    assert registry.call(pb.GetChampionRequest(lineage=FOREST, as_of=then)) == live[0] != registry.champion(FOREST)
+    assert registry.call(pb.GetSymbolBestRequest(series="AAPL", task="range", as_of=then)) == live[1]
+    assert len(registry.call(pb.ListModelsRequest(as_of=then)).models) == 1
+    assert not registry.call(pb.ListDecisionsRequest(as_of=eventlog_pb2.AsOf(position=1))).decisions
+    with pytest.raises(NotFound, match=f"there was no model {FOREST}/v2 as of log position {then.position}"):
+        registry.call(pb.GetModelRequest(model=f"{FOREST}/v2", as_of=then))
+    with pytest.raises(InvalidInput, match="the log ends at"):
+        registry.call(pb.GetChampionRequest(lineage=FOREST, as_of=eventlog_pb2.AsOf(position=1000)))
 
 
 def test_models_compare_on_every_recorded_pair(registry: Registry) -> None:
@@ -158,6 +161,31 @@ class TestDescent:
     def test_what_a_bad_data_file_touched(self, family: Registry) -> None:
         found = family.call(pb.GetLineageRequest(subject="d1", direction=pb.LINEAGE_DIRECTION_DESCENDANTS))
         assert {node.id for node in found.nodes} == {"d1", "cut-of-d1", "p1", f"{FOREST}/v1", f"{FOREST}/v2"}
+
+    def test_who_was_champion_because_of_a_data_file_and_when(self, family: Registry) -> None:
+        request = pb.GetLineageRequest(subject="d1", direction=pb.LINEAGE_DIRECTION_DESCENDANTS)
+        found = family.call(request)
+        first, second = (next(n for n in found.nodes if n.id == f"{FOREST}/v{v}") for v in (1, 2))
+        decisions = family.call(pb.ListDecisionsRequest(lineage=FOREST)).decisions
+        began, ended = [d for d in decisions if d.promoted.scope == decision_pb2.SCOPE_LINEAGE]
+        [of_lineage, of_symbol] = first.reigns
+        assert (of_lineage.scope, of_symbol.scope) == (decision_pb2.SCOPE_LINEAGE, decision_pb2.SCOPE_SYMBOL)
+        assert (of_lineage.from_position, getattr(of_lineage, "from")) == (began.position, began.recorded_at)
+        assert (of_lineage.to_position, of_lineage.to) == (ended.position, ended.recorded_at)
+        assert [(r.to_position, r.HasField("to")) for r in second.reigns] == [(0, False)] * 2
+        request.as_of.position = ended.position - 1
+        then = {node.id: node for node in family.call(request).nodes}
+        assert then[f"{FOREST}/v1"].live
+        assert [r.to_position for r in then[f"{FOREST}/v1"].reigns] == [0, 0]
+        assert not then[f"{FOREST}/v2"].reigns
+
+    def test_each_thing_is_told_once_however_many_ways_lead_to_it(self, family: Registry) -> None:
+        family.train(FOREST, 401, 600, 0.1)
+        for subject in ("d1", "p1", f"{FOREST}/v1"):
+            found = family.call(pb.GetLineageRequest(subject=subject, direction=pb.LINEAGE_DIRECTION_DESCENDANTS))
+            assert len(found.edges) == len(edges(found))
+            assert len(found.nodes) == len({node.id for node in found.nodes})
+            assert f"{FOREST}/v3" in {node.id for node in found.nodes}
 
     def test_depth_counts_hops_and_a_digest_may_be_cut_short(self, family: Registry) -> None:
         back, forth = pb.LINEAGE_DIRECTION_ANCESTORS, pb.LINEAGE_DIRECTION_DESCENDANTS

@@ -1,0 +1,236 @@
+"""ratchet log prove and ratchet log key: what the log shows to someone who trusts nothing but a public key."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
+from ratchet.cli.facts import read_fact
+from ratchet.cli.heads_file import check_continuation, newest_remembered, remember, remember_option
+from ratchet.cli.output import POSITION, home_option, output_option, show, table, when
+from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+    from ratchet.eventlog.v1 import eventlog_pb2
+    from ratchet.proof.heads import Head
+
+PUBLIC_NAME = "signing.pub"
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def trusted_key(home: str | None, key: Path | None) -> bytes:
+    """The public key of `key`, or that of the home folder."""
+    from ratchet.proof.heads import load_public
+
+    return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
+
+
+def signed_head(client: Client, public_key: bytes) -> Head:
+    """The newest head, signed by that key; CorruptData where it is not."""
+    from ratchet.proof import heads
+
+    answer = client.get_head()
+    if not answer.HasField("signed"):
+        raise CorruptData(f"the log ends at position {answer.position}, which nobody signed; start a newer registry")
+    head = heads.Head.from_message(answer.signed)
+    if not heads.verify(head, public_key):
+        trusted = heads.key_id(public_key)
+        why = "the signature is wrong" if head.key_id == trusted else f"it bears the key {head.key_id}"
+        raise CorruptData(
+            f"the head of size {head.size} is not signed by the key {trusted}: {why}; ratchet log key show lists the"
+            " log's keys, and --key names the file of the one to trust"
+        )
+    return head
+
+
+@click.command()
+@click.argument("position", type=POSITION)
+@click.option("--size", type=POSITION, default=None, help="Among how many events  [default: all]")
+@click.option("--key", type=FILE, default=None, help="The public key to trust  [default: signing.pub in the home]")
+@remember_option
+@home_option
+@output_option
+def prove(
+    position: int, size: int | None, key: Path | None, remember_in: Path | None, home: str | None, output: str
+) -> None:
+    """Prove that the event at POSITION is in the log: event, path and signature are checked here.
+
+    Exit 7 when something does not verify.
+    """
+    public_key = trusted_key(home, key)
+    known = newest_remembered(remember_in)
+    with connect(home) as client:
+        head = signed_head(client, public_key)
+        if size is not None and size > head.size:
+            raise InvalidInput(f"only {head.size} events are signed; use --size 1 to {head.size}")
+        if known is not None:
+            check_continuation(client, known, head)
+        proof = client.prove_inclusion(position, size or head.size)
+        leaf = _check_inclusion(proof, position, size or head.size)
+        _check_under(client, proof, head)
+    if remember_in is not None:
+        remember(remember_in, head, known)
+    show(_proven(proof, leaf, head, known), output, lambda found: _render(found, remember_in))
+
+
+def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, size: int) -> bytes:
+    """The leaf hash of the event, once its path has led to the root that the answer names."""
+    from ratchet.proof import merkle
+
+    event = proof.event
+    leaf = merkle.leaf_hash(
+        merkle.canonical_leaf(event.position, event.stream, event.version, event.topic, event.state)
+    )
+    if (event.position, proof.size) != (position, size) or not merkle.verify_inclusion(
+        leaf, position - 1, size, proof.hashes, proof.root
+    ):
+        raise CorruptData(f"the event at position {position} is not proven to be among the first {size} of the log")
+    return leaf
+
+
+def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Head) -> None:
+    """That the root of the proof is that of the signed head, or of the beginning of what it signs."""
+    from ratchet.proof import merkle
+
+    grown = client.prove_consistency(proof.size, head.size) if proof.size < head.size else None
+    if not merkle.verify_consistency(proof.size, head.size, grown.hashes if grown else (), proof.root, head.root):
+        raise CorruptData(
+            f"the first {proof.size} events, with root {proof.root.hex()}, are not the beginning of the {head.size}"
+            " that are signed"
+        )
+
+
+def _proven(
+    proof: eventlog_pb2.ProveInclusionResponse, leaf: bytes, head: Head, known: Head | None
+) -> dict[str, object]:
+    event = proof.event
+    envelope, _ = read_fact(event)
+    signed = head.to_message()
+    return {
+        "verified": True,
+        "position": event.position,
+        "stream": event.stream,
+        "version": event.version,
+        "topic": event.topic,
+        "recorded_at": when(envelope.recorded_at),
+        "actor": envelope.actor,
+        "leaf": leaf.hex(),
+        "size": proof.size,
+        "root": proof.root.hex(),
+        "hashes": [node.hex() for node in proof.hashes],
+        "signed_size": head.size,
+        "signed_root": head.root.hex(),
+        "signed_at": when(signed.signed_at),
+        "key_id": head.key_id,
+        "signature": head.signature.hex(),
+        "remembered_size": known.size if known else None,
+    }
+
+
+def _render(found: dict[str, object], file: Path | None) -> None:
+    fact = str(found["topic"]).rpartition(".")[2]
+    hashes, size, signed = found["hashes"], found["size"], found["signed_size"]
+    assert isinstance(hashes, list)
+    click.echo(f"position {found['position']}: {fact}, {found['stream']} version {found['version']}")
+    click.echo(f"recorded {found['recorded_at']} by {found['actor']}; its hash is {found['leaf']}")
+    click.echo(f"It is among the first {size} events with root {found['root']}: {len(hashes)} hashes lead there.")
+    if size != signed:
+        click.echo(f"These are the beginning of {signed} events with root {found['signed_root']}.")
+    click.echo(f"That root was signed at {found['signed_at']} with the key {found['key_id']}.")
+    if found["remembered_size"] is not None:
+        click.echo(f"The log continues the head of size {found['remembered_size']} that {file} remembered.")
+    elif file is not None:
+        click.echo(f"Nothing was remembered before: the next call compares with what {file} holds now.")
+
+
+@click.group()
+def key() -> None:
+    """The keys that sign the log."""
+
+
+@key.command("show")
+@home_option
+@output_option
+def show_(home: str | None, output: str) -> None:
+    """Every key of the log, and since when; the last one signs."""
+    from ratchet.proof.heads import KEYS_STREAM
+
+    with connect(home) as client:
+        found = [_key(event) for event in client.read_log(stream=KEYS_STREAM)]
+    show(found, output, _render_keys)
+
+
+def _key(event: eventlog_pb2.StoredEvent) -> dict[str, object]:
+    from ratchet.events.v1 import facts_pb2
+
+    envelope, fact = read_fact(event)
+    assert isinstance(fact, facts_pb2.KeyIntroduced)
+    return {
+        "key_id": fact.key_id,
+        "public_key": fact.public_key.hex(),
+        "since_position": event.position,
+        "since": when(envelope.recorded_at),
+        "replaces": fact.replaces,
+        "by": envelope.actor,
+        "reason": fact.reason,
+    }
+
+
+def _render_keys(found: list[dict[str, object]]) -> None:
+    names = ("since_position", "since", "key_id", "by", "reason")
+    columns = (">position", "since", "key", "by", "reason")
+    table("", columns, [tuple(str(each[name]) for name in names) for each in found])
+
+
+@key.command()
+@click.argument("file", type=FILE)
+@output_option
+def new(file: Path, output: str) -> None:
+    """Make a signing key in FILE, which its owner alone may read, and the public key in FILE.pub."""
+    from ratchet.proof import heads
+
+    public = file.with_name(file.name + ".pub")
+    try:
+        public_key = heads.public_bytes(heads.create_private(file))
+        heads.write_public(public, public_key)
+    except OSError as error:
+        raise PreconditionFailed(
+            f"the key {file} can't be made: {error.strerror}; name a file that is not there"
+        ) from error
+    made = {"private": str(file), "public": str(public), "key_id": heads.key_id(public_key)}
+    show(made, output, lambda found: click.echo(f"{found['private']} holds the key {found['key_id']}"))
+
+
+@key.command()
+@click.argument("new_key", type=FILE)
+@click.option("--reason", required=True, help="Why; it is recorded.")
+@home_option
+@output_option
+def rotate(new_key: Path, reason: str, home: str | None, output: str) -> None:
+    """Replace the log's key by that of the file NEW_KEY, on the registry's machine; both sign that.
+
+    Stop the registry before: one that runs refuses every write until it is started again with the new key.
+    """
+    from ratchet.client import default_actor
+
+    settings = importlib.import_module("services.kernel.settings").Settings.load(
+        "registry", Path(home or DEFAULT_HOME), "127.0.0.1", None
+    )
+    bootstrap = importlib.import_module("services.registry.bootstrap")
+    in_force = bootstrap.rotate_key(settings, new_key, default_actor(), reason)
+    found = {"key_id": in_force.id, "since_position": in_force.position}
+    show(found, output, lambda _: _render_rotated(found, settings.signing_key is not None, new_key, home))
+
+
+def _render_rotated(found: dict[str, object], named: bool, new_key: Path, home: str | None) -> None:
+    click.echo(f"the key {found['key_id']} signs from position {found['since_position']} on")
+    if named:
+        click.echo(f"start the registry with RATCHET_SIGNING_KEY={new_key}")
+    else:
+        click.echo(f"it is the home's own key now; go on with {command_line(home, 'up')}, and remove {new_key}")

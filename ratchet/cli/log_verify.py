@@ -1,0 +1,189 @@
+"""ratchet log verify and ratchet log import: the log checked by someone who trusts a public key and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
+from ratchet.cli.heads_file import newest_remembered, remember, remember_option
+from ratchet.cli.log_proofs import FILE, trusted_key
+from ratchet.cli.output import home_option, output_option, show, table
+from ratchet.errors import CorruptData, Internal, InvalidInput
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+    from ratchet.proof.heads import Head
+    from ratchet.proof.replay import Report
+
+HEADS_NAME = "heads.jsonl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verification says; `checked`: what was looked at, and how much of it."""
+
+    findings: tuple[str, ...]
+    checked: Mapping[str, int]
+    notes: tuple[str, ...]
+    head: Head | None
+    orphans: tuple[str, ...] = ()
+    collected: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, report: Report) -> Outcome:
+        return cls(report.findings, dict(report.checked), report.notes, report.head)
+
+    def to_json(self) -> dict[str, object]:
+        head = self.head
+        return {
+            "verified": not self.findings,
+            "findings": list(self.findings),
+            "checked": dict(self.checked),
+            "orphans": list(self.orphans),
+            "collected": list(self.collected),
+            "notes": list(self.notes),
+            "head": {"size": head.size, "root": head.root.hex(), "key_id": head.key_id} if head else None,
+        }
+
+
+@click.command("verify")
+@click.option("--export", "file", type=FILE, default=None, help="Verify this file of ratchet log export: no service.")
+@click.option("--key", type=FILE, default=None, help="The public key to trust  [default: signing.pub in the home]")
+@click.option("--heads", type=FILE, default=None, help="Signed heads that were remembered; the log must continue them.")
+@remember_option
+@click.option("--gc", is_flag=True, help="Remove artifacts that nothing refers to and that are older than a day.")
+@home_option
+@output_option
+def verify_(
+    file: Path | None,
+    key: Path | None,
+    heads: Path | None,
+    remember_in: Path | None,
+    gc: bool,
+    home: str | None,
+    output: str,
+) -> None:
+    """Verify the whole log: bytes, signatures, and every decision from its evidence.
+
+    On a running home the log is read and replayed here, and the registry checks what lies beside it: read tables,
+    Merkle nodes, artifacts. Exit 7 when something does not verify.
+    """
+    if file is not None and (key is None or home is not None or gc):
+        raise click.UsageError("--export FILE goes with --key PUB, and without --home and --gc")
+    known = newest_remembered(remember_in)
+    remembered = [*_heads_of(heads), *([known] if known else [])]
+    if file is not None:
+        from ratchet.proof.export import verify_export
+
+        outcome = Outcome.of(verify_export(file, trusted_key(None, key), remembered))
+    else:
+        outcome = _verify_served(home, trusted_key(home, key), remembered, gc)
+    show(outcome.to_json(), output, lambda _: _render(outcome))
+    if outcome.findings:
+        raise CorruptData(
+            f"the log does not verify: {_count(len(outcome.findings))}\n  " + "\n  ".join(outcome.findings)
+        )
+    if remember_in is not None and outcome.head is not None:
+        remember(remember_in, outcome.head, known)
+
+
+def _count(findings: int) -> str:
+    return "1 finding" if findings == 1 else f"{findings} findings"
+
+
+def _heads_of(file: Path | None) -> list[Head]:
+    from ratchet.proof.heads import read_heads
+
+    return read_heads(file) if file is not None else []
+
+
+def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Head], gc: bool) -> Outcome:
+    """The replay of what the registry sends, and what the registry says of the rest."""
+    kept = Path(home or DEFAULT_HOME) / HEADS_NAME
+    written_down = _heads_of(kept if kept.exists() else None)
+    with connect(home) as client:
+        replayed = _replayed(client, public_key, written_down, remembered)
+        said = client.verify([head.to_message() for head in remembered], collect_garbage=gc)
+    return Outcome(
+        tuple(dict.fromkeys((*replayed.findings, *said.findings))),
+        {**{each.what: each.count for each in said.checked}, **dict(replayed.checked)},
+        tuple(dict.fromkeys((*replayed.notes, *said.notes))),
+        replayed.head,
+        tuple(said.orphans),
+        tuple(said.collected),
+    )
+
+
+def _replayed(client: Client, public_key: bytes, written_down: Sequence[Head], remembered: Sequence[Head]) -> Report:
+    from ratchet.proof.heads import Head
+    from ratchet.proof.replay import Replay
+
+    answer = client.get_head()
+    newest = [Head.from_message(answer.signed)] if answer.HasField("signed") else []
+    replay = Replay(_ordered([*written_down, *newest]), _ordered(remembered), [public_key])
+    try:
+        for event in client.read_log(1, answer.position) if answer.position else ():
+            replay.feed(event.position, event.stream, event.version, event.topic, event.state)
+    except (CorruptData, Internal) as error:
+        replay.find(f"the events after position {replay.size} can't be read: {error.message}")
+    return replay.finish()
+
+
+def _ordered(heads: Sequence[Head]) -> list[Head]:
+    return sorted(heads, key=lambda head: head.size)
+
+
+def _render(outcome: Outcome) -> None:
+    table("", ("checked", ">count"), [(what, f"{count:,}") for what, count in outcome.checked.items()])
+    for line in _lines(outcome):
+        click.echo(line)
+
+
+def _lines(outcome: Outcome) -> Iterator[str]:
+    for digest in outcome.orphans:
+        yield f"orphan: artifact {digest}, which no event refers to; --gc removes those older than a day"
+    for digest in outcome.collected:
+        yield f"removed: artifact {digest}, which no event referred to"
+    for note in outcome.notes:
+        yield f"note: {note}"
+    if not outcome.findings and outcome.head is not None:
+        head = outcome.head
+        yield f"verified: {head.size} events with root {head.root.hex()}, signed with the key {head.key_id}"
+
+
+@click.command("import")
+@click.argument("file", type=FILE)
+@click.option("--home", type=click.Path(file_okay=False), required=True, help="An empty home folder; it is made.")
+@click.option("--key", type=FILE, default=None, help="The public key to trust: the export must be signed with it.")
+@output_option
+def import_(file: Path, home: str, key: Path | None, output: str) -> None:
+    """Put an exported log into an empty home: the very events, and so the same root.
+
+    Its artifacts are not in an export: copy their folder too, or name their store with RATCHET_ARTIFACTS.
+    """
+    from ratchet.proof.heads import load_public
+
+    trusted = [load_public(key)] if key else []
+    settings = importlib.import_module("services.kernel.settings").Settings.load(
+        "registry", Path(home), "127.0.0.1", None
+    )
+    audit = importlib.import_module("services.registry.audit")
+    report: Report = audit.import_export(settings, file, trusted)
+    if report.head is None:
+        raise InvalidInput(f"{file} has no events; export a log that has some")
+    found = {"events": report.size, "root": report.root.hex(), "key_id": report.head.key_id}
+    show(found, output, lambda _: _render_imported(found, home))
+
+
+def _render_imported(found: Mapping[str, object], home: str) -> None:
+    click.echo(f"{found['events']} events with root {found['root']} are in {home}")
+    click.echo(
+        f"They are signed with the key {found['key_id']}: put its private key into {Path(home) / 'signing.key'}, or"
+        f" name it with RATCHET_SIGNING_KEY, before {command_line(home, 'up')}; the registry refuses any other."
+    )

@@ -1,0 +1,158 @@
+"""What decisions depend on, folded from the log: a lineage, and the series and task that lineages compete in.
+
+Written apart from the registry's own states: who checks decisions must not have to believe the one who took them. What
+grows is bounded by what is looked up again: two numbers for each version.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
+from ratchet.names import Lineage, Series, Task
+
+BEGINNING = -62_135_596_800
+"""0001-01-01, before every bar: a time that is not set."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A session whose model awaits its decision; `verdict` and `promoted` as TrainingCompleted says."""
+
+    position: int
+    session_id: str
+    model: str
+    policy: str
+    completed: bool = False
+    verdict: decision_pb2.Verdict.ValueType = decision_pb2.VERDICT_UNSPECIFIED
+    promoted: bool = False
+
+
+@dataclass(slots=True)
+class LineageStanding:
+    """`fit_ends`, `pattern_ends`: by version, from 1 on, the last moments that it knows of; epoch seconds UTC.
+
+    `contenders`: their last E against the champion, in order; `means`: paired mean differences against it as far as
+    measured; `before`: earlier champions, the latest last.
+    """
+
+    name: str
+    arena: str
+    horizon: int
+    versions: int = 0
+    champion: str = ""
+    before: list[str] = field(default_factory=list)
+    contenders: dict[str, float] = field(default_factory=dict)
+    means: dict[str, float] = field(default_factory=dict)
+    fit_ends: array[int] = field(default_factory=lambda: array("q"))
+    pattern_ends: array[int] = field(default_factory=lambda: array("q"))
+    decided_through: int = BEGINNING
+    spent_through: int = BEGINNING
+    run: Run | None = None
+
+    @classmethod
+    def of(cls, name: str) -> LineageStanding:
+        """InvalidInput for a name that is no lineage's."""
+        parsed = Lineage.parse(name)
+        return cls(name, f"{parsed.series}/{parsed.task}", parsed.task.horizon)
+
+    def version_of(self, model: str) -> int:
+        """The version of a model of this lineage that was trained; 0 for any other."""
+        name, _, number = model.rpartition("/v")
+        known = name == self.name and number.isascii() and number.isdecimal() and len(number) < 12
+        version = int(number) if known else 0
+        return version if 0 < version <= self.versions and number == str(version) else 0
+
+    def blind_from(self, model: str) -> int:
+        """The last moment that a model knows of: only later bars may score it; BEGINNING for an unknown model."""
+        version = self.version_of(model)
+        return max(self.fit_ends[version - 1], self.pattern_ends[version - 1]) if version else BEGINNING
+
+    def trained(self, record: model_pb2.ModelRecord) -> None:
+        self.versions += 1
+        self.fit_ends.append(seconds_of(record.windows, "fit_label_end"))
+        ends = [seconds_of(use, "evidence_end") for use in record.patterns_used]
+        self.pattern_ends.append(max(ends, default=BEGINNING))
+
+    def promoted(self, fact: facts_pb2.ModelPromoted) -> None:
+        through = seconds_of(fact, "decided_through")
+        gains = [e.judgement.mean_difference.value for e in fact.evidence if e.contender == fact.model]
+        if fact.rollback:
+            self.before = self.before[:-1]
+        elif self.champion:
+            self.before.append(self.champion)
+        self.means = {self.champion: -gains[0]} if gains else {}
+        self.champion, self.contenders = fact.model, {}
+        self.decided_through = max(self.decided_through, through)
+        if fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
+            self.spent_through = max(self.spent_through, through)
+
+    def declined(self, fact: facts_pb2.PromotionDeclined) -> None:
+        known = dict(self.contenders)
+        for evidence in fact.evidence:
+            known[evidence.contender] = evidence.judgement.e_value
+            if evidence.judgement.bars:
+                self.means[evidence.contender] = evidence.judgement.mean_difference.value
+        self.contenders = {model: known.get(model, 1.0) for model in fact.contenders_kept}
+        self.decided_through = max(self.decided_through, seconds_of(fact, "decided_through"))
+
+
+@dataclass(slots=True)
+class Occasion:
+    """The newest decision on a lineage of an arena, and what was known of that lineage before it."""
+
+    position: int
+    decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
+    spent_through: int
+    mean: float | None
+
+
+@dataclass(slots=True)
+class Arena:
+    """A series and task: the champions of its lineages, and the best among them.
+
+    `means`: paired means against the best; `decided`: by model, the last bar of the newest decision on it.
+    """
+
+    name: str
+    horizon: int
+    best: str = ""
+    champions: dict[str, str] = field(default_factory=dict)
+    means: dict[str, float] = field(default_factory=dict)
+    decided: dict[str, int] = field(default_factory=dict)
+    spent_through: int = BEGINNING
+    occasion: Occasion | None = None
+
+    @classmethod
+    def of(cls, name: str) -> Arena:
+        """InvalidInput for a name that is not series/task."""
+        series, _, task = name.partition("/")
+        Series.parse(series)
+        return cls(name, Task.parse(task).horizon)
+
+    def decided_through(self, model: str) -> int:
+        return max(self.spent_through, self.decided.get(model, BEGINNING))
+
+    def promoted(self, fact: facts_pb2.ModelPromoted) -> None:
+        gains = [e.judgement.mean_difference.value for e in fact.evidence if e.contender == fact.model]
+        through = seconds_of(fact, "decided_through")
+        self.best = fact.model
+        self.means = {fact.replaced: -gains[0]} if gains else {}
+        self.decided = {fact.replaced: through} if gains else {}
+        if fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
+            self.spent_through = max(self.spent_through, through)
+
+    def declined(self, fact: facts_pb2.PromotionDeclined) -> None:
+        for evidence in fact.evidence:
+            if evidence.judgement.bars:
+                self.means[evidence.contender] = evidence.judgement.mean_difference.value
+        through = max(seconds_of(fact, "decided_through"), self.decided_through(fact.model))
+        self.decided[fact.model] = through
+
+
+def seconds_of(message: Message, name: str) -> int:
+    """The seconds of a Timestamp field, rounded down; BEGINNING where it is not set."""
+    return int(getattr(message, name).seconds) if message.HasField(name) else BEGINNING

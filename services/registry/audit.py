@@ -1,0 +1,142 @@
+"""The audit of a registry: its log as verify.py checks it, and the artifacts that the log refers to.
+
+Every one that an event refers to is there with its very bytes; what nothing refers to is listed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ratchet.errors import Cancelled, Conflict, RatchetError, Unreachable
+from ratchet.eventlog.v1 import eventlog_pb2 as pb
+from ratchet.proof.heads import Head, read_heads
+from ratchet.proof.replay import Report
+from services.kernel.artifacts import ArtifactStore, open_store
+from services.kernel.settings import Settings
+from services.registry.log import Log, Table, heads_file, open_log
+from services.registry.log.importing import import_log
+from services.registry.log.verify import verify
+from services.registry.tables import TABLES
+
+COLLECTED_AFTER = timedelta(days=1)
+"""A session writes its artifacts before its facts: what nothing refers to yet may be wanted in a moment."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`findings`: artifacts that are missing or damaged, in words; `orphans`: those that no event refers to;
+    `collected`: the orphans that were removed."""
+
+    findings: tuple[str, ...]
+    checked: int
+    orphans: tuple[str, ...]
+    collected: tuple[str, ...]
+
+
+def verify_artifacts(
+    store: ArtifactStore,
+    referenced: Iterable[tuple[str, int, int]],
+    collect_before: datetime | None = None,
+    active: Callable[[], bool] = lambda: True,
+) -> Kept:
+    """Read every referenced artifact in full, and list the others.
+
+    `referenced`: digest, position of the event that names it, and the size that it names, 0 for none. With
+    `collect_before`, orphans that were last put before it are removed; their names are no longer orphans then.
+    """
+    known: set[str] = set()
+    findings = []
+    for digest, position, size in referenced:
+        if not active():
+            raise Cancelled("the verification was given up; run ratchet log verify again")
+        known.add(digest)
+        if wrong := _wrong(store, digest, size):
+            findings.append(f"position {position}: {wrong}")
+    orphans = sorted(digest for digest in store.digests() if digest not in known)
+    collected = _collect(store, orphans, collect_before) if collect_before else ()
+    left = tuple(digest for digest in orphans if digest not in collected)
+    return Kept(tuple(findings), len(known), left, collected)
+
+
+def _wrong(store: ArtifactStore, digest: str, size: int) -> str:
+    try:
+        found = len(store.get(digest))
+    except Unreachable:
+        raise
+    except RatchetError as error:
+        return error.message
+    return f"artifact {digest} has {found} bytes, not {size}" if size and found != size else ""
+
+
+def _collect(store: ArtifactStore, orphans: Iterable[str], before: datetime) -> tuple[str, ...]:
+    old = [digest for digest in orphans if store.written_at(digest) < before]
+    for digest in old:
+        store.remove(digest)
+    return tuple(old)
+
+
+class Audit:
+    """Verifies the log that a registry serves, with its artifacts; one run at a time.
+
+    The key that is trusted is the log's when the registry started, which had to be the registry's own then.
+    """
+
+    def __init__(self, log: Log, tables: Sequence[Table], settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._log, self._tables, self._clock = log, tuple(tables), clock
+        self._artifacts, self._heads = settings.artifacts, settings.home / heads_file.NAME
+        self._trusted = [key.public_key for key in log.keys()[-1:]]
+        self._running = threading.Lock()
+
+    def __call__(self, request: pb.VerifyRequest, active: Callable[[], bool] = lambda: True) -> pb.VerifyResponse:
+        """Conflict while another run is under way, Cancelled soon after `active` has said no."""
+        remembered = [Head.from_message(head) for head in request.remembered]
+        if not self._running.acquire(blocking=False):
+            raise Conflict("the log is being verified already; wait for that to end")
+        try:
+            return self._verify(remembered, request.collect_garbage, active)
+        finally:
+            self._running.release()
+
+    def _verify(
+        self, remembered: Sequence[Head], collect_garbage: bool, active: Callable[[], bool]
+    ) -> pb.VerifyResponse:
+        kept, unreadable = self._kept_heads()
+        found = verify(self._log.database, self._tables, kept, remembered, self._trusted, active)
+        before = self._clock() - COLLECTED_AFTER if collect_garbage and not found.findings else None
+        artifacts = verify_artifacts(open_store(self._artifacts), found.artifacts, before, active)
+        findings = (*unreadable, *found.findings, *artifacts.findings)
+        notes = list(found.notes)
+        if collect_garbage and found.findings:
+            notes.append("nothing was collected: a log that does not verify can't tell what refers to an artifact")
+        checked = (*found.checked, ("artifacts", artifacts.checked))
+        return pb.VerifyResponse(
+            verified=not findings,
+            findings=findings,
+            checked=[pb.Checked(what=what, count=count) for what, count in checked],
+            orphans=artifacts.orphans,
+            collected=artifacts.collected,
+            notes=notes,
+            head=found.head.to_message() if found.head else None,
+        )
+
+    def _kept_heads(self) -> tuple[list[Head], tuple[str, ...]]:
+        """The heads in the registry's file, read before the log, which has only grown since."""
+        try:
+            return (read_heads(self._heads) if self._heads.exists() else []), ()
+        except RatchetError as error:
+            return [], (error.message,)
+
+
+def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> Report:
+    """Put an exported log into the home of `settings`, read tables and all; errors as `import_log`."""
+    log = open_log(settings.log, (), clock=lambda: datetime.now(UTC))
+    try:
+        report = import_log(log.database, file, trusted)
+    finally:
+        log.close()
+    open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC)).close()
+    return report
