@@ -24,6 +24,7 @@ from services.registry.log.subscription import Watchers
 NAME = pb.DESCRIPTOR.services_by_name["EventLogService"].full_name
 
 ACCEPTED: Mapping[str, str] = {
+    facts_pb2.PatternOffered.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternDiscovered.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternValidated.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternRetired.DESCRIPTOR.full_name: "pattern/",

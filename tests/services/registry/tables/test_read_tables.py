@@ -140,14 +140,26 @@ class World:
         known = sum(len(batch) for batch in self.log.read(Query(stream=stream)))
         pattern = pattern_pb2.Pattern(id=f"p{number}", series="AAPL", task="range", type="level", wording="a > 1")
         confirmed, person = pattern_pb2.PATTERN_STATE_CONFIRMED, decision_pb2.DECIDED_BY_PERSON
+        bars = pattern_pb2.BarEvidence(dataset_digest="d0", spans=[pattern_pb2.EvidenceSpan(bars=1)])
         messages = (
+            facts_pb2.PatternOffered(pattern=pattern, from_pattern_id="m1", from_series="MSFT", foreign=counts),
             facts_pb2.PatternDiscovered(
-                pattern=pattern, session_id=session, after=counts, state=pattern_pb2.PATTERN_STATE_KEPT
+                pattern=pattern,
+                session_id=session,
+                lineage=LINEAGES[0],
+                evidence=bars,
+                after=counts,
+                state=pattern_pb2.PATTERN_STATE_KEPT,
             ),
-            facts_pb2.PatternValidated(pattern_id=pattern.id, after=counts, state=confirmed, conflicting_bars=[1, 2]),
+            facts_pb2.PatternValidated(
+                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_bars=[1, 2]
+            ),
+            facts_pb2.PatternValidated(
+                pattern_id=pattern.id, after=counts, state=pattern_pb2.PATTERN_STATE_COVERED, covered_by="p9"
+            ),
             facts_pb2.PatternRetired(pattern_id=pattern.id, after=counts, decided_by=person, reason="stale"),
         )
-        message = messages[known % 3 if known < 3 else 1]
+        message = messages[known if known < len(messages) else 2]
         self.append(Fact(stream, known + 1, message))
 
     def _rank(self, lineage: str, features: int) -> None:
@@ -207,7 +219,7 @@ def assert_flags_are_those_of_the_domain(played: World) -> None:
 def test_the_tables_hold_what_sql_readers_ask_for() -> None:
     with world() as played:
         forest = LINEAGES[0]
-        for step in (("train", forest, 0.1, 0), ("train", forest, 0.1, 150), ("pattern", 1), ("pattern", 1)):
+        for step in (("train", forest, 0.1, 0), ("train", forest, 0.1, 150)):
             played.do(*step)
         [first, second] = played.log.query("SELECT * FROM model_registry ORDER BY version")
         assert (second["parent"], second["is_lineage_champion"], second["verdict"]) == (first["model"], 1, "PROMOTED")
@@ -217,8 +229,27 @@ def test_the_tables_hold_what_sql_readers_ask_for() -> None:
         assert (trained["state"], trained["cpu_seconds"], trained["parent"]) == ("COMPLETED", 1.5, first["model"])
         [decision, *_] = played.log.query("SELECT * FROM decision_history WHERE model = ?", (second["model"],))
         assert (decision["champion"], decision["bars"], decision["outcome"]) == (first["model"], 250, "PROMOTED")
-        [pattern] = played.log.query("SELECT * FROM knowledge_base")
-        assert (pattern["state"], pattern["validations"], pattern["conflicting_bars"]) == ("CONFIRMED", 1, 2)
+
+
+def test_a_pattern_is_one_row_that_says_where_it_comes_from_what_it_is_and_why() -> None:
+    wanted = "state validations confidence offered_from found_by_lineage covered_by retired_by retired_reason"
+    seen = []
+    with world() as played:
+        for _ in range(6):
+            played.do("pattern", 1)
+            [row] = played.log.query("SELECT * FROM knowledge_base")
+            seen.append(tuple(row[name] for name in wanted.split()))
+        assert {(table.name, table.identical) for table in played.log.rebuild()} == {(t.name, True) for t in TABLES}
+    found_by = LINEAGES[0]
+    assert seen == [
+        ("OFFERED", 0, None, "m1", "", None, None, None),
+        ("KEPT", 0, 0.66, "m1", found_by, None, None, None),
+        ("CONFIRMED", 1, 0.66, "m1", found_by, None, None, None),
+        ("COVERED", 1, 0.66, "m1", found_by, "p9", None, None),
+        ("RETIRED", 1, 0.66, "m1", found_by, None, "PERSON", "stale"),
+        ("CONFIRMED", 2, 0.66, "m1", found_by, None, None, None),
+    ]
+    assert (row["conflicting_bars"], row["support"], row["rule"]) == (4, 90, "a > 1")
 
 
 class TestImprovementOverTheBaseline:

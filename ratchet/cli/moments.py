@@ -1,0 +1,138 @@
+"""Options that ask about the past, on the two clocks: --as-of (log time) and --known-before (market time).
+
+A day without a time of day is in UTC. For --as-of it means its end, so that it includes what was recorded on that day;
+for --known-before its beginning, so that no label of that day counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any, TypeVar
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.cli.connect import command_line
+from ratchet.cli.output import LARGEST
+from ratchet.errors import NotFound
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+AS_OF, KNOWN_BEFORE = "--as-of", "--known-before"
+END_OF_DAY = time(23, 59, 59, 999999)
+
+_DIGITS = re.compile(r"[0-9]+")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A log position, or a time; neither of them: the present. `option` and `text` are what was asked."""
+
+    option: str = ""
+    text: str = ""
+    position: int = 0
+    moment: datetime | None = None
+
+    @property
+    def asked(self) -> bool:
+        return bool(self.position or self.moment)
+
+    @property
+    def time(self) -> Timestamp | None:
+        if self.moment is None:
+            return None
+        stamp = Timestamp()
+        stamp.FromDatetime(self.moment)
+        return stamp
+
+    @property
+    def words(self) -> list[str]:
+        """To repeat it in a command that is printed."""
+        return [self.option, self.text] if self.asked else []
+
+    def __str__(self) -> str:
+        if self.moment is None:
+            return f"log position {self.position}"
+        return self.moment.isoformat().replace("+00:00", "Z")
+
+
+PRESENT = Moment()
+
+
+def parse_as_of(text: str) -> Moment:
+    """A position, a time in RFC 3339 or a date, which means its end. ValueError otherwise."""
+    if _DIGITS.fullmatch(text):
+        if not 1 <= int(text) <= LARGEST:
+            raise ValueError(f"{text} is no log position: they begin at 1")
+        return Moment(AS_OF, text, position=int(text))
+    return Moment(AS_OF, text, moment=_time(text, END_OF_DAY))
+
+
+def parse_known_before(text: str) -> Moment:
+    """A time in RFC 3339 or a date, which means its beginning. ValueError otherwise."""
+    return Moment(KNOWN_BEFORE, text, moment=_time(text, time()))
+
+
+def _time(text: str, of_day: time) -> datetime:
+    """Without an offset it is UTC."""
+    if _DAY.fullmatch(text):
+        return datetime.combine(date.fromisoformat(text), of_day, UTC)
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _read(parse: Callable[[str], Moment], forms: str) -> Callable[[click.Context, click.Parameter, str | None], Moment]:
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> Moment:
+        if text is None:
+            return PRESENT
+        try:
+            return parse(text)
+        except (ValueError, OverflowError) as error:
+            raise click.BadParameter(f"{text!r}: {error}; write {forms}") from error
+
+    return read
+
+
+def as_of_option(command: Command) -> Command:
+    """--as-of: the command gets a Moment as `as_of`."""
+    return click.option(
+        AS_OF,
+        "as_of",
+        metavar="POSITION|TIME",
+        callback=_read(
+            parse_as_of, "a log position, a date such as 2026-03-03, or a time such as 2026-03-03T16:00:00Z"
+        ),
+        help="Log time: as of this position, time, or end of this day (UTC).",
+    )(command)
+
+
+def known_before_option(command: Command) -> Command:
+    """--known-before: the command gets a Moment as `known_before`."""
+    return click.option(
+        KNOWN_BEFORE,
+        "known_before",
+        metavar="DATE",
+        callback=_read(parse_known_before, "a date such as 2009-12-31, or a time such as 2009-12-31T16:00:00Z"),
+        help="Market time: from labels known before this day or time (UTC).",
+    )(command)
+
+
+def require_recorded(as_of: Moment, head: int, home: str | None) -> None:
+    """NotFound for a position that the log has not reached."""
+    if as_of.position > head:
+        tail = command_line(home, "log", "tail")
+        raise NotFound(f"no log position {as_of.position} yet: the log ends at {head}; see {tail}")
+
+
+def say_past(as_of: Moment, known_before: Moment, output: str) -> None:
+    """The line above an answer about the past that says of which; beside JSON it is on stderr."""
+    said = [
+        *([f"as of {as_of} (log time)"] if as_of.asked else []),
+        *([f"from labels known before {known_before} (market time)"] if known_before.asked else []),
+    ]
+    if said:
+        click.echo(", ".join(said), err=output == "json")
