@@ -8,7 +8,7 @@ GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-gate bench-learning bench-session bench-log check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -32,8 +32,14 @@ test-slow: setup ## the long tests
 bench-gate: setup ## the promotion policies by simulation; some minutes
 	$(BIN)/python -m bench.gate
 
+bench-knowledge: setup ## the rebuild of knowledge from 100,000 pattern facts; two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.knowledge --table bench/results/knowledge.md
+
 bench-learning: setup ## whole lineages on series with planted rules and without; under an hour, resumes
 	$(BIN)/python -m bench.learning --table bench/results/learning.md
+
+bench-patterns: setup ## the miner: planted rules recovered, noise kept, CPU; some minutes
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.patterns --table bench/results/patterns.md
 
 bench-session: setup ## a session's CPU against the library fits, study and features in it
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.session --table bench/results/session.md

@@ -18,8 +18,9 @@ from ratchet.names import Lineage, Policy
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.artifacts.content import digest_of
 from services.kernel.facts import Fact
+from services.knowledge.application import evidence_facts
 from services.knowledge.book import Book
-from services.knowledge.domain import decide, ranking
+from services.knowledge.contents import Contents
 from services.knowledge.service import KnowledgeService
 from services.registry.domain.lineage import LineageState, project
 from services.registry.domain.moments import seconds_of, timestamp
@@ -206,26 +207,14 @@ class _Facts:
         self.book.apply((), self.head() + 1)
         return self.head()
 
-    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest, by: object) -> int:  # noqa: ARG002
+    def record_evidence(
+        self,
+        request: knowledge_pb2.RecordEvidenceRequest,
+        by: object,  # noqa: ARG002
+        contents: Contents,
+    ) -> int:
         """The facts of a session's evidence, as services.knowledge.application records them."""
-        contents = self.book.wait(0, 0.0)
-        decided = [
-            decide.record_evidence(
-                contents.patterns.get(tested.pattern.id),
-                tested,
-                request.session_id,
-                request.lineage,
-                request.candidates_tested,
-            )
-            for tested in request.tested
-        ]
-        facts = [fact for fact in decided if fact is not None]
-        if request.features:
-            ranked = contents.rankings.get(request.lineage)
-            message = facts_pb2.FeaturesRanked(
-                lineage=request.lineage, session_id=request.session_id, features=request.features
-            )
-            facts.append(Fact(ranking.stream_of(request.lineage), ranked.version + 1 if ranked else 1, message))
+        facts = evidence_facts(request, contents)
         self.book.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
         return self.head()
 

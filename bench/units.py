@@ -13,9 +13,9 @@ from bench.loop import Loop, Played
 from ratchet.events.v1 import decision_pb2, pattern_pb2
 from ratchet.names import ModelType, Policy
 from ratchet.proof.gate import POLICIES
+from services.kernel.rule_text import SYMBOLS
 from services.trainer import features, targets
 from services.trainer.data.bars import WARM_UP, Bars
-from services.trainer.gathering import OPERATORS
 from services.trainer.learning import columns
 from services.trainer.learning.inputs import Recipe
 from services.trainer.mining.rule import Condition, Floats, Rule
@@ -132,7 +132,7 @@ def _is_found(rule: Rule, loop: Loop, bars: Bars) -> bool:
 
 
 def _read(message: pattern_pb2.Rule) -> Rule:
-    conditions = (Condition(each.feature, OPERATORS[each.operator], each.threshold) for each in message.conditions)
+    conditions = (Condition(each.feature, SYMBOLS[each.operator], each.threshold) for each in message.conditions)
     return Rule(tuple(conditions), 1 if message.label else 0)
 
 

@@ -399,15 +399,17 @@ class Client:
         *,
         known_before: Timestamp | None = None,
         as_of_position: int = 0,
+        as_of_time: Timestamp | None = None,
         min_position: int = 0,
         include_all: bool = False,
     ) -> knowledge_pb.GetKnowledgeResponse:
-        """Patterns by labels known before a market time, from facts up to a log position."""
+        """Patterns by labels known before a market time, from facts up to a log position or recorded by a moment."""
         request = knowledge_pb.GetKnowledgeRequest(
             series=series,
             task=task,
             known_before=known_before,
             as_of_position=as_of_position,
+            as_of_time=as_of_time,
             min_position=min_position,
             include_all=include_all,
         )
@@ -419,18 +421,52 @@ class Client:
         series: str = "",
         task: str = "",
         state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_UNSPECIFIED,
+        known_before: Timestamp | None = None,
+        as_of_position: int = 0,
+        as_of_time: Timestamp | None = None,
         min_position: int = 0,
     ) -> Iterator[knowledge_pb.KnownPattern]:
         request = knowledge_pb.ListPatternsRequest(
-            series=series, task=task, state=state, page_size=PAGE, min_position=min_position
+            series=series,
+            task=task,
+            state=state,
+            known_before=known_before,
+            as_of_position=as_of_position,
+            as_of_time=as_of_time,
+            page_size=PAGE,
+            min_position=min_position,
         )
         return _pages(
             request, lambda: self.knowledge.unary(self._knowledge.ListPatterns, request), lambda answer: answer.patterns
         )
 
-    def get_pattern(self, pattern_id: str, *, min_position: int = 0) -> knowledge_pb.GetPatternResponse:
-        request = knowledge_pb.GetPatternRequest(pattern_id=pattern_id, min_position=min_position)
+    def get_pattern(
+        self,
+        pattern_id: str,
+        *,
+        known_before: Timestamp | None = None,
+        as_of_position: int = 0,
+        as_of_time: Timestamp | None = None,
+        min_position: int = 0,
+    ) -> knowledge_pb.GetPatternResponse:
+        """One pattern by its id, or by the beginning of it, with its history and its evidence year by year."""
+        request = knowledge_pb.GetPatternRequest(
+            pattern_id=pattern_id,
+            known_before=known_before,
+            as_of_position=as_of_position,
+            as_of_time=as_of_time,
+            min_position=min_position,
+        )
         return self.knowledge.unary(self._knowledge.GetPattern, request)
+
+    def offer_pattern(
+        self, pattern_id: str, series: str, reason: str, *, request_id: str = ""
+    ) -> knowledge_pb.KnownPattern:
+        """Make a pattern of one series a candidate of another; answers as it is there, without evidence of its own."""
+        request = knowledge_pb.OfferPatternRequest(
+            request_id=_or_new(request_id), pattern_id=pattern_id, series=series, reason=reason
+        )
+        return self.knowledge.unary(self._knowledge.OfferPattern, request).pattern
 
     def retire_pattern(self, pattern_id: str, reason: str, *, request_id: str = "") -> knowledge_pb.KnownPattern:
         request = knowledge_pb.RetirePatternRequest(
@@ -438,8 +474,31 @@ class Client:
         )
         return self.knowledge.unary(self._knowledge.RetirePattern, request).pattern
 
-    def list_feature_history(self, lineage: str, *, min_position: int = 0) -> Iterator[knowledge_pb.FeatureRanking]:
-        request = knowledge_pb.ListFeatureHistoryRequest(lineage=lineage, page_size=PAGE, min_position=min_position)
+    def list_success_rates(
+        self,
+        *,
+        series: str = "",
+        task: str = "",
+        as_of_position: int = 0,
+        as_of_time: Timestamp | None = None,
+        min_position: int = 0,
+    ) -> Sequence[knowledge_pb.SuccessRate]:
+        """What became of the rules that were tested, by series and type."""
+        request = knowledge_pb.ListSuccessRatesRequest(
+            series=series, task=task, as_of_position=as_of_position, as_of_time=as_of_time, min_position=min_position
+        )
+        return self.knowledge.unary(self._knowledge.ListSuccessRates, request).rates
+
+    def list_feature_history(
+        self, lineage: str, *, as_of_position: int = 0, as_of_time: Timestamp | None = None, min_position: int = 0
+    ) -> Iterator[knowledge_pb.FeatureRanking]:
+        request = knowledge_pb.ListFeatureHistoryRequest(
+            lineage=lineage,
+            as_of_position=as_of_position,
+            as_of_time=as_of_time,
+            page_size=PAGE,
+            min_position=min_position,
+        )
         return _pages(
             request,
             lambda: self.knowledge.unary(self._knowledge.ListFeatureHistory, request),

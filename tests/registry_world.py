@@ -139,14 +139,26 @@ class World:
         known = sum(len(batch) for batch in self.log.read(Query(stream=stream)))
         pattern = pattern_pb2.Pattern(id=f"p{number}", series="AAPL", task="range", type="level", wording="a > 1")
         confirmed, person = pattern_pb2.PATTERN_STATE_CONFIRMED, decision_pb2.DECIDED_BY_PERSON
+        bars = pattern_pb2.BarEvidence(dataset_digest="d0", spans=[pattern_pb2.EvidenceSpan(bars=1)])
         messages = (
+            facts_pb2.PatternOffered(pattern=pattern, from_pattern_id="m1", from_series="MSFT", foreign=counts),
             facts_pb2.PatternDiscovered(
-                pattern=pattern, session_id=session, after=counts, state=pattern_pb2.PATTERN_STATE_KEPT
+                pattern=pattern,
+                session_id=session,
+                lineage=LINEAGES[0],
+                evidence=bars,
+                after=counts,
+                state=pattern_pb2.PATTERN_STATE_KEPT,
             ),
-            facts_pb2.PatternValidated(pattern_id=pattern.id, after=counts, state=confirmed, conflicting_bars=[1, 2]),
+            facts_pb2.PatternValidated(
+                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_bars=[1, 2]
+            ),
+            facts_pb2.PatternValidated(
+                pattern_id=pattern.id, after=counts, state=pattern_pb2.PATTERN_STATE_COVERED, covered_by="p9"
+            ),
             facts_pb2.PatternRetired(pattern_id=pattern.id, after=counts, decided_by=person, reason="stale"),
         )
-        message = messages[known % 3 if known < 3 else 1]
+        message = messages[known if known < len(messages) else 2]
         self.append(Fact(stream, known + 1, message))
 
     def _rank(self, lineage: str, features: int) -> None:

@@ -2,50 +2,135 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import home_option, interval, limit_option, newest, output_option, say_left_out, show, table
-from ratchet.cli.patterns import in_words
-from ratchet.errors import NotFound
+from ratchet.cli.moments import PRESENT, Moment, as_of_option, require_recorded, say_past
+from ratchet.cli.output import (
+    fixed,
+    home_option,
+    interval,
+    limit_option,
+    lines,
+    newest,
+    output_option,
+    say_left_out,
+    show,
+    table,
+)
+from ratchet.cli.pattern_words import short
+from ratchet.cli.spark import spark
+from ratchet.errors import NotFound, Unreachable
+from ratchet.events.v1 import model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+
+RULE = "rule:"
+TITLE = "Share of importance [95 %]; · useless; trend: ▁ 0, █ {largest}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a feature came from: `base`, `library` or `pattern`, and the pattern that it is or that brought it."""
+
+    source: str
+    pattern: pattern_pb2.Pattern | None = None
+
+    def __str__(self) -> str:
+        return f"by {short(self.pattern.id)}" if self.pattern and self.source == "library" else self.source
 
 
 @click.command()
 @click.argument("lineage")
 @limit_option(6, "of the newest versions")
+@as_of_option
 @home_option
 @output_option
-def features(lineage: str, limit: int, home: str | None, output: str) -> None:
+def features(lineage: str, limit: int, as_of: Moment, home: str | None, output: str) -> None:
     """The share of each feature in the importance of each version of LINEAGE."""
     parsed = Lineage.parse(lineage)
     name = str(parsed)
     with connect(home) as client:
-        found = list(client.list_feature_history(name, min_position=client.get_head().position))
+        head = client.get_head().position
+        require_recorded(as_of, head, home)
+        found = list(
+            client.list_feature_history(name, as_of_position=as_of.position, as_of_time=as_of.time, min_position=head)
+        )
+        if not found:
+            past = f" by {as_of}" if as_of.asked else ""
+            raise NotFound(f"no ranked features of {name}{past}; see {command_line(home, 'models', 'list')}")
+        ordered = sorted(found, key=lambda ranking: ranking.position)
         versions = {model.session_id: f"v{model.version}" for model in client.list_models(lineage=name)}
-        wordings = in_words(client, parsed)
-    if not found:
-        raise NotFound(f"no ranked features of {name}; see ratchet models list")
-    ordered = sorted(found, key=lambda ranking: ranking.position)
-    show(ordered, output, lambda rankings: render(newest(rankings, limit), versions, wordings))
+        origins = _origins(client, parsed, versions.get(ordered[-1].session_id)) if output == "table" else {}
+    say_past(as_of, PRESENT, output)
+    show(ordered, output, lambda rankings: render(newest(rankings, limit), versions, origins))
     if output == "table":
         left_out = len(found) - len(newest(found, limit))
-        say_left_out(left_out, "older versions are left out", command_line(home, "features", name))
+        again = command_line(home, "features", name, *as_of.words)
+        say_left_out(left_out, "older versions are left out", again)
+
+
+def _origins(client: Client, lineage: Lineage, version: str | None) -> dict[str, Origin]:
+    known: list[pattern_pb2.Pattern] = []
+    with contextlib.suppress(Unreachable):
+        known = [each.pattern for each in client.list_patterns(series=str(lineage.series), task=str(lineage.task))]
+    record = client.get_model(f"{lineage}/{version}").record if version else model_pb2.ModelRecord()
+    return origins_of(record, known)
+
+
+def origins_of(record: model_pb2.ModelRecord, known: Sequence[pattern_pb2.Pattern]) -> dict[str, Origin]:
+    """Of each feature of a model, and of each pattern as a feature; `known`: the patterns of its series and task."""
+    used = {use.pattern_id for use in record.patterns_used}
+    named_by = {
+        condition.feature: pattern
+        for pattern in reversed(known)
+        if pattern.id in used
+        for condition in pattern.rule.conditions
+    }
+    named = {
+        feature.name: Origin(feature.source, None if feature.source == "base" else named_by.get(feature.name))
+        for feature in record.features
+    }
+    return named | {f"{RULE}{pattern.id}": Origin("pattern", pattern) for pattern in known}
 
 
 def render(
-    rankings: Sequence[knowledge_pb2.FeatureRanking], versions: Mapping[str, str], wordings: Mapping[str, str]
+    rankings: Sequence[knowledge_pb2.FeatureRanking], versions: Mapping[str, str], origins: Mapping[str, Origin]
 ) -> None:
-    """Features by their newest rank, a column a session, headed by the version that it made; patterns in words."""
+    """Features by their newest rank, a column a session, headed by the version that it made; the rules below, in words.
+
+    The newest has the intervals.
+    """
     newest_first = [feature for ranking in reversed(rankings) for feature in ranking.features]
     names = dict.fromkeys(feature.name for feature in newest_first)
-    shares = [
-        {feature.name: interval(feature.share, 2) + (" ·" if feature.useless else "  ") for feature in ranking.features}
-        for ranking in rankings
+    shares = [{feature.name: feature.share.value for feature in ranking.features} for ranking in rankings]
+    cells = [
+        {feature.name: _cell(feature, ranking is rankings[-1]) for feature in ranking.features} for ranking in rankings
     ]
+    largest = max((feature.share.value for feature in newest_first), default=0.0)
     headings = [f">{versions.get(ranking.session_id, ranking.session_id[:8])}" for ranking in rankings]
-    rows = [(wordings.get(name, name), *(found.get(name, "") for found in shares)) for name in names]
-    table("Share of importance [95 %]; · useless", ("feature", *headings), rows)
+    rows = [
+        (
+            f"pattern {short(name.removeprefix(RULE))}" if name.startswith(RULE) else name,
+            str(origins.get(name, "")),
+            spark([found.get(name) for found in shares], 0.0, largest),
+            *(found.get(name, "") for found in cells),
+        )
+        for name in names
+    ]
+    table(TITLE.format(largest=fixed(largest, 2)), ("feature", "from", "trend", *headings), rows)
+    patterns = {origin.pattern.id: origin.pattern for name in names if (origin := origins.get(name)) and origin.pattern}
+    lines(f"{short(pattern.id)}   {pattern.wording}" for pattern in patterns.values())
+
+
+def _cell(feature: model_pb2.RankedFeature, whole: bool) -> str:
+    share = interval(feature.share, 2) if whole else fixed(feature.share.value, 2)
+    return f"{share} {'·' if feature.useless else ' '}"

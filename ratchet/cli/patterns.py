@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
+from ratchet.cli import pattern_words as words
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import HORIZON, day, home_option, number, output_option, show, table, when, word
-from ratchet.cli.verdict import LIVE_STATES
+from ratchet.cli.moments import PRESENT, Moment, as_of_option, known_before_option, require_recorded, say_past
+from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
+from ratchet.cli.pattern_list import Asked, render_list
+from ratchet.cli.pattern_offers import Offered, model_type_for, offer_to, raise_first, render_offers
+from ratchet.cli.pattern_rates import render_rates
+from ratchet.cli.pattern_views import Shown, Use, render_one, use_lines, uses_of
 from ratchet.errors import Unreachable
-from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Lineage, Series, Task
+from ratchet.names import Lineage, Series, Task, one_of
 
 if TYPE_CHECKING:
     from ratchet.client import Client
+
+TYPES = ("level", "cross", "calendar", "volume", "candle", "combination")
+
+target_option = click.option("--target", default="", help="Of this target only.")
+horizon_option = click.option(
+    "--horizon", type=HORIZON, default=None, help="Bars ahead, with --target  [default: the target's own]"
+)
+reason_option = click.option("--reason", required=True, help="Why, for the log.")
 
 
 def in_words(client: Client, lineage: Lineage) -> dict[str, str]:
@@ -36,106 +48,162 @@ def patterns() -> None:
 
 @patterns.command("list")
 @click.argument("series", required=False)
-@click.option("--target", default="", help="Of this target only.")
-@click.option("--horizon", type=HORIZON, default=None, help="Bars ahead, with --target  [default: the target's own]")
-@click.option("--all", "everything", is_flag=True, help="Refuted and retired ones too.")
+@target_option
+@horizon_option
+@click.option("--all", "everything", is_flag=True, help="Retired, refuted, covered and offered ones too.")
+@click.option("--type", "kind", default="", metavar="TYPE", help=f"Of one type only: {', '.join(TYPES)}.")
+@limit_option(30, "of the surest")
+@as_of_option
+@known_before_option
 @home_option
 @output_option
 def list_(
-    series: str | None, target: str, horizon: int | None, everything: bool, home: str | None, output: str
+    series: str | None,
+    target: str,
+    horizon: int | None,
+    everything: bool,
+    kind: str,
+    limit: int,
+    as_of: Moment,
+    known_before: Moment,
+    home: str | None,
+    output: str,
 ) -> None:
-    """The kept and confirmed patterns, of SERIES or of all."""
-    if horizon and not target:
-        raise click.UsageError("--horizon needs --target")
-    named = str(Series.parse(series)) if series is not None else ""
-    task = str(Task.of(target, horizon or 0)) if target else ""
+    """The patterns in force, the surest first.
+
+    Of SERIES or of all; kept and confirmed ones, which new models use.
+    """
+    named, task = _scope(series, target, horizon)
+    asked = Asked(named, task, one_of("type", kind, TYPES) if kind else "", everything, as_of, known_before, home)
     with connect(home) as client:
         head = client.get_head().position
-        found = [
-            known
-            for known in client.list_patterns(series=named, task=task, min_position=head)
-            if everything or known.state in LIVE_STATES
-        ]
-    show(found, output, lambda patterns: render(patterns, named, home))
-
-
-def render(found: Sequence[knowledge_pb2.KnownPattern], series: str, home: str | None) -> None:
-    """A line a pattern; `series` is the one that was asked for."""
-    if not found:
-        tested = command_line(home, "patterns", "list", *([series] if series else []), "--all")
-        click.echo(f"no patterns kept yet; those that were tested: {tested}")
-        return
-    rows = [
-        (
-            known.pattern.id[:12],
-            f"{known.pattern.series}/{known.pattern.task}",
-            known.pattern.wording,
-            state_of(known.state),
-            _confidence(known.counts),
-            number(known.counts.base_rate, 2),
-            f"{known.counts.hits}/{known.counts.support}",
-            day(known.evidence_end),
+        require_recorded(as_of, head, home)
+        known = list(
+            client.list_patterns(
+                series=named,
+                task=task,
+                known_before=known_before.time,
+                as_of_position=as_of.position,
+                as_of_time=as_of.time,
+                min_position=head,
+            )
         )
-        for known in found
-    ]
-    table("", ("id", "task", "pattern", "state", ">confidence", ">base", ">hits", "evidence to"), rows)
-
-
-def _confidence(counts: pattern_pb2.PatternCounts) -> str:
-    return f"{number(counts.confidence, 2)} [{number(counts.low, 2)}, {number(counts.high, 2)}]"
-
-
-def state_of(state: pattern_pb2.PatternState.ValueType) -> str:
-    return word(pattern_pb2.PatternState.Name(state), "PATTERN_STATE_").lower()
+    chosen = asked.chosen(known)
+    in_list = {found.pattern.id for found in chosen}
+    others = Counter(
+        words.state_of(found.state)
+        for found in known
+        if found.pattern.id not in in_list and kind in ("", found.pattern.type)
+    )
+    say_past(as_of, known_before, output)
+    show(chosen, output, lambda found: render_list(found, others, asked, limit))
 
 
 @patterns.command("show")
 @click.argument("pattern_id", metavar="ID")
+@as_of_option
+@known_before_option
 @home_option
 @output_option
-def show_(pattern_id: str, home: str | None, output: str) -> None:
-    """Pattern ID (or the beginning of one) with its history."""
+def show_(pattern_id: str, as_of: Moment, known_before: Moment, home: str | None, output: str) -> None:
+    """One pattern, its evidence and history.
+
+    And the models that use it. The beginning of an ID is enough.
+    """
     with connect(home) as client:
-        found = client.get_pattern(pattern_id, min_position=client.get_head().position)
-    show(found, output, lambda answer: _render_one(answer, home))
-
-
-def _render_one(answer: knowledge_pb2.GetPatternResponse, home: str | None) -> None:
-    known, counts = answer.pattern, answer.pattern.counts
-    click.echo(f"{known.pattern.wording}   {state_of(known.state)}")
-    click.echo(f"  id          {known.pattern.id}")
-    click.echo(f"  scope       {known.pattern.series}/{known.pattern.task}, {known.pattern.type}")
-    click.echo(f"  confidence  {_confidence(counts)}, base {number(counts.base_rate, 2)}")
-    click.echo(f"  evidence    {counts.hits} hits on {counts.support} of {counts.bars} bars")
-    click.echo(f"  known to    {day(known.evidence_end)}")
-    click.echo(f"  above base  with probability {number(counts.probability_above_base, 3)}")
-    click.echo(f"  found by    {known.found_by}, {when(known.found_at)}, validations: {known.validations}")
-    if known.retired_reason:
-        click.echo(f"  retired     {known.retired_reason}")
-    if known.conflicting_bars:
-        click.echo(f"  conflicts   {len(known.conflicting_bars)} bars on which data sets disagree")
-    rows = [
-        (
-            when(change.recorded_at),
-            str(change.position),
-            state_of(change.state),
-            _confidence(change.counts),
-            f"{change.counts.hits}/{change.counts.support}",
-            change.lineage,
+        head = client.get_head().position
+        require_recorded(as_of, head, home)
+        answer = client.get_pattern(
+            pattern_id,
+            known_before=known_before.time,
+            as_of_position=as_of.position,
+            as_of_time=as_of.time,
+            min_position=head,
         )
-        for change in answer.history
-    ]
-    table("History", ("recorded", ">position", "state", ">confidence", ">hits", "by"), rows)
-    click.echo("next: " + command_line(home, "lineage", known.pattern.id, "--descendants"))
+        found = Shown(answer, _uses(client, answer.pattern), model_type_for(client, answer.pattern))
+    say_past(as_of, known_before, output)
+    past = as_of.asked or known_before.asked
+    show(found.as_json(), output, lambda _: render_one(found, past, home))
 
 
 @patterns.command()
 @click.argument("pattern_id", metavar="ID")
-@click.option("--reason", required=True, help="Why, for the log.")
+@click.option("--to", "to", required=True, multiple=True, metavar="SERIES", help="The series; may be given repeatedly.")
+@reason_option
+@home_option
+@output_option
+def offer(pattern_id: str, to: tuple[str, ...], reason: str, home: str | None, output: str) -> None:
+    """Offer a pattern to other series.
+
+    It is a candidate there, shown with its evidence as foreign, and kept only by evidence of their own.
+    """
+    named = [str(Series.parse(series)) for series in dict.fromkeys(to)]
+    with connect(home) as client:
+        offered: list[Offered] = [offer_to(client, pattern_id, series, reason) for series in named]
+    if output == "json" or any(one.known for one in offered):
+        show([one.as_json() for one in offered], output, lambda _: render_offers(offered, home))
+    raise_first(offered)
+
+
+@patterns.command()
+@click.argument("pattern_id", metavar="ID")
+@reason_option
 @home_option
 @output_option
 def retire(pattern_id: str, reason: str, home: str | None, output: str) -> None:
-    """Retire pattern ID: later models do not use it."""
+    """Retire a pattern: new models do not use it.
+
+    Models that were trained with it keep it in its frozen form.
+    """
     with connect(home) as client:
-        found = client.retire_pattern(pattern_id, reason)
-    show(found, output, lambda known: click.echo(f"{known.pattern.wording}   {state_of(known.state)}"))
+        before = client.get_pattern(pattern_id, min_position=client.get_head().position).pattern
+        found = client.retire_pattern(before.pattern.id, reason)
+        uses = _uses(client, found)
+    show(found, output, lambda known: _render_retired(known, words.state_of(before.state), uses, home))
+
+
+@patterns.command()
+@click.argument("series", required=False)
+@target_option
+@horizon_option
+@as_of_option
+@home_option
+@output_option
+def rates(series: str | None, target: str, horizon: int | None, as_of: Moment, home: str | None, output: str) -> None:
+    """What became of the rules that were tested.
+
+    By type, by series and overall.
+    """
+    named, task = _scope(series, target, horizon)
+    with connect(home) as client:
+        head = client.get_head().position
+        require_recorded(as_of, head, home)
+        found = client.list_success_rates(
+            series=named, task=task, as_of_position=as_of.position, as_of_time=as_of.time, min_position=head
+        )
+    say_past(as_of, PRESENT, output)
+    show(list(found), output, lambda rates: render_rates(rates, named, home))
+
+
+def _scope(series: str | None, target: str, horizon: int | None) -> tuple[str, str]:
+    """Series and task; empty where none is asked for."""
+    if horizon and not target:
+        raise click.UsageError("--horizon needs --target")
+    return str(Series.parse(series)) if series is not None else "", str(Task.of(target, horizon or 0)) if target else ""
+
+
+def _uses(client: Client, known: knowledge_pb2.KnownPattern) -> list[Use]:
+    return uses_of(client.get_lineage(known.pattern.id, descendants=True, depth=1))
+
+
+def _render_retired(known: knowledge_pb2.KnownPattern, before: str, uses: list[Use], home: str | None) -> None:
+    counts = known.counts
+    click.echo(f"{known.pattern.wording}   was {before}, is {words.state_of(known.state)}")
+    click.echo(f"  {words.scope(known)}, confidence {words.confidence(counts)}, base {words.base(counts)}")
+    click.echo("  new models do not use it; only bars recorded from now on may bring it back")
+    if uses:
+        click.echo("  these were trained with it and keep it, frozen as it was:")
+        lines(f"    {line}" for line in use_lines(uses))
+    else:
+        click.echo("  no model was trained with it")
+    click.echo("next: " + command_line(home, "patterns", "show", known.pattern.id))

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import click
 
 from ratchet.cli.connect import at_home, command_line
+from ratchet.cli.learned import Learned, fetch_learned, learned_lines
 from ratchet.cli.output import day, interval, lines, number, word
 from ratchet.cli.record_views import render_record
 from ratchet.client import Client
-from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
-from ratchet.knowledge.v1.knowledge_pb2 import KnownPattern
+from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Model
 from ratchet.registry.v1 import registry_pb2
-
-LIVE_STATES = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
 
 
 @dataclass(frozen=True)
@@ -26,41 +24,25 @@ class Outcome:
     training: registry_pb2.Training
     model: registry_pb2.Model
     decisions: Sequence[registry_pb2.Decision]
-    patterns_used: Sequence[KnownPattern]
-    patterns_found: Sequence[KnownPattern]
+    learned: Learned
 
     def as_json(self) -> dict[str, object]:
         return {
             "training": self.training,
             "model": self.model,
             "decisions": self.decisions,
-            "patterns_used": self.patterns_used,
-            "patterns_found": self.patterns_found,
+            **self.learned.as_json(),
         }
 
 
 def fetch_outcome(client: Client, training: registry_pb2.Training) -> Outcome:
     model = client.get_model(training.model)
-    name = Model.parse(training.model)
-    known = list(
-        client.list_patterns(series=str(name.lineage.series), task=str(name.lineage.task), min_position=model.position)
-    )
-    used = {use.pattern_id for use in model.record.patterns_used}
     return Outcome(
         training=training,
         model=model,
         decisions=list(client.list_decisions(session_id=training.session_id)),
-        patterns_used=[pattern for pattern in known if pattern.pattern.id in used],
-        patterns_found=[pattern for pattern in known if _found_by(training, pattern)],
+        learned=fetch_learned(client, training, model),
     )
-
-
-def _found_by(training: registry_pb2.Training, pattern: KnownPattern) -> bool:
-    """Whether the session discovered the pattern: named as the finder, and in the session's time."""
-    during = training.requested_at.ToNanoseconds() <= pattern.found_at.ToNanoseconds()
-    before_end = pattern.found_at.ToNanoseconds() <= training.ended_at.ToNanoseconds()
-    finder = pattern.found_by in (training.session_id, training.lineage, training.model)
-    return finder and during and before_end
 
 
 def render(outcome: Outcome, home: str | None) -> None:
@@ -74,10 +56,7 @@ def render(outcome: Outcome, home: str | None) -> None:
         told.extend(outcome_of(decision).evidence)
         click.echo()
     render_record(record)
-    lines(pattern_lines("patterns used", outcome.patterns_used))
-    kept = [known for known in outcome.patterns_found if known.state in LIVE_STATES]
-    lines(pattern_lines("patterns found", kept))
-    click.echo(f"tested and not kept: {len(outcome.patterns_found) - len(kept)}")
+    lines(learned_lines(outcome.learned))
     click.echo(f"mining: {record.mining}")
     series = str(Model.parse(training.model).lineage.series)
     lines(
@@ -139,14 +118,3 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:
         yield f"  bars needed               about {judged.bars_needed:.0f} in all to see a gain of this size"
-
-
-def pattern_lines(title: str, patterns: Sequence[KnownPattern]) -> Iterator[str]:
-    yield f"{title}: {len(patterns) or 'none'}"
-    for known in patterns:
-        counts = known.counts
-        yield (
-            f"  {known.pattern.wording}   confidence {number(counts.confidence, 2)}"
-            f" [{number(counts.low, 2)}, {number(counts.high, 2)}], base {number(counts.base_rate, 2)},"
-            f" {counts.support} bars"
-        )

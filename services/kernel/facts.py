@@ -6,8 +6,8 @@ time, actor, request) is left out of the state here and completed there: seriali
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eventsourcing.persistence import Mapper, StoredEvent
@@ -15,6 +15,8 @@ from google.protobuf.message import Message
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import envelope_pb2, facts_pb2
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FACTS: dict[str, type[Message]] = {
     kind.DESCRIPTOR.full_name: kind
@@ -27,6 +29,7 @@ FACTS: dict[str, type[Message]] = {
         facts_pb2.ModelTrained,
         facts_pb2.ModelPromoted,
         facts_pb2.PromotionDeclined,
+        facts_pb2.PatternOffered,
         facts_pb2.PatternDiscovered,
         facts_pb2.PatternValidated,
         facts_pb2.PatternRetired,
@@ -49,6 +52,8 @@ class Fact:
     actor: str = ""
     request_id: str = ""
     correlation_id: str = ""
+    payload: bytes = field(default=b"", compare=False, repr=False)
+    """The message as the log has it."""
 
     @property
     def stream(self) -> str:
@@ -79,16 +84,21 @@ def parse(topic: str, payload: bytes) -> Message:
 def from_state(stream: str, version: int, topic: str, state: bytes) -> Fact:
     """The fact in a stored event."""
     envelope = envelope_pb2.Envelope.FromString(state)
+    payload, recorded_at = envelope.payload, None
+    if envelope.HasField("recorded_at"):
+        stamp = envelope.recorded_at
+        recorded_at = EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
     return Fact(
         originator_id=stream,
         originator_version=version,
-        message=parse(topic, envelope.payload),
+        message=parse(topic, payload),
         causation_id=envelope.causation_id,
         event_id=envelope.event_id,
-        recorded_at=envelope.recorded_at.ToDatetime(tzinfo=UTC) if envelope.HasField("recorded_at") else None,
+        recorded_at=recorded_at,
         actor=envelope.actor,
         request_id=envelope.request_id,
         correlation_id=envelope.correlation_id,
+        payload=payload,
     )
 
 

@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.events.v1 import pattern_pb2
+from ratchet.events.v1 import model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.knowledge.domain.pattern import Change, View
+from services.kernel.bar_evidence import Times
+from services.knowledge.domain.counts import Counts, count
+from services.knowledge.domain.pattern import Change, View, view
 from services.knowledge.domain.ranking import Ranking
+from services.knowledge.domain.rates import Rate
 from services.knowledge.domain.rules import State
+from services.knowledge.domain.years import Year
+
+CONFIDENCES = 60
 
 
-def known_pattern(view: View) -> knowledge_pb2.KnownPattern:
-    first = view.changes[0]
-    return knowledge_pb2.KnownPattern(
-        pattern=view.record.definition,
-        state=_number(view.state),
-        counts=view.counts.message(),
-        evidence_end=Timestamp(seconds=int(view.evidence.label_times.max())),
-        tested_through=Timestamp(seconds=int(view.evidence.times[-1])),
-        found_by=first.lineage,
-        found_at=_moment(first.recorded_at),
-        position=view.changes[-1].position,
-        validations=view.validations,
-        retired_reason=view.retired_reason,
-        conflicting_bars=view.conflicts,
+def known_pattern(found: View) -> knowledge_pb2.KnownPattern:
+    test = next((change for change in found.changes if change.state is not State.OFFERED), None)
+    message = knowledge_pb2.KnownPattern(
+        pattern=found.record.definition,
+        state=_number(found.state),
+        counts=found.counts.message(),
+        found_by=test.lineage if test else "",
+        found_at=_moment(test.recorded_at) if test else None,
+        position=found.changes[-1].position,
+        validations=found.validations,
+        retired_reason=found.retired_reason,
+        conflicting_bars=found.conflicts,
+        confidences=_confidences(found),
+        covered_by=found.covered_by,
+        offer=_offer(found),
+    )
+    if len(found.evidence):
+        message.evidence_end.seconds = int(found.evidence.label_times.max())
+        message.tested_through.seconds = int(found.evidence.times[-1])
+    return message
+
+
+def history(found: View) -> Iterator[knowledge_pb2.PatternChange]:
+    """The facts of a view. As of a market time each has the state of its own and the counts that the labels known by
+    then gave it, and is left out where there were none."""
+    for change in found.changes:
+        if found.known_before is None:
+            yield _change(found, change, change.state, change.counts)
+        elif then := view(found.record, change.position, found.known_before):
+            yield _change(found, change, then.state, then.counts)
+
+
+def year_of_evidence(year: Year) -> knowledge_pb2.YearOfEvidence:
+    return knowledge_pb2.YearOfEvidence(
+        year=year.year, bars=year.bars, support=year.support, hits=year.hits, base_rate=year.base_rate
     )
 
 
-def pattern_change(change: Change) -> knowledge_pb2.PatternChange:
-    return knowledge_pb2.PatternChange(
-        position=change.position,
-        recorded_at=_moment(change.recorded_at),
-        session_id=change.session_id,
-        lineage=change.lineage,
-        state=_number(change.state),
-        counts=change.counts.message(),
+def success_rate(rate: Rate) -> knowledge_pb2.SuccessRate:
+    return knowledge_pb2.SuccessRate(
+        series=rate.series,
+        type=rate.type,
+        tested=rate.tested,
+        admitted=rate.admitted,
+        in_force=rate.in_force,
+        retired=rate.retired,
+        covered=rate.covered,
+        rate=model_pb2.Interval(value=rate.share, low=rate.low, high=rate.high),
+        later_support=rate.later_support,
+        later_hits=rate.later_hits,
+        later_base_rate=rate.later_base_rate,
     )
 
 
@@ -49,6 +83,77 @@ def feature_ranking(ranking: Ranking) -> knowledge_pb2.FeatureRanking:
         position=ranking.position,
         features=ranking.message.features,
     )
+
+
+def _confidences(found: View) -> list[float]:
+    """After each fact that tells counts, oldest first; as of a market time, by the labels known by then."""
+    told = [change for change in found.changes if change.state is not State.OFFERED][-CONFIDENCES:]
+    if found.known_before is None:
+        return [change.counts.confidence for change in told]
+    record, union = found.record, found.record.evidence
+    whole_until = min(union.source[union.label_times >= found.known_before], default=found.changes[-1].version + 1)
+    confidences: list[float] = []
+    bars = 0
+    for change in told:
+        part = record.evidence.known(change.version, found.known_before)
+        if change.version < whole_until:
+            confidences.append(change.counts.confidence)
+        elif len(part) > bars:
+            confidences.append(count(part, record.label, record.horizon).confidence)
+        elif bars:
+            confidences.append(confidences[-1])
+        bars = len(part)
+    return confidences
+
+
+def _change(found: View, change: Change, state: State, counts: Counts) -> knowledge_pb2.PatternChange:
+    brought = found.record.bars_brought(change.version)
+    new = found.evidence.source == change.version
+    known = slice(None) if found.known_before is None else brought.label_times < found.known_before
+    times = np.unique(brought.times[known])
+    return knowledge_pb2.PatternChange(
+        position=change.position,
+        recorded_at=_moment(change.recorded_at),
+        session_id=change.session_id,
+        lineage=change.lineage,
+        state=_number(state),
+        counts=counts.message(),
+        reason=_why(change) if state is change.state else "",
+        dataset_digest=found.record.dataset_of(change.version),
+        first_bar=_bar(times[:1]),
+        last_bar=_bar(times[-1:]),
+        bars=len(times),
+        new_bars=int(np.count_nonzero(new)),
+    )
+
+
+def _why(change: Change) -> str:
+    if change.covered_by:
+        return f"pattern {change.covered_by} says the same more simply"
+    return change.reason
+
+
+def _offer(found: View) -> knowledge_pb2.Offer | None:
+    """State and counts are those of the moment of the offer and hold labels of any market time: left out as of one."""
+    offer, first = found.record.offer, found.changes[0]
+    if offer is None:
+        return None
+    message = knowledge_pb2.Offer(
+        pattern_id=offer.from_pattern_id,
+        series=offer.from_series,
+        reason=offer.reason,
+        offered_at=_moment(first.recorded_at),
+        position=first.position,
+    )
+    if found.known_before is None:
+        message.state = offer.from_state
+        message.counts.CopyFrom(offer.foreign)
+    return message
+
+
+def _bar(times: Times) -> Timestamp | None:
+    """Of none or one bar."""
+    return Timestamp(seconds=int(times[0])) if len(times) else None
 
 
 def _moment(recorded_at: datetime | None) -> Timestamp | None:

@@ -1,26 +1,33 @@
-"""The write side: aggregates from the log, decisions, and their facts appended all or none."""
+"""The write side: what is known, decisions, and their facts appended all or none."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from eventsourcing.application import AggregateNotFoundError
 
 from ratchet.errors import AlreadyExists, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.kernel.facts import Fact
+from ratchet.names import Lineage, Series
+from services.kernel.facts import Fact, from_state
 from services.kernel.log_client import LogClient, RemoteApplication
-from services.knowledge.domain import decide, pattern, ranking
-from services.knowledge.domain.pattern import PatternRecord
-from services.knowledge.domain.ranking import RankingRecord
+from services.knowledge.contents import Contents, fold
+from services.knowledge.domain import decide, ranking
+from services.knowledge.domain.settle import settle
 
 ATTEMPTS = 20
 
-Record = TypeVar("Record")
+TOPICS = tuple(
+    kind.DESCRIPTOR.full_name
+    for kind in (
+        facts_pb2.PatternOffered,
+        facts_pb2.PatternDiscovered,
+        facts_pb2.PatternValidated,
+        facts_pb2.PatternRetired,
+        facts_pb2.FeaturesRanked,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,12 @@ class By:
 
 class Knowledge(RemoteApplication):
     """Records what sessions bring and what persons decide. Safe to use from many threads and many processes: what was
-    decided is appended only if the streams have not moved since, and is decided again otherwise."""
+    decided is appended only if the streams have not moved since, and is decided again otherwise.
+
+    Each method takes the contents as its caller has them and reads the rest of the log first. Which pattern covers
+    which is a question to a whole scope, of which not every stream is written: when others wrote to the scope between
+    the reading and the appending, the covering is settled once more.
+    """
 
     name = "knowledge"
 
@@ -41,81 +53,125 @@ class Knowledge(RemoteApplication):
         super().__init__(client)
         self._writing = threading.Lock()
 
-    def pattern(self, pattern_id: str) -> PatternRecord | None:
-        return self._load(pattern.stream_of(pattern_id), pattern.project)
-
-    def rankings(self, lineage: str) -> RankingRecord | None:
-        return self._load(ranking.stream_of(lineage), ranking.project)
-
-    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest, by: By) -> int:
+    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest, by: By, contents: Contents) -> int:
         """Append a session's evidence and ranking in one batch; returns the position of the last fact.
 
         0 when there is nothing to append, or when the log has facts of this session already.
         """
+        lineage = Lineage.parse(request.lineage)
+        scope = str(lineage.series), str(lineage.task)
 
-        def facts() -> list[Fact]:
-            known = {tested.pattern.id: self.pattern(tested.pattern.id) for tested in request.tested}
-            ranked = self.rankings(request.lineage)
-            if ranked and ranked.has_session(request.session_id):
+        def decided(now: Contents) -> list[Fact]:
+            return [] if request.session_id in now.sessions else evidence_facts(request, now)
+
+        return self._commit(decided, contents, scope, f"evidence/{request.session_id}", by)
+
+    def retire(self, pattern_id: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
+        """Append a person's retirement of a pattern in `contents`, after the facts that free what it covered; returns
+        its position. 0 when this request was carried out before."""
+        definition = contents.patterns[pattern_id].definition
+        scope = definition.series, definition.task
+
+        def decided(now: Contents) -> list[Fact]:
+            record = now.patterns[pattern_id]
+            if any(change.by_person and change.request_id == request_id for change in record.changes):
                 return []
-            if any(record and record.has_session(request.session_id) for record in known.values()):
+            return settle(now.scope(*scope), [decide.retire(record, reason)], request_id)
+
+        return self._commit(decided, contents, scope, request_id, by)
+
+    def offer(self, pattern_id: str, series: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
+        """Append the offer of a pattern in `contents` to another series; returns its position.
+
+        0 when this request was carried out before.
+        """
+        target = str(Series.parse(series))
+
+        def decided(now: Contents) -> list[Fact]:
+            record = now.patterns[pattern_id]
+            there = now.patterns.get(decide.offered_id(record, target))
+            if there and there.offer and there.changes[0].request_id == request_id:
                 return []
-            return _session_facts(request, known, ranked)
+            return [decide.offer(record, target, reason, there)]
 
-        return self._commit(facts, f"evidence/{request.session_id}", by)
+        return self._commit(decided, contents, None, request_id, by)
 
-    def retire(self, pattern_id: str, reason: str, request_id: str, by: By) -> int:
-        """Append a person's retirement; returns its position. 0 when this request was carried out before."""
-
-        def facts() -> list[Fact]:
-            record = self.pattern(pattern_id)
-            if record is None or any(change.request_id == request_id for change in record.changes):
-                return []
-            return [decide.retire(record, reason)]
-
-        return self._commit(facts, request_id, by)
-
-    def _commit(self, decided: Callable[[], list[Fact]], request_id: str, by: By) -> int:
+    def _commit(
+        self,
+        decided: Callable[[Contents], list[Fact]],
+        contents: Contents,
+        scope: tuple[str, str] | None,
+        request_id: str,
+        by: By,
+    ) -> int:
+        """`scope`: whose covering the facts may change."""
         with self._writing:
             for attempt in range(1, ATTEMPTS + 1):
-                facts = decided()
+                contents = self._up_to_date(contents)
+                facts = decided(contents)
                 if not facts:
                     return 0
                 try:
-                    recordings = self.events.put(
-                        facts, request_id=request_id, correlation_id=by.correlation_id, actor=by.actor
-                    )
-                    return recordings[-1].notification.id
+                    positions = self._put(facts, request_id, by)
                 except StreamConflict:
                     if attempt == ATTEMPTS:
                         raise
+                    continue
                 except AlreadyExists:
-                    if decided():
+                    if decided(self._up_to_date(contents)):
                         raise
                     return 0
+                if scope is not None and positions[0] > contents.position + 1:
+                    self._settle_again(scope, contents, f"covering/{positions[-1]}", by)
+                return positions[-1]
         raise AssertionError("the last attempt returns or raises")
 
-    def _load(self, stream: str, projector: Callable[..., Record | None]) -> Record | None:
-        try:
-            found: Record | None = self.repository.get(stream, projector_func=projector)
-        except AggregateNotFoundError:
-            return None
-        return found
+    def _settle_again(self, scope: tuple[str, str], contents: Contents, request_id: str, by: By) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            contents = self._up_to_date(contents)
+            facts = settle(contents.scope(*scope), [], by.correlation_id)
+            if not facts:
+                return
+            try:
+                self._put(facts, f"{request_id}/{attempt}", by)
+            except StreamConflict:
+                if attempt == ATTEMPTS:
+                    raise
+
+    def _put(self, facts: list[Fact], request_id: str, by: By) -> list[int]:
+        recordings = self.events.put(facts, request_id=request_id, correlation_id=by.correlation_id, actor=by.actor)
+        return [recording.notification.id for recording in recordings]
+
+    def _up_to_date(self, contents: Contents) -> Contents:
+        """The contents as of the log's head."""
+        head = self._client.head()
+        if head <= contents.position:
+            return contents
+        found = self._client.select_notifications(contents.position + 1, head - contents.position, head, TOPICS)
+        facts = [
+            (each.id, from_state(str(each.originator_id), each.originator_version, each.topic, each.state))
+            for each in found
+        ]
+        return fold(contents, facts, head)
 
 
-def _session_facts(
-    request: knowledge_pb2.RecordEvidenceRequest,
-    known: dict[str, PatternRecord | None],
-    ranked: RankingRecord | None,
-) -> list[Fact]:
-    decided: Sequence[Fact | None] = [
+def evidence_facts(request: knowledge_pb2.RecordEvidenceRequest, contents: Contents) -> list[Fact]:
+    """The facts that a session's evidence and ranking make; InvalidInput where it contradicts what is known."""
+    lineage = Lineage.parse(request.lineage)
+    decided = [
         decide.record_evidence(
-            known[tested.pattern.id], tested, request.session_id, request.lineage, request.candidates_tested
+            contents.patterns.get(tested.pattern.id),
+            tested,
+            request.session_id,
+            request.lineage,
+            request.candidates_tested,
         )
         for tested in request.tested
     ]
-    facts = [fact for fact in decided if fact is not None]
+    told = [fact for fact in decided if fact is not None]
+    facts = settle(contents.scope(str(lineage.series), str(lineage.task)), told, request.session_id) if told else []
     if request.features:
+        ranked = contents.rankings.get(request.lineage)
         message = facts_pb2.FeaturesRanked(
             lineage=request.lineage, session_id=request.session_id, features=request.features
         )

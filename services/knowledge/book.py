@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ratchet.errors import DeadlinePassed, RatchetError, Unreachable
 from services.kernel.facts import Fact
@@ -115,9 +117,24 @@ class Follower:
             if self._stopping.is_set():
                 return
             self._following = self._client.follow(self._book.position, PREFIXES)
+        if self._book.position < head:
+            with _no_collecting():
+                for batch, position in self._following:
+                    self._book.apply(batch, position)
+                    if position >= head:
+                        break
         if self._book.position >= head:
             self._book.complete()
         for batch, position in self._following:
             self._book.apply(batch, position)
-            if position >= head:
-                self._book.complete()
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """While a long log is read, what is made is there to stay: the collector would walk it again and again, for a third
+    of the time, and find nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import pattern_pb2
@@ -12,6 +16,14 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage
 
 LONGEST_NAME = 128
+
+Read: TypeAlias = (
+    knowledge_pb2.GetKnowledgeRequest
+    | knowledge_pb2.ListPatternsRequest
+    | knowledge_pb2.GetPatternRequest
+    | knowledge_pb2.ListSuccessRatesRequest
+    | knowledge_pb2.ListFeatureHistoryRequest
+)
 
 _PATTERN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -43,10 +55,35 @@ def named(field: str, value: str) -> None:
         )
 
 
-def not_negative(**positions: int) -> None:
-    for name, position in positions.items():
+def log_time(request: Read) -> datetime | None:
+    """The moment of log time that a read asks about, if it asks by moment; no position of it is below 0."""
+    for name, position in (("min_position", request.min_position), ("as_of_position", request.as_of_position)):
         if position < 0:
             raise InvalidInput(f"{name} is {position}; positions begin at 1, 0 means none", fields={name: "below 0"})
+    if not request.HasField("as_of_time"):
+        return None
+    asked = _moment("as_of_time", request.as_of_time)
+    if request.as_of_position:
+        raise InvalidInput(
+            f"as_of_position is {request.as_of_position} and as_of_time {asked.isoformat()}: leave one of them out",
+            fields={"as_of_position": "given with as_of_time", "as_of_time": "given with as_of_position"},
+        )
+    return asked
+
+
+def market_time(known_before: Timestamp) -> int:
+    """In whole epoch seconds, as bars have them: the first one that is not before `known_before`."""
+    _moment("known_before", known_before)
+    return known_before.seconds + (known_before.nanos > 0)
+
+
+def _moment(field: str, message: Timestamp) -> datetime:
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{field} of {message.seconds} s is not a time of the years 1 to 9999", fields={field: "out of range"}
+        ) from error
 
 
 def _tested(tested: knowledge_pb2.TestedPattern, lineage: Lineage) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.errors import AlreadyExists, InvalidInput, NotFound
+from ratchet.errors import AlreadyExists, NotFound
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from ratchet.names import Lineage, Series, Task
 from services.kernel.log_client import LogClient
+from services.kernel.rule_text import pattern_id, text_of
 from services.kernel.server import Caller
 from services.knowledge import checks
-from services.knowledge.answers import feature_ranking, known_pattern, pattern_change
+from services.knowledge.answers import feature_ranking, history, known_pattern, success_rate, year_of_evidence
 from services.knowledge.application import By, Knowledge
 from services.knowledge.book import Book
 from services.knowledge.contents import Contents, SessionTrace
-from services.knowledge.domain.pattern import PatternRecord, View, view
+from services.knowledge.domain import standing
+from services.knowledge.domain.pattern import View, view
+from services.knowledge.domain.rates import fate, rates
+from services.knowledge.domain.rules import State
+from services.knowledge.domain.years import by_year
+from services.knowledge.lookup import resolve, scopes
 from services.knowledge.paging import Page
 
 PATIENCE_SECONDS = 10.0
 SHARE_OF_DEADLINE = 0.8
-SHOWN_MATCHES = 10
 
 
 class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
@@ -39,7 +43,7 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         contents = self._read(context, self._client.head())
         if request.session_id not in contents.sessions:
             by = By(Caller.of(context).actor, request.session_id)
-            position = self._knowledge.record_evidence(request, by)
+            position = self._knowledge.record_evidence(request, by, contents)
             contents = self._read(context, position or self._client.head())
         trace = contents.sessions.get(request.session_id)
         if trace is not None:
@@ -57,92 +61,137 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         """What was known at a log position of bars labelled before a market time.
 
         `tested_ids` and `tested_through` follow the log position alone: a rule, or a bar, that served a first test is
-        spent, whatever market time is asked about. Bars that only validated known patterns are not spent.
+        spent, whatever market time is asked about. Bars that only validated known patterns are not spent, and a rule
+        that was only offered is yet to be tested.
         """
         scope = str(Series.parse(request.series)), str(Task.parse(request.task))
-        checks.not_negative(min_position=request.min_position, as_of_position=request.as_of_position)
-        contents = self._read(context, max(request.min_position, request.as_of_position))
-        position = request.as_of_position or contents.position
-        before = _first_second_not_before(request.known_before) if request.HasField("known_before") else None
-        records = [
-            record
-            for record in contents.patterns.values()
-            if (record.definition.series, record.definition.task) == scope and record.changes[0].position <= position
-        ]
-        views = [found for record in records if (found := view(record, position, before))]
+        contents, position = self._as_of(request, context)
+        before = _known_before(request)
+        views = standing.views(contents.scope(*scope), position, before)
         shown = [found for found in views if request.include_all or found.state.active]
+        tested = {
+            record.id: last
+            for record in contents.scope(*scope)
+            if (last := record.tested_through(position)) is not None
+        }
         answer = knowledge_pb2.GetKnowledgeResponse(
             patterns=map(known_pattern, sorted(shown, key=_surest_first)),
-            tested_ids=sorted(record.id for record in records),
+            tested_ids=sorted(tested),
             position=position,
         )
-        if records:
-            last = max(int(record.first_test().times[-1]) for record in records)
-            answer.tested_through.CopyFrom(Timestamp(seconds=last))
+        if tested:
+            answer.tested_through.seconds = max(tested.values())
         return answer
 
     def ListPatterns(
         self, request: knowledge_pb2.ListPatternsRequest, context: grpc.ServicerContext
     ) -> knowledge_pb2.ListPatternsResponse:
-        series = str(Series.parse(request.series)) if request.series else ""
-        task = str(Task.parse(request.task)) if request.task else ""
-        checks.not_negative(min_position=request.min_position, as_of_position=request.as_of_position)
-        page = Page.parse(request.page_token) if request.page_token else Page(request.as_of_position)
-        contents = self._read(context, max(request.min_position, page.position))
-        page = page if page.position else Page(contents.position)
+        page = Page.of(request)
+        contents, position = self._as_of(request, context, page)
+        before = _known_before(request)
         views = [
             found
-            for record in contents.patterns.values()
-            if series in ("", record.definition.series)
-            and task in ("", record.definition.task)
-            and (found := view(record, page.position))
-            and request.state in (0, found.state)
+            for scope in scopes(contents, request.series, request.task)
+            for found in standing.views(contents.scope(*scope), position, before)
+            if request.state in (0, found.state)
         ]
-        shown, following = page.cut(sorted(views, key=_by_scope), request.page_size)
+        shown, following = page.cut(sorted(views, key=_by_scope), position, request.page_size)
         return knowledge_pb2.ListPatternsResponse(
-            patterns=map(known_pattern, shown), next_page_token=following, position=page.position
+            patterns=map(known_pattern, shown), next_page_token=following, position=position
         )
 
     def GetPattern(
         self, request: knowledge_pb2.GetPatternRequest, context: grpc.ServicerContext
     ) -> knowledge_pb2.GetPatternResponse:
-        checks.not_negative(min_position=request.min_position)
-        contents = self._read(context, request.min_position)
-        record = _resolve(contents, request.pattern_id)
+        contents, position = self._as_of(request, context)
+        record = resolve(contents, request.pattern_id, position)
+        before = _known_before(request)
+        found = view(record, position)
+        if before is not None:
+            scope = contents.scope(record.definition.series, record.definition.task)
+            found = next((each for each in standing.views(scope, position, before) if each.record is record), None)
+        if found is None:
+            raise NotFound(
+                f"pattern {record.id} had no bar whose label was known before {request.known_before.ToJsonString()};"
+                " ask for a later known_before",
+                fields={"known_before": "before its first test"},
+            )
         return knowledge_pb2.GetPatternResponse(
-            pattern=known_pattern(_as_of(record, contents.position)),
-            history=map(pattern_change, record.changes),
-            position=contents.position,
+            pattern=known_pattern(found),
+            history=history(found),
+            years=map(year_of_evidence, by_year(found.evidence, record.label)),
+            position=position,
         )
+
+    def OfferPattern(
+        self, request: knowledge_pb2.OfferPatternRequest, context: grpc.ServicerContext
+    ) -> knowledge_pb2.OfferPatternResponse:
+        """Make a pattern of one series a candidate of another; it is kept there by evidence of its own alone."""
+        checks.named("request_id", request.request_id)
+        series = str(Series.parse(request.series))
+        contents = self._read(context, self._client.head())
+        record = resolve(contents, request.pattern_id, contents.position)
+        position = self._knowledge.offer(
+            record.id, series, request.reason, request.request_id, _by_person(request, context), contents
+        )
+        contents = self._read(context, position or self._client.head())
+        offered = pattern_id(text_of(record.definition.rule), series, record.definition.task)
+        pattern, position = _done(contents, offered, request.request_id)
+        return knowledge_pb2.OfferPatternResponse(pattern=pattern, position=position)
 
     def RetirePattern(
         self, request: knowledge_pb2.RetirePatternRequest, context: grpc.ServicerContext
     ) -> knowledge_pb2.RetirePatternResponse:
         checks.named("request_id", request.request_id)
-        caller = Caller.of(context)
-        record = _resolve(self._read(context, self._client.head()), request.pattern_id)
-        by = By(caller.actor, caller.correlation_id or request.request_id)
-        position = self._knowledge.retire(record.id, request.reason, request.request_id, by)
+        contents = self._read(context, self._client.head())
+        record = resolve(contents, request.pattern_id, contents.position)
+        by = _by_person(request, context)
+        position = self._knowledge.retire(record.id, request.reason, request.request_id, by, contents)
         contents = self._read(context, position or self._client.head())
-        record = contents.patterns[record.id]
-        done = next(change.position for change in record.changes if change.request_id == request.request_id)
-        return knowledge_pb2.RetirePatternResponse(pattern=known_pattern(_as_of(record, done)), position=done)
+        pattern, position = _done(contents, record.id, request.request_id)
+        return knowledge_pb2.RetirePatternResponse(pattern=pattern, position=position)
+
+    def ListSuccessRates(
+        self, request: knowledge_pb2.ListSuccessRatesRequest, context: grpc.ServicerContext
+    ) -> knowledge_pb2.ListSuccessRatesResponse:
+        """Of the rules that were tested by then; of all series together only where no series is asked for."""
+        contents, position = self._as_of(request, context)
+        fates = [
+            fate(found)
+            for scope in scopes(contents, request.series, request.task)
+            for found in standing.views(contents.scope(*scope), position)
+            if found.state is not State.OFFERED
+        ]
+        answer = map(success_rate, rates(fates, over_all_series=not request.series))
+        return knowledge_pb2.ListSuccessRatesResponse(rates=answer, position=position)
 
     def ListFeatureHistory(
         self, request: knowledge_pb2.ListFeatureHistoryRequest, context: grpc.ServicerContext
     ) -> knowledge_pb2.ListFeatureHistoryResponse:
         """Oldest first; none for a lineage that has not been trained."""
         lineage = str(Lineage.parse(request.lineage))
-        checks.not_negative(min_position=request.min_position)
-        page = Page.parse(request.page_token) if request.page_token else Page(0)
-        contents = self._read(context, max(request.min_position, page.position))
-        page = page if page.position else Page(contents.position)
+        page = Page.of(request)
+        contents, position = self._as_of(request, context, page)
         record = contents.rankings.get(lineage)
-        rankings = [ranking for ranking in (record.rankings if record else ()) if ranking.position <= page.position]
-        shown, following = page.cut(rankings, request.page_size)
+        rankings = [ranking for ranking in (record.rankings if record else ()) if ranking.position <= position]
+        shown, following = page.cut(rankings, position, request.page_size)
         return knowledge_pb2.ListFeatureHistoryResponse(
-            rankings=map(feature_ranking, shown), next_page_token=following, position=page.position
+            rankings=map(feature_ranking, shown), next_page_token=following, position=position
         )
+
+    def _as_of(
+        self, request: checks.Read, context: grpc.ServicerContext, page: Page | None = None
+    ) -> tuple[Contents, int]:
+        """What is known, and the log position that the answer reflects: that of the list's first page, the one asked
+        for, that of the last fact by the moment asked for (0: there was none), or the last one."""
+        moment = checks.log_time(request)
+        first_page = page.position if page else None
+        contents = self._read(context, max(request.min_position, request.as_of_position, first_page or 0))
+        if first_page is not None:
+            return contents, first_page
+        if moment is not None:
+            return contents, contents.position_at(moment)
+        return contents, request.as_of_position or contents.position
 
     def _read(self, context: grpc.ServicerContext, min_position: int) -> Contents:
         left = context.time_remaining()
@@ -150,32 +199,26 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         return self._book.wait(min_position, patience)
 
 
-def _resolve(contents: Contents, pattern_id: str) -> PatternRecord:
-    """The pattern with this id, or with the only id that begins so."""
-    if not pattern_id:
-        raise InvalidInput("pattern_id is empty; see ratchet patterns list", fields={"pattern_id": "empty"})
-    exact = contents.patterns.get(pattern_id)
-    if exact is not None:
-        return exact
-    matches = sorted(known for known in contents.patterns if known.startswith(pattern_id))
-    if not matches:
-        raise NotFound(
-            f"no pattern's id is or begins with {pattern_id!r}; see ratchet patterns list",
-            fields={"pattern_id": "unknown"},
-        )
-    if len(matches) > 1:
-        more = f" and {len(matches) - SHOWN_MATCHES} more" if len(matches) > SHOWN_MATCHES else ""
-        raise InvalidInput(
-            f"{pattern_id!r} is the beginning of {', '.join(matches[:SHOWN_MATCHES])}{more}; give one more character",
-            fields={"pattern_id": "ambiguous"},
-        )
-    return contents.patterns[matches[0]]
-
-
-def _as_of(record: PatternRecord, position: int) -> View:
+def _done(contents: Contents, pattern_id: str, request_id: str) -> tuple[knowledge_pb2.KnownPattern, int]:
+    """The pattern as the fact that carried out a request left it, and the position of that fact."""
+    record = contents.patterns[pattern_id]
+    position = next(change.position for change in record.changes if change.request_id == request_id)
     found = view(record, position)
-    assert found is not None, "a recorded pattern has at least the bars of its first test"
-    return found
+    assert found is not None, "a pattern is known as of each of its own facts"
+    return known_pattern(found), position
+
+
+def _by_person(
+    request: knowledge_pb2.OfferPatternRequest | knowledge_pb2.RetirePatternRequest, context: grpc.ServicerContext
+) -> By:
+    caller = Caller.of(context)
+    return By(caller.actor, caller.correlation_id or request.request_id)
+
+
+def _known_before(
+    request: knowledge_pb2.GetKnowledgeRequest | knowledge_pb2.ListPatternsRequest | knowledge_pb2.GetPatternRequest,
+) -> int | None:
+    return checks.market_time(request.known_before) if request.HasField("known_before") else None
 
 
 def _require_same_session(request: knowledge_pb2.RecordEvidenceRequest, trace: SessionTrace) -> None:
@@ -186,10 +229,6 @@ def _require_same_session(request: knowledge_pb2.RecordEvidenceRequest, trace: S
             " a session records once: send the same again, or use a session of its own",
             fields={"session_id": "used before"},
         )
-
-
-def _first_second_not_before(moment: Timestamp) -> int:
-    return moment.seconds + (moment.nanos > 0)
 
 
 def _surest_first(found: View) -> tuple[float, str]:

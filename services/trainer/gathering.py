@@ -14,17 +14,12 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import MODEL_TYPES, POLICIES, Lineage, one_of
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.artifacts import ArtifactStore
+from services.kernel.rule_text import SYMBOLS
 from services.trainer.data import snapshot
 from services.trainer.learning.inputs import KnownPattern, PastTrial, ScoredModel, SessionInputs
 from services.trainer.learning.session import plan
-from services.trainer.mining.rule import Condition, Op, Rule
+from services.trainer.mining.rule import Condition, Rule
 from services.trainer.models.artifact import RULE_PREFIX
-
-OPERATORS: dict[pattern_pb2.Operator.ValueType, Op] = {
-    pattern_pb2.OPERATOR_ABOVE: ">",
-    pattern_pb2.OPERATOR_AT_MOST: "<=",
-    pattern_pb2.OPERATOR_EQUALS: "is",
-}
 
 REMEMBERED = 20
 """Sessions of a lineage whose studies are remembered."""
@@ -36,8 +31,9 @@ FOLLOWED = (
     pattern_pb2.PATTERN_STATE_KEPT,
     pattern_pb2.PATTERN_STATE_CONFIRMED,
     pattern_pb2.PATTERN_STATE_RETIRED,
+    pattern_pb2.PATTERN_STATE_COVERED,
 )
-"""States whose patterns get the new bars of a session: a retired one may be revived by them."""
+"""States whose patterns get the new bars of a session: retired and covered ones may come back by them."""
 
 
 def gather(client: Client, store: ArtifactStore, training: registry_pb2.Training) -> SessionInputs:
@@ -99,6 +95,7 @@ def _with_knowledge(
         useless=_useless(records),
         important=_important(client, inputs, position),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
+        offered=_offered(known.patterns),
         tested_rules=tuple(known.tested_ids),
         mined_through=known.tested_through.seconds if known.HasField("tested_through") else None,
     )
@@ -197,9 +194,16 @@ def _pattern(known: knowledge_pb2.KnownPattern) -> KnownPattern:
         confidence=known.counts.confidence,
         evidence_end=known.evidence_end.seconds,
         state=pattern_pb2.PatternState.Name(known.state).removeprefix("PATTERN_STATE_").lower(),
+        covered_by=known.covered_by,
     )
 
 
+def _offered(known: Iterable[knowledge_pb2.KnownPattern]) -> tuple[Rule, ...]:
+    waiting = [pattern for pattern in known if pattern.state == pattern_pb2.PATTERN_STATE_OFFERED]
+    surest = sorted(waiting, key=lambda pattern: (-pattern.offer.counts.confidence, pattern.pattern.id))
+    return tuple(_rule(pattern.pattern.rule) for pattern in surest)
+
+
 def _rule(message: pattern_pb2.Rule) -> Rule:
-    conditions = (Condition(each.feature, OPERATORS[each.operator], each.threshold) for each in message.conditions)
+    conditions = (Condition(each.feature, SYMBOLS[each.operator], each.threshold) for each in message.conditions)
     return Rule(tuple(conditions), 1 if message.label else 0)

@@ -12,13 +12,14 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.proof.scores import Interval
 from ratchet.registry.v1 import registry_pb2
 from services.kernel import bar_evidence
+from services.kernel.rule_text import SYMBOLS
 from services.trainer.features import BASE
-from services.trainer.gathering import OPERATORS
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
 from services.trainer.mining.mine import Mined
 from services.trainer.mining.rule import Rule, pattern_id
 from services.trainer.mining.test import Evidence
+from services.trainer.mining.wording import sentence
 from services.trainer.models.artifact import RULE_PREFIX
 
 KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
@@ -26,7 +27,7 @@ FINDINGS = {
     "regime_shift": decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT,
     "overfit": decision_pb2.DIAGNOSIS_KIND_OVERFIT,
 }
-_OPERATOR_OF = {op: operator for operator, op in OPERATORS.items()}
+_OPERATOR_OF = {op: operator for operator, op in SYMBOLS.items()}
 
 
 def evidence_request(
@@ -233,7 +234,7 @@ def _pattern(rule: Rule, inputs: SessionInputs) -> pattern_pb2.Pattern:
         series=inputs.series,
         task=inputs.task,
         rule=pattern_pb2.Rule(conditions=conditions, label=rule.direction == 1),
-        wording=rule.wording(inputs.target),
+        wording=sentence(rule, inputs.target),
         type=rule.kind,
     )
 

@@ -31,7 +31,8 @@ SERVICES = {
     ),
     "KnowledgeService": (
         knowledge_pb2,
-        "RecordEvidence GetKnowledge ListPatterns GetPattern RetirePattern ListFeatureHistory",
+        "RecordEvidence GetKnowledge ListPatterns GetPattern OfferPattern RetirePattern ListSuccessRates"
+        " ListFeatureHistory",
     ),
     "TrainerService": (trainer_pb2, "ImportBars StartTraining WatchTraining CancelTraining ReproduceModel ExportBars"),
     "PredictorService": (trainer_pb2, "Predict Evaluate"),

@@ -386,12 +386,18 @@ class PatternDiscovered(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     P_VALUE_FIELD_NUMBER: _builtins.int
     CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    COVERED_BY_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     lineage: _builtins.str
     state: _pattern_pb2.PatternState.ValueType
     p_value: _builtins.float
     """p of the discovery test, and how many candidates were tested beside it (Benjamini-Hochberg)."""
     candidates_tested: _builtins.int
+    passed: _builtins.bool
+    """It passed Benjamini-Hochberg among these candidates."""
+    covered_by: _builtins.str
+    """The pattern that says the same more simply, where the state is COVERED."""
     @_builtins.property
     def pattern(self) -> _pattern_pb2.Pattern: ...
     @_builtins.property
@@ -409,14 +415,57 @@ class PatternDiscovered(_message.Message):
         state: _pattern_pb2.PatternState.ValueType = ...,
         p_value: _builtins.float = ...,
         candidates_tested: _builtins.int = ...,
+        passed: _builtins.bool = ...,
+        covered_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "evidence", b"evidence", "pattern", b"pattern"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "candidates_tested", b"candidates_tested", "evidence", b"evidence", "lineage", b"lineage", "p_value", b"p_value", "pattern", b"pattern", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "candidates_tested", b"candidates_tested", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "p_value", b"p_value", "passed", b"passed", "pattern", b"pattern", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PatternDiscovered: _TypeAlias = PatternDiscovered  # noqa: Y015
+
+@_typing.final
+class PatternOffered(_message.Message):
+    """Stream pattern/<id>, version 1: a rule found for another series of the same task, to be tested here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    FROM_PATTERN_ID_FIELD_NUMBER: _builtins.int
+    FROM_SERIES_FIELD_NUMBER: _builtins.int
+    FROM_STATE_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    from_pattern_id: _builtins.str
+    """Where it comes from, and what was known of it there at that moment: none of it is evidence here."""
+    from_series: _builtins.str
+    from_state: _pattern_pb2.PatternState.ValueType
+    reason: _builtins.str
+    @_builtins.property
+    def pattern(self) -> _pattern_pb2.Pattern:
+        """As it is in the series that it is offered to, with the id that it has there."""
+
+    @_builtins.property
+    def foreign(self) -> _pattern_pb2.PatternCounts: ...
+    def __init__(
+        self,
+        *,
+        pattern: _pattern_pb2.Pattern | None = ...,
+        from_pattern_id: _builtins.str = ...,
+        from_series: _builtins.str = ...,
+        from_state: _pattern_pb2.PatternState.ValueType = ...,
+        foreign: _pattern_pb2.PatternCounts | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["foreign", b"foreign", "pattern", b"pattern"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["foreign", b"foreign", "from_pattern_id", b"from_pattern_id", "from_series", b"from_series", "from_state", b"from_state", "pattern", b"pattern", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PatternOffered: _TypeAlias = PatternOffered  # noqa: Y015
 
 @_typing.final
 class PatternValidated(_message.Message):
@@ -432,10 +481,20 @@ class PatternValidated(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CONFLICTING_BARS_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    COVERED_BY_FIELD_NUMBER: _builtins.int
     pattern_id: _builtins.str
     session_id: _builtins.str
     lineage: _builtins.str
     state: _pattern_pb2.PatternState.ValueType
+    p_value: _builtins.float
+    """Set where its session, too, tested the rule as a new one: it ran beside the session that recorded it first."""
+    candidates_tested: _builtins.int
+    passed: _builtins.bool
+    covered_by: _builtins.str
+    """The pattern that says the same more simply, where the state is COVERED."""
     @_builtins.property
     def evidence(self) -> _pattern_pb2.BarEvidence: ...
     @_builtins.property
@@ -457,12 +516,18 @@ class PatternValidated(_message.Message):
         after: _pattern_pb2.PatternCounts | None = ...,
         state: _pattern_pb2.PatternState.ValueType = ...,
         conflicting_bars: _abc.Iterable[_builtins.int] | None = ...,
+        p_value: _builtins.float | None = ...,
+        candidates_tested: _builtins.int = ...,
+        passed: _builtins.bool = ...,
+        covered_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "evidence", b"evidence", "p_value", b"p_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "conflicting_bars", b"conflicting_bars", "evidence", b"evidence", "lineage", b"lineage", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "candidates_tested", b"candidates_tested", "conflicting_bars", b"conflicting_bars", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "p_value", b"p_value", "passed", b"passed", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__p_value: _TypeAlias = _typing.Literal["p_value"]  # noqa: Y015
+    _WhichOneofArgType__p_value: _TypeAlias = _typing.Literal["_p_value", b"_p_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p_value) -> _WhichOneofReturnType__p_value | None: ...
 
 Global___PatternValidated: _TypeAlias = PatternValidated  # noqa: Y015
 

@@ -50,6 +50,10 @@ class _PatternStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PatternS
     PATTERN_STATE_KEPT: _PatternState.ValueType  # 2
     PATTERN_STATE_CONFIRMED: _PatternState.ValueType  # 3
     PATTERN_STATE_RETIRED: _PatternState.ValueType  # 4
+    PATTERN_STATE_OFFERED: _PatternState.ValueType  # 5
+    """Found for another series and offered here: a candidate, without evidence of its own."""
+    PATTERN_STATE_COVERED: _PatternState.ValueType  # 6
+    """Above the line, but another pattern says the same more simply; models use that one."""
 
 class PatternState(_PatternState, metaclass=_PatternStateEnumTypeWrapper): ...
 
@@ -59,6 +63,10 @@ PATTERN_STATE_REFUTED: PatternState.ValueType  # 1
 PATTERN_STATE_KEPT: PatternState.ValueType  # 2
 PATTERN_STATE_CONFIRMED: PatternState.ValueType  # 3
 PATTERN_STATE_RETIRED: PatternState.ValueType  # 4
+PATTERN_STATE_OFFERED: PatternState.ValueType  # 5
+"""Found for another series and offered here: a candidate, without evidence of its own."""
+PATTERN_STATE_COVERED: PatternState.ValueType  # 6
+"""Above the line, but another pattern says the same more simply; models use that one."""
 Global___PatternState: _TypeAlias = PatternState  # noqa: Y015
 
 @_typing.final

@@ -133,11 +133,16 @@ class KnownPattern(_message.Message):
     VALIDATIONS_FIELD_NUMBER: _builtins.int
     RETIRED_REASON_FIELD_NUMBER: _builtins.int
     CONFLICTING_BARS_FIELD_NUMBER: _builtins.int
+    CONFIDENCES_FIELD_NUMBER: _builtins.int
+    COVERED_BY_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
     state: _pattern_pb2.PatternState.ValueType
     found_by: _builtins.str
     position: _builtins.int
     validations: _builtins.int
     retired_reason: _builtins.str
+    covered_by: _builtins.str
+    """The pattern that says the same more simply, where the state is COVERED."""
     @_builtins.property
     def pattern(self) -> _pattern_pb2.Pattern: ...
     @_builtins.property
@@ -156,6 +161,14 @@ class KnownPattern(_message.Message):
     def conflicting_bars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Bars on which two datasets disagree; what was recorded first stays."""
 
+    @_builtins.property
+    def confidences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Confidence after each of its facts, oldest first; the newest 60 at most."""
+
+    @_builtins.property
+    def offer(self) -> Global___Offer:
+        """Set where it was offered from another series."""
+
     def __init__(
         self,
         *,
@@ -170,14 +183,58 @@ class KnownPattern(_message.Message):
         validations: _builtins.int = ...,
         retired_reason: _builtins.str = ...,
         conflicting_bars: _abc.Iterable[_builtins.int] | None = ...,
+        confidences: _abc.Iterable[_builtins.float] | None = ...,
+        covered_by: _builtins.str = ...,
+        offer: Global___Offer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "evidence_end", b"evidence_end", "found_at", b"found_at", "pattern", b"pattern", "tested_through", b"tested_through"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "evidence_end", b"evidence_end", "found_at", b"found_at", "offer", b"offer", "pattern", b"pattern", "tested_through", b"tested_through"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicting_bars", b"conflicting_bars", "counts", b"counts", "evidence_end", b"evidence_end", "found_at", b"found_at", "found_by", b"found_by", "pattern", b"pattern", "position", b"position", "retired_reason", b"retired_reason", "state", b"state", "tested_through", b"tested_through", "validations", b"validations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidences", b"confidences", "conflicting_bars", b"conflicting_bars", "counts", b"counts", "covered_by", b"covered_by", "evidence_end", b"evidence_end", "found_at", b"found_at", "found_by", b"found_by", "offer", b"offer", "pattern", b"pattern", "position", b"position", "retired_reason", b"retired_reason", "state", b"state", "tested_through", b"tested_through", "validations", b"validations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KnownPattern: _TypeAlias = KnownPattern  # noqa: Y015
+
+@_typing.final
+class Offer(_message.Message):
+    """What was known of a pattern in the series that it comes from when it was offered: no evidence where it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_ID_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OFFERED_AT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    pattern_id: _builtins.str
+    series: _builtins.str
+    state: _pattern_pb2.PatternState.ValueType
+    reason: _builtins.str
+    position: _builtins.int
+    @_builtins.property
+    def counts(self) -> _pattern_pb2.PatternCounts: ...
+    @_builtins.property
+    def offered_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        pattern_id: _builtins.str = ...,
+        series: _builtins.str = ...,
+        state: _pattern_pb2.PatternState.ValueType = ...,
+        counts: _pattern_pb2.PatternCounts | None = ...,
+        reason: _builtins.str = ...,
+        offered_at: _timestamp_pb2.Timestamp | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "offered_at", b"offered_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "offered_at", b"offered_at", "pattern_id", b"pattern_id", "position", b"position", "reason", b"reason", "series", b"series", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Offer: _TypeAlias = Offer  # noqa: Y015
 
 @_typing.final
 class GetKnowledgeRequest(_message.Message):
@@ -189,6 +246,7 @@ class GetKnowledgeRequest(_message.Message):
     AS_OF_POSITION_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     INCLUDE_ALL_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     series: _builtins.str
     task: _builtins.str
     as_of_position: _builtins.int
@@ -196,10 +254,14 @@ class GetKnowledgeRequest(_message.Message):
     min_position: _builtins.int
     """Wait until the answer reflects this position."""
     include_all: _builtins.bool
-    """Refuted and retired ones too."""
+    """Refuted, retired, offered and covered ones too."""
     @_builtins.property
     def known_before(self) -> _timestamp_pb2.Timestamp:
         """Market time: only labels known before it count."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Log time as a moment: only facts recorded by then count. Not together with as_of_position."""
 
     def __init__(
         self,
@@ -210,10 +272,11 @@ class GetKnowledgeRequest(_message.Message):
         as_of_position: _builtins.int = ...,
         min_position: _builtins.int = ...,
         include_all: _builtins.bool = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["known_before", b"known_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "known_before", b"known_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "include_all", b"include_all", "known_before", b"known_before", "min_position", b"min_position", "series", b"series", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "include_all", b"include_all", "known_before", b"known_before", "min_position", b"min_position", "series", b"series", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,6 +329,8 @@ class ListPatternsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_BEFORE_FIELD_NUMBER: _builtins.int
     series: _builtins.str
     task: _builtins.str
     state: _pattern_pb2.PatternState.ValueType
@@ -273,6 +338,12 @@ class ListPatternsRequest(_message.Message):
     page_token: _builtins.str
     min_position: _builtins.int
     as_of_position: _builtins.int
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def known_before(self) -> _timestamp_pb2.Timestamp:
+        """Market time: only labels known before it count."""
+
     def __init__(
         self,
         *,
@@ -283,10 +354,12 @@ class ListPatternsRequest(_message.Message):
         page_token: _builtins.str = ...,
         min_position: _builtins.int = ...,
         as_of_position: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        known_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "known_before", b"known_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "state", b"state", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "known_before", b"known_before", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "series", b"series", "state", b"state", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,14 +401,30 @@ class PatternChange(_message.Message):
     LINEAGE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DATASET_DIGEST_FIELD_NUMBER: _builtins.int
+    FIRST_BAR_FIELD_NUMBER: _builtins.int
+    LAST_BAR_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    NEW_BARS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     session_id: _builtins.str
     lineage: _builtins.str
     state: _pattern_pb2.PatternState.ValueType
+    reason: _builtins.str
+    """Why, where the fact retired it or where another pattern covers it."""
+    dataset_digest: _builtins.str
+    """The bars that this fact brought, and those among them that no fact before it had brought."""
+    bars: _builtins.int
+    new_bars: _builtins.int
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def counts(self) -> _pattern_pb2.PatternCounts: ...
+    @_builtins.property
+    def first_bar(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_bar(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -345,10 +434,16 @@ class PatternChange(_message.Message):
         lineage: _builtins.str = ...,
         state: _pattern_pb2.PatternState.ValueType = ...,
         counts: _pattern_pb2.PatternCounts | None = ...,
+        reason: _builtins.str = ...,
+        dataset_digest: _builtins.str = ...,
+        first_bar: _timestamp_pb2.Timestamp | None = ...,
+        last_bar: _timestamp_pb2.Timestamp | None = ...,
+        bars: _builtins.int = ...,
+        new_bars: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first_bar", b"first_bar", "last_bar", b"last_bar", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "lineage", b"lineage", "position", b"position", "recorded_at", b"recorded_at", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "counts", b"counts", "dataset_digest", b"dataset_digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "lineage", b"lineage", "new_bars", b"new_bars", "position", b"position", "reason", b"reason", "recorded_at", b"recorded_at", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -360,22 +455,68 @@ class GetPatternRequest(_message.Message):
 
     PATTERN_ID_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_BEFORE_FIELD_NUMBER: _builtins.int
     pattern_id: _builtins.str
     """An id or the beginning of one that no other shares."""
     min_position: _builtins.int
+    as_of_position: _builtins.int
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def known_before(self) -> _timestamp_pb2.Timestamp:
+        """Market time: only labels known before it count."""
+
     def __init__(
         self,
         *,
         pattern_id: _builtins.str = ...,
         min_position: _builtins.int = ...,
+        as_of_position: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        known_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "known_before", b"known_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "pattern_id", b"pattern_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "known_before", b"known_before", "min_position", b"min_position", "pattern_id", b"pattern_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPatternRequest: _TypeAlias = GetPatternRequest  # noqa: Y015
+
+@_typing.final
+class YearOfEvidence(_message.Message):
+    """The evidence that counts, of one calendar year (UTC)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YEAR_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    BASE_RATE_FIELD_NUMBER: _builtins.int
+    year: _builtins.int
+    bars: _builtins.int
+    support: _builtins.int
+    hits: _builtins.int
+    base_rate: _builtins.float
+    def __init__(
+        self,
+        *,
+        year: _builtins.int = ...,
+        bars: _builtins.int = ...,
+        support: _builtins.int = ...,
+        hits: _builtins.int = ...,
+        base_rate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "base_rate", b"base_rate", "hits", b"hits", "support", b"support", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___YearOfEvidence: _TypeAlias = YearOfEvidence  # noqa: Y015
 
 @_typing.final
 class GetPatternResponse(_message.Message):
@@ -384,25 +525,201 @@ class GetPatternResponse(_message.Message):
     PATTERN_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    YEARS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     @_builtins.property
     def pattern(self) -> Global___KnownPattern: ...
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternChange]: ...
+    @_builtins.property
+    def years(self) -> _containers.RepeatedCompositeFieldContainer[Global___YearOfEvidence]: ...
     def __init__(
         self,
         *,
         pattern: Global___KnownPattern | None = ...,
         history: _abc.Iterable[Global___PatternChange] | None = ...,
         position: _builtins.int = ...,
+        years: _abc.Iterable[Global___YearOfEvidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "pattern", b"pattern", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "pattern", b"pattern", "position", b"position", "years", b"years"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPatternResponse: _TypeAlias = GetPatternResponse  # noqa: Y015
+
+@_typing.final
+class OfferPatternRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PATTERN_ID_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    pattern_id: _builtins.str
+    series: _builtins.str
+    """The series that it is offered to."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        pattern_id: _builtins.str = ...,
+        series: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern_id", b"pattern_id", "reason", b"reason", "request_id", b"request_id", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferPatternRequest: _TypeAlias = OfferPatternRequest  # noqa: Y015
+
+@_typing.final
+class OfferPatternResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def pattern(self) -> Global___KnownPattern:
+        """As it is in that series."""
+
+    def __init__(
+        self,
+        *,
+        pattern: Global___KnownPattern | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferPatternResponse: _TypeAlias = OfferPatternResponse  # noqa: Y015
+
+@_typing.final
+class ListSuccessRatesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    """Empty: every series."""
+    task: _builtins.str
+    """Empty: every task."""
+    min_position: _builtins.int
+    as_of_position: _builtins.int
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+        task: _builtins.str = ...,
+        min_position: _builtins.int = ...,
+        as_of_position: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "min_position", b"min_position", "series", b"series", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuccessRatesRequest: _TypeAlias = ListSuccessRatesRequest  # noqa: Y015
+
+@_typing.final
+class SuccessRate(_message.Message):
+    """What became of the rules of one type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    TESTED_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    COVERED_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    LATER_SUPPORT_FIELD_NUMBER: _builtins.int
+    LATER_HITS_FIELD_NUMBER: _builtins.int
+    LATER_BASE_RATE_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    """Empty: all series together."""
+    type: _builtins.str
+    """Empty: all types together."""
+    tested: _builtins.int
+    """Rules tested; those that passed their first test and were above the line by it."""
+    admitted: _builtins.int
+    in_force: _builtins.int
+    """What the admitted ones are now."""
+    retired: _builtins.int
+    covered: _builtins.int
+    later_support: _builtins.int
+    """Of the admitted ones, on the bars that came after their first test."""
+    later_hits: _builtins.int
+    later_base_rate: _builtins.float
+    @_builtins.property
+    def rate(self) -> _model_pb2.Interval:
+        """The share of tested rules that was admitted, with its 95 % interval."""
+
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+        type: _builtins.str = ...,
+        tested: _builtins.int = ...,
+        admitted: _builtins.int = ...,
+        in_force: _builtins.int = ...,
+        retired: _builtins.int = ...,
+        covered: _builtins.int = ...,
+        rate: _model_pb2.Interval | None = ...,
+        later_support: _builtins.int = ...,
+        later_hits: _builtins.int = ...,
+        later_base_rate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "covered", b"covered", "in_force", b"in_force", "later_base_rate", b"later_base_rate", "later_hits", b"later_hits", "later_support", b"later_support", "rate", b"rate", "retired", b"retired", "series", b"series", "tested", b"tested", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuccessRate: _TypeAlias = SuccessRate  # noqa: Y015
+
+@_typing.final
+class ListSuccessRatesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuccessRate]:
+        """By series, all of them together first; in each by type, all of them together first."""
+
+    def __init__(
+        self,
+        *,
+        rates: _abc.Iterable[Global___SuccessRate] | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "rates", b"rates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuccessRatesResponse: _TypeAlias = ListSuccessRatesResponse  # noqa: Y015
 
 @_typing.final
 class RetirePatternRequest(_message.Message):
@@ -460,10 +777,15 @@ class ListFeatureHistoryRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
     min_position: _builtins.int
+    as_of_position: _builtins.int
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -471,10 +793,12 @@ class ListFeatureHistoryRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         min_position: _builtins.int = ...,
+        as_of_position: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "lineage", b"lineage", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

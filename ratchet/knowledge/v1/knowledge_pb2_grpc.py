@@ -54,10 +54,20 @@ class KnowledgeServiceStub:
                 request_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.GetPatternRequest.SerializeToString,
                 response_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.GetPatternResponse.FromString,
                 _registered_method=True)
+        self.OfferPattern = channel.unary_unary(
+                '/ratchet.knowledge.v1.KnowledgeService/OfferPattern',
+                request_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternRequest.SerializeToString,
+                response_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternResponse.FromString,
+                _registered_method=True)
         self.RetirePattern = channel.unary_unary(
                 '/ratchet.knowledge.v1.KnowledgeService/RetirePattern',
                 request_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternRequest.SerializeToString,
                 response_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternResponse.FromString,
+                _registered_method=True)
+        self.ListSuccessRates = channel.unary_unary(
+                '/ratchet.knowledge.v1.KnowledgeService/ListSuccessRates',
+                request_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesRequest.SerializeToString,
+                response_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesResponse.FromString,
                 _registered_method=True)
         self.ListFeatureHistory = channel.unary_unary(
                 '/ratchet.knowledge.v1.KnowledgeService/ListFeatureHistory',
@@ -93,7 +103,19 @@ class KnowledgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OfferPattern(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetirePattern(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuccessRates(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,10 +150,20 @@ def add_KnowledgeServiceServicer_to_server(servicer, server):
                     request_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.GetPatternRequest.FromString,
                     response_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.GetPatternResponse.SerializeToString,
             ),
+            'OfferPattern': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferPattern,
+                    request_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternRequest.FromString,
+                    response_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternResponse.SerializeToString,
+            ),
             'RetirePattern': grpc.unary_unary_rpc_method_handler(
                     servicer.RetirePattern,
                     request_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternRequest.FromString,
                     response_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternResponse.SerializeToString,
+            ),
+            'ListSuccessRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuccessRates,
+                    request_deserializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesRequest.FromString,
+                    response_serializer=ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesResponse.SerializeToString,
             ),
             'ListFeatureHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFeatureHistory,
@@ -258,6 +290,33 @@ class KnowledgeService:
             _registered_method=True)
 
     @staticmethod
+    def OfferPattern(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.knowledge.v1.KnowledgeService/OfferPattern',
+            ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternRequest.SerializeToString,
+            ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.OfferPatternResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RetirePattern(request,
             target,
             options=(),
@@ -274,6 +333,33 @@ class KnowledgeService:
             '/ratchet.knowledge.v1.KnowledgeService/RetirePattern',
             ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternRequest.SerializeToString,
             ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.RetirePatternResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuccessRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.knowledge.v1.KnowledgeService/ListSuccessRates',
+            ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesRequest.SerializeToString,
+            ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2.ListSuccessRatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

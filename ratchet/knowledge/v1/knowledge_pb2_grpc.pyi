@@ -35,7 +35,9 @@ class KnowledgeServiceStub:
     GetKnowledge: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.GetKnowledgeRequest, _knowledge_pb2.GetKnowledgeResponse]
     ListPatterns: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.ListPatternsRequest, _knowledge_pb2.ListPatternsResponse]
     GetPattern: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.GetPatternRequest, _knowledge_pb2.GetPatternResponse]
+    OfferPattern: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.OfferPatternRequest, _knowledge_pb2.OfferPatternResponse]
     RetirePattern: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.RetirePatternRequest, _knowledge_pb2.RetirePatternResponse]
+    ListSuccessRates: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.ListSuccessRatesRequest, _knowledge_pb2.ListSuccessRatesResponse]
     ListFeatureHistory: _grpc.UnaryUnaryMultiCallable[_knowledge_pb2.ListFeatureHistoryRequest, _knowledge_pb2.ListFeatureHistoryResponse]
 
 @_typing.type_check_only
@@ -45,7 +47,9 @@ class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
     GetKnowledge: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.GetKnowledgeRequest, _knowledge_pb2.GetKnowledgeResponse]  # type: ignore[assignment]
     ListPatterns: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.ListPatternsRequest, _knowledge_pb2.ListPatternsResponse]  # type: ignore[assignment]
     GetPattern: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.GetPatternRequest, _knowledge_pb2.GetPatternResponse]  # type: ignore[assignment]
+    OfferPattern: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.OfferPatternRequest, _knowledge_pb2.OfferPatternResponse]  # type: ignore[assignment]
     RetirePattern: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.RetirePatternRequest, _knowledge_pb2.RetirePatternResponse]  # type: ignore[assignment]
+    ListSuccessRates: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.ListSuccessRatesRequest, _knowledge_pb2.ListSuccessRatesResponse]  # type: ignore[assignment]
     ListFeatureHistory: _aio.UnaryUnaryMultiCallable[_knowledge_pb2.ListFeatureHistoryRequest, _knowledge_pb2.ListFeatureHistoryResponse]  # type: ignore[assignment]
 
 class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,11 +82,25 @@ class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_knowledge_pb2.GetPatternResponse, _abc.Awaitable[_knowledge_pb2.GetPatternResponse]]: ...
 
     @_abc_1.abstractmethod
+    def OfferPattern(
+        self,
+        request: _knowledge_pb2.OfferPatternRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_pb2.OfferPatternResponse, _abc.Awaitable[_knowledge_pb2.OfferPatternResponse]]: ...
+
+    @_abc_1.abstractmethod
     def RetirePattern(
         self,
         request: _knowledge_pb2.RetirePatternRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_knowledge_pb2.RetirePatternResponse, _abc.Awaitable[_knowledge_pb2.RetirePatternResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListSuccessRates(
+        self,
+        request: _knowledge_pb2.ListSuccessRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_pb2.ListSuccessRatesResponse, _abc.Awaitable[_knowledge_pb2.ListSuccessRatesResponse]]: ...
 
     @_abc_1.abstractmethod
     def ListFeatureHistory(

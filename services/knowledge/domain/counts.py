@@ -67,8 +67,8 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
     came = evidence.outcomes == label
     hit = came[evidence.fired]
     base_rate = float(came.mean())
-    shrink = _shrink(hit, came, horizon)
-    effective_support, effective_hits = shrink * len(hit), shrink * int(hit.sum())
+    share = effective_share(hit, came, horizon)
+    effective_support, effective_hits = share * len(hit), share * int(hit.sum())
     centre = (float(came.sum()) + 1.0) / (bars + 2.0)
     a = PRIOR_WEIGHT * centre + effective_hits
     b = PRIOR_WEIGHT * (1.0 - centre) + effective_support - effective_hits
@@ -87,8 +87,12 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
     )
 
 
-def _shrink(hit: Flags, came: Flags, horizon: int) -> float:
-    """Effective share of the fired bars. Hits that never vary say nothing about themselves: then all tested bars do."""
+def effective_share(hit: Flags, came: Flags, horizon: int) -> float:
+    """How many independent bars one fired bar is worth, at most 1.
+
+    `hit`: bool[fired bars]; `came`: bool[all tested bars], which speak where the hits never vary and so say nothing
+    about themselves.
+    """
     for outcome in (hit, came):
         share = float(outcome.mean()) if len(outcome) else 0.0
         if 0.0 < share < 1.0:

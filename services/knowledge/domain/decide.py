@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Task
+from ratchet.names import Series, Task
 from services.kernel.bar_evidence import EvidenceBars, decode_all
 from services.kernel.facts import Fact
-from services.knowledge.domain.counts import count
-from services.knowledge.domain.evidence import Evidence, merge
-from services.knowledge.domain.pattern import PatternRecord, state_of, stream_of
+from services.kernel.rule_text import pattern_id, text_of
+from services.knowledge.domain.counts import Counts, count
+from services.knowledge.domain.evidence import Evidence, unite
+from services.knowledge.domain.pattern import PatternRecord, evolve, state_of, stream_of
 from services.knowledge.domain.rules import State, after_first_test, why_below
 
 
@@ -21,44 +26,44 @@ def record_evidence(
     lineage: str,
     candidates_tested: int,
 ) -> Fact | None:
-    """The fact that a session's evidence for one pattern makes; None when a known pattern met no bar.
+    """The fact that a session's evidence for one pattern makes, with the pattern's own state: what covers it is for
+    `settle` to say. None when a known pattern met no bar.
 
     InvalidInput for a first test without bars or p value, and for an id that stands for another rule.
     """
     bars = decode_all(tested.evidence)
     _require_horizon(tested)
-    if record is None:
+    if record is not None:
+        _require_same_rule(record.definition, tested.pattern)
+    if record is None or record.state is State.OFFERED:
+        version = record.version + 1 if record else 1
         message = _discovered(tested, bars, session_id, lineage, candidates_tested)
-        return Fact(stream_of(tested.pattern.id), 1, message, causation_id=session_id)
-    _require_same_rule(record.definition, tested.pattern)
+        return Fact(stream_of(tested.pattern.id), version, message, causation_id=session_id)
     if not len(bars.times):
         return None
-    version = record.version + 1
-    union, conflicts = merge(record.evidence, bars, version)
-    after = count(union, record.label, record.horizon)
-    state = state_of(record, union, after, record.changes)
-    if record.state.active and state is State.RETIRED:
-        retired = facts_pb2.PatternRetired(
-            pattern_id=record.id,
-            session_id=session_id,
-            decided_by=decision_pb2.DECIDED_BY_GATE,
-            reason=why_below(after),
-            evidence=tested.evidence,
-            before=record.counts.message(),
-            after=after.message(),
-        )
-        return Fact(stream_of(record.id), version, retired, causation_id=session_id)
-    validated = facts_pb2.PatternValidated(
+    told = facts_pb2.PatternValidated(
         pattern_id=record.id,
         session_id=session_id,
         lineage=lineage,
         evidence=tested.evidence,
         before=record.counts.message(),
-        after=after.message(),
-        state=_number(state),
-        conflicting_bars=conflicts.tolist(),
     )
-    return Fact(stream_of(record.id), version, validated, causation_id=session_id)
+    if tested.HasField("p_value"):
+        told.p_value, told.passed, told.candidates_tested = tested.p_value, tested.passed, candidates_tested
+    fact = Fact(stream_of(record.id), record.version + 1, told, causation_id=session_id)
+    after = evolve(record, fact)
+    counts = count(after.evidence, record.label, record.horizon)
+    state = state_of(after, after.evidence, counts, after.changes)
+    if record.state.holds and state is State.RETIRED and not tested.HasField("p_value"):
+        return replace(fact, message=_retired_by_gate(told, counts))
+    disputed = after.disputed
+    validated = facts_pb2.PatternValidated(
+        after=counts.message(),
+        state=state_number(state),
+        conflicting_bars=np.unique(disputed.times[disputed.source == fact.version]).tolist(),
+    )
+    validated.MergeFrom(told)
+    return replace(fact, message=validated)
 
 
 def retire(record: PatternRecord, reason: str) -> Fact:
@@ -68,6 +73,11 @@ def retire(record: PatternRecord, reason: str) -> Fact:
     if record.state is State.REFUTED:
         raise PreconditionFailed(
             f"pattern {record.id} was refuted by its first test: no model uses it, there is nothing to retire"
+        )
+    if record.state is State.OFFERED:
+        raise PreconditionFailed(
+            f"pattern {record.id} is only offered to {record.definition.series}: no model uses it before it has passed"
+            " its test there, there is nothing to retire"
         )
     if record.state is State.RETIRED and record.changes[-1].by_person:
         raise PreconditionFailed(f"pattern {record.id} is retired already: {record.changes[-1].reason}")
@@ -80,6 +90,65 @@ def retire(record: PatternRecord, reason: str) -> Fact:
         after=counts,
     )
     return Fact(stream_of(record.id), record.version + 1, message)
+
+
+def offered_id(record: PatternRecord, series: str) -> str:
+    """The id that the pattern's rule has in another series."""
+    return pattern_id(text_of(record.definition.rule), series, record.definition.task)
+
+
+def offer(record: PatternRecord, series: str, reason: str, there: PatternRecord | None) -> Fact:
+    """The offer of a pattern to another series, where it is a candidate without evidence of its own.
+
+    `there`: what is recorded of the rule in that series. PreconditionFailed when the pattern does not hold here, or has
+    a record there; InvalidInput for its own series and without a reason.
+    """
+    definition = record.definition
+    if not reason.strip():
+        raise InvalidInput("offering a pattern needs a reason; say why", fields={"reason": "empty"})
+    target = str(Series.parse(series))
+    if target == definition.series:
+        raise InvalidInput(
+            f"pattern {record.id} is of {target} itself; offer it to another series", fields={"series": "its own"}
+        )
+    if not record.state.holds:
+        raise PreconditionFailed(
+            f"pattern {record.id} is {_word(record.state)} in {definition.series}/{definition.task};"
+            " only a pattern that holds where it was found can be offered"
+        )
+    if there is not None:
+        raise PreconditionFailed(
+            f"{definition.wording!r} is known in {target}/{definition.task} as {_word(there.state)} ({there.id}):"
+            " a rule gets one test; see ratchet patterns show " + there.id
+        )
+    pattern = pattern_pb2.Pattern()
+    pattern.CopyFrom(definition)
+    pattern.id, pattern.series = offered_id(record, target), target
+    message = facts_pb2.PatternOffered(
+        pattern=pattern,
+        from_pattern_id=record.id,
+        from_series=definition.series,
+        from_state=state_number(record.state),
+        foreign=record.counts.message(),
+        reason=reason.strip(),
+    )
+    return Fact(stream_of(pattern.id), 1, message)
+
+
+def state_number(state: State) -> pattern_pb2.PatternState.ValueType:
+    return pattern_pb2.PatternState.ValueType(state)
+
+
+def _retired_by_gate(told: facts_pb2.PatternValidated, after: Counts) -> facts_pb2.PatternRetired:
+    return facts_pb2.PatternRetired(
+        pattern_id=told.pattern_id,
+        session_id=told.session_id,
+        decided_by=decision_pb2.DECIDED_BY_GATE,
+        reason=why_below(after),
+        evidence=told.evidence,
+        before=told.before,
+        after=after.message(),
+    )
 
 
 def _discovered(
@@ -95,7 +164,7 @@ def _discovered(
         raise InvalidInput(
             f"pattern {pattern_id} is new and comes without the p value of its test", fields={"tested": "no p_value"}
         )
-    union, _ = merge(Evidence.none(), bars, 1)
+    union, _ = unite(Evidence.told([(1, bars)]))
     counts = count(union, tested.pattern.rule.label, Task.parse(tested.pattern.task).horizon)
     return facts_pb2.PatternDiscovered(
         pattern=tested.pattern,
@@ -103,8 +172,9 @@ def _discovered(
         lineage=lineage,
         evidence=tested.evidence,
         after=counts.message(),
-        state=_number(after_first_test(tested.passed, counts)),
+        state=state_number(after_first_test(tested.passed, counts)),
         p_value=tested.p_value,
+        passed=tested.passed,
         candidates_tested=candidates_tested,
     )
 
@@ -129,5 +199,5 @@ def _require_same_rule(known: pattern_pb2.Pattern, sent: pattern_pb2.Pattern) ->
         )
 
 
-def _number(state: State) -> pattern_pb2.PatternState.ValueType:
-    return pattern_pb2.PatternState.ValueType(state)
+def _word(state: State) -> str:
+    return state.name.lower()

@@ -6,6 +6,7 @@ known at a log time or at a market time is a filter on the union and never a sec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from services.kernel.bar_evidence import EvidenceBars, Flags, Times
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Bars in order of time, every array of shape (n,).
+    """Bars, in a union in order of time, every array of shape (n,).
 
     times, label_times  epoch seconds UTC: the bar, and when its label was known
     fired, outcomes     did the rule fire, was the label 1
@@ -34,12 +35,26 @@ class Evidence:
         nothing, never = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
         return cls(nothing, nothing, never, never, nothing)
 
+    @classmethod
+    def told(cls, facts: Iterable[tuple[int, EvidenceBars]]) -> Evidence:
+        """What facts (version, bars) brought, one after the other, each bar as often as it was told."""
+        told = [(version, bars) for version, bars in facts if len(bars.times)]
+        if not told:
+            return cls.none()
+        return cls(
+            np.concatenate([bars.times for _, bars in told]),
+            np.concatenate([bars.label_times for _, bars in told]),
+            np.concatenate([bars.fired for _, bars in told]),
+            np.concatenate([bars.outcomes for _, bars in told]),
+            np.repeat(np.array([version for version, _ in told]), [len(bars.times) for _, bars in told]),
+        )
+
     def __len__(self) -> int:
         return len(self.times)
 
-    def where(self, keep: Flags) -> Evidence:
+    def where(self, rows: Flags | NDArray[np.intp]) -> Evidence:
         return Evidence(
-            self.times[keep], self.label_times[keep], self.fired[keep], self.outcomes[keep], self.source[keep]
+            self.times[rows], self.label_times[rows], self.fired[rows], self.outcomes[rows], self.source[rows]
         )
 
     def known(self, version: int, before: int | None = None) -> Evidence:
@@ -47,28 +62,16 @@ class Evidence:
         keep = self.source <= version
         return self.where(keep if before is None else keep & (self.label_times < before))
 
-    def brought_by(self, version: int) -> Evidence:
-        return self.where(self.source == version)
-
     def brought_after(self, version: int) -> Evidence:
         return self.where(self.source > version)
 
 
-def merge(old: Evidence, new: EvidenceBars, source: int) -> tuple[Evidence, Times]:
-    """The union, and the times of the bars on which `new` disagrees with what stays (sorted, each once)."""
-    times = np.concatenate([old.times, new.times])
-    _, first = np.unique(times, return_index=True)
-    union = Evidence(
-        times[first],
-        np.concatenate([old.label_times, new.label_times])[first],
-        np.concatenate([old.fired, new.fired])[first],
-        np.concatenate([old.outcomes, new.outcomes])[first],
-        np.concatenate([old.source, np.full(len(new.times), source, dtype=np.int64)])[first],
-    )
-    kept = np.searchsorted(union.times, new.times)
+def unite(told: Evidence) -> tuple[Evidence, Evidence]:
+    """The union of bars told in this order, and those told later that disagree with what stays."""
+    _, first = np.unique(told.times, return_index=True)
+    union = told.where(first)
+    stays = union.where(np.searchsorted(union.times, told.times))
     disagrees = (
-        (union.label_times[kept] != new.label_times)
-        | (union.fired[kept] != new.fired)
-        | (union.outcomes[kept] != new.outcomes)
+        (stays.label_times != told.label_times) | (stays.fired != told.fired) | (stays.outcomes != told.outcomes)
     )
-    return union, np.unique(new.times[disagrees])
+    return union, told.where(disagrees)

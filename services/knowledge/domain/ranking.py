@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,9 +28,6 @@ class RankingRecord:
     version: int
     rankings: tuple[Ranking, ...]
 
-    def has_session(self, session_id: str) -> bool:
-        return any(ranking.message.session_id == session_id for ranking in self.rankings)
-
 
 def stream_of(lineage: str) -> str:
     return PREFIX + lineage
@@ -43,10 +39,3 @@ def evolve(record: RankingRecord | None, fact: Fact, position: int = 0) -> Ranki
         raise InvalidInput(f"{fact.topic} can't be version {fact.version} of {fact.stream}")
     earlier = record.rankings if record else ()
     return RankingRecord(fact.version, (*earlier, Ranking(position, fact.recorded_at, fact.message)))
-
-
-def project(record: RankingRecord | None, facts: Iterable[Fact]) -> RankingRecord | None:
-    """The projector of the eventsourcing repository."""
-    for fact in facts:
-        record = evolve(record, fact)
-    return record

@@ -32,6 +32,7 @@ Verifier: TypeAlias = Callable[[pb.VerifyRequest, Callable[[], bool]], pb.Verify
 """Answers Verify; told whether the caller still waits."""
 
 ACCEPTED: Mapping[str, str] = {
+    facts_pb2.PatternOffered.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternDiscovered.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternValidated.DESCRIPTOR.full_name: "pattern/",
     facts_pb2.PatternRetired.DESCRIPTOR.full_name: "pattern/",

@@ -44,7 +44,7 @@ def verdict_word(verdict: decision_pb2.Verdict.ValueType) -> str | None:
 
 
 def pattern_state(state: pattern_pb2.PatternState.ValueType) -> str:
-    """REFUTED, KEPT, CONFIRMED or RETIRED."""
+    """REFUTED, KEPT, CONFIRMED, RETIRED, OFFERED or COVERED."""
     return pattern_pb2.PatternState.Name(state).removeprefix("PATTERN_STATE_")
 
 

@@ -39,45 +39,73 @@ CREATE TABLE {knowledge_base} (
     found_position BIGINT NOT NULL,
     retired_by TEXT,
     retired_reason TEXT,
+    covered_by TEXT,
+    offered_from TEXT,
     position BIGINT NOT NULL,
     updated_at TEXT NOT NULL
 )
 """
 
 
+_ESTIMATES = (
+    "confidence",
+    "confidence_low",
+    "confidence_high",
+    "base_rate",
+    "probability_above_base",
+    "probability_above_line",
+    "effective_support",
+    "effective_hits",
+)
+
+
 def project(event: Recorded) -> Iterator[Statement]:
-    """Discovered: a row. Validated and retired: state and counts after it."""
+    """Offered and discovered: a row. Validated and retired: state and counts after it. A fact without bars, which only
+    says what covers the pattern now, is no validation."""
     match event.fact.message:
+        case facts_pb2.PatternOffered() as fact:
+            row = _row(event, fact.pattern) | {"offered_from": fact.from_pattern_id}
+            row |= _after(event, pattern_pb2.PATTERN_STATE_OFFERED, pattern_pb2.PatternCounts())
+            row |= dict.fromkeys(_ESTIMATES)
+            yield Statement(*upsert("knowledge_base", row, "pattern_id"))
         case facts_pb2.PatternDiscovered() as fact:
-            pattern = fact.pattern
-            row: dict[str, SqlValue] = {
-                "pattern_id": pattern.id,
-                "series": pattern.series,
-                "task": pattern.task,
-                "type": pattern.type,
-                "rule": pattern.wording,
+            row = _row(event, fact.pattern) | {
                 "p_value": fact.p_value,
                 "candidates_tested": fact.candidates_tested,
-                "validations": 0,
-                "conflicting_bars": 0,
                 "found_by_lineage": fact.lineage,
                 "found_by_session": fact.session_id,
-                "found_at": recorded_at(event),
-                "found_position": event.position,
-                **_after(event, fact.state, fact.after),
+                "covered_by": fact.covered_by or None,
             }
+            row |= _after(event, fact.state, fact.after)
             yield Statement(*upsert("knowledge_base", row, "pattern_id"))
         case facts_pb2.PatternValidated() as fact:
             revived = fact.state != pattern_pb2.PATTERN_STATE_RETIRED
             changes: dict[str, SqlValue] = {"retired_by": None, "retired_reason": None} if revived else {}
-            changes |= _after(event, fact.state, fact.after)
-            counts = "validations = validations + 1, conflicting_bars = conflicting_bars + ?"
-            yield _update(fact.pattern_id, changes, counts, (len(fact.conflicting_bars),))
+            changes |= {"covered_by": fact.covered_by or None, **_after(event, fact.state, fact.after)}
+            added = "validations = validations + ?, conflicting_bars = conflicting_bars + ?"
+            yield _update(fact.pattern_id, changes, added, (int(bool(fact.evidence.spans)), len(fact.conflicting_bars)))
         case facts_pb2.PatternRetired() as fact:
             by = decision_pb2.DecidedBy.Name(fact.decided_by).removeprefix("DECIDED_BY_")
-            changes = {"retired_by": by, "retired_reason": fact.reason}
+            changes = {"retired_by": by, "retired_reason": fact.reason, "covered_by": None}
             changes |= _after(event, pattern_pb2.PATTERN_STATE_RETIRED, fact.after)
             yield _update(fact.pattern_id, changes)
+
+
+def _row(event: Recorded, pattern: pattern_pb2.Pattern) -> dict[str, SqlValue]:
+    return {
+        "pattern_id": pattern.id,
+        "series": pattern.series,
+        "task": pattern.task,
+        "type": pattern.type,
+        "rule": pattern.wording,
+        "candidates_tested": 0,
+        "validations": 0,
+        "conflicting_bars": 0,
+        "found_by_lineage": "",
+        "found_by_session": "",
+        "found_at": recorded_at(event),
+        "found_position": event.position,
+    }
 
 
 def _update(

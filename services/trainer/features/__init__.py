@@ -1,7 +1,7 @@
 """Features: named columns computed from bars, each value from its own bar and earlier ones only.
 
 BASE is what the first version of a lineage sees; LIBRARY is what the miner searches and holds BASE.
-A new feature is one line where its module lists it. Names are stable: models record them.
+A new feature is one line where its module lists it, with its unit and its words. Names are stable: models record them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.features import base, calendar, candles, indicators, regime
-from services.trainer.features.feature import Feature, Kind
+from services.trainer.features import base, calendar, candles, crosses, indicators, regime
+from services.trainer.features.feature import Column, Feature, Kind
+from services.trainer.features.units import Unit
 
 _FEATURES: tuple[Feature, ...] = (
     *base.FEATURES,
@@ -23,11 +24,14 @@ _FEATURES: tuple[Feature, ...] = (
     *regime.FEATURES,
     *indicators.FEATURES,
     *candles.FEATURES,
+    *crosses.FEATURES,
 )
 
 BASE: tuple[str, ...] = (*(name for feature in base.FEATURES for name in feature.names), "weekday")
 LIBRARY: tuple[str, ...] = tuple(name for feature in _FEATURES for name in feature.names)
 FEATURE_KIND: dict[str, Kind] = {name: feature.kind for feature in _FEATURES for name in feature.names}
+COLUMNS: dict[str, Column] = {column.name: column for feature in _FEATURES for column in feature.columns}
+FEATURE_UNIT: dict[str, Unit] = {name: column.unit for name, column in COLUMNS.items()}
 
 
 def compute(bars: Bars, names: Sequence[str] = LIBRARY) -> NDArray[np.float64]:

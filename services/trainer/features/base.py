@@ -7,7 +7,8 @@ import talib
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.features.feature import Feature, feature
+from services.trainer.features.feature import Column, Feature, columns, feature
+from services.trainer.features.phrases import amount, distance, part
 
 
 def _returns(bars: Bars, over: int) -> Floats:
@@ -34,21 +35,29 @@ def _close_position(bars: Bars) -> Floats:
 
 
 FEATURES: tuple[Feature, ...] = (
-    feature("return_1", "level", lambda bars: _returns(bars, 1)),
-    feature("return_5", "level", lambda bars: _returns(bars, 5)),
-    feature("return_10", "level", lambda bars: _returns(bars, 10)),
-    feature("return_20", "level", lambda bars: _returns(bars, 20)),
+    feature("return_1", "level", lambda bars: _returns(bars, 1), "percent"),
+    feature("return_5", "level", lambda bars: _returns(bars, 5), "percent"),
+    feature("return_10", "level", lambda bars: _returns(bars, 10), "percent"),
+    feature("return_20", "level", lambda bars: _returns(bars, 20), "percent"),
     feature("rsi_14", "level", lambda bars: talib.RSI(bars.close, 14)),
-    feature("ema_gap_12", "level", lambda bars: _ema_gap(bars, 12)),
-    feature("ema_gap_26", "level", lambda bars: _ema_gap(bars, 26)),
-    feature("ema_gap_50", "level", lambda bars: _ema_gap(bars, 50)),
-    feature("ema_gap_200", "level", lambda bars: _ema_gap(bars, 200)),
-    Feature(("macd", "macd_signal", "macd_histogram"), "level", _macd),
-    feature("atr_14", "level", lambda bars: talib.ATR(bars.high, bars.low, bars.close, 14) / bars.close),
-    Feature(("bollinger_position_20", "bollinger_width_20"), "level", _bollinger),
+    feature("ema_gap_12", "level", lambda bars: _ema_gap(bars, 12), "percent", distance("ema_12")),
+    feature("ema_gap_26", "level", lambda bars: _ema_gap(bars, 26), "percent", distance("ema_26")),
+    feature("ema_gap_50", "level", lambda bars: _ema_gap(bars, 50), "percent", distance("ema_50")),
+    feature("ema_gap_200", "level", lambda bars: _ema_gap(bars, 200), "percent", distance("ema_200")),
+    Feature(columns("macd", "macd_signal", "macd_histogram", unit="percent"), "level", _macd),
+    feature("atr_14", "level", lambda bars: talib.ATR(bars.high, bars.low, bars.close, 14) / bars.close, "percent"),
+    Feature((Column("bollinger_position_20"), Column("bollinger_width_20", "percent")), "level", _bollinger),
     feature("adx_14", "level", lambda bars: talib.ADX(bars.high, bars.low, bars.close, 14)),
-    feature("range_1", "level", lambda bars: (bars.high - bars.low) / bars.close),
-    feature("close_position", "level", _close_position),
-    feature("gap_1", "level", lambda bars: np.log(bars.open / trailing.before(bars.close, 1))),
+    feature(
+        "range_1", "level", lambda bars: (bars.high - bars.low) / bars.close, "percent", amount("range", "percent")
+    ),
+    feature("close_position", "level", _close_position, phrase=part("the bar")),
+    feature(
+        "gap_1",
+        "level",
+        lambda bars: np.log(bars.open / trailing.before(bars.close, 1)),
+        "percent",
+        amount("opening gap", "percent"),
+    ),
     feature("volume_ratio_20", "volume", lambda bars: bars.volume / trailing.mean(bars.volume, 20)),
 )

@@ -1,4 +1,4 @@
-"""How a feature is declared: columns that are computed together from bars."""
+"""How a feature is declared: columns that are computed together from bars, and how people read them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,49 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from services.kernel.rule_text import Op
 from services.trainer.data.bars import Bars, Floats
+from services.trainer.features.units import Unit
 
-Kind = Literal["level", "calendar", "volume", "candle"]
+Kind = Literal["level", "cross", "calendar", "volume", "candle"]
 Columns: TypeAlias = Callable[[Bars], tuple[Floats, ...]]
+Phrase: TypeAlias = Callable[[Op, float], str | None]
+"""What a trader says of a column that is above, at most or exactly a stored value; None where no words suit."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A named column; without a phrase a condition on it is its name, the operator and the number in its unit."""
+
+    name: str
+    unit: Unit = "plain"
+    phrase: Phrase | None = None
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One or several named columns of a kind.
+    """One or several columns of a kind.
 
-    `compute` takes bars and gives one float64[n] for each name, in their order. A value at bar t uses bars up to
+    `compute` takes bars and gives one float64[n] for each column, in their order. A value at bar t uses bars up to
     and including t, is NaN where too little is known, and does not depend on the unit of price or volume.
     """
 
-    names: tuple[str, ...]
+    columns: tuple[Column, ...]
     kind: Kind
     compute: Columns
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
 
-def feature(name: str, kind: Kind, compute: Callable[[Bars], Floats]) -> Feature:
+
+def feature(
+    name: str, kind: Kind, compute: Callable[[Bars], Floats], unit: Unit = "plain", phrase: Phrase | None = None
+) -> Feature:
     """A feature of a single column."""
-    return Feature((name,), kind, lambda bars: (compute(bars),))
+    return Feature((Column(name, unit, phrase),), kind, lambda bars: (compute(bars),))
+
+
+def columns(*names: str, unit: Unit = "plain") -> tuple[Column, ...]:
+    """Columns that are read in the same unit."""
+    return tuple(Column(name, unit) for name in names)

@@ -13,17 +13,25 @@ import talib
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.features.feature import Columns, Feature, Kind, feature
+from services.trainer.features.feature import Column, Columns, Feature, Kind, columns, feature
+from services.trainer.features.phrases import above, below, coded, distance, either, since
+
+
+def _to_line(name: str) -> Column:
+    """A gap to the line that the name says: "sma_gap_20" to sma_20."""
+    return Column(name, "percent", distance(name.replace("_gap", "")))
 
 
 def _gap(name: str, line: Callable[[Bars], Floats]) -> Feature:
     """How far the close is above a line, as a share of the line."""
-    return feature(name, "level", lambda bars: bars.close / line(bars) - 1)
+    return Feature((_to_line(name),), "level", lambda bars: (bars.close / line(bars) - 1,))
 
 
 def _share(*names: str, values: Columns, kind: Kind = "level") -> Feature:
     """Differences of prices as shares of the close."""
-    return Feature(names, kind, lambda bars: tuple(value / bars.close for value in values(bars)))
+    return Feature(
+        columns(*names, unit="percent"), kind, lambda bars: tuple(value / bars.close for value in values(bars))
+    )
 
 
 def _channel(name: str, bands: Columns) -> Feature:
@@ -33,7 +41,7 @@ def _channel(name: str, bands: Columns) -> Feature:
         upper, middle, lower = bands(bars)
         return (bars.close - lower) / (upper - lower), (upper - lower) / middle
 
-    return Feature((f"{name}_position_20", f"{name}_width_20"), "level", compute)
+    return Feature((Column(f"{name}_position_20"), Column(f"{name}_width_20", "percent")), "level", compute)
 
 
 def _extremes(window: int) -> Feature:
@@ -49,8 +57,14 @@ def _extremes(window: int) -> Feature:
             at - talib.MININDEX(bars.close, window),
         )
 
-    names = (f"high_gap_{window}", f"low_gap_{window}", f"bars_since_high_{window}", f"bars_since_low_{window}")
-    return Feature(names, "level", compute)
+    high, low = f"highest close of {window} bars", f"lowest close of {window} bars"
+    columns = (
+        Column(f"high_gap_{window}", "percent", below(f"the {high}")),
+        Column(f"low_gap_{window}", "percent", above(f"the {low}")),
+        Column(f"bars_since_high_{window}", phrase=since(high)),
+        Column(f"bars_since_low_{window}", phrase=since(low)),
+    )
+    return Feature(columns, "level", compute)
 
 
 def _usual(bars: Bars) -> Floats:
@@ -70,12 +84,15 @@ def _growth(name: str, line: Callable[[Bars], Floats]) -> Feature:
         values = line(bars)
         return values / trailing.before(values, 20) - 1
 
-    return feature(name, "volume", compute)
+    return feature(name, "volume", compute, "percent")
 
 
 def _supertrend(bars: Bars) -> tuple[Floats, ...]:
     line, trend = talib.SUPERTREND(bars.high, bars.low, bars.close, 10, 3.0)
     return bars.close / line - 1, trend.astype(np.float64)
+
+
+_TREND = Column("supertrend_trend_10", phrase=either(-1.0, "supertrend_10 up", "supertrend_10 down"))
 
 
 def _averages(bars: Bars) -> tuple[Floats, ...]:
@@ -92,12 +109,18 @@ def _fractal(bars: Bars) -> tuple[Floats, ...]:
     return tuple(swing / 100.0 for swing in talib.FRACTAL(bars.high, bars.low, 2, 2))
 
 
+_SWINGS = (
+    Column("swing_high_2", phrase=coded({0.0: "no swing high 2 bars ago", 1.0: "a swing high 2 bars ago"})),
+    Column("swing_low_2", phrase=coded({0.0: "no swing low 2 bars ago", 1.0: "a swing low 2 bars ago"})),
+)
+
+
 def _rsi(period: int) -> Feature:
     return feature(f"rsi_{period}", "level", lambda bars: talib.RSI(bars.close, period))
 
 
 def _return(over: int) -> Feature:
-    return feature(f"return_{over}", "level", lambda bars: trailing.change(np.log(bars.close), over))
+    return feature(f"return_{over}", "level", lambda bars: trailing.change(np.log(bars.close), over), "percent")
 
 
 def _sma_gap(period: int) -> Feature:
@@ -111,7 +134,7 @@ MOMENTUM: tuple[Feature, ...] = (
     feature("dx_14", "level", lambda b: talib.DX(b.high, b.low, b.close, 14)),
     feature("plus_di_14", "level", lambda b: talib.PLUS_DI(b.high, b.low, b.close, 14)),
     feature("minus_di_14", "level", lambda b: talib.MINUS_DI(b.high, b.low, b.close, 14)),
-    Feature(("aroon_down_14", "aroon_up_14"), "level", lambda b: talib.AROON(b.high, b.low, 14)),
+    Feature(columns("aroon_down_14", "aroon_up_14"), "level", lambda b: talib.AROON(b.high, b.low, 14)),
     feature("aroon_oscillator_14", "level", lambda b: talib.AROONOSC(b.high, b.low, 14)),
     feature("balance_of_power", "level", lambda b: talib.BOP(b.open, b.high, b.low, b.close)),
     feature("cci_14", "level", lambda b: talib.CCI(b.high, b.low, b.close, 14)),
@@ -121,17 +144,21 @@ MOMENTUM: tuple[Feature, ...] = (
     feature("forecast_oscillator_5", "level", lambda b: talib.FOSC(b.close, 5)),
     feature("imi_14", "level", lambda b: talib.IMI(b.open, b.close, 14)),
     Feature(
-        ("kdj_k_9", "kdj_d_9", "kdj_j_9"), "level", lambda b: talib.KDJ(b.high, b.low, b.close, 9, 3, slowd_period=3)
+        columns("kdj_k_9", "kdj_d_9", "kdj_j_9"),
+        "level",
+        lambda b: talib.KDJ(b.high, b.low, b.close, 9, 3, slowd_period=3),
     ),
-    Feature(("smi_13", "smi_signal_13"), "level", lambda b: talib.SMI(b.high, b.low, b.close, 13, 2, 25, 9)),
-    Feature(("stoch_k_5", "stoch_d_5"), "level", lambda b: talib.STOCH(b.high, b.low, b.close, 5, 3, slowd_period=3)),
+    Feature(columns("smi_13", "smi_signal_13"), "level", lambda b: talib.SMI(b.high, b.low, b.close, 13, 2, 25, 9)),
+    Feature(
+        columns("stoch_k_5", "stoch_d_5"), "level", lambda b: talib.STOCH(b.high, b.low, b.close, 5, 3, slowd_period=3)
+    ),
     feature("stoch_fast_5", "level", lambda b: talib.STOCHF(b.high, b.low, b.close, 5, 3)[0]),
-    Feature(("stoch_rsi_k_14", "stoch_rsi_d_14"), "level", lambda b: talib.STOCHRSI(b.close, 14, 5, 3)),
+    Feature(columns("stoch_rsi_k_14", "stoch_rsi_d_14"), "level", lambda b: talib.STOCHRSI(b.close, 14, 5, 3)),
     feature("trix_15", "level", lambda b: talib.TRIX(b.close, 15)),
     feature("tsi_25_13", "level", lambda b: talib.TSI(b.close, 25, 13)),
     feature("ultimate_oscillator", "level", lambda b: talib.ULTOSC(b.high, b.low, b.close, 7, 14, 28)),
     feature("vhf_28", "level", lambda b: talib.VHF(b.close, 28)),
-    Feature(("vortex_plus_14", "vortex_minus_14"), "level", lambda b: talib.VORTEX(b.high, b.low, b.close, 14)),
+    Feature(columns("vortex_plus_14", "vortex_minus_14"), "level", lambda b: talib.VORTEX(b.high, b.low, b.close, 14)),
     feature("williams_r_14", "level", lambda b: talib.WILLR(b.high, b.low, b.close, 14)),
     _share("accelerator", values=lambda b: (talib.AC(b.high, b.low, 5, 34, 5),)),
     _share("awesome_oscillator", values=lambda b: (talib.AO(b.high, b.low, 5, 34),)),
@@ -139,7 +166,7 @@ MOMENTUM: tuple[Feature, ...] = (
     _share("bull_power_13", "bear_power_13", values=lambda b: talib.ERI(b.high, b.low, b.close, 13)),
     _share("qstick_10", values=lambda b: (talib.QSTICK(b.open, b.close, 10),)),
     _share("wad_change_10", values=lambda b: (trailing.change(talib.WAD(b.high, b.low, b.close), 10),)),
-    Feature(("swing_high_2", "swing_low_2"), "candle", _fractal),
+    Feature(_SWINGS, "candle", _fractal),
 )
 
 OVERLAP: tuple[Feature, ...] = (
@@ -157,8 +184,8 @@ OVERLAP: tuple[Feature, ...] = (
     _gap("midpoint_gap_14", lambda b: talib.MIDPOINT(b.close, 14)),
     _gap("midprice_gap_14", lambda b: talib.MIDPRICE(b.high, b.low, 14)),
     _gap("sar_gap", lambda b: talib.SAR(b.high, b.low, 0.02, 0.2)),
-    Feature(("mama_gap", "fama_gap"), "level", _averages),
-    Feature(("supertrend_gap_10", "supertrend_trend_10"), "level", _supertrend),
+    Feature((_to_line("mama_gap"), _to_line("fama_gap")), "level", _averages),
+    Feature((_to_line("supertrend_gap_10"), _TREND), "level", _supertrend),
     _share("heikin_ashi_body", "heikin_ashi_range", values=_heikin_ashi),
     _channel("acceleration_bands", lambda b: tuple(talib.ACCBANDS(b.high, b.low, b.close, 20))),
     _channel("donchian", lambda b: talib.DONCHIAN(b.high, b.low, 20)),
@@ -169,8 +196,13 @@ OVERLAP: tuple[Feature, ...] = (
 CYCLE: tuple[Feature, ...] = (
     feature("ht_period", "level", lambda b: talib.HT_DCPERIOD(b.close)),
     feature("ht_phase", "level", lambda b: talib.HT_DCPHASE(b.close)),
-    Feature(("ht_sine", "ht_lead_sine"), "level", lambda b: talib.HT_SINE(b.close)),
-    feature("ht_trend_mode", "level", lambda b: np.asarray(talib.HT_TRENDMODE(b.close), np.float64)),
+    Feature(columns("ht_sine", "ht_lead_sine"), "level", lambda b: talib.HT_SINE(b.close)),
+    feature(
+        "ht_trend_mode",
+        "level",
+        lambda b: np.asarray(talib.HT_TRENDMODE(b.close), np.float64),
+        phrase=either(0.0, "market in trend mode", "market in cycle mode"),
+    ),
     _share("ht_in_phase", "ht_quadrature", values=lambda b: talib.HT_PHASOR(b.close)),
     _gap("ht_trendline_gap", lambda b: talib.HT_TRENDLINE(b.close)),
 )

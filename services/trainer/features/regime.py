@@ -12,7 +12,8 @@ import numpy as np
 
 from services.trainer.data import trailing
 from services.trainer.data.bars import Bars, Floats
-from services.trainer.features.feature import Feature, Kind
+from services.trainer.features.feature import Column, Feature, Kind
+from services.trainer.features.phrases import amount
 
 _WINDOW = 250
 _KNOWN = 125
@@ -40,7 +41,9 @@ def _against_past(name: str, kind: Kind, values: Callable[[Bars], Floats]) -> Fe
         ratio = _regime(values(bars))
         return ratio, trailing.mean(ratio, _SHORT, 1), trailing.mean(ratio, _MID, 1)
 
-    return Feature((f"{name}_regime", f"{name}_regime_{_SHORT}", f"{name}_regime_{_MID}"), kind, compute)
+    last = Column(f"{name}_regime", "times", amount(name, "times"))
+    means = (Column(f"{name}_regime_{n}", "times", amount(f"{n}-bar average {name}", "times")) for n in (_SHORT, _MID))
+    return Feature((last, *means), kind, compute)
 
 
 def _volatility(window: int) -> Feature:
@@ -48,7 +51,10 @@ def _volatility(window: int) -> Feature:
         volatility = trailing.realised_volatility(bars.close, window)
         return volatility, _regime(volatility)
 
-    return Feature((f"volatility_{window}", f"volatility_regime_{window}"), "level", compute)
+    words = f"{window}-bar volatility"
+    plain = Column(f"volatility_{window}", "percent", amount(words, "percent"))
+    against = Column(f"volatility_regime_{window}", "times", amount(words, "times"))
+    return Feature((plain, against), "level", compute)
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -91,7 +91,7 @@ def grow(parent: ModelFile | None, known: Sequence[KnownPattern]) -> Grown:
 
 def _reason_against(pattern: KnownPattern) -> str:
     if pattern.state not in IN_FORCE:
-        return pattern.state
+        return f"{pattern.state} by {pattern.covered_by}" if pattern.covered_by else pattern.state
     unknown = [name for name in pattern.rule.features if name not in features.FEATURE_KIND]
     return f"feature {unknown[0]} is not computed by this version" if unknown else ""
 

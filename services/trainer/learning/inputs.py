@@ -29,7 +29,7 @@ class ScoredModel:
 class KnownPattern:
     """A pattern as the knowledge base knew it: `evidence_end` is the label time of its last evidence.
 
-    `state`: kept, confirmed, retired, or refuted (below the line from the start).
+    `state`: kept, confirmed, retired, or covered by the pattern `covered_by`, which says the same more simply.
     """
 
     id: str
@@ -37,6 +37,7 @@ class KnownPattern:
     confidence: float
     evidence_end: int
     state: str
+    covered_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class SessionInputs:
     `last_labelled_time`: the last labelled bar of the lineage's last session; None in its first.
     `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
     `patterns`: as known before `plan(...).known_before`.
+    `offered`: rules of other series that are to be tested here, those that are surest there first.
     `trials`: the memory of the lineage's studies, oldest first.
     `useless`: features that each of its last three sessions ranked so. `important`: features that the newest model of
     any lineage of the series and task leans on, the most important first.
@@ -87,6 +89,7 @@ class SessionInputs:
     contenders: tuple[ScoredModel, ...] = ()
     symbol_best: ScoredModel | None = None
     patterns: tuple[KnownPattern, ...] = ()
+    offered: tuple[Rule, ...] = ()
     tested_rules: tuple[str, ...] = ()
     mined_through: int | None = None
     trials: tuple[PastTrial, ...] = ()

@@ -14,6 +14,7 @@ from services.trainer import features
 from services.trainer.learning import error_analysis
 from services.trainer.learning.candidates import Emphasis
 from services.trainer.learning.context import Context
+from services.trainer.learning.inputs import IN_FORCE
 from services.trainer.learning.outcome import ErrorSlice, PatternUpdate
 from services.trainer.mining.mine import Mined, MiningRows, mine
 from services.trainer.mining.test import evidence_of
@@ -37,15 +38,17 @@ def mined(context: Context) -> Mined:
     )
     if not inputs.recipe.mine:
         return Mined((), 0, 0, inputs.mined_through, "not asked for")
-    known = (*inputs.tested_rules, *(pattern.id for pattern in inputs.patterns))
+    tested_before = (*inputs.tested_rules, *(pattern.id for pattern in inputs.patterns))
     return mine(
         mining_rows,
         inputs.series,
         inputs.task,
         features.FEATURE_KIND,
-        known,
+        tested_before,
         inputs.mined_through,
         preferred=inputs.important,
+        known=[pattern.rule for pattern in inputs.patterns if pattern.state in IN_FORCE],
+        offered=inputs.offered,
     )
 
 

@@ -1,4 +1,4 @@
-"""The conditions that the miner considers: readable thresholds near the quantiles of each feature."""
+"""The conditions that the miner considers, and where they hold."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.trainer.mining.rule import Bools, Condition, Floats, Op
+from services.kernel.rule_text import Op
+from services.trainer.mining.rule import Bools, Condition, Floats
 
-QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+QUANTILES = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78, 0.85, 0.9, 0.94, 0.97)
 COUNTED_KINDS = ("calendar", "candle")
 COUNTED_VALUES = 31
+ORDERED_FROM = 8
+"""Counted features of so many values are also compared: day_of_month > 20."""
+CROSSED_WITHIN = (0.0, 2.0, 4.0, 9.0)
+"""Bars since a line crossed another: on this bar, within three, a week, two weeks."""
 WIDEST = 0.75
 """A condition that holds more often than this says nothing."""
 
@@ -26,37 +31,38 @@ class Indicators:
 
 
 def conditions(X: Floats, names: Sequence[str], kinds: Mapping[str, str], rarest: float) -> Indicators:
-    """All conditions on the columns of X float64[n, k] that hold on `rarest` to WIDEST of the rows."""
+    """All conditions on the columns of X float64[n, k] that hold on `rarest` to WIDEST of the rows, each place once."""
     kept: list[Condition] = []
     lines: list[Bools] = []
     for column, name in enumerate(names):
         values = X[:, column]
+        places: set[bytes] = set()
         for condition in _of_feature(name, values, kinds.get(name, "level")):
             held = condition.holds(values)
-            if rarest <= float(np.mean(held)) <= WIDEST:
+            if rarest <= float(np.mean(held)) <= WIDEST and held.tobytes() not in places:
+                places.add(held.tobytes())
                 kept.append(condition)
                 lines.append(held)
     return Indicators(tuple(kept), np.array(lines, dtype=np.bool_).reshape(len(kept), len(X)))
+
+
+def movable(condition: Condition, kind: str) -> bool:
+    """Whether the threshold of a condition on a feature of that kind may take any value."""
+    return condition.op != "is" and kind not in (*COUNTED_KINDS, "cross")
 
 
 def _of_feature(name: str, values: Floats, kind: str) -> list[Condition]:
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return []
-    if kind in COUNTED_KINDS:
-        distinct = np.unique(known)
-        if len(distinct) <= COUNTED_VALUES:
-            skipped = 0.0 if kind == "candle" else math.nan
-            return [Condition(name, "is", float(value)) for value in distinct if value != skipped]
+    if kind == "cross":
+        return [Condition(name, "<=", bars) for bars in CROSSED_WITHIN]
     ops: tuple[Op, Op] = (">", "<=")
-    return [Condition(name, op, threshold) for threshold in readable_thresholds(known) for op in ops]
-
-
-def readable_thresholds(known: Floats) -> tuple[float, ...]:
-    """The quantiles of `known`, rounded to a decimal place that still tells them apart, each once."""
-    quantiles = np.quantile(known, QUANTILES)
-    spread = float(quantiles[-1] - quantiles[0])
-    if not spread > 0.0:
-        return ()
-    places = -math.floor(math.log10(spread / 20.0))
-    return tuple(dict.fromkeys(float(f"{round(float(each), places):.12g}") + 0.0 for each in quantiles))
+    distinct = np.unique(known)
+    if kind in COUNTED_KINDS and len(distinct) <= COUNTED_VALUES:
+        skipped = 0.0 if kind == "candle" else math.nan
+        alone = [Condition(name, "is", float(value)) for value in distinct if value != skipped]
+        ordered = distinct[:-1] if len(distinct) >= ORDERED_FROM and kind == "calendar" else distinct[:0]
+        return [*alone, *(Condition(name, op, float(value)) for value in ordered for op in ops)]
+    quantiles = dict.fromkeys(np.quantile(known, QUANTILES).tolist())
+    return [Condition(name, op, threshold) for threshold in quantiles for op in ops]

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.trainer.mining.conditions import WIDEST
 from services.trainer.mining.rule import Floats, Rule, pattern_id
-from services.trainer.mining.search import search
+from services.trainer.mining.search import CARRIED, SUPPORT, search
 from services.trainer.mining.test import TestedRule, evidence_of, tested
 
 SEARCHED = 0.65
 FEWEST_TEST_ROWS = 250
+OFFERED = 5
+"""Rules of other series that one round tests."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +51,16 @@ def mine(
     tested_before: Sequence[str] = (),
     mined_through: int | None = None,
     preferred: Sequence[str] = (),
+    known: Sequence[Rule] = (),
+    offered: Sequence[Rule] = (),
 ) -> Mined:
     """Search the first SEARCHED of the rows, test on the rest, purged by the horizon.
 
     Only rows after `mined_through` test, and no rule whose id is in `tested_before` is tested again. With fewer than
     FEWEST_TEST_ROWS such rows nothing is mined, and `waits` says so. `preferred`: features that the search tries first;
-    the test is the same for all rules.
+    the test is the same for all rules. `known`: rules in force, which explain their share of the labels first and are
+    not carried again. `offered`: rules found elsewhere; the first OFFERED that can be tested here are, together with
+    what the search found, within CARRIED.
     """
     n = len(rows.y)
     horizon = len(rows.times) - n
@@ -65,10 +72,21 @@ def mine(
         return Mined((), 0, n - start, mined_through, waits)
     before = frozenset(tested_before)
 
-    def known(rule: Rule) -> bool:
+    def was_tested(rule: Rule) -> bool:
         return pattern_id(rule, series, task) in before
 
-    rules = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, known, preferred)
+    found = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, was_tested, preferred, known)
+    guests = [rule for rule in dict.fromkeys(offered) if not was_tested(rule) and _testable(rule, rows, found_on)]
+    guests = [rule for rule in guests if rule not in known][:OFFERED]
+    own = [rule for rule in found if rule not in guests]
+    rules = (*own[: CARRIED - len(guests)], *guests)
     evidence = [evidence_of(rule, rows.X[start:], rows.names, rows.y[start:], rows.times[start:]) for rule in rules]
     through = int(rows.times[n - 1]) if rules else mined_through
     return Mined(tested(rules, evidence), found_on, n - start, through, "")
+
+
+def _testable(rule: Rule, rows: MiningRows, found_on: int) -> bool:
+    """Whether the features are there and the rule has enough support in the searched rows."""
+    if found_on == 0 or not set(rule.features) <= set(rows.names):
+        return False
+    return SUPPORT[0] <= float(rule.fires(rows.X[:found_on], rows.names).mean()) <= WIDEST

@@ -1,6 +1,6 @@
 """A pattern: one or two conditions on named features with a direction.
 
-    rsi_14 > 70 and volume_ratio_20 > 2 → wider range
+    rsi_14 > 70 and volume_ratio_20 > 2 -> 1
 
 A rule is identified by a hash of its canonical form within a series and task. It is frozen: later knowledge
 about a pattern changes its evidence, never the rule.
@@ -8,7 +8,6 @@ about a pattern changes its evidence, never the rule.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
+from services.kernel import rule_text
+from services.kernel.rule_text import SYMBOLS, Op
 from services.trainer.features import FEATURE_KIND
-from services.trainer.targets import words
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
-Op = Literal[">", "<=", "is"]
 Direction = Literal[0, 1]
 RuleKind = Literal["level", "cross", "calendar", "volume", "candle", "combination"]
 
-OPS: tuple[Op, ...] = (">", "<=", "is")
+OPS = tuple(SYMBOLS.values())
 
 _CONDITION = re.compile(r"([a-z][a-z0-9_]*) (>|<=|is) (-?[0-9][0-9.e+-]*)")
 
@@ -46,7 +45,7 @@ class Condition:
             raise InvalidInput(f"condition {self.feature} {self.op} {self.threshold}: use > <= or is, and a number")
 
     def __str__(self) -> str:
-        return f"{self.feature} {self.op} {self.threshold:.12g}"
+        return rule_text.condition_text(self.feature, self.op, self.threshold)
 
     @classmethod
     def parse(cls, text: str) -> Condition:
@@ -81,7 +80,7 @@ class Rule:
         object.__setattr__(self, "conditions", tuple(sorted(self.conditions)))
 
     def __str__(self) -> str:
-        return f"{self.premise} -> {self.direction}"
+        return rule_text.rule_text(map(str, self.conditions), self.direction == 1)
 
     @classmethod
     def parse(cls, text: str) -> Rule:
@@ -102,12 +101,8 @@ class Rule:
 
     @property
     def kind(self) -> RuleKind:
-        """What the rule is about; a level compared with zero counts as a cross of its zero line."""
-        if len(self.conditions) == 2:
-            return "combination"
-        condition = self.conditions[0]
-        about = FEATURE_KIND.get(condition.feature, "level")
-        return "cross" if about == "level" and condition.threshold == 0 else about
+        """What the rule is about: the kind of its feature, or a combination."""
+        return "combination" if len(self.conditions) == 2 else FEATURE_KIND.get(self.conditions[0].feature, "level")
 
     def fires(self, X: Floats, names: Sequence[str]) -> Bools:
         """bool[n] for X float64[n, k], whose columns are `names`; InvalidInput where a feature is missing."""
@@ -118,11 +113,7 @@ class Rule:
         held = [each.holds(X[:, position[each.feature]]) for each in self.conditions]
         return np.asarray(np.logical_and.reduce(held), dtype=np.bool_)
 
-    def wording(self, target: str) -> str:
-        """The rule as a sentence about a target."""
-        return f"{self.premise} → {words(target, self.direction)}"
-
 
 def pattern_id(rule: Rule, series: str, task: str) -> str:
     """16 hexadecimal digits that identify the rule within its series and task."""
-    return hashlib.sha256(f"{series}/{task}: {rule}".encode()).hexdigest()[:16]
+    return rule_text.pattern_id(str(rule), series, task)

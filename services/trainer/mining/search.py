@@ -1,15 +1,16 @@
-"""Finding rules: a matrix search over conditions and their pairs, with residual pursuit.
+"""Finding rules: a matrix search over conditions and all their pairs, with residual pursuit.
 
-Every condition is a line of zeros and ones, so that the hits of all candidates are one matrix product. The best
-candidate is taken, what it explains is taken out of the labels, and the search goes on with the rest: a second rule
-must explain what the first does not. Features that are known to matter are tried first: their conditions are paired
-whatever their own strength, and of candidates about as strong theirs is taken. Nothing here is evidence: what is
-carried must pass a test on other rows.
+Every condition is a line of zeros and ones, so that the hits of all pairs are one matrix product. The best rule is
+taken, what it explains is taken out of the labels, and the search goes on with the rest: a second rule must explain
+what the first does not. There are hundreds of pairs for each single condition, so a pair must be stronger to be
+taken: that is also what keeps a pair that adds nothing to a simpler rule out. In the end each rule moves to its best
+and then its roundest thresholds, given all others. Nothing here is evidence: what is carried must pass a test on
+other rows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,32 +18,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.trainer.mining.conditions import Indicators, conditions
+from services.trainer.mining.refine import Rows, refined, rounded, strength
 from services.trainer.mining.rule import Bools, Condition, Direction, Floats, Rule
+from services.trainer.mining.test import LAGS, excess
 
 CARRIED = 20
 SUPPORT = (0.03, 0.25)
-PAIRED = 60
-PER_FEATURE = 3
-LOWEST_Z = 2.5
-PAIR_GAIN = 1.1
-DUPLICATE = 0.7
-PREFERRED_PAIRED = 30
-"""Conditions of preferred features that are paired beside the strongest PAIRED: ten features with PER_FEATURE each.
-
-Beside and not in place of them: with eight preferred features that said nothing, places taken from the PAIRED cost a
-planted pair in 6 runs of 100, places beside them in 2 (and in 4 of another 100).
-"""
+PAIRED = 700
+"""Conditions that are paired with each other, the strongest alone; those of preferred features come first."""
+LOWEST_Z = {1: 2.5, 2: 4.0}
+"""What a rule of one and of two conditions needs on the searched rows: about what the best of noise reaches."""
+LOWEST_T = {1: 2.4, 2: 3.9}
+"""The same in standard errors for series that remember: persistent noise looks strong until it is counted so."""
+DUPLICATE = 0.8
+"""Rules that fire on nearly the same bars: the Jaccard index from which on one of them is enough."""
 ABOUT_AS_STRONG = 1.05
-"""A candidate on a preferred feature comes before another that is less than this factor stronger."""
+"""A rule on a preferred feature comes before another that is less than this factor stronger."""
+SIMPLER = 0.95
+"""Of near-duplicates the simplest wording is carried that has this share of the strongest one's z."""
+
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidates:
-    """`preferred` is bool[m]: the premise names a preferred feature."""
+class _Pairs:
+    """All rules of one and two of m conditions; the diagonal stands for single conditions.
 
-    premises: tuple[tuple[Condition, ...], ...]
-    held: NDArray[np.float32]
-    preferred: Bools
+    `held` float32[m, n]; all others [m, m]. `counts`: fires. `scale`: z is the excess times scale over the residual's
+    deviation, 0 where a rule has not the support, names a feature twice or is taken. `up`, `down`: enough of its fires
+    are hits for label 1, for label 0. `needed`, `weight`: the least z, and ABOUT_AS_STRONG where a feature is
+    preferred. `column` [m]: of the feature.
+    """
+
+    conditions: tuple[Condition, ...]
+    held: Singles
+    counts: Singles
+    scale: Singles
+    up: Bools
+    down: Bools
+    needed: Singles
+    weight: Singles
+    column: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, singles: Indicators, rows: Rows, preferred: frozenset[str]) -> _Pairs:
+        held = singles.held.astype(np.float32)
+        counts = held @ held.T
+        share = counts / held.shape[1]
+        position = {name: column for column, name in enumerate(rows.names)}
+        column = np.array([position[each.feature] for each in singles.conditions], dtype=np.intp)
+        same = column[:, None] == column[None, :]
+        np.fill_diagonal(same, False)
+        allowed = (share >= SUPPORT[0]) & (share <= SUPPORT[1]) & ~same
+        scale = np.where(allowed, 1.0 / np.sqrt(np.maximum(counts * (1.0 - share), 1e-6)), 0.0).astype(np.float32)
+        needed = np.full(counts.shape, LOWEST_Z[2], np.float32)
+        np.fill_diagonal(needed, LOWEST_Z[1])
+        first = np.array([each.feature in preferred for each in singles.conditions])
+        weight = np.where(first[:, None] | first[None, :], ABOUT_AS_STRONG, 1.0).astype(np.float32)
+        hits = (held * rows.y.astype(np.float32)) @ held.T
+        up, down = hits >= rows.least_rate(1) * counts, counts - hits >= rows.least_rate(0) * counts
+        return cls(singles.conditions, held, counts, scale, up, down, needed, weight, column)
+
+    def z(self, residual: Floats) -> Singles:
+        centred = (residual - residual.mean()).astype(np.float32)
+        z = ((self.held * centred) @ self.held.T) * self.scale / np.float32(residual.std())
+        return np.asarray(np.where(np.where(z > 0.0, self.up, self.down), z, np.float32(0.0)))
+
+    def rule(self, place: tuple[int, int], direction: Direction) -> Rule:
+        return Rule(tuple(self.conditions[index] for index in dict.fromkeys(place)), direction)
 
 
 def search(
@@ -50,89 +93,137 @@ def search(
     names: Sequence[str],
     y: Floats,
     kinds: Mapping[str, str],
-    known: Callable[[Rule], bool] = lambda rule: False,  # noqa: ARG005
+    tested: Callable[[Rule], bool] = lambda rule: False,  # noqa: ARG005
     preferred: Sequence[str] = (),
+    known: Sequence[Rule] = (),
 ) -> tuple[Rule, ...]:
     """At most CARRIED rules, the strongest first, for X float64[n, k] and labels y of 0.0 and 1.0.
 
-    A rule for which `known` is true explains its share of the labels but is not carried. Features named in
-    `preferred` are tried first; names that are not among `names` change nothing.
+    A rule for which `tested` is true explains its share of the labels but is not carried; those of `known` explain
+    theirs first. Features named in `preferred` are tried first; names that are not among `names` change nothing.
     """
-    if float(np.std(y)) == 0.0:
+    if len(y) == 0 or float(np.std(y)) == 0.0:
         return ()
     singles = conditions(X, names, kinds, rarest=SUPPORT[0])
     if not singles.conditions:
         return ()
-    candidates = _candidates(singles, y, frozenset(preferred))
-    weight = np.where(candidates.preferred, ABOUT_AS_STRONG, 1.0)
-    alive = np.ones(len(candidates.premises), dtype=np.bool_)
-    counts = candidates.held.sum(axis=1)
-    residual = y - y.mean()
-    carried: list[Rule] = []
-    while alive.any() and len(carried) < CARRIED:
-        z = np.where(alive, _z(candidates.held, counts, residual), 0.0)
-        strong = np.abs(z) >= LOWEST_Z
-        if not strong.any():
-            break
-        best = int(np.argmax(np.where(strong, np.abs(z) * weight, 0.0)))
-        direction: Direction = 1 if z[best] > 0.0 else 0
-        rule = Rule(candidates.premises[best], direction)
-        if not known(rule):
+    rows = Rows(X, y, tuple(names), kinds, SUPPORT)
+    pairs = _Pairs.of(_strongest(singles, y, frozenset(preferred)), rows, frozenset(preferred))
+    present = [rule for rule in known if set(rule.features) <= set(names)]
+    inherited = [fired for fired in map(rows.fires, present) if fired.any()]
+    found = _pursue(pairs, rows, y, inherited)
+    found = _settled(found, rows, y, inherited)
+    same = [(rule, rows.fires(rule)) for rule in present]
+    carried = [rule for old in present for rule in _simpler(old, pairs, rows, y)]
+    for rule in found:
+        if not _among(rule, rows, [*same, *((each, rows.fires(each)) for each in carried)]):
             carried.append(rule)
-        fires = candidates.held[best] > 0.0
-        both = candidates.held @ candidates.held[best]
-        alive &= both / (counts + counts[best] - both) <= DUPLICATE
-        residual = residual - np.where(fires, residual[fires].mean(), 0.0)
-        residual = residual - residual.mean()
-    return tuple(carried)
+    return tuple(rule for rule in dict.fromkeys(carried) if not tested(rule))[:CARRIED]
 
 
-def _candidates(singles: Indicators, y: Floats, preferred: frozenset[str]) -> _Candidates:
-    """The single conditions and the pairs of the best of them, within SUPPORT."""
-    held = singles.held.astype(np.float32)
-    counts = held.sum(axis=1)
-    strength = np.abs(_z(held, counts, y - y.mean()))
-    narrow = np.flatnonzero(counts <= SUPPORT[1] * len(y))
-    favoured = np.array([condition.feature in preferred for condition in singles.conditions])
-    best = _best(singles, strength, favoured)
-    left, right = np.triu_indices(len(best), k=1)
-    left, right = best[left], best[right]
-    features = np.array([condition.feature for condition in singles.conditions])
-    apart = features[left] != features[right]
-    left, right = left[apart], right[apart]
-    pairs: Bools = singles.held[left] & singles.held[right]
-    support = pairs.mean(axis=1)
-    within = (support >= SUPPORT[0]) & (support <= SUPPORT[1])
-    left, right, pairs = left[within], right[within], pairs[within]
-    lines = pairs.astype(np.float32)
-    gain = np.abs(_z(lines, lines.sum(axis=1), y - y.mean()))
-    worth = gain > PAIR_GAIN * np.maximum(strength[left], strength[right])
-    premises = [(singles.conditions[index],) for index in narrow]
-    together = [(singles.conditions[a], singles.conditions[b]) for a, b in zip(left[worth], right[worth], strict=True)]
-    first = np.concatenate([favoured[narrow], (favoured[left] | favoured[right])[worth]])
-    return _Candidates((*premises, *together), np.concatenate([held[narrow], lines[worth]]), first)
+def _strongest(singles: Indicators, y: Floats, preferred: frozenset[str]) -> Indicators:
+    """The PAIRED strongest conditions, those of preferred features first, in their order."""
+    if len(singles.conditions) <= PAIRED:
+        return singles
+    z = np.array([abs(strength(held, y, 1)) for held in singles.held])
+    first = np.array([each.feature in preferred for each in singles.conditions])
+    taken = np.sort(np.lexsort((-z, ~first))[:PAIRED])
+    return Indicators(tuple(singles.conditions[index] for index in taken), singles.held[taken])
 
 
-def _best(singles: Indicators, strength: Floats, favoured: Bools) -> NDArray[np.intp]:
-    """The PAIRED strongest conditions, at most PER_FEATURE on one feature, and the strongest `favoured` (bool[m]).
+def _pursue(pairs: _Pairs, rows: Rows, y: Floats, inherited: Sequence[Bools]) -> list[Rule]:
+    """Rules one after the other, each the strongest in what the earlier ones leave unexplained."""
+    rules: list[Rule] = []
+    fires = list(inherited)
+    while len(rules) < CARRIED:
+        residual = _residual(y, fires)
+        if not residual.std() > 0.0:
+            break
+        z = pairs.z(residual)
+        size = np.abs(z)
+        worth = np.where(size >= pairs.needed, (size * pairs.weight) ** 2 - pairs.needed**2, -1.0)
+        best = np.unravel_index(int(np.argmax(worth)), worth.shape)
+        if worth[best] < 0.0:
+            break
+        direction: Direction = 1 if z[best] > 0.0 else 0
+        place = _simplest(pairs, (int(best[0]), int(best[1])), z)
+        rule = refined(pairs.rule(place, direction), rows, residual)
+        fired = rows.fires(rule)
+        rules.append(rule)
+        fires.append(fired)
+        pairs.scale[place], pairs.scale[place[::-1]] = 0.0, 0.0
+    return rules
 
-    At most PREFERRED_PAIRED of the favoured are added; those that are among the strongest anyway count as well.
+
+def _simplest(pairs: _Pairs, best: tuple[int, int], z: Singles) -> tuple[int, int]:
+    """Of the rules that fire on nearly the same bars as the best one, about as strong: the simplest in words.
+
+    That is the one of fewer conditions, then on preferred features, then on the more familiar ones: earlier columns.
     """
-    taken: Counter[str] = Counter()
-    best: list[int] = []
-    for index in np.argsort(-strength, kind="stable"):
-        feature = singles.conditions[index].feature
-        taken[feature] += 1
-        if taken[feature] <= PER_FEATURE:
-            best.append(int(index))
-    first = [index for index in best if favoured[index]][:PREFERRED_PAIRED]
-    return np.array(list(dict.fromkeys((*best[:PAIRED], *first))), dtype=np.intp)
+    line = pairs.held[best[0]] * pairs.held[best[1]]
+    count = pairs.counts[best]
+    close = (z * np.sign(z[best]) >= SIMPLER * abs(z[best])) & (pairs.counts * DUPLICATE <= count)
+    close &= pairs.counts >= DUPLICATE * count
+    candidates: list[tuple[int, tuple[bool, int, int], float, tuple[int, int]]] = []
+    for left, right in zip(*np.nonzero(np.triu(close)), strict=True):
+        a, b = int(left), int(right)
+        both = float((pairs.held[a] * pairs.held[b]) @ line)
+        if both >= DUPLICATE * (count + pairs.counts[a, b] - both):
+            named = [pairs.conditions[index] for index in dict.fromkeys((a, b))]
+            unfamiliar = (pairs.weight[a, b] == 1.0, int(pairs.column[a]), int(pairs.column[b]))
+            candidates.append((len(named), unfamiliar, -abs(float(z[a, b])), (a, b)))
+    return min(candidates, default=(0, (True, 0, 0), 0.0, best))[3]
 
 
-def _z(held: NDArray[np.float32], counts: NDArray[np.float32], residual: Floats) -> Floats:
-    """The excess of each line's residual sum in standard deviations, as if bars were independent: it only ranks."""
-    n = len(residual)
-    excess = (held @ residual.astype(np.float32)).astype(np.float64) - counts * residual.mean()
-    spread = np.sqrt(np.maximum(residual.var() * counts * (1.0 - counts / n), 1e-12))
-    z: Floats = excess / spread
-    return z
+def _residual(y: Floats, fires: Sequence[Bools]) -> Floats:
+    """What least squares on the rules leaves of the labels."""
+    columns = np.column_stack([np.ones(len(y)), *fires]).astype(np.float64)
+    solution = np.linalg.lstsq(columns, y, rcond=None)[0]
+    return np.asarray(y - columns @ solution, np.float64)
+
+
+def _settled(found: Sequence[Rule], rows: Rows, y: Floats, inherited: Sequence[Bools]) -> list[Rule]:
+    """Each rule at its best thresholds given all others, then at the roundest; those that are left too weak dropped."""
+    rules = list(found)
+    for index in range(len(rules) - 1, -1, -1):
+        others = [rows.fires(rule) for place, rule in enumerate(rules) if place != index]
+        residual = _residual(y, [*inherited, *others])
+        rule = rounded(refined(rules[index], rows, residual), rows, residual)
+        fired, size = rows.fires(rule), len(rule.conditions)
+        strong = strength(fired, residual, rule.direction) >= LOWEST_Z[size]
+        if strong and _t(fired, residual, rule.direction) >= LOWEST_T[size] and rows.hits_enough(fired, rule.direction):
+            rules[index] = rule
+        else:
+            del rules[index]
+    return rules
+
+
+def _t(fired: Bools, residual: Floats, direction: Direction) -> float:
+    """The excess where a rule fires in standard errors for series that remember, with the lags of the test."""
+    t = excess(fired, residual, int(LAGS * math.sqrt(len(residual)))).statistic
+    return t if direction else -t
+
+
+def _among(rule: Rule, rows: Rows, known: Sequence[tuple[Rule, Bools]]) -> bool:
+    fired = rows.fires(rule)
+    return any(rule.direction == old.direction and jaccard(fired, bars) >= DUPLICATE for old, bars in known)
+
+
+def _simpler(old: Rule, pairs: _Pairs, rows: Rows, y: Floats) -> list[Rule]:
+    """The single condition that says about the same as a known pair on nearly the same bars, if there is one."""
+    fired = rows.fires(old)
+    if len(old.conditions) == 1 or not rows.supports(fired):
+        return []
+    needed = SIMPLER * strength(fired, y, old.direction)
+    same = []
+    for index in np.flatnonzero(np.diag(pairs.scale) > 0.0):
+        held = pairs.held[index] > 0.0
+        if jaccard(held, fired) >= DUPLICATE and strength(held, y, old.direction) >= needed:
+            same.append((-strength(held, y, old.direction), pairs.rule((int(index), int(index)), old.direction)))
+    return [rounded(min(same)[1], rows, y)] if same else []
+
+
+def jaccard(one: Bools, other: Bools) -> float:
+    """Bars on which both fire among those on which either does; 0 where none does."""
+    either = int((one | other).sum())
+    return int((one & other).sum()) / either if either else 0.0

@@ -1,8 +1,11 @@
 """Testing rules on rows that had no part in finding them.
 
-One-sided HAC test that a rule's hits exceed the direction's frequency on the same bars: a binomial test calls noise
-a pattern in most runs when the target is persistent. Sources: Newey & West 1987;
-Lazarus et al. 2018; Benjamini & Hochberg 1995.
+One-sided test that a rule's hits exceed the direction's frequency on the same bars. A binomial test calls noise a
+pattern in most runs when the target is persistent, so the variance is that of series that remember. It is estimated
+from the memory of the rule and that of the labels apart: a variance of their products is so noisy with many lags that
+it costs power where nothing is persistent, and with few it is too small where something is.
+Sources: Bartlett 1935, "Some aspects of the time-correlation problem"; Lazarus et al. 2018 (how many lags);
+Benjamini & Hochberg 1995.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.proof.hac import long_run_variance
 from ratchet.proof.special import student_t_sf
 from services.trainer.mining.rule import Bools, Direction, Floats, Rule
 
 FALSE_DISCOVERIES = 0.10
 FEWEST_FIRES = 10
+FEWEST_COUNTED = 5
+"""A search that carries one or two candidates has looked at as many rules as one that carries twenty: five are counted
+where there are fewer, so that a lone candidate must reach p <= .02. The rate of false discoveries only falls by it."""
 LAGS = 1.3
 """Lags of the variance, times the root of the number of bars (Lazarus, Lewis, Stock & Watson 2018).
 
@@ -70,20 +75,47 @@ def p_value(evidence: Evidence, direction: Direction) -> float:
     n, fires = len(evidence), int(np.sum(evidence.fired))
     if fires < FEWEST_FIRES or fires == n:
         return 1.0
-    fired = evidence.fired - np.mean(evidence.fired)
-    hits = evidence.labels == bool(direction)
-    score = fired * (hits - np.mean(hits))
-    variance = long_run_variance(score, max(evidence.horizon - 1, int(LAGS * math.sqrt(n))))
-    if not variance > 0.0:
-        return 1.0
-    statistic = float(np.mean(score)) / math.sqrt(variance / n)
-    return student_t_sf(statistic, fires - 1)
+    hits = (evidence.labels == bool(direction)).astype(np.float64)
+    found = excess(evidence.fired, hits, max(evidence.horizon - 1, int(LAGS * math.sqrt(n))))
+    return student_t_sf(found.statistic, max(1.0, fires / found.inflation - 1.0))
+
+
+@dataclass(frozen=True)
+class Excess:
+    """How far labels are higher where a rule fires, in standard errors; `inflation`: of their variance, by memory."""
+
+    statistic: float
+    inflation: float
+
+
+def excess(fired: Bools, y: Floats, lags: int) -> Excess:
+    """The slope of y, float64[n], on bool[n] `fired` in its standard errors, for series that remember.
+
+    Where the two have nothing to do with each other, memory inflates the variance of the slope by
+    1 + 2 sum of r_x(k) r_u(k), the autocorrelations of the rule and of what the slope leaves of the labels.
+    """
+    x, centred = fired - fired.mean(), y - y.mean()
+    square = float(x @ x)
+    if not square > 0.0:
+        return Excess(0.0, 1.0)
+    slope = float(x @ centred) / square
+    left = centred - slope * x
+    noise = float(left @ left)
+    if not noise > 0.0:
+        return Excess(0.0, 1.0)
+    common = sum(
+        (1.0 - k / (lags + 1)) * float(x[k:] @ x[:-k]) * float(left[k:] @ left[:-k])
+        for k in range(1, min(lags, len(x) - 1) + 1)
+    )
+    inflation = max(1.0, 1.0 + 2.0 * common / (square * noise))
+    return Excess(slope / math.sqrt(inflation * noise / len(x) / square), inflation)
 
 
 def passing(p: Sequence[float], level: float = FALSE_DISCOVERIES) -> tuple[bool, ...]:
-    """Which hypotheses are rejected at false discovery rate `level` (Benjamini & Hochberg)."""
-    ordered = sorted(p)
-    limits = [value for rank, value in enumerate(ordered, start=1) if value <= level * rank / len(ordered)]
+    """Which hypotheses are rejected at false discovery rate `level` (Benjamini & Hochberg), as if FEWEST_COUNTED or
+    more had been tested."""
+    ordered, counted = sorted(p), max(len(p), FEWEST_COUNTED)
+    limits = [value for rank, value in enumerate(ordered, start=1) if value <= level * rank / counted]
     return tuple(bool(limits) and value <= limits[-1] for value in p)
 
 

@@ -1,12 +1,15 @@
 """The command line in this process, as the shell would call it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import pattern_services
 import pytest
 
 from ratchet.cli import main
 from ratchet.endpoints import ENVIRONMENT
+from ratchet.errors import RatchetError
+from ratchet.knowledge.v1 import knowledge_pb2
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+PatternServices = Callable[..., pattern_services.Knowledge]
 
 
 @pytest.fixture
@@ -32,3 +36,18 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return Ran(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def services(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, run: Run) -> PatternServices:
+    """services(pattern, …, refusals={series: error}) → what the commands on patterns ask and are answered."""
+
+    def start(
+        *patterns: knowledge_pb2.KnownPattern, refusals: Mapping[str, RatchetError] | None = None
+    ) -> pattern_services.Knowledge:
+        knowledge, address = pattern_services.start(serve, patterns, dict(refusals or {}))
+        for service in ("REGISTRY", "KNOWLEDGE"):
+            monkeypatch.setenv(f"RATCHET_{service}", address)
+        return knowledge
+
+    return start

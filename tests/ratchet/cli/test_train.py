@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ratchet.cli.learned import Learned, learned_lines
 from ratchet.errors import Unreachable
-from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
+from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
@@ -35,16 +38,16 @@ def interval(value: float, low: float, high: float) -> model_pb2.Interval:
 def pattern(
     identity: str,
     wording: str,
-    found_by: str,
-    found_at: Timestamp,
     state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_KEPT,
+    retired_reason: str = "",
 ) -> knowledge_pb2.KnownPattern:
     return knowledge_pb2.KnownPattern(
         pattern=pattern_pb2.Pattern(id=identity, series="AAPL", task="range", wording=wording),
         state=state,
-        counts=pattern_pb2.PatternCounts(confidence=0.66, low=0.61, high=0.71, base_rate=0.5, support=120, hits=80),
-        found_by=found_by,
-        found_at=found_at,
+        counts=pattern_pb2.PatternCounts(
+            bars=500, support=120, hits=80, base_rate=0.5, confidence=0.66, low=0.61, high=0.71
+        ),
+        retired_reason=retired_reason,
     )
 
 
@@ -54,6 +57,7 @@ COMPLETED = registry_pb2.Training(
     state=registry_pb2.TRAINING_STATE_COMPLETED,
     model=f"{LINEAGE}/v2",
     verdict=decision_pb2.VERDICT_INCONCLUSIVE,
+    requested_position=30,
     requested_at=at(0),
     ended_at=at(60),
 )
@@ -182,19 +186,56 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
 
 
 class Knowledge(knowledge_pb2_grpc.KnowledgeServiceServicer):
-    """Knows a pattern that v2 used, one that its session found, and one that came later."""
+    """Knows what was there before the facts of s7, which begin at 37, and what was there when its model was recorded;
+    what came later is never asked for."""
 
     def ListPatterns(
         self, request: knowledge_pb2.ListPatternsRequest, context: Any
     ) -> knowledge_pb2.ListPatternsResponse:
-        assert request.min_position == 40
-        return knowledge_pb2.ListPatternsResponse(
-            patterns=[
-                pattern("old", "rsi_14 > 70 → wider range", "s1", at(-99)),
-                pattern("new", "gap > 2 → wider range", "s7", at(30)),
-                pattern("bad", "tuesday → wider range", "s7", at(30), pattern_pb2.PATTERN_STATE_REFUTED),
-                pattern("later", "monday → narrower range", "s8", at(90)),
-            ]
+        retired = pattern_pb2.PATTERN_STATE_RETIRED
+        covered, refuted = pattern_pb2.PATTERN_STATE_COVERED, pattern_pb2.PATTERN_STATE_REFUTED
+        then = {
+            36: [
+                pattern("old", "rsi_14 > 70 → wider range"),
+                pattern("weak", "rsi_14 <= 30 → wider range"),
+                pattern("back", "friday → narrower range", retired),
+                pattern("near", "gap > 2.1 → wider range"),
+            ],
+            40: [
+                pattern("old", "rsi_14 > 70 → wider range"),
+                pattern(
+                    "weak", "rsi_14 <= 30 → wider range", retired, "confidence 55.0% is not above the line of 60.0%"
+                ),
+                pattern("back", "friday → narrower range"),
+                pattern("near", "gap > 2.1 → wider range", covered),
+                pattern("new", "gap > 2 → wider range"),
+                pattern("bad", "tuesday → wider range", refuted),
+                pattern("same", "gap > 2 and rsi_14 > 5 → wider range", covered),
+                pattern("beside", "monday → narrower range"),
+            ],
+        }
+        return knowledge_pb2.ListPatternsResponse(patterns=then[request.as_of_position])
+
+
+def stored(position: int, fact: Message, cause: str = "") -> eventlog_pb2.StoredEvent:
+    envelope = envelope_pb2.Envelope(payload=fact.SerializeToString(), causation_id=cause)
+    topic = fact.DESCRIPTOR.full_name
+    return eventlog_pb2.StoredEvent(position=position, topic=topic, state=envelope.SerializeToString())
+
+
+class Log(eventlog_pb2_grpc.EventLogServiceServicer):
+    """The facts of s7, and one of a session beside it."""
+
+    def Read(self, request: eventlog_pb2.ReadRequest, context: Any) -> Iterator[eventlog_pb2.ReadResponse]:
+        assert (request.start, request.stop) == (30, 40)
+        assert list(request.filter.stream_prefixes) == ["pattern/"]
+        new = [facts_pb2.PatternDiscovered(session_id="s7", pattern={"id": each}) for each in ("new", "bad", "same")]
+        known = [facts_pb2.PatternValidated(session_id="s7", pattern_id=each) for each in ("old", "back")]
+        near = stored(37, facts_pb2.PatternValidated(pattern_id="near"), cause="s7")
+        weak = facts_pb2.PatternRetired(session_id="s7", pattern_id="weak")
+        beside = facts_pb2.PatternDiscovered(session_id="s6", pattern={"id": "beside"})
+        yield eventlog_pb2.ReadResponse(
+            events=[stored(36, beside), near, *(stored(37, fact) for fact in (*new, *known, weak))]
         )
 
 
@@ -215,6 +256,11 @@ def services(
                 knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server,
                 Knowledge(),
                 "ratchet.knowledge.v1.KnowledgeService",
+            ),
+            (
+                eventlog_pb2_grpc.add_EventLogServiceServicer_to_server,
+                Log(),
+                "ratchet.eventlog.v1.EventLogService",
             ),
         )
         for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
@@ -253,9 +299,40 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
         f"ratchet models show {LINEAGE}/v2",
     ):
         assert said in ran.out
-    assert "monday" not in ran.out
-    assert "tuesday" not in ran.out
-    assert "tested and not kept: 1" in ran.out
+
+
+def test_what_a_session_learned_is_told_as_it_was_when_it_ended(run: Run, services: Services) -> None:
+    services(COMPLETED)
+    told = run(*LINE).out
+    assert told[told.index("patterns used") : told.index("mining:")].splitlines() == [
+        "patterns used: 1",
+        "  rsi_14 > 70 → wider range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars",
+        "patterns found: 1",
+        "  gap > 2 → wider range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars",
+        "found, but another says the same more simply: 1",
+        "tested and not kept: 1",
+        "revived by new evidence: 1",
+        "  friday → narrower range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars",
+        "retired by new evidence: 1",
+        "  rsi_14 <= 30 → wider range   confidence 55.0% is not above the line of 60.0%",
+        "now covered by a simpler one: 1",
+        "  gap > 2.1 → wider range   covered",
+    ]
+    assert "monday" not in told
+
+
+def test_what_came_of_an_offer_is_told_by_the_session_that_tested_it() -> None:
+    taken, refused = pattern("new", "gap > 2 → wider range"), pattern("bad", "tuesday → wider range")
+    refused.state = pattern_pb2.PATTERN_STATE_REFUTED
+    for each in (taken, refused):
+        each.offer.series = "MSFT"
+    assert list(learned_lines(Learned(found=[taken, refused]))) == [
+        "patterns used: none",
+        "patterns found: 1",
+        "  gap > 2 → wider range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars, offered from MSFT",
+        "tested and not kept: 1",
+        "  offered from MSFT: tuesday → wider range   refuted",
+    ]
 
 
 def test_evidence_that_two_decisions_share_is_told_once(run: Run, services: Services) -> None:
@@ -277,7 +354,9 @@ def test_json_is_alone_on_stdout(run: Run, services: Services) -> None:
     found = json.loads(run(*LINE, "-o", "json").out)
     assert found["training"]["verdict"] == "VERDICT_INCONCLUSIVE"
     assert found["decisions"][0]["declined"]["evidence"][0]["judgement"]["e_value"] == 3.21
-    assert [known["pattern"]["id"] for known in found["patterns_found"]] == ["new", "bad"]
+    assert [known["pattern"]["id"] for known in found["patterns_found"]] == ["new", "bad", "same"]
+    assert [known["pattern"]["id"] for known in found["patterns_retired"]] == ["weak"]
+    assert [known["pattern"]["id"] for known in found["patterns_revived"]] == ["back"]
 
 
 def test_the_request_says_what_the_options_said(run: Run, services: Services) -> None:

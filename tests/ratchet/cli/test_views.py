@@ -9,13 +9,12 @@ import click
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli import cli, demo, features, lineage, model_views, patterns
+from ratchet.cli import cli, demo, lineage, model_views
 from ratchet.cli.facts import read_fact
 from ratchet.cli.verdict import evidence_lines
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
-from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2, pattern_pb2
-from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
 Run = Callable[..., Any]
@@ -214,51 +213,6 @@ def test_lineage_as_dot_quotes_its_labels() -> None:
 
 def test_an_empty_lineage_is_an_empty_tree() -> None:
     assert list(lineage.tree(registry_pb2.GetLineageResponse())) == []
-
-
-def test_patterns_are_shown_in_words_with_their_confidence(capsys: Captured) -> None:
-    counts = pattern_pb2.PatternCounts(confidence=0.66, low=0.61, high=0.71, base_rate=0.5, support=120, hits=80)
-    known = knowledge_pb2.KnownPattern(
-        pattern=pattern_pb2.Pattern(id="f" * 64, series="AAPL", task="range", wording="rsi_14 > 70 → wider range"),
-        state=pattern_pb2.PATTERN_STATE_CONFIRMED,
-        counts=counts,
-    )
-    patterns.render([known], "", None)
-    out = capsys.readouterr().out
-    assert "rsi_14 > 70 → wider range" in out
-    assert "0.66 [0.61, 0.71]" in out
-    assert "80/120" in out
-    assert "confirmed" in out
-
-
-def test_features_have_a_column_a_version_in_the_order_of_the_newest(capsys: Captured) -> None:
-    def ranked(name: str, share: float, useless: bool = False) -> model_pb2.RankedFeature:
-        return model_pb2.RankedFeature(name=name, share=model_pb2.Interval(value=share), useless=useless)
-
-    features.render(
-        [
-            knowledge_pb2.FeatureRanking(
-                session_id="s1", features=[ranked(name="rsi_14", share=0.6), ranked(name="gap", share=0.4)]
-            ),
-            knowledge_pb2.FeatureRanking(
-                session_id="s2",
-                features=[
-                    ranked(name="gap", share=0.9),
-                    ranked(name="rsi_14", share=0.1, useless=True),
-                    ranked(name="rule:ab", share=0.0),
-                ],
-            ),
-        ],
-        {"s1": "v1", "s2": "v2"},
-        {"rule:ab": "rsi_7 > 70 → wider range"},
-    )
-    out = capsys.readouterr().out
-    assert "rsi_7 > 70 → wider range" in out
-    assert "rule:" not in out
-    assert out.index("v1") < out.index("v2")
-    assert out.index("gap") < out.index("rsi_14")
-    rows = [line.split() for line in out.splitlines() if line.strip().startswith(("gap", "rsi_14"))]
-    assert rows == [["gap", "0.40", "0.90"], ["rsi_14", "0.60", "0.10", "·"]]
 
 
 @pytest.mark.parametrize("topic", ["ratchet.events.v1.Unheard", "ratchet.registry.v1.Model", "x"])

@@ -11,7 +11,7 @@ from truth import DAY, Truth
 
 from services.kernel.bar_evidence import decode_all
 from services.knowledge.domain.counts import count
-from services.knowledge.domain.evidence import Evidence, merge
+from services.knowledge.domain.evidence import Evidence, unite
 
 BARS = 300
 Range = tuple[int, int]
@@ -23,10 +23,8 @@ stories = st.lists(ranges, min_size=1, max_size=8)
 
 
 def told(truth: Truth, story: list[Range]) -> Evidence:
-    union = Evidence.none()
-    for number, each in enumerate(story, start=1):
-        union, conflicts = merge(union, decode_all(truth.evidence(each)), number)
-        assert not len(conflicts)
+    union, disputed = unite(Evidence.told(enumerate((decode_all(truth.evidence(each)) for each in story), start=1)))
+    assert not len(disputed)
     return union
 
 
@@ -73,10 +71,12 @@ def test_where_two_datasets_disagree_the_first_stays_and_the_bars_are_named() ->
     corrected = first.outcomes.copy()
     corrected[[20, 30]] ^= True
     other = replace(first, outcomes=corrected, digest="d2")
-    union, _ = merge(Evidence.none(), decode_all(first.evidence((0, 50))), 1)
-    union, conflicts = merge(union, decode_all(other.evidence((10, 60))), 2)
-    assert conflicts.tolist() == [first.time(20), first.time(30)]
+    union, disputed = unite(
+        Evidence.told([(1, decode_all(first.evidence((0, 50)))), (2, decode_all(other.evidence((10, 60))))])
+    )
+    assert disputed.times.tolist() == [first.time(20), first.time(30)]
+    assert disputed.source.tolist() == [2, 2]
     assert union.outcomes.tolist() == np.concatenate([first.outcomes[:50], corrected[50:60]]).tolist()
-    assert union.brought_by(1).times.tolist() == [first.time(bar) for bar in range(50)]
+    assert union.known(1).times.tolist() == [first.time(bar) for bar in range(50)]
     assert union.brought_after(1).times.tolist() == [first.time(bar) for bar in range(50, 60)]
     assert np.all(np.diff(union.times) == DAY)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from truth import FOREST, LOGISTIC, Truth, first_test, met_again
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
-from ratchet.events.v1 import facts_pb2, model_pb2
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from truth import FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, narrowed, pattern, session
+
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
+from ratchet.knowledge.v1 import knowledge_pb2
 from services.kernel.facts import Fact
+from services.knowledge.application import evidence_facts
 from services.knowledge.contents import Contents, fold
-from services.knowledge.domain.decide import record_evidence
-from services.knowledge.domain.pattern import evolve, project
+from services.knowledge.domain.decide import record_evidence, retire
+from services.knowledge.domain.pattern import evolve
+from services.knowledge.domain.settle import settle
+from services.knowledge.domain.standing import views
 
 TRUTH = Truth.drawn(1)
+BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def story() -> list[tuple[int, Fact]]:
@@ -25,23 +37,95 @@ def story() -> list[tuple[int, Fact]]:
     return [(4, first), (9, second), (10, Fact(f"features/{LOGISTIC}", 1, ranked))]
 
 
-def test_batches_of_any_size_give_the_same_contents() -> None:
-    at_once = fold(Contents(), story(), 12)
-    one_by_one = Contents()
-    for position, fact in story():
-        one_by_one = fold(one_by_one, [(position, fact)], position)
-    one_by_one = fold(one_by_one, [], 12)
-    assert one_by_one.position == at_once.position == 12
-    assert one_by_one.sessions == at_once.sessions
-    assert one_by_one.rankings == at_once.rankings
-    assert one_by_one.patterns["aa11"].changes == at_once.patterns["aa11"].changes
+def long_story() -> list[tuple[int, Fact]]:
+    """Three rules, of which one is another's twin, in eleven sessions; a person retires one on the way."""
+    often = np.arange(len(TRUTH.fired)) % 20 > 0
+    rules: list[tuple[pattern_pb2.Pattern, Truth]] = [
+        (narrowed("twin"), replace(TRUTH, fired=TRUTH.fired & often)),
+        (pattern("simple"), TRUTH),
+        (pattern("other", 30.0), replace(TRUTH, fired=~TRUTH.fired)),
+    ]
+    contents = Contents()
+    told: list[tuple[int, Fact]] = []
+    for number in range(12):
+        definition, truth = rules[number % 3]
+        start, stop = (0, 400) if number < 3 else (350 + 50 * number, 500 + 50 * number)
+        piece = knowledge_pb2.TestedPattern(pattern=definition, evidence=truth.evidence((start, stop)))
+        if number < 3:
+            piece.p_value, piece.passed = 0.001, True
+        facts = evidence_facts(session(f"s{number}", piece), contents)
+        if number == 6:
+            wrong = retire(contents.patterns["simple"], "the data was wrong")
+            facts = settle(contents.scope(SERIES, TASK), [wrong], "r1")
+        told += enumerate(facts, len(told) + 1)
+        contents = fold(Contents(), told, len(told))
+    return told
 
 
-def test_the_fold_and_the_repositorys_projector_agree() -> None:
-    record = project(None, [fact for _, fact in story()[:2]])
-    assert record is not None
-    folded = fold(Contents(), story(), 10).patterns["aa11"]
-    assert (record.version, record.state, record.counts) == (folded.version, folded.state, folded.counts)
+LONG_STORY = long_story()
+
+
+def answers(contents: Contents, position: int | None, before: int | None) -> list[object]:
+    found = views(contents.scope(SERIES, TASK), position, before)
+    return [
+        (each.record.id, each.state, each.covered_by, each.counts, each.changes, each.conflicts, each.validations)
+        for each in found
+    ]
+
+
+@given(cuts=st.sets(st.integers(1, len(LONG_STORY) - 1)))
+@settings(deadline=None, max_examples=25)
+def test_batches_of_any_size_give_the_same_answers(cuts: set[int]) -> None:
+    """Those of a restart too, which reads the facts in batches of its own."""
+    end = len(LONG_STORY)
+    at_once, parts = fold(Contents(), LONG_STORY, end), Contents()
+    for start, stop in pairwise(sorted({0, end} | cuts)):
+        parts = fold(parts, LONG_STORY[start:stop], stop)
+        answers(parts, None, TRUTH.time(500))
+    assert (parts.position, parts.sessions, parts.rankings) == (at_once.position, at_once.sessions, at_once.rankings)
+    for position in (None, 3, end - 4):
+        for before in (None, TRUTH.time(450)):
+            assert answers(parts, position, before) == answers(at_once, position, before)
+
+
+def test_the_past_of_a_long_log_is_a_shorter_log() -> None:
+    now = fold(Contents(), LONG_STORY, len(LONG_STORY))
+    for position in range(1, len(LONG_STORY)):
+        then = fold(Contents(), LONG_STORY[:position], position)
+        for before in (None, TRUTH.time(450)):
+            assert answers(now, position, before) == answers(then, None, before)
+
+
+def test_evidence_worked_out_early_does_not_hide_what_comes_later() -> None:
+    contents = fold(Contents(), story()[:1], 4)
+    assert len(contents.patterns["aa11"].evidence) == 500
+    assert len(fold(contents, story()[1:], 12).patterns["aa11"].evidence) == 900
+
+
+def test_a_scope_holds_the_patterns_of_one_series_and_task() -> None:
+    contents = fold(Contents(), LONG_STORY, len(LONG_STORY))
+    assert [record.id for record in contents.scope(SERIES, TASK)] == ["twin", "simple", "other"]
+    assert contents.scope(SERIES, "volatility") == []
+
+
+def test_a_moment_is_the_position_of_the_last_fact_by_then() -> None:
+    timed = [(at, replace(fact, recorded_at=BEGAN + timedelta(hours=at))) for at, fact in story()]
+    contents = fold(Contents(), timed, 12)
+    moments = [BEGAN + timedelta(hours=hours) for hours in (3.9, 4, 8.9, 9, 9.5, 10, 99)]
+    assert [contents.position_at(moment) for moment in moments] == [0, 4, 4, 9, 9, 10, 10]
+
+
+def test_evidence_that_can_not_be_read_brings_no_bar() -> None:
+    """Others may append to the log too."""
+    first, second, _ = story()
+    broken = facts_pb2.PatternValidated()
+    broken.MergeFrom(second[1].message)  # type: ignore[arg-type]
+    broken.evidence.spans[0].times[5] = -1
+    contents = fold(Contents(), [first, (9, replace(second[1], message=broken))], 9)
+    record = contents.patterns["aa11"]
+    assert (record.version, len(record.evidence), record.bars_brought(2).times.tolist()) == (2, 500, [])
+    assert record.bars_brought(1).times[0] == TRUTH.time(0)
+    assert (record.dataset_of(1), record.dataset_of(2)) == ("d1", "d1")
 
 
 def test_a_session_is_traced_to_its_lineage_patterns_and_last_position() -> None:

@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import psutil
 import pytest
-from truth import FOREST, SERIES, TASK, Truth, first_test, met_again, session
+from truth import FOREST, SERIES, TASK, Truth, first_test, met_again, narrowed, session
 
 from ratchet.errors import Unreachable
+from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
 from ratchet.transport import Link, Transport
@@ -68,8 +69,10 @@ class Processes:
     def record(self, request: pb.RecordEvidenceRequest) -> pb.RecordEvidenceResponse:
         return self._patiently(lambda: self._transport.unary(self._stub.RecordEvidence, request))
 
-    def known(self, position: int) -> pb.GetKnowledgeResponse:
-        request = pb.GetKnowledgeRequest(series=SERIES, task=TASK, min_position=position)
+    def known(self, position: int, before: int | None = None) -> pb.GetKnowledgeResponse:
+        request = pb.GetKnowledgeRequest(series=SERIES, task=TASK, min_position=position, include_all=True)
+        if before is not None:
+            request.known_before.FromSeconds(before)
         return self._patiently(lambda: self._transport.unary(self._stub.GetKnowledge, request))
 
     def close(self) -> None:
@@ -86,6 +89,11 @@ class Processes:
         return call()
 
 
+def twin() -> pb.TestedPattern:
+    """The same rule with one more condition, which holds wherever it fires."""
+    return pb.TestedPattern(pattern=narrowed("bb22"), evidence=TRUTH.evidence((0, 600)), p_value=0.001, passed=True)
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     both = Processes(tmp_path)
@@ -99,12 +107,17 @@ def test_knowledge_survives_the_death_of_either_process(processes: Processes) ->
     first = processes.record(session("s1", first_test(TRUTH, (0, 600))))
     processes.kill("registry")
     processes.start("registry")
-    second = processes.record(session("s2", met_again(TRUTH, (600, 900)), lineage=FOREST))
-    [before] = processes.known(second.position).patterns
+    second = processes.record(session("s2", met_again(TRUTH, (600, 900)), twin(), lineage=FOREST))
+    before, earlier = processes.known(second.position), processes.known(second.position, TRUTH.time(500))
     processes.kill("knowledge")
     processes.start("knowledge")
     assert processes.record(session("s1", first_test(TRUTH, (0, 600)))) == first
-    [after] = processes.known(second.position).patterns
-    assert (after, after.counts.bars) == (before, 900)
+    assert processes.known(second.position) == before
+    assert processes.known(second.position, TRUTH.time(500)) == earlier
+    assert {each.pattern.id: (each.state, each.counts.bars) for each in before.patterns} == {
+        "aa11": (pattern_pb2.PATTERN_STATE_CONFIRMED, 900),
+        "bb22": (pattern_pb2.PATTERN_STATE_COVERED, 600),
+    }
+    assert [each.counts.bars for each in earlier.patterns] == [499, 499]
     assert processes.resident_mib("knowledge") < 150
     assert processes.stop("knowledge") == 0

@@ -339,3 +339,76 @@ def test_a_request_id_retires_one_pattern(knowing: Knowing) -> None:
     with pytest.raises(AlreadyExists):
         retire(knowing, "bb22", request_id="r1")
     assert get(knowing, "bb22").pattern.state == CONFIRMED
+
+
+def test_a_pattern_is_shown_with_its_evidence_year_by_year(knowing: Knowing) -> None:
+    record(knowing, session("s1", first_test(TRUTH, (0, 800))))
+    record(knowing, session("s2", met_again(TRUTH, (800, 1500))))
+    answer = get(knowing, "aa11")
+    counts = answer.pattern.counts
+    assert [year.year for year in answer.years] == list(range(2001, 2006))
+    assert sum(year.bars for year in answer.years) == counts.bars == 1500
+    assert sum(year.support for year in answer.years) == counts.support
+    assert sum(year.hits for year in answer.years) == counts.hits
+    assert all(0.3 < year.base_rate < 0.7 for year in answer.years)
+    past = pb.GetPatternRequest(pattern_id="aa11", as_of_position=1, known_before=Timestamp(seconds=TRUTH.time(400)))
+    assert sum(year.bars for year in knowing.ask(knowing.stub.GetPattern, past).years) == 399
+
+
+def test_a_pattern_that_another_one_covers_is_no_knowledge_of_its_own(knowing: Knowing) -> None:
+    both = session("s1", first_test(TRUTH, (0, 800)), first_test(TRUTH, (0, 780), pattern_id="bb22"))
+    assert [found.covered_by for found in record(knowing, both).patterns] == ["", "aa11"]
+    assert ids(knowledge(knowing).patterns) == ["aa11"]
+    assert list(knowledge(knowing).tested_ids) == ["aa11", "bb22"]
+    [_, covered] = sorted(knowledge(knowing, everything=True).patterns, key=lambda found: found.pattern.id)
+    assert (covered.state, covered.covered_by) == (pattern_pb2.PATTERN_STATE_COVERED, "aa11")
+    assert [change.reason for change in get(knowing, "bb22").history] == ["pattern aa11 says the same more simply"]
+    [known] = knowledge(knowing, before=790).patterns
+    assert known.pattern.id == "bb22", "the first test of the other one was not over"
+    retire(knowing, "aa11")
+    assert ids(knowledge(knowing).patterns) == ["bb22"]
+    freed = get(knowing, "bb22").history[-1]
+    assert (freed.state, freed.session_id, freed.bars, freed.reason) == (CONFIRMED, "", 0, "")
+
+
+def test_success_rates_tell_what_became_of_the_tested_rules(knowing: Knowing) -> None:
+    first = session(
+        "s1",
+        first_test(TRUTH, (0, 800)),
+        first_test(TRUTH, (0, 780), pattern_id="bb22"),
+        first_test(WEAK, (0, 800), pattern_id="cc33"),
+    )
+    tested = record(knowing, first).position
+    volume = first_test(TRUTH, (0, 800), pattern_id="dd44", task="volume")
+    volume.pattern.type = "calendar"
+    record(knowing, session("s2", volume, lineage="AAPL/volume/logistic"))
+    record(knowing, session("s3", met_again(TRUTH, (700, 1000))))
+
+    def rates(**asked: object) -> dict[tuple[str, str], pb.SuccessRate]:
+        answer = knowing.ask(knowing.stub.ListSuccessRates, pb.ListSuccessRatesRequest(**asked))  # type: ignore[arg-type]
+        assert answer.position == asked.get("as_of_position", 8)
+        return {(rate.series, rate.type): rate for rate in answer.rates}
+
+    everything = rates()
+    assert list(everything) == [
+        ("", ""),
+        ("", "calendar"),
+        ("", "level"),
+        (SERIES, ""),
+        (SERIES, "calendar"),
+        (SERIES, "level"),
+    ]
+    level = everything[SERIES, "level"]
+    assert (level.tested, level.admitted, level.in_force, level.retired, level.covered) == (3, 2, 1, 0, 1)
+    assert level.rate.value == pytest.approx(2 / 3)
+    assert 0.1 < level.rate.low < 2 / 3 < level.rate.high < 1.0
+    later = TRUTH.outcomes[800:1000][TRUTH.fired[800:1000]]
+    assert (level.later_support, level.later_hits) == (len(later), later.sum())
+    assert level.later_base_rate == pytest.approx(TRUTH.outcomes[800:1000].mean())
+    assert (everything["", ""].tested, everything["", ""].admitted) == (4, 3)
+    assert list(rates(series=SERIES, task=TASK)) == [(SERIES, ""), (SERIES, "level")]
+    assert rates(series=SERIES, as_of_position=tested)[SERIES, ""].later_support == 0
+    assert rates(series="IBM") == rates(task="direction") == {}
+    retire(knowing, "aa11")
+    answer = knowing.ask(knowing.stub.ListSuccessRates, pb.ListSuccessRatesRequest(task=TASK)).rates[0]
+    assert (answer.admitted, answer.in_force, answer.retired, answer.covered) == (2, 1, 1, 0)

@@ -10,12 +10,16 @@ from truth import Truth
 
 from services.kernel.bar_evidence import EvidenceBars, decode_all
 from services.knowledge.domain.counts import PRIOR_WEIGHT, Counts, count, line
-from services.knowledge.domain.evidence import Evidence, merge
+from services.knowledge.domain.evidence import Evidence, unite
 
 
 def evidence(fired: NDArray[np.bool_], outcomes: NDArray[np.bool_]) -> Evidence:
     times = np.arange(len(fired), dtype=np.int64)
-    return merge(Evidence.none(), EvidenceBars(times, times + 1, fired, outcomes), 1)[0]
+    return united(EvidenceBars(times, times + 1, fired, outcomes))
+
+
+def united(bars: EvidenceBars) -> Evidence:
+    return unite(Evidence.told([(1, bars)]))[0]
 
 
 def alternating(bars: int) -> NDArray[np.bool_]:
@@ -75,7 +79,7 @@ def test_hits_without_a_miss_are_shrunk_as_the_outcomes_around_them() -> None:
 
 def test_a_rule_may_foretell_that_the_label_does_not_come() -> None:
     truth = Truth.drawn(2, hit_rate=0.1, base=0.6)
-    union = merge(Evidence.none(), decode_all(truth.evidence((0, 1000))), 1)[0]
+    union = united(decode_all(truth.evidence((0, 1000))))
     positive, negative = count(union, True, 1), count(union, False, 1)
     assert negative.hits == negative.support - positive.hits
     assert negative.base_rate == pytest.approx(1 - positive.base_rate)
@@ -107,5 +111,5 @@ def test_the_line_is_sixty_percent_or_five_points_above_the_base(base: float, ex
 
 
 def test_counts_survive_their_message() -> None:
-    found = count(merge(Evidence.none(), decode_all(Truth.drawn(3).evidence((0, 500))), 1)[0], True, 1)
+    found = count(united(decode_all(Truth.drawn(3).evidence((0, 500)))), True, 1)
     assert Counts.read(found.message()) == found

@@ -56,6 +56,14 @@ def pattern(pattern_id: str = "aa11", threshold: float = 70.0, task: str = TASK)
     )
 
 
+def narrowed(pattern_id: str, feature: str = "volume_ratio_20") -> pattern_pb2.Pattern:
+    """The rule of `pattern` with one more condition."""
+    made = pattern(pattern_id)
+    made.rule.conditions.add(feature=feature, operator=pattern_pb2.OPERATOR_ABOVE, threshold=2.0)
+    made.wording, made.type = f"rsi_14 > 70 and {feature} > 2 → wider range", "combination"
+    return made
+
+
 def first_test(
     truth: Truth, *ranges: tuple[int, int], passed: bool = True, pattern_id: str = "aa11", task: str = TASK
 ) -> knowledge_pb2.TestedPattern:

@@ -51,7 +51,7 @@ def assert_flags_are_those_of_the_domain(played: World) -> None:
 def test_the_tables_hold_what_sql_readers_ask_for() -> None:
     with world() as played:
         forest = LINEAGES[0]
-        for step in (("train", forest, 0.1, 0), ("train", forest, 0.1, 150), ("pattern", 1), ("pattern", 1)):
+        for step in (("train", forest, 0.1, 0), ("train", forest, 0.1, 150)):
             played.do(*step)
         [first, second] = played.log.query("SELECT * FROM model_registry ORDER BY version")
         assert (second["parent"], second["is_lineage_champion"], second["verdict"]) == (first["model"], 1, "PROMOTED")
@@ -61,8 +61,27 @@ def test_the_tables_hold_what_sql_readers_ask_for() -> None:
         assert (trained["state"], trained["cpu_seconds"], trained["parent"]) == ("COMPLETED", 1.5, first["model"])
         [decision, *_] = played.log.query("SELECT * FROM decision_history WHERE model = ?", (second["model"],))
         assert (decision["champion"], decision["bars"], decision["outcome"]) == (first["model"], 250, "PROMOTED")
-        [pattern] = played.log.query("SELECT * FROM knowledge_base")
-        assert (pattern["state"], pattern["validations"], pattern["conflicting_bars"]) == ("CONFIRMED", 1, 2)
+
+
+def test_a_pattern_is_one_row_that_says_where_it_comes_from_what_it_is_and_why() -> None:
+    wanted = "state validations confidence offered_from found_by_lineage covered_by retired_by retired_reason"
+    seen = []
+    with world() as played:
+        for _ in range(6):
+            played.do("pattern", 1)
+            [row] = played.log.query("SELECT * FROM knowledge_base")
+            seen.append(tuple(row[name] for name in wanted.split()))
+        assert {(table.name, table.identical) for table in played.log.rebuild()} == {(t.name, True) for t in TABLES}
+    found_by = LINEAGES[0]
+    assert seen == [
+        ("OFFERED", 0, None, "m1", "", None, None, None),
+        ("KEPT", 0, 0.66, "m1", found_by, None, None, None),
+        ("CONFIRMED", 1, 0.66, "m1", found_by, None, None, None),
+        ("COVERED", 1, 0.66, "m1", found_by, "p9", None, None),
+        ("RETIRED", 1, 0.66, "m1", found_by, None, "PERSON", "stale"),
+        ("CONFIRMED", 2, 0.66, "m1", found_by, None, None, None),
+    ]
+    assert (row["conflicting_bars"], row["support"], row["rule"]) == (4, 90, "a > 1")
 
 
 class TestImprovementOverTheBaseline:

@@ -23,10 +23,6 @@ conditions = st.builds(
 rules = st.builds(Rule, st.lists(conditions, min_size=1, max_size=2).map(tuple), st.sampled_from([0, 1]))
 
 
-def test_the_wording_is_a_sentence() -> None:
-    assert Rule((HOT, BUSY), 1).wording("range") == "rsi_14 > 70 and volume_ratio_20 > 2 → wider range"
-
-
 def test_the_order_of_conditions_does_not_matter() -> None:
     assert Rule((HOT, BUSY), 1) == Rule((BUSY, HOT), 1)
     assert pattern_id(Rule((HOT, BUSY), 1), "AAPL", "range") == pattern_id(Rule((BUSY, HOT), 1), "AAPL", "range")
@@ -76,7 +72,9 @@ def test_it_fires_where_all_conditions_hold_and_never_on_the_unknown() -> None:
     ("rule", "kind"),
     [
         (Rule((HOT,), 1), "level"),
-        (Rule((Condition("macd_histogram", ">", 0.0),), 1), "cross"),
+        (Rule((Condition("macd_histogram", ">", 0.0),), 1), "level"),
+        (Rule((Condition("bars_since_ema_12_crossed_above_ema_26", "<=", 0.0),), 1), "cross"),
+        (Rule((Condition("cdl_hammer", "is", 1.0),), 1), "candle"),
         (Rule((Condition("weekday", "is", 0.0),), 1), "calendar"),
         (Rule((BUSY,), 1), "volume"),
         (Rule((HOT, BUSY), 1), "combination"),

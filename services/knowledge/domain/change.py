@@ -1,0 +1,126 @@
+"""One fact of a pattern's stream.
+
+Its bars and counts stay packed, as the log has them, until they are asked for: parsed they would take five times the
+memory, and most of them are never looked at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
+from services.kernel.bar_evidence import EvidenceBars, decode_all
+from services.kernel.facts import Fact
+from services.knowledge.domain.counts import Counts
+from services.knowledge.domain.rules import State
+
+Message: TypeAlias = (
+    facts_pb2.PatternOffered | facts_pb2.PatternDiscovered | facts_pb2.PatternValidated | facts_pb2.PatternRetired
+)
+
+_STATES = {int(state): state for state in State}
+
+
+class Change(NamedTuple):
+    """A fact with the state that it left.
+
+    session_id         whose evidence it is; empty where a person decided, or only the covering changed
+    lineage            that of the session; a retirement does not tell it
+    reason             of an offer or a retirement
+    by_person          a person retired it
+    covered_by         id of the simpler pattern where the state is COVERED, else empty
+    passed_first_test  None where it is no first test
+    kind, payload      its message, packed
+    """
+
+    version: int
+    position: int
+    recorded_at: datetime | None
+    request_id: str
+    session_id: str
+    lineage: str
+    state: State
+    reason: str
+    by_person: bool
+    covered_by: str
+    passed_first_test: bool | None
+    kind: type[Message]
+    payload: bytes
+
+    @classmethod
+    def of(cls, fact: Fact, message: Message, position: int) -> Change:
+        """`message` is the fact's; InvalidInput for a state that is none."""
+        session_id, lineage, reason, covered_by = "", "", "", ""
+        by_person, passed = False, None
+        match message:
+            case facts_pb2.PatternValidated():
+                state, session_id, lineage = _state(message.state), message.session_id, message.lineage
+                covered_by = message.covered_by
+                if message.HasField("p_value") and message.evidence.spans:
+                    passed = message.passed
+            case facts_pb2.PatternDiscovered():
+                state, session_id, lineage = _state(message.state), message.session_id, message.lineage
+                covered_by = message.covered_by
+                # Discoveries of an earlier form don't say that they passed: their state does.
+                passed = message.passed or state is not State.REFUTED
+            case facts_pb2.PatternRetired():
+                state, session_id, reason = State.RETIRED, message.session_id, message.reason
+                by_person = message.decided_by == decision_pb2.DECIDED_BY_PERSON
+            case facts_pb2.PatternOffered():
+                state, reason = State.OFFERED, message.reason
+        return cls(
+            fact.version,
+            position,
+            fact.recorded_at,
+            fact.request_id,
+            session_id,
+            lineage,
+            state,
+            reason,
+            by_person,
+            covered_by if state is State.COVERED else "",
+            passed,
+            type(message),
+            fact.payload or message.SerializeToString(deterministic=True),
+        )
+
+    @property
+    def message(self) -> Message:
+        return self.kind.FromString(self.payload)
+
+    @property
+    def counts(self) -> Counts:
+        """After the fact; all zero for an offer."""
+        message = self.message
+        return Counts() if isinstance(message, facts_pb2.PatternOffered) else Counts.read(message.after)
+
+    @property
+    def evidence(self) -> pattern_pb2.BarEvidence:
+        """What it carried, packed; empty for an offer."""
+        message = self.message
+        return pattern_pb2.BarEvidence() if isinstance(message, facts_pb2.PatternOffered) else message.evidence
+
+    @property
+    def first_bar(self) -> int:
+        """The time of the earliest bar that it carried; 0 where it carried none."""
+        return min((span.times[0] for span in self.evidence.spans if span.times), default=0)
+
+    @property
+    def bars(self) -> EvidenceBars:
+        """What it carried, in the order of the message.
+
+        None where that can't be read: others may append to the log too, and one such fact must not hide all the rest.
+        """
+        try:
+            return decode_all(self.evidence)
+        except InvalidInput:
+            return decode_all(pattern_pb2.BarEvidence())
+
+
+def _state(number: int) -> State:
+    found = _STATES.get(number)
+    if found is None:
+        raise InvalidInput(f"{number} is no state of a pattern")
+    return found

@@ -1,0 +1,60 @@
+"""The facts of one batch, completed by what they change for the other patterns of their scope. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ratchet.events.v1 import facts_pb2
+from services.kernel.facts import Fact
+from services.knowledge.domain.decide import state_number
+from services.knowledge.domain.pattern import PREFIX, PatternRecord, evolve, own_state, stream_of
+from services.knowledge.domain.rules import State
+from services.knowledge.domain.standing import covering
+
+
+def settle(scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str) -> list[Fact]:
+    """What is to be appended: first a fact without evidence for each other pattern of the scope that is now covered, or
+    free again; then `facts`, with what covers them.
+
+    `scope`: all patterns of one series and task before `facts`, which are on streams of that scope, one at most on
+    each. `cause`: the session or request that made the facts. As of the last one the covering of the scope is complete.
+    """
+    records = {record.id: record for record in scope}
+    for fact in facts:
+        name = fact.stream.removeprefix(PREFIX)
+        records[name] = evolve(records.get(name), fact)
+    covered = covering(records.values())
+    written = {fact.stream for fact in facts}
+    moved = [
+        _moved(record, covered.get(name, ""), cause)
+        for name, record in sorted(records.items())
+        if stream_of(name) not in written and record.covered_by != covered.get(name, "")
+    ]
+    return moved + [_covered(fact, covered.get(fact.stream.removeprefix(PREFIX), "")) for fact in facts]
+
+
+def _moved(record: PatternRecord, covered_by: str, cause: str) -> Fact:
+    counts = record.counts.message()
+    state = State.COVERED if covered_by else own_state(record.changes[-1])
+    message = facts_pb2.PatternValidated(
+        pattern_id=record.id, before=counts, after=counts, state=state_number(state), covered_by=covered_by
+    )
+    return Fact(stream_of(record.id), record.version + 1, message, causation_id=cause)
+
+
+def _covered(fact: Fact, covered_by: str) -> Fact:
+    if not covered_by:
+        return fact
+    match fact.message:
+        case facts_pb2.PatternDiscovered() as told:
+            discovered = facts_pb2.PatternDiscovered()
+            discovered.CopyFrom(told)
+            discovered.state, discovered.covered_by = state_number(State.COVERED), covered_by
+            return replace(fact, message=discovered)
+        case facts_pb2.PatternValidated() as told:
+            validated = facts_pb2.PatternValidated()
+            validated.CopyFrom(told)
+            validated.state, validated.covered_by = state_number(State.COVERED), covered_by
+            return replace(fact, message=validated)
+    raise AssertionError("only what is discovered or validated is above the line")

@@ -1,0 +1,41 @@
+"""The evidence for a rule, year by year: whether it held throughout, or once and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.knowledge.domain.evidence import Evidence
+
+EPOCH = 1970
+
+
+@dataclass(frozen=True)
+class Year:
+    """Of the tested bars of one calendar year (UTC, by bar time); `base_rate` is the frequency of the rule's label."""
+
+    year: int
+    bars: int
+    support: int
+    hits: int
+    base_rate: float
+
+
+def by_year(evidence: Evidence, label: bool) -> tuple[Year, ...]:
+    """Oldest first, of a rule that foretells `label`; only years with a tested bar. Support and hits are not shrunk."""
+    years = evidence.times.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + EPOCH
+    found = []
+    for year in np.unique(years):
+        part = evidence.where(years == year)
+        came = part.outcomes == label
+        found.append(
+            Year(
+                year=int(year),
+                bars=len(part),
+                support=int(part.fired.sum()),
+                hits=int(came[part.fired].sum()),
+                base_rate=float(came.mean()),
+            )
+        )
+    return tuple(found)
