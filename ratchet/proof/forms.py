@@ -12,24 +12,36 @@ from ratchet.errors import CorruptData
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2
 from ratchet.proof.heads import KEYS_STREAM
 
-FACTS: Mapping[str, type[Message]] = {
-    kind.DESCRIPTOR.full_name: kind
-    for kind in (
-        facts_pb2.DatasetRegistered,
-        facts_pb2.TrainingRequested,
-        facts_pb2.TrainingCompleted,
-        facts_pb2.TrainingFailed,
-        facts_pb2.TrainingCancelled,
-        facts_pb2.ModelTrained,
-        facts_pb2.ModelPromoted,
-        facts_pb2.PromotionDeclined,
-        facts_pb2.PatternDiscovered,
-        facts_pb2.PatternValidated,
-        facts_pb2.PatternRetired,
-        facts_pb2.FeaturesRanked,
-        facts_pb2.KeyIntroduced,
-    )
-}
+
+def _of_decision(fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> str:
+    symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
+    return f"symbol/{fact.lineage.rpartition('/')[0]}" if symbol else f"lineage/{fact.lineage}"
+
+
+def _of_session(fact: Any) -> str:
+    return f"session/{fact.session_id}"
+
+
+_FORMS: tuple[tuple[type[Message], Callable[[Any], str]], ...] = (
+    (facts_pb2.DatasetRegistered, lambda fact: f"dataset/{fact.digest}"),
+    (facts_pb2.TrainingRequested, _of_session),
+    (facts_pb2.TrainingCompleted, _of_session),
+    (facts_pb2.TrainingFailed, _of_session),
+    (facts_pb2.TrainingCancelled, _of_session),
+    (facts_pb2.ModelTrained, lambda fact: f"lineage/{fact.record.lineage}"),
+    (facts_pb2.ModelPromoted, _of_decision),
+    (facts_pb2.PromotionDeclined, _of_decision),
+    (facts_pb2.PatternOffered, lambda fact: f"pattern/{fact.pattern.id}"),
+    (facts_pb2.PatternDiscovered, lambda fact: f"pattern/{fact.pattern.id}"),
+    (facts_pb2.PatternValidated, lambda fact: f"pattern/{fact.pattern_id}"),
+    (facts_pb2.PatternRetired, lambda fact: f"pattern/{fact.pattern_id}"),
+    (facts_pb2.FeaturesRanked, lambda fact: f"features/{fact.lineage}"),
+    (facts_pb2.KeyIntroduced, lambda _: KEYS_STREAM),
+)
+"""Every fact, and the stream on which it belongs."""
+
+FACTS: Mapping[str, type[Message]] = {kind.DESCRIPTOR.full_name: kind for kind, _ in _FORMS}
+_STREAMS = {kind.DESCRIPTOR.full_name: stream for kind, stream in _FORMS}
 
 
 def opened(topic: str, state: bytes) -> tuple[envelope_pb2.Envelope, Message]:
@@ -58,32 +70,3 @@ def opened(topic: str, state: bytes) -> tuple[envelope_pb2.Envelope, Message]:
 def stream_of(topic: str, fact: Any) -> str:
     """The stream on which a fact of this topic belongs."""
     return _STREAMS[topic](fact)
-
-
-def _of_decision(fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> str:
-    symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
-    return f"symbol/{fact.lineage.rpartition('/')[0]}" if symbol else f"lineage/{fact.lineage}"
-
-
-def _of_session(fact: Any) -> str:
-    return f"session/{fact.session_id}"
-
-
-_STREAMS: Mapping[str, Callable[[Any], str]] = {
-    kind.DESCRIPTOR.full_name: stream
-    for kind, stream in (
-        (facts_pb2.DatasetRegistered, lambda fact: f"dataset/{fact.digest}"),
-        (facts_pb2.TrainingRequested, _of_session),
-        (facts_pb2.TrainingCompleted, _of_session),
-        (facts_pb2.TrainingFailed, _of_session),
-        (facts_pb2.TrainingCancelled, _of_session),
-        (facts_pb2.ModelTrained, lambda fact: f"lineage/{fact.record.lineage}"),
-        (facts_pb2.ModelPromoted, _of_decision),
-        (facts_pb2.PromotionDeclined, _of_decision),
-        (facts_pb2.PatternDiscovered, lambda fact: f"pattern/{fact.pattern.id}"),
-        (facts_pb2.PatternValidated, lambda fact: f"pattern/{fact.pattern_id}"),
-        (facts_pb2.PatternRetired, lambda fact: f"pattern/{fact.pattern_id}"),
-        (facts_pb2.FeaturesRanked, lambda fact: f"features/{fact.lineage}"),
-        (facts_pb2.KeyIntroduced, lambda _: KEYS_STREAM),
-    )
-}

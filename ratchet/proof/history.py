@@ -27,6 +27,9 @@ class OpenSession(NamedTuple):
 RECENT = 1024
 """Data sets that are recognised at once; whether an older one was registered is known at the end."""
 
+OFFERED = b"offered"
+"""In place of the counts of a pattern that no session of its series has tested yet."""
+
 
 class History:
     """`artifacts`: those that the log refers to; `decisions`: how many were decided again."""
@@ -53,6 +56,7 @@ class History:
                 (facts_pb2.ModelTrained, self._trained),
                 (facts_pb2.ModelPromoted, self._decided),
                 (facts_pb2.PromotionDeclined, self._decided),
+                (facts_pb2.PatternOffered, self._offered),
                 (facts_pb2.PatternDiscovered, self._discovered),
                 (facts_pb2.PatternValidated, self._validated),
                 (facts_pb2.PatternRetired, self._validated),
@@ -176,8 +180,15 @@ class History:
         if fact.session_id:
             lineage.run = None
 
-    def _discovered(self, fact: facts_pb2.PatternDiscovered, position: int) -> Iterator[str]:
+    def _offered(self, fact: facts_pb2.PatternOffered, position: int) -> Iterator[str]:  # noqa: ARG002
         if fact.pattern.id in self._patterns:
+            yield f"pattern {fact.pattern.id} was known there before it was offered"
+        if fact.from_pattern_id not in self._patterns:
+            yield f"pattern {fact.from_pattern_id}, from which it was offered, was never discovered"
+        self._patterns[fact.pattern.id] = fact.pattern.series, OFFERED
+
+    def _discovered(self, fact: facts_pb2.PatternDiscovered, position: int) -> Iterator[str]:
+        if self._patterns.get(fact.pattern.id, ("", OFFERED))[1] != OFFERED:
             yield f"pattern {fact.pattern.id} had been discovered before"
         self._patterns[fact.pattern.id] = fact.pattern.series, b""
         yield from self._tested(fact.pattern.id, fact.evidence, pattern_pb2.PatternCounts(), fact.after, position)

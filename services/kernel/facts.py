@@ -14,29 +14,10 @@ from eventsourcing.persistence import Mapper, StoredEvent
 from google.protobuf.message import Message
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.events.v1 import envelope_pb2
+from ratchet.proof.forms import FACTS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-FACTS: dict[str, type[Message]] = {
-    kind.DESCRIPTOR.full_name: kind
-    for kind in (
-        facts_pb2.DatasetRegistered,
-        facts_pb2.TrainingRequested,
-        facts_pb2.TrainingCompleted,
-        facts_pb2.TrainingFailed,
-        facts_pb2.TrainingCancelled,
-        facts_pb2.ModelTrained,
-        facts_pb2.ModelPromoted,
-        facts_pb2.PromotionDeclined,
-        facts_pb2.PatternOffered,
-        facts_pb2.PatternDiscovered,
-        facts_pb2.PatternValidated,
-        facts_pb2.PatternRetired,
-        facts_pb2.FeaturesRanked,
-        facts_pb2.KeyIntroduced,
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)

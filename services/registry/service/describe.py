@@ -50,7 +50,7 @@ _DATASETS = (
     " AND position <= ? ORDER BY position"
 )
 _PATTERNS = (
-    "SELECT pattern_id, rule, state, position FROM knowledge_base WHERE pattern_id IN ({marks}) AND found_position <= ?"
+    "SELECT pattern_id, rule, state, position FROM knowledge_base WHERE pattern_id IN ({marks}) AND first_position <= ?"
 )
 
 

@@ -227,5 +227,5 @@ _AFTER_EVERY_LETTER = "\U0010ffff"
 _SUBJECTS: tuple[tuple[Kind, str, str, str], ...] = (
     ("model", "model_registry", "model", "position"),
     ("dataset", "dataset_history", "digest", "position"),
-    ("pattern", "knowledge_base", "pattern_id", "found_position"),
+    ("pattern", "knowledge_base", "pattern_id", "first_position"),
 )

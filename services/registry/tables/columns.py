@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -54,9 +54,11 @@ def names(lineage: str) -> tuple[str, str, str]:
     return str(parsed.series), str(parsed.task), parsed.model_type
 
 
-def upsert(table: str, row: Mapping[str, SqlValue], *key: str) -> tuple[str, tuple[SqlValue, ...]]:
-    """INSERT of a row, or UPDATE of the one with the same `key` columns: SQL and its parameters."""
-    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name not in key)
+def upsert(
+    table: str, row: Mapping[str, SqlValue], *key: str, kept: Sequence[str] = ()
+) -> tuple[str, tuple[SqlValue, ...]]:
+    """INSERT of a row, or UPDATE of the one with the same `key` columns, those `kept` excepted: SQL, parameters."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name not in (*key, *kept))
     sql = (
         f"INSERT INTO {{{table}}} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"

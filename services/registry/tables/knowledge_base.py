@@ -36,6 +36,7 @@ CREATE TABLE {knowledge_base} (
     found_by_lineage TEXT NOT NULL,
     found_by_session TEXT NOT NULL,
     found_at TEXT NOT NULL,
+    first_position BIGINT NOT NULL,
     found_position BIGINT NOT NULL,
     retired_by TEXT,
     retired_reason TEXT,
@@ -77,7 +78,7 @@ def project(event: Recorded) -> Iterator[Statement]:
                 "covered_by": fact.covered_by or None,
             }
             row |= _after(event, fact.state, fact.after)
-            yield Statement(*upsert("knowledge_base", row, "pattern_id"))
+            yield Statement(*upsert("knowledge_base", row, "pattern_id", kept=("first_position",)))
         case facts_pb2.PatternValidated() as fact:
             revived = fact.state != pattern_pb2.PATTERN_STATE_RETIRED
             changes: dict[str, SqlValue] = {"retired_by": None, "retired_reason": None} if revived else {}
@@ -104,6 +105,7 @@ def _row(event: Recorded, pattern: pattern_pb2.Pattern) -> dict[str, SqlValue]:
         "found_by_lineage": "",
         "found_by_session": "",
         "found_at": recorded_at(event),
+        "first_position": event.position,
         "found_position": event.position,
     }
 
