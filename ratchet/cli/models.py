@@ -12,6 +12,7 @@ from ratchet.cli.moments import Moment, as_of_option
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.past import point_of, say_as_of
 from ratchet.cli.patterns import in_words
+from ratchet.cli.reproduce import reproduce
 from ratchet.cli.verdict import decision_lines
 from ratchet.client import Client
 from ratchet.errors import NotFound
@@ -163,3 +164,6 @@ def history(lineage: str, limit: int, as_of: Moment, home: str | None, output: s
         raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
     say_as_of(as_of, output)
     show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home, as_of))
+
+
+models.add_command(reproduce)
