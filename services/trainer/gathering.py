@@ -21,6 +21,8 @@ from services.trainer.learning.session import plan
 from services.trainer.mining.rule import Condition, Rule
 from services.trainer.models.artifact import RULE_PREFIX
 
+REFUTED = pattern_pb2.PATTERN_STATE_REFUTED
+
 REMEMBERED = 20
 """Sessions of a lineage whose studies are remembered."""
 
@@ -95,6 +97,7 @@ def _with_knowledge(
         useless=_useless(records),
         important=_important(client, inputs, position),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
+        refuted=tuple(_rule(each.pattern.rule) for each in known.patterns if each.state == REFUTED),
         offered=_offered(known.patterns),
         tested_rules=tuple(known.tested_ids),
         mined_through=known.tested_through.seconds if known.HasField("tested_through") else None,

@@ -94,7 +94,7 @@ def test_changed_history_needs_replace(services: Running, tmp_path: Path) -> Non
         (["train", "EUR/USD", "--model", "logistic"], 2, "EUR-USD"),
         (["train", "NOWHERE", "--model", "logistic"], 3, "ratchet data import NOWHERE"),
         (["models", "show", "AAPL/range/random-forest/v99"], 3, "ratchet models list"),
-        (["models", "champion", "AAPL/volume/logistic"], 3, "ratchet train"),
+        (["models", "champion", "AAPL/volume-h9/logistic"], 3, "ratchet train"),
         (["models", "best", "AAPL", "--target", "range", "--horizon", "7"], 3, "--target range --horizon 7 --home"),
         (["trainings", "watch", "nobody"], 3, "ratchet trainings list --home"),
         (["trainings", "watch", ""], 2, "ratchet trainings list --home"),

@@ -67,8 +67,8 @@ class SessionInputs:
 
     `last_labelled_time`: the last labelled bar of the lineage's last session; None in its first.
     `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
-    `patterns`: as known before `plan(...).known_before`.
-    `offered`: rules of other series that are to be tested here, those that are surest there first.
+    `patterns`: as known before `plan(...).known_before`. `refuted`: rules that failed their test. `offered`: rules of
+    other series that are to be tested here, those that are surest there first.
     `trials`: the memory of the lineage's studies, oldest first.
     `useless`: features that each of its last three sessions ranked so. `important`: features that the newest model of
     any lineage of the series and task leans on, the most important first.
@@ -89,6 +89,7 @@ class SessionInputs:
     contenders: tuple[ScoredModel, ...] = ()
     symbol_best: ScoredModel | None = None
     patterns: tuple[KnownPattern, ...] = ()
+    refuted: tuple[Rule, ...] = ()
     offered: tuple[Rule, ...] = ()
     tested_rules: tuple[str, ...] = ()
     mined_through: int | None = None

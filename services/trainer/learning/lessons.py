@@ -48,6 +48,7 @@ def mined(context: Context) -> Mined:
         inputs.mined_through,
         preferred=inputs.important,
         known=[pattern.rule for pattern in inputs.patterns if pattern.state in IN_FORCE],
+        settled=[*inputs.refuted, *(pattern.rule for pattern in inputs.patterns if pattern.state not in IN_FORCE)],
         offered=inputs.offered,
     )
 

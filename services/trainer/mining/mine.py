@@ -52,6 +52,7 @@ def mine(
     mined_through: int | None = None,
     preferred: Sequence[str] = (),
     known: Sequence[Rule] = (),
+    settled: Sequence[Rule] = (),
     offered: Sequence[Rule] = (),
 ) -> Mined:
     """Search the first SEARCHED of the rows, test on the rest, purged by the horizon.
@@ -59,8 +60,9 @@ def mine(
     Only rows after `mined_through` test, and no rule whose id is in `tested_before` is tested again. With fewer than
     FEWEST_TEST_ROWS such rows nothing is mined, and `waits` says so. `preferred`: features that the search tries first;
     the test is the same for all rules. `known`: rules in force, which explain their share of the labels first and are
-    not carried again. `offered`: rules found elsewhere; the first OFFERED that can be tested here are, together with
-    what the search found, within CARRIED.
+    not carried again. `settled`: rules that were tested and are not in force; what nearly is one of them is not carried
+    either. `offered`: rules found elsewhere; the first OFFERED that can be tested here are, together with what the
+    search found, within CARRIED.
     """
     n = len(rows.y)
     horizon = len(rows.times) - n
@@ -75,7 +77,7 @@ def mine(
     def was_tested(rule: Rule) -> bool:
         return pattern_id(rule, series, task) in before
 
-    found = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, was_tested, preferred, known)
+    found = search(rows.X[:found_on], rows.names, rows.y[:found_on], kinds, was_tested, preferred, known, settled)
     guests = [rule for rule in dict.fromkeys(offered) if not was_tested(rule) and _testable(rule, rows, found_on)]
     guests = [rule for rule in guests if rule not in known][:OFFERED]
     own = [rule for rule in found if rule not in guests]

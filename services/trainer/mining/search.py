@@ -96,11 +96,13 @@ def search(
     tested: Callable[[Rule], bool] = lambda rule: False,  # noqa: ARG005
     preferred: Sequence[str] = (),
     known: Sequence[Rule] = (),
+    settled: Sequence[Rule] = (),
 ) -> tuple[Rule, ...]:
     """At most CARRIED rules, the strongest first, for X float64[n, k] and labels y of 0.0 and 1.0.
 
     A rule for which `tested` is true explains its share of the labels but is not carried; those of `known` explain
-    theirs first. Features named in `preferred` are tried first; names that are not among `names` change nothing.
+    theirs first. What nearly is a rule of `settled`, which has had its test, is not carried in other words. Features
+    named in `preferred` are tried first; names that are not among `names` change nothing.
     """
     if len(y) == 0 or float(np.std(y)) == 0.0:
         return ()
@@ -113,7 +115,8 @@ def search(
     inherited = [fired for fired in map(rows.fires, present) if fired.any()]
     found = _pursue(pairs, rows, y, inherited)
     found = _settled(found, rows, y, inherited)
-    same = [(rule, rows.fires(rule)) for rule in present]
+    judged = [rule for rule in settled if set(rule.features) <= set(names)]
+    same = [(rule, rows.fires(rule)) for rule in (*present, *judged)]
     carried = [rule for old in present for rule in _simpler(old, pairs, rows, y)]
     for rule in found:
         if not _among(rule, rows, [*same, *((each, rows.fires(each)) for each in carried)]):

@@ -146,8 +146,18 @@ def test_counted_features_are_compared_by_value() -> None:
 
 
 def test_benjamini_hochberg_by_hand() -> None:
-    assert passing([0.001, 0.04, 0.03, 0.5, 0.2]) == (True, True, True, False, False)
+    nothing = [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert passing([0.001, 0.03, 0.025, 0.5, 0.2, *nothing]) == (True, True, True, *[False] * 7)
     assert passing([0.2, 0.3]) == (False, False)
+
+
+def test_fewer_than_ten_hypotheses_are_judged_as_ten() -> None:
+    assert passing([0.0099]) == (True,)
+    assert passing([0.0101]) == (False,)
+    assert passing([0.02, 0.019]) == (True, True)
+
+
+def test_nothing_to_judge_is_nothing_rejected() -> None:
     assert passing([]) == ()
 
 
