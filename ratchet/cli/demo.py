@@ -23,8 +23,10 @@ SUGGESTED = (
     ("models", "show", f"{FOREST}/v{len(CUTS)}"),
     ("models", "compare", f"{FOREST}/v1", f"{FOREST}/v{len(CUTS)}"),
     ("train", SERIES, "--model", "random-forest", "--target", "volatility"),
+    ("patterns", "rates", SERIES),
     ("log", "tail"),
-    ("log", "rebuild"),
+    ("log", "verify"),
+    ("models", "reproduce", f"{FOREST}/v1"),
 )
 
 
