@@ -36,6 +36,7 @@ LARGE_SERIES, SMALL_SERIES = 100, 20
 CODE = (
     *("bench/loop.py", "bench/planted.py", "bench/units.py", "ratchet/proof/*.py"),
     *("services/knowledge/domain/*.py", "services/knowledge/application.py", "services/registry/domain/*.py"),
+    "services/kernel/keep_line.py",
     *("services/trainer/*.py", "services/trainer/data/*.py", "services/trainer/features/*.py"),
     *("services/trainer/learning/*.py", "services/trainer/mining/*.py", "services/trainer/models/*.py"),
     "services/trainer/targets/*.py",

@@ -18,11 +18,10 @@ from ratchet.events.v1 import pattern_pb2
 from ratchet.proof.hac import long_run_variance, newey_west_lags
 from ratchet.proof.special import betainc, betaincinv
 from services.kernel.bar_evidence import Flags
+from services.kernel.keep_line import keep_line
 from services.knowledge.domain.evidence import Evidence
 
 PRIOR_WEIGHT = 2.0
-LOWEST_LINE = 0.60
-LINE_ABOVE_BASE = 0.05
 TAIL = 0.025
 
 
@@ -45,7 +44,7 @@ class Counts:
     @property
     def line(self) -> float:
         """The hit rate above which a rule is worth keeping."""
-        return line(self.base_rate)
+        return keep_line(self.base_rate)
 
     @classmethod
     def read(cls, message: pattern_pb2.PatternCounts) -> Counts:
@@ -53,10 +52,6 @@ class Counts:
 
     def message(self) -> pattern_pb2.PatternCounts:
         return pattern_pb2.PatternCounts(**asdict(self))
-
-
-def line(base_rate: float) -> float:
-    return max(LOWEST_LINE, base_rate + LINE_ABOVE_BASE)
 
 
 def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
@@ -83,7 +78,7 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
         low=betaincinv(a, b, TAIL),
         high=betaincinv(a, b, 1.0 - TAIL),
         probability_above_base=1.0 - betainc(a, b, base_rate),
-        probability_above_line=1.0 - betainc(a, b, min(1.0, line(base_rate))),
+        probability_above_line=1.0 - betainc(a, b, min(1.0, keep_line(base_rate))),
     )
 
 

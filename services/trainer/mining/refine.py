@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from services.kernel.keep_line import keep_line
 from services.trainer.mining.conditions import movable
 from services.trainer.mining.readable import round_thresholds, roundness
 from services.trainer.mining.rule import Bools, Condition, Floats, Rule
@@ -21,10 +22,8 @@ KEPT_STRENGTH = 0.98
 """A rounder threshold may cost a rule this much of its z: the share that it keeps."""
 
 
-LINE, LINE_ABOVE_BASE = 0.60, 0.05
-"""The hit rate from which on the knowledge base keeps a rule: the first, or the label's frequency plus the second."""
 CLEARANCE = 0.01
-"""How far above that line a rule must be on the rows that chose it."""
+"""How far above the line for keeping a rule must be on the rows that chose it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class Rows:
     def least_rate(self, direction: int) -> float:
         """The share of hits that a rule of that direction needs to be of use."""
         base = float(self.y.mean()) if direction else 1.0 - float(self.y.mean())
-        return max(LINE, base + LINE_ABOVE_BASE) + CLEARANCE
+        return keep_line(base) + CLEARANCE
 
     def hits_enough(self, fired: Bools, direction: int) -> bool:
         rate = float(self.y[fired].mean()) if fired.any() else 0.0
