@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option
+from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
-from ratchet.cli.past import point_of, say_as_of
 from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
@@ -108,8 +107,8 @@ def _write(file: Path, pieces: Iterator[bytes]) -> int:
 def list_(as_of: Moment, home: str | None, output: str) -> None:
     """The newest snapshot of every series."""
     with connect(home) as client:
-        found = list(client.list_datasets(latest_only=True, as_of=point_of(as_of)))
-    say_as_of(as_of, output)
+        found = list(client.list_datasets(latest_only=True, as_of=as_of.point))
+    say_past(as_of, output)
     show(found, output, lambda datasets: _render(datasets, home))
 
 
@@ -123,11 +122,11 @@ def show_(symbol: str, timeframe: str, as_of: Moment, home: str | None, output: 
     """Every snapshot of SYMBOL, those that --until cut included."""
     series = _series(symbol, timeframe)
     with connect(home) as client:
-        found = list(client.list_datasets(series, include_cuts=True, as_of=point_of(as_of)))
+        found = list(client.list_datasets(series, include_cuts=True, as_of=as_of.point))
     if not found:
         past = f" as of {as_of}" if as_of.asked else ""
         raise NotFound(f"no bars of {series}{past}; import them with ratchet data import {symbol} FILE")
-    say_as_of(as_of, output)
+    say_past(as_of, output)
     show(found, output, lambda datasets: _render(datasets, home))
 
 

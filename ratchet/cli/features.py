@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import PRESENT, Moment, as_of_option, require_recorded, say_past
+from ratchet.cli.moments import Moment, as_of_option, require_recorded, say_past
 from ratchet.cli.output import (
     fixed,
     home_option,
@@ -70,7 +70,7 @@ def features(lineage: str, limit: int, as_of: Moment, home: str | None, output: 
         ordered = sorted(found, key=lambda ranking: ranking.position)
         versions = {model.session_id: f"v{model.version}" for model in client.list_models(lineage=name)}
         origins = _origins(client, parsed, versions.get(ordered[-1].session_id)) if output == "table" else {}
-    say_past(as_of, PRESENT, output)
+    say_past(as_of, output)
     show(ordered, output, lambda rankings: render(newest(rankings, limit), versions, origins))
     if output == "table":
         left_out = len(found) - len(newest(found, limit))

@@ -9,9 +9,8 @@ from itertools import islice
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option
+from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show, when
-from ratchet.cli.past import point_of, say_as_of
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
@@ -37,8 +36,8 @@ def lineage(
 ) -> None:
     """What SUBJECT (a model, a data set's digest or a pattern's id) came from."""
     with connect(home) as client:
-        found = client.get_lineage(subject, descendants=descendants, depth=depth, as_of=point_of(as_of))
-    say_as_of(as_of, "table" if output == "table" else "json")
+        found = client.get_lineage(subject, descendants=descendants, depth=depth, as_of=as_of.point)
+    say_past(as_of, "table" if output == "table" else "json")
     if output == "dot":
         lines(dot(found))
         return

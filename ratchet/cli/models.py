@@ -8,9 +8,8 @@ import click
 
 from ratchet.cli import model_views
 from ratchet.cli.connect import connect
-from ratchet.cli.moments import Moment, as_of_option
+from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
-from ratchet.cli.past import point_of, say_as_of
 from ratchet.cli.patterns import in_words
 from ratchet.cli.reproduce import reproduce
 from ratchet.cli.verdict import decision_lines
@@ -40,15 +39,15 @@ def list_(series: str | None, limit: int, as_of: Moment, home: str | None, outpu
     """The versions of each lineage at a glance."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_models(series=named, as_of=point_of(as_of)))
+        found = list(client.list_models(series=named, as_of=as_of.point))
         stale = _stale_champions(client, found, as_of) if output != "json" else ()
-    say_as_of(as_of, output)
+    say_past(as_of, output)
     show(found, output, lambda models: model_views.trajectory(models, limit, named, home, stale, as_of))
 
 
 def _stale_champions(client: Client, found: Sequence[registry_pb2.Model], as_of: Moment) -> Collection[str]:
     lineages = [model.lineage for model in found if model.lineage_champion]
-    champions = [client.get_champion(lineage, as_of=point_of(as_of)) for lineage in lineages]
+    champions = [client.get_champion(lineage, as_of=as_of.point) for lineage in lineages]
     return {champion.model.name for champion in champions if champion.stale}
 
 
@@ -61,9 +60,9 @@ def show_(model: str, as_of: Moment, home: str | None, output: str) -> None:
     """All that is recorded of MODEL."""
     parsed = Model.parse(model)
     with connect(home) as client:
-        found = client.get_model(str(parsed), as_of=point_of(as_of))
+        found = client.get_model(str(parsed), as_of=as_of.point)
         wordings = in_words(client, parsed.lineage)
-    say_as_of(as_of, output)
+    say_past(as_of, output)
     show(found, output, lambda one: model_views.one(one, wordings, home))
 
 
@@ -90,8 +89,8 @@ def champion(lineage: str, as_of: Moment, home: str | None, output: str) -> None
     """The champion of LINEAGE and its contenders."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
-        found = client.get_champion(name, as_of=point_of(as_of))
-    say_as_of(as_of, output)
+        found = client.get_champion(name, as_of=as_of.point)
+    say_past(as_of, output)
     show(found, output, model_views.champion)
 
 
@@ -106,8 +105,8 @@ def best(series: str, target: str, horizon: int | None, as_of: Moment, home: str
     """The best model of SERIES over all model types."""
     name, task = str(Series.parse(series)), str(Task.of(target, horizon or 0))
     with connect(home) as client:
-        found = client.get_symbol_best(name, task, as_of=point_of(as_of))
-    say_as_of(as_of, output)
+        found = client.get_symbol_best(name, task, as_of=as_of.point)
+    say_past(as_of, output)
     show(found, output, model_views.best)
 
 
@@ -157,12 +156,12 @@ def history(lineage: str, limit: int, as_of: Moment, home: str | None, output: s
     """The decisions on LINEAGE with their evidence, oldest first."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
-        decided = client.list_decisions(lineage=name, as_of=point_of(as_of))
+        decided = client.list_decisions(lineage=name, as_of=as_of.point)
         found = sorted(decided, key=lambda decision: decision.position)
     if not found:
         past = f" as of {as_of}" if as_of.asked else ""
         raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
-    say_as_of(as_of, output)
+    say_past(as_of, output)
     show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home, as_of))
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +18,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.cli.connect import command_line
 from ratchet.cli.output import LARGEST
 from ratchet.errors import NotFound
+
+if TYPE_CHECKING:
+    from ratchet.client import AsOf
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,6 +51,11 @@ class Moment:
         stamp = Timestamp()
         stamp.FromDatetime(self.moment)
         return stamp
+
+    @property
+    def point(self) -> AsOf | None:
+        """For a client's `as_of`; None for the present."""
+        return self.time or self.position or None
 
     @property
     def words(self) -> list[str]:
@@ -128,7 +136,7 @@ def require_recorded(as_of: Moment, head: int, home: str | None) -> None:
         raise NotFound(f"no log position {as_of.position} yet: the log ends at {head}; see {tail}")
 
 
-def say_past(as_of: Moment, known_before: Moment, output: str) -> None:
+def say_past(as_of: Moment, output: str, known_before: Moment = PRESENT) -> None:
     """The line above an answer about the past that says of which; beside JSON it is on stderr."""
     said = [
         *([f"as of {as_of} (log time)"] if as_of.asked else []),

@@ -10,7 +10,7 @@ import click
 
 from ratchet.cli import pattern_words as words
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import PRESENT, Moment, as_of_option, known_before_option, require_recorded, say_past
+from ratchet.cli.moments import Moment, as_of_option, known_before_option, require_recorded, say_past
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.pattern_list import Asked, render_list
 from ratchet.cli.pattern_offers import Offered, model_type_for, offer_to, raise_first, render_offers
@@ -95,7 +95,7 @@ def list_(
         for found in known
         if found.pattern.id not in in_list and kind in ("", found.pattern.type)
     )
-    say_past(as_of, known_before, output)
+    say_past(as_of, output, known_before)
     show(chosen, output, lambda found: render_list(found, others, asked, limit))
 
 
@@ -121,7 +121,7 @@ def show_(pattern_id: str, as_of: Moment, known_before: Moment, home: str | None
             min_position=head,
         )
         found = Shown(answer, _uses(client, answer.pattern), model_type_for(client, answer.pattern))
-    say_past(as_of, known_before, output)
+    say_past(as_of, output, known_before)
     past = as_of.asked or known_before.asked
     show(found.as_json(), output, lambda _: render_one(found, past, home))
 
@@ -181,7 +181,7 @@ def rates(series: str | None, target: str, horizon: int | None, as_of: Moment, h
         found = client.list_success_rates(
             series=named, task=task, as_of_position=as_of.position, as_of_time=as_of.time, min_position=head
         )
-    say_past(as_of, PRESENT, output)
+    say_past(as_of, output)
     show(list(found), output, lambda rates: render_rates(rates, named, home))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import PRESENT, Moment, as_of_option
+from ratchet.cli.moments import PRESENT, Moment, as_of_option, say_past
 from ratchet.cli.output import (
     home_option,
     interval,
@@ -20,7 +20,6 @@ from ratchet.cli.output import (
     when,
     word,
 )
-from ratchet.cli.past import point_of, say_as_of
 from ratchet.cli.train import show_ended, watch_to_end
 from ratchet.client import Client
 from ratchet.errors import NotFound
@@ -44,8 +43,8 @@ def list_(series: str | None, limit: int, as_of: Moment, home: str | None, outpu
     """The sessions, of SERIES or of all, in the order of their requests."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
-        found = list(client.list_trainings(series=named, as_of=point_of(as_of)))
-    say_as_of(as_of, output)
+        found = list(client.list_trainings(series=named, as_of=as_of.point))
+    say_past(as_of, output)
     show(found, output, lambda trainings: render(trainings, limit, named, home, as_of))
 
 

@@ -24,7 +24,7 @@ from ratchet.errors import NotFound
 @known_before_option
 def asking(as_of: Moment, known_before: Moment) -> None:
     click.echo(f"{as_of.asked} {known_before.asked}")
-    say_past(as_of, known_before, "table")
+    say_past(as_of, "table", known_before)
 
 
 def test_a_number_is_a_log_position() -> None:
