@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.errors import Cancelled, InvalidInput, LimitReached, PreconditionFailed, WorkerLost
+from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import model_pb2
 from ratchet.names import MODEL_TYPES, Model, Series, Task, one_of
 from ratchet.trainer.v1 import trainer_pb2 as pb
@@ -18,11 +17,11 @@ from services.trainer.importing import Importer
 from services.trainer.learning import segment
 from services.trainer.learning.segment import Recorded, Scored, Segment
 from services.trainer.models import families
+from services.trainer.on_demand import OnDemand
 from services.trainer.predicting import require_about
 from services.trainer.workers import Workers
 
 AT_ONCE = 8
-"""Evaluations that run or wait for a worker: each holds a thread of the server."""
 
 
 class Evaluator:
@@ -32,8 +31,7 @@ class Evaluator:
         self._client = client
         self._store = store
         self._importer = importer
-        self._workers = workers
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._demand = OnDemand(workers, AT_ONCE, "evaluation")
 
     def evaluate(self, request: pb.EvaluateRequest, active: Callable[[], bool]) -> pb.EvaluateResponse:
         """The answer to a request; the work stops when `active` says no.
@@ -41,12 +39,8 @@ class Evaluator:
         PreconditionFailed for a model that knows a label of a scored bar, DataRefused for bars that are not there or
         too few, LimitReached when too many evaluations run.
         """
-        if not self._places.acquire(blocking=False):
-            raise LimitReached(f"{AT_ONCE} evaluations run or wait already; ask again when one of them has ended")
-        try:
-            return _answer(self._computed(self._gather(request), active))
-        finally:
-            self._places.release()
+        with self._demand.place():
+            return _answer(self._demand.run(segment.evaluate, self._gather(request), active))
 
     def _gather(self, request: pb.EvaluateRequest) -> Segment:
         series, task = Series.parse(request.series), Task.of(request.target, request.horizon)
@@ -80,19 +74,6 @@ class Evaluator:
         record = self._client.get_model(name).record
         require_unseen(name, record, first_time)
         return Recorded(name, self._store.get(record.artifact.digest))
-
-    def _computed(self, job: Segment, active: Callable[[], bool]) -> Scored:
-        def go_on(phase: str, fraction: float) -> None:  # noqa: ARG001
-            if not active():
-                raise Cancelled("nobody waits for this evaluation any more")
-
-        try:
-            return self._workers.run(segment.evaluate, job, go_on)
-        except WorkerLost as error:
-            raise WorkerLost(
-                "the process that computed this evaluation died (killed, or out of memory), or the trainer stops;"
-                " ask again"
-            ) from error
 
 
 def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) -> None:

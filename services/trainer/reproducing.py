@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ratchet.client import Client
-from ratchet.errors import Cancelled, LimitReached, WorkerLost
 from ratchet.events.v1 import model_pb2
 from ratchet.names import Model
 from ratchet.trainer.v1 import trainer_pb2 as pb
@@ -20,6 +18,7 @@ from services.trainer.learning import columns
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import Report, run
 from services.trainer.models import artifact
+from services.trainer.on_demand import OnDemand
 from services.trainer.recording import parameters
 from services.trainer.workers import Workers
 
@@ -57,8 +56,7 @@ class Reproducer:
     def __init__(self, client: Client, store: ArtifactStore, workers: Workers) -> None:
         self._client = client
         self._store = store
-        self._workers = workers
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._demand = OnDemand(workers, AT_ONCE, "reproduction")
 
     def reproduce(self, name: str, active: Callable[[], bool]) -> pb.ReproduceModelResponse:
         """The model of this name made again, compared with the recorded one; stops when `active` says no.
@@ -66,15 +64,11 @@ class Reproducer:
         NotFound for a model that was never trained; CorruptData for a snapshot or artifact that is not what was
         recorded; LimitReached while others are reproduced.
         """
-        if not self._places.acquire(blocking=False):
-            raise LimitReached(f"{AT_ONCE} models are made again already; ask again when one of them is done")
-        try:
+        with self._demand.place():
             model = self._client.get_model(str(Model.parse(name)))
             record = model.record
             job = Job(gather_again(self._client, self._store, model), self._store.get(record.artifact.digest))
-            again = self._computed(job, active)
-        finally:
-            self._places.release()
+            again = self._demand.run(compute, job, active)
         return pb.ReproduceModelResponse(
             identical=again.largest <= NO_DIFFERENCE,
             differences=_differences(record, again),
@@ -84,18 +78,6 @@ class Reproducer:
             artifact_digest=record.artifact.digest,
             reproduced_digest=again.digest,
         )
-
-    def _computed(self, job: Job, active: Callable[[], bool]) -> Again:
-        def go_on(phase: str, fraction: float) -> None:  # noqa: ARG001
-            if not active():
-                raise Cancelled("nobody waits for this model any more")
-
-        try:
-            return self._workers.run(compute, job, go_on)
-        except WorkerLost as error:
-            raise WorkerLost(
-                "the process that made the model again died (killed, or out of memory), or the trainer stops; ask again"
-            ) from error
 
 
 def compute(job: Job, report: Report) -> Again:

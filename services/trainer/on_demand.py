@@ -1,0 +1,51 @@
+"""Work that a caller waits for: a few at a time in the workers, stopped when nobody waits any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ratchet.errors import Cancelled, LimitReached, WorkerLost
+from services.trainer.workers import Report, Workers
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class OnDemand:
+    """At most `at_once` of `what` run or wait for a worker: each holds a thread of the server."""
+
+    def __init__(self, workers: Workers, at_once: int, what: str) -> None:
+        self._workers = workers
+        self._at_once = at_once
+        self._what = what
+        self._places = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the places; LimitReached when all are taken."""
+        if not self._places.acquire(blocking=False):
+            raise LimitReached(
+                f"{self._at_once} {self._what}s run or wait already; ask again when one of them has ended"
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def run(self, work: Callable[[Job, Report], Result], job: Job, active: Callable[[], bool]) -> Result:
+        """The result of `work` in a worker; Cancelled when `active` says no, WorkerLost when its process died."""
+
+        def go_on(phase: str, fraction: float) -> None:  # noqa: ARG001
+            if not active():
+                raise Cancelled(f"nobody waits for this {self._what} any more")
+
+        try:
+            return self._workers.run(work, job, go_on)
+        except WorkerLost as error:
+            raise WorkerLost(
+                f"the process that computed this {self._what} died (killed, or out of memory), or the trainer stops;"
+                " ask again"
+            ) from error
