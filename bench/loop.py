@@ -152,12 +152,16 @@ class Ledger:
         self.state.require(model)
         return self._models[model]
 
-    def get_knowledge(self, series: str, task: str, **asked: Any) -> knowledge_pb2.GetKnowledgeResponse:
-        request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, **asked)
+    def get_knowledge(self, series: str, task: str, *, as_of: int, **asked: Any) -> knowledge_pb2.GetKnowledgeResponse:
+        request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, as_of_position=as_of, **asked)
         return self._knowledge.GetKnowledge(request, cast(Any, _Call()))
 
-    def list_feature_history(self, lineage: str, *, min_position: int = 0) -> Sequence[knowledge_pb2.FeatureRanking]:
-        request = knowledge_pb2.ListFeatureHistoryRequest(lineage=lineage, min_position=min_position, page_size=1000)
+    def list_feature_history(
+        self, lineage: str, *, as_of: int, min_position: int
+    ) -> Sequence[knowledge_pb2.FeatureRanking]:
+        request = knowledge_pb2.ListFeatureHistoryRequest(
+            lineage=lineage, as_of_position=as_of, min_position=min_position, page_size=1000
+        )
         return self._knowledge.ListFeatureHistory(request, cast(Any, _Call())).rankings
 
     def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest) -> knowledge_pb2.RecordEvidenceResponse:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypedDict, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -398,8 +398,7 @@ class Client:
         task: str,
         *,
         known_before: Timestamp | None = None,
-        as_of_position: int = 0,
-        as_of_time: Timestamp | None = None,
+        as_of: AsOf | None = None,
         min_position: int = 0,
         include_all: bool = False,
     ) -> knowledge_pb.GetKnowledgeResponse:
@@ -408,10 +407,9 @@ class Client:
             series=series,
             task=task,
             known_before=known_before,
-            as_of_position=as_of_position,
-            as_of_time=as_of_time,
             min_position=min_position,
             include_all=include_all,
+            **_log_time(as_of),
         )
         return self.knowledge.unary(self._knowledge.GetKnowledge, request)
 
@@ -422,8 +420,7 @@ class Client:
         task: str = "",
         state: pattern_pb2.PatternState.ValueType = pattern_pb2.PATTERN_STATE_UNSPECIFIED,
         known_before: Timestamp | None = None,
-        as_of_position: int = 0,
-        as_of_time: Timestamp | None = None,
+        as_of: AsOf | None = None,
         min_position: int = 0,
     ) -> Iterator[knowledge_pb.KnownPattern]:
         request = knowledge_pb.ListPatternsRequest(
@@ -431,10 +428,9 @@ class Client:
             task=task,
             state=state,
             known_before=known_before,
-            as_of_position=as_of_position,
-            as_of_time=as_of_time,
             page_size=PAGE,
             min_position=min_position,
+            **_log_time(as_of),
         )
         return _pages(
             request, lambda: self.knowledge.unary(self._knowledge.ListPatterns, request), lambda answer: answer.patterns
@@ -445,17 +441,15 @@ class Client:
         pattern_id: str,
         *,
         known_before: Timestamp | None = None,
-        as_of_position: int = 0,
-        as_of_time: Timestamp | None = None,
+        as_of: AsOf | None = None,
         min_position: int = 0,
     ) -> knowledge_pb.GetPatternResponse:
         """One pattern by its id, or by the beginning of it, with its history and its evidence year by year."""
         request = knowledge_pb.GetPatternRequest(
             pattern_id=pattern_id,
             known_before=known_before,
-            as_of_position=as_of_position,
-            as_of_time=as_of_time,
             min_position=min_position,
+            **_log_time(as_of),
         )
         return self.knowledge.unary(self._knowledge.GetPattern, request)
 
@@ -479,25 +473,23 @@ class Client:
         *,
         series: str = "",
         task: str = "",
-        as_of_position: int = 0,
-        as_of_time: Timestamp | None = None,
+        as_of: AsOf | None = None,
         min_position: int = 0,
     ) -> Sequence[knowledge_pb.SuccessRate]:
         """What became of the rules that were tested, by series and type."""
         request = knowledge_pb.ListSuccessRatesRequest(
-            series=series, task=task, as_of_position=as_of_position, as_of_time=as_of_time, min_position=min_position
+            series=series, task=task, min_position=min_position, **_log_time(as_of)
         )
         return self.knowledge.unary(self._knowledge.ListSuccessRates, request).rates
 
     def list_feature_history(
-        self, lineage: str, *, as_of_position: int = 0, as_of_time: Timestamp | None = None, min_position: int = 0
+        self, lineage: str, *, as_of: AsOf | None = None, min_position: int = 0
     ) -> Iterator[knowledge_pb.FeatureRanking]:
         request = knowledge_pb.ListFeatureHistoryRequest(
             lineage=lineage,
-            as_of_position=as_of_position,
-            as_of_time=as_of_time,
             page_size=PAGE,
             min_position=min_position,
+            **_log_time(as_of),
         )
         return _pages(
             request,
@@ -595,6 +587,18 @@ def _as_of(point: AsOf | None) -> log_pb.AsOf | None:
     if point is None:
         return None
     return log_pb.AsOf(position=point) if isinstance(point, int) else log_pb.AsOf(time=point)
+
+
+class _LogTime(TypedDict, total=False):
+    as_of_position: int
+    as_of_time: Timestamp
+
+
+def _log_time(point: AsOf | None) -> _LogTime:
+    """The same for knowledge, whose requests have a field for each."""
+    if point is None:
+        return {}
+    return {"as_of_position": point} if isinstance(point, int) else {"as_of_time": point}
 
 
 def _or_new(request_id: str) -> str:

@@ -61,9 +61,7 @@ def features(lineage: str, limit: int, as_of: Moment, home: str | None, output: 
     with connect(home) as client:
         head = client.get_head().position
         require_recorded(as_of, head, home)
-        found = list(
-            client.list_feature_history(name, as_of_position=as_of.position, as_of_time=as_of.time, min_position=head)
-        )
+        found = list(client.list_feature_history(name, as_of=as_of.point, min_position=head))
         if not found:
             past = f" by {as_of}" if as_of.asked else ""
             raise NotFound(f"no ranked features of {name}{past}; see {command_line(home, 'models', 'list')}")

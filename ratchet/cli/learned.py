@@ -61,9 +61,7 @@ def fetch_learned(client: Client, training: registry_pb2.Training, model: regist
 
 def _as_of(client: Client, lineage: Lineage, position: int) -> list[KnownPattern]:
     return list(
-        client.list_patterns(
-            series=str(lineage.series), task=str(lineage.task), as_of_position=position, min_position=position
-        )
+        client.list_patterns(series=str(lineage.series), task=str(lineage.task), as_of=position, min_position=position)
     )
 
 

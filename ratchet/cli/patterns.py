@@ -83,8 +83,7 @@ def list_(
                 series=named,
                 task=task,
                 known_before=known_before.time,
-                as_of_position=as_of.position,
-                as_of_time=as_of.time,
+                as_of=as_of.point,
                 min_position=head,
             )
         )
@@ -116,8 +115,7 @@ def show_(pattern_id: str, as_of: Moment, known_before: Moment, home: str | None
         answer = client.get_pattern(
             pattern_id,
             known_before=known_before.time,
-            as_of_position=as_of.position,
-            as_of_time=as_of.time,
+            as_of=as_of.point,
             min_position=head,
         )
         found = Shown(answer, _uses(client, answer.pattern), model_type_for(client, answer.pattern))
@@ -178,9 +176,7 @@ def rates(series: str | None, target: str, horizon: int | None, as_of: Moment, h
     with connect(home) as client:
         head = client.get_head().position
         require_recorded(as_of, head, home)
-        found = client.list_success_rates(
-            series=named, task=task, as_of_position=as_of.position, as_of_time=as_of.time, min_position=head
-        )
+        found = client.list_success_rates(series=named, task=task, as_of=as_of.point, min_position=head)
     say_past(as_of, output)
     show(list(found), output, lambda rates: render_rates(rates, named, home))
 

@@ -85,7 +85,7 @@ def _with_knowledge(
         inputs.series,
         inputs.task,
         known_before=Timestamp(seconds=planned.known_before),
-        as_of_position=position,
+        as_of=position,
         min_position=position,
         include_all=True,
     )
@@ -157,8 +157,8 @@ def _important(client: Client, inputs: SessionInputs, position: int) -> tuple[st
     """The features that the newest model of any type leans on, the most important first, as of `position`."""
     shares: dict[str, float] = {}
     for model_type in MODEL_TYPES:
-        history = client.list_feature_history(f"{inputs.series}/{inputs.task}/{model_type}", min_position=position)
-        newest = [ranking for ranking in history if ranking.position <= position][-1:]
+        lineage = f"{inputs.series}/{inputs.task}/{model_type}"
+        newest = list(client.list_feature_history(lineage, as_of=position, min_position=position))[-1:]
         for feature in (feature for ranking in newest for feature in ranking.features):
             rule = feature.name.startswith(RULE_PREFIX)
             if feature.share.value > IMPORTANT_SHARE and not feature.useless and not rule:

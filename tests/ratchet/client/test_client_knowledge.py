@@ -83,9 +83,9 @@ SEEN_BY_MARKET_TIME = ("get_knowledge", "list_patterns", "get_pattern")
 @pytest.mark.parametrize("name", READS)
 def test_every_read_takes_a_point_in_log_time(serve: Serve, asked: Knowledge, name: str) -> None:
     with connected(serve, asked) as client:
-        READS[name](client, as_of_time=MOMENT)
+        READS[name](client, as_of=MOMENT)
         by_moment = len(asked.requests)
-        READS[name](client, as_of_position=7, min_position=9)
+        READS[name](client, as_of=7, min_position=9)
         by_position = len(asked.requests)
         READS[name](client)
     assert {request.as_of_time.ToNanoseconds() for request in asked.requests[:by_moment]} == {MOMENT.ToNanoseconds()}
@@ -97,7 +97,7 @@ def test_every_read_takes_a_point_in_log_time(serve: Serve, asked: Knowledge, na
 @pytest.mark.parametrize("name", SEEN_BY_MARKET_TIME)
 def test_reads_of_patterns_take_a_market_time_too(serve: Serve, asked: Knowledge, name: str) -> None:
     with connected(serve, asked) as client:
-        READS[name](client, as_of_time=MOMENT, known_before=MARKET)
+        READS[name](client, as_of=MOMENT, known_before=MARKET)
         both = len(asked.requests)
         READS[name](client)
     assert all((r.known_before, r.as_of_time) == (MARKET, MOMENT) for r in asked.requests[:both])
@@ -106,9 +106,9 @@ def test_reads_of_patterns_take_a_market_time_too(serve: Serve, asked: Knowledge
 
 def test_lists_of_the_past_go_over_all_pages_with_the_same_question(serve: Serve, asked: Knowledge) -> None:
     with connected(serve, asked) as client:
-        patterns = client.list_patterns(series="AAPL", as_of_time=MOMENT, known_before=MARKET)
+        patterns = client.list_patterns(series="AAPL", as_of=MOMENT, known_before=MARKET)
         assert [known.position for known in patterns] == [1, 2, 3]
-        rankings = client.list_feature_history("AAPL/range/logistic", as_of_position=7)
+        rankings = client.list_feature_history("AAPL/range/logistic", as_of=7)
         assert [ranking.position for ranking in rankings] == [1, 2, 3]
     for requests in (asked.requests[:PAGES], asked.requests[PAGES:]):
         assert [request.page_token for request in requests] == ["", "2", "3"]
