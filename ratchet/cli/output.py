@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ratchet.events.v1.model_pb2 import Interval
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 JsonValue = Any
 Shown = TypeVar("Shown")
 
-SHORT_BYTES = 64
 PIPE_WIDTH = 240
 GAP = 3
 SHORT_CELL = 12
@@ -61,51 +59,25 @@ def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
 
 
 def to_json(value: object) -> JsonValue:
-    """Plain data for json.dumps.
-
-    Messages keep the contract's field names; times are RFC 3339 UTC; enum values their names; integers numbers; unset
-    optional fields null, unset members of a oneof absent. Short byte strings are hex, long ones (evidence) left out.
-    """
+    """Plain data for json.dumps: messages as `ratchet.proof.readable` has them, their times to the second."""
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from ratchet.proof.readable import readable, scalar
+
     if isinstance(value, Timestamp):
-        return when(value) or None
+        return _time(value)
     if isinstance(value, Message):
-        return {field.name: _field(value, field) for field in value.DESCRIPTOR.fields if not _left_out(value, field)}
+        return readable(value, _time)
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return scalar(value)
 
 
-def _left_out(message: Message, field: Any) -> bool:
-    value = getattr(message, field.name)
-    if isinstance(value, bytes) and len(value) > SHORT_BYTES:
-        return True
-    oneof = field.containing_oneof
-    return oneof is not None and len(oneof.fields) > 1 and not message.HasField(field.name)
-
-
-def _field(message: Message, field: Any) -> JsonValue:
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        return [_enum_or(field, item) for item in value]
-    if field.has_presence and not message.HasField(field.name):
-        return None
-    return _enum_or(field, value)
-
-
-def _enum_or(field: Any, value: Any) -> JsonValue:
-    if field.enum_type is None:
-        return to_json(value)
-    known = field.enum_type.values_by_number.get(value)
-    return known.name if known else value
+def _time(time: Timestamp) -> str | None:
+    return when(time) or None
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
