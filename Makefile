@@ -17,7 +17,7 @@ setup: .venv/installed ## create .venv with everything, pinned
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,lstm,report,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,lstm,dask,report,postgres,dev]'
 	touch $@
 
 demo: setup ## start the services, train on AAPL, show what was learned
@@ -73,7 +73,7 @@ accept-contracts: setup ## protos/accepted.binpb from protos/; a breaking change
 
 lock: ## constraints.txt from the newest versions that pyproject.toml allows
 	rm -rf .lock && $(PYTHON) -m venv .lock
-	.lock/bin/pip install --quiet '.[trainer,lstm,report,postgres,dev]'
+	.lock/bin/pip install --quiet '.[trainer,lstm,dask,report,postgres,dev]'
 	.lock/bin/pip freeze --exclude ratchet > constraints.txt
 	rm -rf .lock
 

@@ -37,8 +37,8 @@ from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.calls import Caller
 from services.kernel.facts import FACTS
-from services.kernel.server import Caller
 from services.registry.domain import dataset, lineage, session, symbol
 from services.registry.log import Log, LogApplication, open_log
 from services.registry.log.verify import verify_events

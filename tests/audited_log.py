@@ -15,7 +15,7 @@ from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, pattern_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.artifacts import ArtifactStore
-from services.kernel.server import Caller
+from services.kernel.calls import Caller
 from services.registry.log import Append, Committed, Log, LogApplication, NewEvent, Origin
 from services.registry.service.commands import Commands
 

@@ -16,8 +16,8 @@ from registry_samples import evidence, record, stamp
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.calls import Caller
 from services.kernel.facts import Fact
-from services.kernel.server import Caller
 from services.registry.log import Log, LogApplication, Origin, Query, open_log
 from services.registry.service.commands import Commands
 from services.registry.service.queries import Queries

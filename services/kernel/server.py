@@ -1,4 +1,4 @@
-"""The gRPC server of every service: limits, health, reflection, errors, a clean stop."""
+"""The gRPC server of every service: health, reflection, the layers around its calls, a clean stop."""
 
 from __future__ import annotations
 
@@ -6,93 +6,32 @@ import logging
 import os
 import signal
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from grpc_status import rpc_status
 
-from ratchet.errors import Internal, PreconditionFailed
-from ratchet.errors import RatchetError as Refusal
-from ratchet.status import to_status
-from ratchet.transport import ACTOR_KEY, CORRELATION_KEY, MESSAGE_LIMIT
+from ratchet.errors import PreconditionFailed
+from ratchet.transport import MESSAGE_LIMIT
+from services.kernel.calls import Layer, Layered
+from services.kernel.refusals import refusals
+from services.kernel.settings import Settings
 
 log = logging.getLogger("ratchet.server")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls, and for what: taken from the call's metadata."""
-
-    actor: str
-    correlation_id: str
-
-    @classmethod
-    def of(cls, context: grpc.ServicerContext) -> Caller:
-        sent = {str(key): str(value) for key, value in context.invocation_metadata()}
-        return cls(sent.get(ACTOR_KEY, "anonymous")[:128], sent.get(CORRELATION_KEY, "")[:128])
-
-
-class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
-    """Turns a RatchetError into its status, and anything else into INTERNAL with an id and no text of its own."""
-
-    def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
-        handler = continuation(details)
-        if handler is None or not details.method.startswith("/ratchet."):
-            return handler
-        if handler.response_streaming:
-            wrapped: Any = _guard_stream(handler.unary_stream or handler.stream_stream, details.method)
-            make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else None
-            make = make or grpc.unary_stream_rpc_method_handler
-        else:
-            wrapped = _guard_unary(handler.unary_unary or handler.stream_unary, details.method)
-            make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else None
-            make = make or grpc.unary_unary_rpc_method_handler
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
-
-
-def _refuse(context: grpc.ServicerContext, method: str, error: Exception) -> None:
-    if not isinstance(error, Refusal):
-        error_id = uuid.uuid4().hex[:12]
-        log.exception("%s failed, error %s", method, error_id)
-        error = Internal(f"{method} failed inside the service; its log has the details under error {error_id}")
-    context.abort_with_status(rpc_status.to_status(to_status(error)))
-
-
-def _guard_unary(call: Callable[..., Message], method: str) -> Callable[..., Message | None]:
-    def guarded(request: Any, context: grpc.ServicerContext) -> Message | None:
-        try:
-            return call(request, context)
-        except Exception as error:  # noqa: BLE001 the one place where anything becomes a status
-            _refuse(context, method, error)
-            return None
-
-    return guarded
-
-
-def _guard_stream(call: Callable[..., Iterator[Message]], method: str) -> Callable[..., Iterator[Message]]:
-    def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
-        try:
-            yield from call(request, context)
-        except Exception as error:  # noqa: BLE001 the one place where anything becomes a status
-            _refuse(context, method, error)
-
-    return guarded
 
 
 class Server:
     """One gRPC server: `add` the servicers, then `start`; `port` is the one that was bound."""
 
-    def __init__(self, host: str, port: int, threads: int = 32, concurrent: int = 256) -> None:
+    def __init__(
+        self, host: str, port: int, layers: Sequence[Layer] = (refusals,), threads: int = 32, concurrent: int = 256
+    ) -> None:
         self._server = grpc.server(
             futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
-            interceptors=[ErrorInterceptor()],
+            interceptors=[Layered(layers)],
             maximum_concurrent_rpcs=concurrent,
             options=(
                 ("grpc.so_reuseport", 0),
@@ -133,6 +72,11 @@ class Server:
         for act in self._before_stop:
             act()
         self._server.stop(grace).wait()
+
+
+def open_server(settings: Settings) -> Server:
+    """The server of a service, not started yet, with every layer that its settings ask for."""
+    return Server(settings.host, settings.port, layers=(refusals,))
 
 
 def run(name: str, server: Server, closers: Sequence[Callable[[], None]] = ()) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from services.kernel.log_client import LogClient
-from services.kernel.server import Server
+from services.kernel.server import Server, open_server
 from services.kernel.settings import Settings
 from services.knowledge.application import Knowledge
 from services.knowledge.book import Book, Follower
@@ -24,7 +24,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     client = LogClient(settings.registry, ACTOR)
     knowledge, book = Knowledge(client), Book(client.peer)
     follower = Follower(client, book)
-    server = Server(settings.host, settings.port)
+    server = open_server(settings)
     name = knowledge_pb2.DESCRIPTOR.services_by_name["KnowledgeService"].full_name
     server.add(
         knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server, KnowledgeService(client, knowledge, book), name

@@ -7,9 +7,9 @@ import grpc
 from ratchet.errors import AlreadyExists, NotFound
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from ratchet.names import Lineage, Series, Task
+from services.kernel.calls import Caller
 from services.kernel.log_client import LogClient
 from services.kernel.rule_text import pattern_id, text_of
-from services.kernel.server import Caller
 from services.knowledge import checks
 from services.knowledge.answers import feature_ranking, history, known_pattern, success_rate, year_of_evidence
 from services.knowledge.application import By, Knowledge

@@ -10,7 +10,7 @@ from ratchet.errors import PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.proof.heads import Key, load_private
 from ratchet.registry.v1 import registry_pb2_grpc
-from services.kernel.server import Server
+from services.kernel.server import Server, open_server
 from services.kernel.settings import Settings
 from services.registry import log as event_log
 from services.registry import service
@@ -65,7 +65,7 @@ def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
     """The server, not started yet, and what to call after it has stopped."""
     log = open_signed_log(settings)
     application = event_log.LogApplication(log)
-    server = Server(settings.host, settings.port)
+    server = open_server(settings)
     server.add(
         eventlog_pb2_grpc.add_EventLogServiceServicer_to_server,
         log_service.EventLogService(log, audit=Audit(log, TABLES, settings, clock=lambda: datetime.now(UTC))),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ratchet.client import Client
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from services.kernel.artifacts import open_store
-from services.kernel.server import Server
+from services.kernel.server import Server, open_server
 from services.kernel.settings import Settings
 from services.trainer.conductor import SessionConductor
 from services.trainer.evaluating import Evaluator
@@ -31,7 +31,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     workers = open_workers(settings.workers)
     sessions = Sessions(client, SessionConductor(client, store, workers), at_once=workers.count)
     importer = Importer(client, store)
-    server = Server(settings.host, settings.port)
+    server = open_server(settings)
     server.before_stop(sessions.close)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,

@@ -14,7 +14,7 @@ from ratchet.names import MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from ratchet.trainer.v1 import trainer_pb2_grpc
-from services.kernel.server import Caller
+from services.kernel.calls import Caller
 from services.trainer import targets, windows
 from services.trainer.data.bars import WARM_UP
 from services.trainer.evaluating import Evaluator

@@ -23,17 +23,22 @@ class Growing(Mapping[K, V]):
 
     __slots__ = ("_layers",)
 
-    def __init__(self, entries: Mapping[K, V] | None = None, *, _layers: tuple[dict[K, V], ...] = ()) -> None:
-        self._layers = (dict(entries),) if entries else _layers
+    def __init__(self, entries: Mapping[K, V] | None = None) -> None:
+        self._layers: tuple[dict[K, V], ...] = (dict(entries),) if entries else ()
 
     def with_entry(self, key: K, value: V) -> Growing[K, V]:
         """This mapping with one more entry, or with another value of one."""
         layers = self._layers
-        if layers and (len(layers[-1]) < SMALL or key in layers[-1]):
-            return Growing(_layers=(*layers[:-1], {**layers[-1], key: value}))
+        made: Growing[K, V] = Growing.__new__(Growing)
+        if layers and (len(newest := layers[-1]) < SMALL or key in newest):
+            newest = newest.copy()
+            newest[key] = value
+            made._layers = (*layers[:-1], newest)
+            return made
         while len(layers) > 1 and len(layers[-2]) < 2 * len(layers[-1]):
             layers = (*layers[:-2], {**layers[-2], **layers[-1]})
-        return Growing(_layers=(*layers, {key: value}))
+        made._layers = (*layers, {key: value})
+        return made
 
     def __getitem__(self, key: K) -> V:
         for layer in reversed(self._layers):
@@ -67,6 +72,5 @@ def changed(state: State, **fields: Any) -> State:
     A log of a million facts is folded in seconds, of which `replace` alone would take half.
     """
     made: State = object.__new__(type(state))
-    made.__dict__.update(state.__dict__)
-    made.__dict__.update(fields)
+    object.__setattr__(made, "__dict__", state.__dict__ | fields)
     return made

@@ -207,24 +207,24 @@ def _promoted(state: LineageState, fact: Fact, promoted: facts_pb2.ModelPromoted
 
 
 def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDeclined) -> LineageState:
-    known, means, own, model = dict(state.contenders), state.means, None, declined.model
+    race = {state.model(contender.version): contender for contender in state.contenders}
+    means, own, model = state.means, None, declined.model
     for evidence in declined.evidence:
         contender, judgement = evidence.contender, evidence.judgement
         number = _version(contender)
-        known[number] = judgement.e_value
+        race[contender] = Contender(number, judgement.e_value)
         if judgement.bars:
             means = means.with_entry(number, judgement.mean_difference.value)
         if contender == model:
             own = judgement
     through, flat = seconds_of(declined, "decided_through"), state.flat
     if through > state.decided_through:
-        flat = run_with(flat, flat_session(_version(model), state.learned, own))
-    kept = map(_version, declined.contenders_kept)
+        flat = run_with(flat, flat_session(state.versions, state.learned, own))
     return changed(
         state,
         version=fact.version,
         flat=flat,
-        contenders=tuple([Contender(number, known[number]) for number in kept]),
+        contenders=tuple([race[contender] for contender in declined.contenders_kept]),
         means=means,
         decided_through=max(state.decided_through, through),
     )

@@ -13,10 +13,9 @@ BEGINNING = -62_135_596_800
 
 def seconds_of(message: Message, field: str) -> int:
     """The seconds of a Timestamp field, rounded down; BEGINNING where it is not set."""
-    if not message.HasField(field):
-        return BEGINNING
     moment: Timestamp = getattr(message, field)
-    return moment.seconds
+    seconds = moment.seconds
+    return seconds if seconds or message.HasField(field) else BEGINNING
 
 
 def timestamp(seconds: int) -> Timestamp | None:

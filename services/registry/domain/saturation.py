@@ -30,9 +30,10 @@ def flat_session(version: int, learned: bool, judgement: decision_pb2.Judgement 
     if learned or judgement is None:
         return None
     gain = judgement.improvement_percent
-    if not (gain.HasField("low") and gain.HasField("high") and gain.low <= 0.0 <= gain.high):
+    low, high = gain.low, gain.high
+    if not low <= 0.0 <= high or not (gain.HasField("low") and gain.HasField("high")):
         return None
-    return FlatSession(version, judgement.bars, gain.value, gain.low, gain.high)
+    return FlatSession(version, judgement.bars, gain.value, low, high)
 
 
 def run_with(flat: tuple[FlatSession, ...], session: FlatSession | None) -> tuple[FlatSession, ...]:

@@ -16,8 +16,8 @@ from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.proof.heads import Head
+from services.kernel.calls import Caller
 from services.kernel.facts import parse
-from services.kernel.server import Caller
 from services.registry.log.append import Append, NewEvent, Origin, Recorded
 from services.registry.log.log import Log
 from services.registry.log.reading import Filter, Query

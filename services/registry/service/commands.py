@@ -10,8 +10,8 @@ from ratchet.errors import InvalidInput, RatchetError, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import POLICIES, Lineage, Model, Series, one_of
 from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.calls import Caller
 from services.kernel.facts import Fact
-from services.kernel.server import Caller
 from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
 from services.registry.domain.lineage import LineageState

@@ -11,7 +11,7 @@ from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
-from services.kernel.server import Caller
+from services.kernel.calls import Caller
 from services.registry.log import Committed, Log, LogApplication
 from services.registry.service import views
 from services.registry.service.commands import Commands

@@ -17,7 +17,7 @@ from ratchet.endpoints import Endpoints
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from services.kernel.server import Caller
+from services.kernel.calls import Caller
 
 Serve = Callable[..., str]
 Serving = tuple[Callable[[Any, Any], None], Any, str]

@@ -17,7 +17,8 @@ from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2
 from ratchet.status import from_rpc
-from services.kernel.server import ACTOR_KEY, Server
+from ratchet.transport import ACTOR_KEY
+from services.kernel.server import Server
 from services.registry.log import Log
 from services.registry.log.service import NAME, EventLogService
 

@@ -1,0 +1,80 @@
+"""What lies around every call to a server: layers, entered with the call and left with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+from ratchet.transport import ACTOR_KEY, CORRELATION_KEY
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the full name of its method, such as /ratchet.registry.v1.RegistryService/GetModel, and its context."""
+
+    method: str
+    context: grpc.ServicerContext
+
+
+Layer: TypeAlias = Callable[[Call], AbstractContextManager[None]]
+"""Entered before the request is handled and left after the last response, with the error that ended the call."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and for what: taken from the call's metadata."""
+
+    actor: str
+    correlation_id: str
+
+    @classmethod
+    def of(cls, context: grpc.ServicerContext) -> Caller:
+        sent = {str(key): str(value) for key, value in context.invocation_metadata()}
+        return cls(sent.get(ACTOR_KEY, "anonymous")[:128], sent.get(CORRELATION_KEY, "")[:128])
+
+
+class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
+    """Puts `layers`, the outermost first, around every call to a method of ours."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = tuple(layers)
+
+    def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
+        handler = continuation(details)
+        if handler is None or not details.method.startswith("/ratchet."):
+            return handler
+        if handler.response_streaming:
+            wrapped: Any = self._around_stream(handler.unary_stream or handler.stream_stream, details.method)
+            make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else None
+            make = make or grpc.unary_stream_rpc_method_handler
+        else:
+            wrapped = self._around_unary(handler.unary_unary or handler.stream_unary, details.method)
+            make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else None
+            make = make or grpc.unary_unary_rpc_method_handler
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+
+    def _entered(self, stack: ExitStack, method: str, context: grpc.ServicerContext) -> None:
+        call = Call(method, context)
+        for layer in self._layers:
+            stack.enter_context(layer(call))
+
+    def _around_unary(self, handle: Callable[..., Message], method: str) -> Callable[..., Message]:
+        def layered(request: Any, context: grpc.ServicerContext) -> Message:
+            with ExitStack() as stack:
+                self._entered(stack, method, context)
+                return handle(request, context)
+
+        return layered
+
+    def _around_stream(self, handle: Callable[..., Iterator[Message]], method: str) -> Callable[..., Iterator[Message]]:
+        def layered(request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
+            with ExitStack() as stack:
+                self._entered(stack, method, context)
+                yield from handle(request, context)
+
+        return layered
