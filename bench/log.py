@@ -53,6 +53,8 @@ SAMPLE = 100
 GENERATIONS = 1_000
 CALLS = 60
 READS = 60
+RUNS = 3
+"""Runs of what takes seconds; the quickest counts."""
 CALLER = Caller("bench@desk", "")
 
 UNSIGNED = ("the log introduces no key: nothing in it is signed", "events after position 0 are signed by nobody")
@@ -182,10 +184,10 @@ def tables(path: Path) -> str:
     return f"{sum(table.rows for table in built):,} rows in {len(built)} tables"
 
 
-def spent(stage: Callable[[], str]) -> Spent:
-    """A stage in a fresh process."""
+def spent(stage: Callable[[], str], runs: int = 1) -> Spent:
+    """A stage in a fresh process; of several runs the quickest, which other work on the machine slowed least."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        return pool.submit(_spent, stage).result()
+        return min((pool.submit(_spent, stage).result() for _ in range(runs)), key=lambda run: run.wall)
 
 
 def _spent(stage: Callable[[], str]) -> Spent:
@@ -372,11 +374,12 @@ def large_log(folder: Path, sessions: int) -> Iterator[Measured]:
     yield Measured(
         f"{head:,} events planted, {5 * series} lineages", f"{took:.0f} s, {path.stat().st_size / 2**20:,.0f} MiB"
     )
-    yield Measured("bare limit: SQLite scan and protobuf parse", str(spent(partial(scan, path, head))))
-    tenth, whole = (spent(partial(aggregates, path, until)) for until in (head // 10, head))
+    bare = spent(partial(scan, path, head), RUNS)
+    yield Measured("bare limit: SQLite scan and protobuf parse", str(bare))
+    tenth, whole = (spent(partial(aggregates, path, until), RUNS) for until in (head // 10, head))
     yield Measured(
         f"aggregates rebuilt in memory ({whole.said})",
-        f"{whole}; a tenth of the log: {tenth}",
+        f"{whole}, {whole.cpu / bare.cpu:.2f} times the bare limit; a tenth of the log: {tenth}",
         "under 6 s",
         whole.wall < 6,
     )

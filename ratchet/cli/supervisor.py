@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -67,7 +67,8 @@ class Child:
 
 class Supervisor:
     """Starts, watches and stops the services of one home. `say` is told what a person should know;
-    `command` makes the command line of a service from its name, home and port.
+    `command` makes the command line of a service from its name, home and port. The services see this process's
+    environment, but keep their data in the home; what `environment` says wins over everything.
 
     start() waits until all three answer; check(), called often, restarts a child that died; stop() ends all.
     Children end by themselves soon after this process has vanished.
@@ -79,12 +80,14 @@ class Supervisor:
         ports: Ports,
         say: Callable[[str], None] = lambda _: None,
         command: Callable[[str, Path, int], Sequence[str]] = serve_command,
+        environment: Mapping[str, str] = {},
     ) -> None:
         self.home = home.resolve()
         self.endpoints = Endpoints.of_ports(ports, HOST)
         self._ports = ports
         self._say = say
         self._command = command
+        self._extra = dict(environment)
         self._lock: IO[str] | None = None
         self._children: list[Child] = []
 
@@ -161,7 +164,7 @@ class Supervisor:
         """Ours, but with the data in the home folder, the addresses of these services and tracebacks in their logs."""
         inherited = {key: value for key, value in os.environ.items() if key not in ("RATCHET_LOG", "RATCHET_ARTIFACTS")}
         addresses = {key: getattr(self.endpoints, service) for service, key in ENVIRONMENT.items()}
-        return {**inherited, **addresses, PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1"}
+        return {**inherited, **addresses, PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1", **self._extra}
 
     def _wait(self, child: Child, address: str) -> None:
         from ratchet.cli.health import is_serving

@@ -163,3 +163,14 @@ def test_the_data_stays_in_the_home_whatever_the_environment_says(
 
     with Supervisor(tmp_path, ports.choose(0), command=command):
         assert "told None None" in (tmp_path / "logs" / "registry.log").read_text()
+
+
+def test_what_the_caller_says_of_the_environment_wins(tmp_path: Path) -> None:
+    told = "import os; print('told', os.environ['RATCHET_LOG'], os.environ['RATCHET_DEBUG'], flush=True)\n"
+
+    def command(service: str, home: Path, port: int) -> Sequence[str]:
+        return [sys.executable, "-c", told + SERVICE, service, str(port)]
+
+    chosen = {"RATCHET_LOG": "postgresql://chosen", "RATCHET_DEBUG": ""}
+    with Supervisor(tmp_path, ports.choose(0), command=command, environment=chosen):
+        assert "told postgresql://chosen \n" in (tmp_path / "logs" / "registry.log").read_text()
