@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -12,6 +12,8 @@ State = TypeVar("State")
 
 SMALL = 16
 """Entries of the newest layer, which is copied for each new entry."""
+CHUNK = 32
+"""Values of a chunk; the newest is copied for each new value, the list of the full ones for each CHUNK values."""
 
 
 class Growing(Mapping[K, V]):
@@ -64,6 +66,45 @@ class Growing(Mapping[K, V]):
 
     def __repr__(self) -> str:
         return f"Growing({dict(self)!r})"
+
+
+class Appended(Generic[V]):
+    """A list that never changes; `with_value` gives the next one, which shares all but its newest values with it.
+
+    It lies in tuples of CHUNK values: a new one copies less than CHUNK references, and n / CHUNK² on average.
+    """
+
+    __slots__ = ("_chunks", "_newest")
+
+    def __init__(self) -> None:
+        self._chunks: tuple[tuple[V, ...], ...] = ()
+        self._newest: tuple[V, ...] = ()
+
+    def with_value(self, value: V) -> Appended[V]:
+        """This list with one more value at its end."""
+        made: Appended[V] = Appended.__new__(Appended)
+        newest = (*self._newest, value)
+        if len(newest) < CHUNK:
+            made._chunks, made._newest = self._chunks, newest
+        else:
+            made._chunks, made._newest = (*self._chunks, newest), ()
+        return made
+
+    def __getitem__(self, index: int) -> V:
+        """The value at `index`, counted from 0."""
+        chunk, place = divmod(index, CHUNK)
+        return self._chunks[chunk][place] if chunk < len(self._chunks) else self._newest[place]
+
+    def __len__(self) -> int:
+        return len(self._chunks) * CHUNK + len(self._newest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Appended) and (self._chunks, self._newest) == (other._chunks, other._newest)
+
+    __hash__ = None  # type: ignore[assignment]  # its values need not be hashable
+
+    def __repr__(self) -> str:
+        return f"Appended({[self[index] for index in range(len(self))]!r})"
 
 
 def changed(state: State, **fields: Any) -> State:

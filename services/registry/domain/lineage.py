@@ -12,7 +12,7 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
 from services.kernel.facts import Fact
 from services.registry.domain.comparison import Trained, Verdict
-from services.registry.domain.growing import Growing, changed
+from services.registry.domain.growing import Appended, Growing, changed
 from services.registry.domain.moments import BEGINNING, seconds_of, timestamp
 from services.registry.domain.saturation import FlatSession, flat_session, run_with
 
@@ -29,9 +29,11 @@ class Contender(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A version as later decisions ask for it: what it had seen, and the bars that were new to the sessions so far."""
+    """A version as later decisions ask for it: what it had seen, as in Trained, and the sum of new bars up to it."""
 
-    trained: Trained
+    fit_label_end: int
+    pattern_id: str
+    pattern_end: int
     labelled: int
 
 
@@ -48,8 +50,8 @@ class SetAside:
 class LineageState:
     """What decisions on a lineage depend on. A state costs the same to make however many versions there are.
 
-    `version`: of the stream. `versions`: models so far, `known` by number. `labelled`: the sum of the bars that were
-    new to the sessions. `champion`: the version in force, 0 for none.
+    `version`: of the stream. `versions`: models so far, each of them in `known`. `labelled`: the sum of the bars that
+    were new to the sessions. `champion`: the version in force, 0 for none.
     `before`: the champions before it, by how many reigned before each, `reigns` of them; a rollback takes the latest
     back. `set_aside`: versions whose latest reign a person ended; None where the gate ended a later one.
     `patterns`: those that any version used, by the first that did; `learned`: whether the newest used a new one.
@@ -68,7 +70,7 @@ class LineageState:
     reigns: int = 0
     set_aside: Growing[int, SetAside | None] = field(default_factory=Growing)
     contenders: tuple[Contender, ...] = ()
-    known: Growing[int, Version] = field(default_factory=Growing)
+    known: Appended[Version] = field(default_factory=Appended)
     labelled: int = 0
     patterns: Growing[str, int] = field(default_factory=Growing)
     learned: bool = False
@@ -102,7 +104,7 @@ class LineageState:
     @property
     def bars_since(self) -> int:
         """Bars labelled since the champion's own session."""
-        return self.labelled - self.known[self.champion].labelled if self.champion else 0
+        return self.labelled - self.known[self.champion - 1].labelled if self.champion else 0
 
     @property
     def stale(self) -> bool:
@@ -114,7 +116,8 @@ class LineageState:
 
     def trained_of(self, model: str) -> Trained:
         """What a model of this lineage had seen; NotFound for a version that was never trained."""
-        return self.known[self.require(model)].trained
+        fit_label_end, pattern_id, pattern_end, _ = self.known[self.require(model) - 1]
+        return Trained(model, fit_label_end, pattern_id, pattern_end)
 
     def require(self, model: str) -> int:
         """The version of a model of this lineage; NotFound for one that was never trained."""
@@ -165,11 +168,12 @@ def _trained(state: LineageState, fact: Fact, record: model_pb2.ModelRecord) -> 
         if use.pattern_id not in patterns:
             patterns = patterns.with_entry(use.pattern_id, number)
     learned = patterns is not state.patterns
+    _, fit_label_end, pattern_id, pattern_end = Trained.of(record.model, record)
     return changed(
         state,
         version=fact.version,
         versions=number,
-        known=state.known.with_entry(number, Version(Trained.of(record.model, record), labelled)),
+        known=state.known.with_value(Version(fit_label_end, pattern_id, pattern_end, labelled)),
         labelled=labelled,
         patterns=patterns,
         learned=learned,

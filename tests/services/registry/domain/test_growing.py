@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.domain.growing import SMALL, Growing, changed
+from services.registry.domain.growing import CHUNK, SMALL, Appended, Growing, changed
 
 keys = st.integers(0, 300)
 
@@ -49,6 +49,22 @@ def test_ten_thousand_entries_lie_in_a_few_layers_and_a_new_one_copies_few() -> 
     assert copied / 10_000 <= SMALL
     with pytest.raises(KeyError):
         grown[10_000]
+
+
+@given(st.lists(st.integers(), max_size=4 * CHUNK), st.data())
+def test_an_appended_list_holds_its_values_and_an_older_one_stays_as_it_was(
+    values: list[int], data: st.DataObject
+) -> None:
+    history = [Appended[int]()]
+    for value in values:
+        history.append(history[-1].with_value(value))
+    assert [len(grown) for grown in history] == list(range(len(values) + 1))
+    assert [history[-1][index] for index in range(len(values))] == values
+    then = data.draw(st.integers(0, len(values)))
+    branch = history[then].with_value(-1)
+    assert [branch[index] for index in range(then + 1)] == [*values[:then], -1]
+    assert [history[-1][index] for index in range(len(values))] == values
+    assert (history[then] == branch, branch == history[then].with_value(-1)) == (False, True)
 
 
 def test_a_frozen_value_is_changed_by_a_copy() -> None:
