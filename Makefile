@@ -3,12 +3,13 @@ SHELL  := bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN    := .venv/bin
 PROTOS := $(shell find protos -name '*.proto')
+MANIFESTS := $(filter-out %/kustomization.yaml %.patch.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
 GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow test-store soak fuzz bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -29,6 +30,15 @@ test: setup ## every test but the slow ones
 test-slow: setup ## the long tests
 	$(BIN)/python -m pytest -m slow --timeout=1500
 
+soak: setup ## load and faults for SOAK_SECONDS (600) from SOAK_SEED (1), and then what the log must be
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --table docs/reliability/soak.md
+
+fuzz: setup ## FUZZ_REQUESTS (100000) from FUZZ_SEED to every method, and then what must still hold; some minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --table docs/reliability/fuzz.md
+
+test-store: setup ## the artifact store's tests, on RATCHET_TEST_S3='s3://bucket?endpoint=…' if that is set
+	$(BIN)/python -m pytest tests/services/kernel/artifacts
+
 bench-gate: setup ## the promotion policies by simulation; some minutes
 	$(BIN)/python -m bench.gate
 
@@ -47,7 +57,7 @@ bench-session: setup ## a session's CPU against the library fits, study and feat
 bench-log: setup ## a log of a million events, and lineages of 10,000 versions; some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.log --table bench/results/log.md
 
-check: setup ## style, types, contracts, generated code, import rules
+check: setup ## style, types, contracts, generated code, import rules, deployment files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -55,6 +65,9 @@ check: setup ## style, types, contracts, generated code, import rules
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/buf breaking --against protos/accepted.binpb
+	$(BIN)/hadolint --failure-threshold style deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.37 $(MANIFESTS)
 	$(MAKE) --no-print-directory generate OUT=.generated
 	@status=0; for file in $$( { $(GENERATED); cd .generated && $(GENERATED); } | sort -u); do \
 	    cmp .generated/$$file $$file || status=1; done; rm -rf .generated; \

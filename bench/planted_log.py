@@ -98,6 +98,15 @@ class PlantedLog:
         yield _request(number, "evidence", session_id, [*found, ranked])
         yield _request(number, "record", session_id, [replace(fact, causation_id=session_id) for fact in recorded])
 
+    def best(self, name: str) -> str:
+        """The symbol's best where a lineage competes; empty for none."""
+        found = self._symbols.get(name.rpartition("/")[0])
+        return found.best if found else ""
+
+    def advance(self, name: str, asked: facts_pb2.TrainingRequested, turn: int) -> None:
+        """Bring the states up to the session that was asked for, as if it had been recorded."""
+        self._recorded(name, asked, turn)
+
     def _imported(self, series: str, number: int) -> str:
         self._digests[f"{series} before"] = self._digests.get(series, "")
         self._digests[series] = _hash(f"dataset {number}")

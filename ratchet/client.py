@@ -20,6 +20,8 @@ from typing import Protocol, TypeAlias, TypedDict, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ratchet.channel import MESSAGE_LIMIT
+from ratchet.credentials import Credentials
 from ratchet.endpoints import Endpoints
 from ratchet.errors import InvalidInput
 from ratchet.eventlog.v1 import eventlog_pb2 as log_pb
@@ -31,7 +33,7 @@ from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
 from ratchet.trainer.v1.trainer_pb2_grpc import PredictorServiceStub, TrainerServiceStub
-from ratchet.transport import BACKOFF, MESSAGE_LIMIT, Link, Transport
+from ratchet.transport import BACKOFF, Link, Transport
 
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
@@ -56,7 +58,11 @@ def default_actor() -> str:
 
 
 class Client:
-    """A caller of Ratchet. Addresses are host:port; `timeout` is each call's deadline in seconds."""
+    """A caller of Ratchet. Addresses are host:port; `timeout` is each call's deadline in seconds.
+
+    Without `credentials`, those of the environment. Where the services know tokens, the token says who calls, and
+    `actor` counts only from another service.
+    """
 
     def __init__(
         self,
@@ -65,20 +71,25 @@ class Client:
         trainer: str = Endpoints.trainer,
         actor: str = "",
         timeout: float = TIMEOUT,
+        credentials: Credentials | None = None,
     ) -> None:
         self.endpoints = Endpoints(registry, knowledge, trainer)
         self.actor = actor or default_actor()
-        self.registry = Transport("registry", Link(registry), self.actor, timeout)
-        self.knowledge = Transport("knowledge service", Link(knowledge), self.actor, timeout)
-        self.trainer = Transport("trainer", Link(trainer), self.actor, timeout)
+        self._credentials = Credentials.load() if credentials is None else credentials
+        self.registry = Transport("registry", Link(registry, self._credentials), self.actor, timeout)
+        self.knowledge = Transport("knowledge service", Link(knowledge, self._credentials), self.actor, timeout)
+        self.trainer = Transport("trainer", Link(trainer, self._credentials), self.actor, timeout)
 
     @classmethod
     def from_home(
         cls, home: str | Path, environ: Mapping[str, str] = os.environ, actor: str = "", timeout: float = TIMEOUT
     ) -> Client:
-        """The services that `ratchet up` runs on `home`; RATCHET_REGISTRY, _KNOWLEDGE and _TRAINER override."""
+        """The services that `ratchet up` runs on `home`; RATCHET_REGISTRY, _KNOWLEDGE and _TRAINER override.
+
+        The credentials are those of `environ` too.
+        """
         found = Endpoints.read(Path(home)).overridden(environ)
-        return cls(found.registry, found.knowledge, found.trainer, actor, timeout)
+        return cls(found.registry, found.knowledge, found.trainer, actor, timeout, Credentials.load(environ))
 
     def __enter__(self) -> Client:
         return self
@@ -90,7 +101,7 @@ class Client:
 
     def acting_as(self, actor: str) -> Client:
         """A client on these same channels whose calls bear another name; a service acts so for its caller."""
-        other = Client(**asdict(self.endpoints), actor=actor)
+        other = Client(**asdict(self.endpoints), actor=actor, credentials=self._credentials)
         other.registry = self.registry.acting_as(other.actor)
         other.knowledge = self.knowledge.acting_as(other.actor)
         other.trainer = self.trainer.acting_as(other.actor)

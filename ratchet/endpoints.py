@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tempfile
@@ -13,6 +14,14 @@ from ratchet.errors import NotFound
 
 FILE_NAME = "endpoints.json"
 ENVIRONMENT = {"registry": "RATCHET_REGISTRY", "knowledge": "RATCHET_KNOWLEDGE", "trainer": "RATCHET_TRAINER"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine and nothing beyond it."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)

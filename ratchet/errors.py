@@ -12,7 +12,10 @@
     ├── Unreachable           UNAVAILABLE          5   a service or store does not answer
     │   └── DeadlinePassed    DEADLINE_EXCEEDED    5
     ├── LimitReached          RESOURCE_EXHAUSTED   1
-    ├── NotAllowed            PERMISSION_DENIED    1
+    │   ├── Busy              RESOURCE_EXHAUSTED   1   no place for one more call now: try again
+    │   └── LogFull           RESOURCE_EXHAUSTED   1   the log's disk is full: nothing is recorded until it has room
+    ├── Unauthenticated       UNAUTHENTICATED      6   no token, or one that is not in force
+    ├── NotAllowed            PERMISSION_DENIED    6
     ├── CorruptData           DATA_LOSS            7   bytes do not match their digest
     ├── NotBuilt              UNIMPLEMENTED        1   a method of the contract that is not served yet
     ├── Cancelled             CANCELLED            130
@@ -105,8 +108,24 @@ class LimitReached(RatchetError):
     status, reason = "RESOURCE_EXHAUSTED", "LIMIT_REACHED"
 
 
+class Busy(LimitReached):
+    """A service has no place for one more call now: unlike other limits, this one passes by itself."""
+
+    reason = "BUSY"
+
+
+class LogFull(LimitReached):
+    """The log can't grow. Unlike other limits it is worth waiting for: not even a session's failure can be recorded."""
+
+    reason = "LOG_FULL"
+
+
+class Unauthenticated(RatchetError):
+    status, reason, exit_code = "UNAUTHENTICATED", "UNAUTHENTICATED", 6
+
+
 class NotAllowed(RatchetError):
-    status, reason = "PERMISSION_DENIED", "NOT_ALLOWED"
+    status, reason, exit_code = "PERMISSION_DENIED", "NOT_ALLOWED", 6
 
 
 class CorruptData(RatchetError):

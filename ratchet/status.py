@@ -9,7 +9,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from ratchet.errors import BY_REASON, BY_STATUS, DOMAIN, Cancelled, DeadlinePassed, RatchetError, Unreachable
+from ratchet.errors import BY_REASON, BY_STATUS, DOMAIN, Busy, Cancelled, DeadlinePassed, RatchetError, Unreachable
+
+OVERLOADED = "Concurrent RPC limit exceeded"
+"""How gRPC's server refuses a call beyond its maximum_concurrent_rpcs."""
 
 
 def to_status(error: RatchetError) -> status_pb2.Status:
@@ -53,6 +56,8 @@ def from_rpc(error: grpc.RpcError, peer: str) -> RatchetError:
             fields={violation.field: violation.description for violation in fields.field_violations},
             metadata=dict(info.metadata),
         )
+    if code == "RESOURCE_EXHAUSTED" and message.startswith(OVERLOADED):
+        return Busy(f"{peer} has as many calls under way as it takes; try again")
     if code == "UNAVAILABLE":
         return Unreachable(f"{peer} does not answer; start it with ratchet up, or ratchet serve, and try again")
     if code == "DEADLINE_EXCEEDED":

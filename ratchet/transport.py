@@ -10,7 +10,10 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ratchet.status import from_rpc
+from ratchet.channel import failure, open_channel
+from ratchet.credentials import Credentials
+from ratchet.errors import DeadlinePassed, Unreachable
+from ratchet.tracing import traced
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -18,24 +21,20 @@ Response = TypeVar("Response", bound=Message)
 ACTOR_KEY = "ratchet-actor"
 CORRELATION_KEY = "ratchet-correlation"
 BACKOFF = (0.1, 0.3, 0.9)
-RESTART = (2.0, 4.0, 8.0)
+RESTART = (2.0, 4.0, 8.0, 8.0, 8.0)
 """Further pauses for a stream that was arriving: the time in which a service that died is back."""
-MESSAGE_LIMIT = 64 * 1024 * 1024
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
 
 
 class Link:
-    """The channel to one address, made when it is first needed."""
+    """The channel to one address, made when it is first needed; without `credentials`, with those of the environment.
 
-    def __init__(self, address: str) -> None:
+    InvalidInput and PreconditionFailed for credentials that can't be used there.
+    """
+
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
         self.address = address
+        self._credentials = Credentials.load() if credentials is None else credentials
+        self._credentials.require_private(address)
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
 
@@ -43,7 +42,7 @@ class Link:
     def channel(self) -> grpc.Channel:
         with self._lock:
             if self._channel is None:
-                self._channel = grpc.insecure_channel(self.address, options=_OPTIONS)
+                self._channel = traced(open_channel(self.address, self._credentials))
             return self._channel
 
     def close(self) -> None:
@@ -56,7 +55,7 @@ class Link:
 class Transport:
     """One service at one address, called in the name of `actor`.
 
-    A call that ends UNAVAILABLE is repeated after each pause of `backoff` (seconds) while its deadline allows. That is
+    A call that ends Unreachable is repeated after each pause of `backoff` (seconds) while its deadline allows. That is
     safe for reads, and for writes because they carry a request id. Every other failure is raised at once.
     """
 
@@ -103,6 +102,7 @@ class Transport:
         pauses = iter(self._backoff)
         arrived = False
         while True:
+            began = time.monotonic()
             call = method(request(), timeout=timeout, metadata=self._metadata)
             try:
                 for message in call:
@@ -110,11 +110,12 @@ class Transport:
                     yield message
                 return
             except grpc.RpcError as error:
-                if resumable and _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+                found = failure(error, self.peer, time.monotonic() - began)
+                if resumable and isinstance(found, DeadlinePassed):
                     continue
                 pause = next(pauses, None) if resumable or not arrived else None
-                if pause is None or _code(error) is not grpc.StatusCode.UNAVAILABLE:
-                    raise from_rpc(error, self.peer) from error
+                if pause is None or type(found) is not Unreachable:
+                    raise found from error
                 time.sleep(pause)
             finally:
                 call.cancel()  # type: ignore[no-untyped-call]
@@ -123,15 +124,12 @@ class Transport:
         end = time.monotonic() + (self.timeout if timeout is None else timeout)
         pauses = iter(self._backoff)
         while True:
+            began = time.monotonic()
             try:
-                return attempt(max(end - time.monotonic(), 0.001))
+                return attempt(max(end - began, 0.001))
             except grpc.RpcError as error:
-                pause = next(pauses, None)
+                found, pause = failure(error, self.peer, time.monotonic() - began), next(pauses, None)
                 late = pause is None or time.monotonic() + pause >= end
-                if late or _code(error) is not grpc.StatusCode.UNAVAILABLE:
-                    raise from_rpc(error, self.peer) from error
+                if late or type(found) is not Unreachable:
+                    raise found from error
             time.sleep(pause or 0.0)
-
-
-def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
-    return error.code() if isinstance(error, grpc.Call) else None

@@ -1,17 +1,18 @@
 """The real thing: three services as processes on a home folder of their own."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from ratchet import Client
 from ratchet.cli import ports
-from ratchet.cli.supervisor import Supervisor
+from ratchet.cli.supervisor import Supervisor, serve_command
 from ratchet.errors import Unreachable
 from ratchet.registry.v1 import registry_pb2
 
@@ -20,16 +21,29 @@ DATA = ROOT / "examples" / "data"
 ENDED_WITHIN = 240.0
 
 Answer = TypeVar("Answer")
+Command = Callable[[str, Path, int], Sequence[str]]
 
 
 class Running:
-    """The services of one home, kept alive by a supervisor, and a client of them."""
+    """The services of one home, kept alive by a supervisor, and a client of them.
 
-    def __init__(self, home: Path) -> None:
+    `command` makes the command line of a service from its name, home and port; `environment` is what the services are
+    given beside ours, `caller` what clients are; with `s3` the artifacts are in an object store of the home.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        command: Command = serve_command,
+        environment: Mapping[str, str] = {},
+        caller: Mapping[str, str] = {},
+        s3: bool = False,
+    ) -> None:
         self.home = home
-        self.supervisor = Supervisor(home, ports.choose(0))
+        self.caller = caller
+        self.supervisor = Supervisor(home, ports.choose(0), command=command, environment=environment, s3=s3)
         self.supervisor.start()
-        self.client = Client.from_home(home, environ={}, actor="tester")
+        self.client = Client.from_home(home, environ=caller, actor="tester")
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=self._keep_alive)
         self._watch.start()
@@ -46,6 +60,7 @@ class Running:
             text=True,
             check=check,
             timeout=ENDED_WITHIN,
+            env={**os.environ, **self.caller},
         )
 
     def import_bars(self, series: str) -> None:
@@ -86,8 +101,14 @@ class Running:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Running]:
-    services = Running(home)
+def running(
+    home: Path,
+    command: Command = serve_command,
+    environment: Mapping[str, str] = {},
+    caller: Mapping[str, str] = {},
+    s3: bool = False,
+) -> Iterator[Running]:
+    services = Running(home, command, environment, caller, s3)
     try:
         yield services
     finally:

@@ -20,6 +20,7 @@ from ratchet.backtest.result import Session
 from ratchet.cli import ports
 from ratchet.cli.supervisor import Supervisor, serve_command
 from ratchet.client import Client
+from ratchet.credentials import NO_IDENTITY, Credentials
 from ratchet.errors import Cancelled
 from ratchet.names import Lineage, Policy
 
@@ -40,7 +41,8 @@ class Homes:
 
     def __init__(self, place: Path, say: Callable[[str], None]) -> None:
         self._supervisors = {
-            name: Supervisor(place / name, ports.choose(0), say, one_worker) for name in (GATED, PLAIN)
+            name: Supervisor(place / name, ports.choose(0), say, one_worker, environment=NO_IDENTITY)
+            for name in (GATED, PLAIN)
         }
         self.clients: dict[str, Client] = {}
 
@@ -48,7 +50,7 @@ class Homes:
         try:
             for name, supervisor in self._supervisors.items():
                 found = supervisor.start()
-                self.clients[name] = Client(found.registry, found.knowledge, found.trainer)
+                self.clients[name] = Client(found.registry, found.knowledge, found.trainer, credentials=Credentials())
         except BaseException:
             self.close()
             raise

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_HOME = Path(".ratchet")
 COMMAND = re.compile(
-    r"\bratchet (?:up|serve|doctor|data|train|trainings|models|backtest|predict|lineage|patterns|features"
-    r"|log(?! key new))\b"
+    r"\bratchet (?:up|serve|doctor|health|certs|tokens|data|train|trainings|models|backtest|predict|lineage|patterns"
+    r"|features|log(?! key new))\b"
     r"(?: (?!and\b|or\b)[^\s;,()]+)*"
 )
 

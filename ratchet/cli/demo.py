@@ -12,6 +12,7 @@ from ratchet.cli import cli, ports
 from ratchet.cli.connect import DEFAULT_HOME
 from ratchet.cli.output import output_option
 from ratchet.cli.supervisor import Supervisor
+from ratchet.credentials import NO_IDENTITY
 from ratchet.endpoints import ENVIRONMENT
 from ratchet.errors import DataRefused, PreconditionFailed
 
@@ -51,6 +52,7 @@ def demo(home: str | None, folder: Path, output: str) -> None:
     chosen = home or _fresh_home()
     if (Path(chosen) / LOG_FILE).exists():
         raise PreconditionFailed(f"{chosen} holds data already; choose an empty folder with --home")
+    os.environ.update(NO_IDENTITY)
     supervisor = Supervisor(Path(chosen), ports.choose(0), say=_say)
     _say(f"starting the services on {supervisor.home}")
     with supervisor:

@@ -1,16 +1,54 @@
-"""Whether a service answers, by the standard health protocol."""
+"""Whether a service answers, by the standard health protocol; and ratchet health, for probes."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import click
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from ratchet.channel import failure, open_channel
+from ratchet.cli.connect import command_line, find_endpoints
+from ratchet.cli.output import home_option, output_option, show
+from ratchet.cli.supervisor import SERVICES
+from ratchet.credentials import Credentials, Tls
+from ratchet.errors import Unreachable
+from ratchet.health import LIVE, ask
+
+PROBE_SECONDS = 5.0
 
 
-def is_serving(address: str, timeout: float) -> bool:
-    """Whether the server at host:port says SERVING within `timeout` seconds."""
-    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+def is_serving(address: str, timeout: float, environ: Mapping[str, str] = os.environ, name: str = "") -> bool:
+    """Whether the server at host:port says SERVING within `timeout` seconds; asked under the TLS of `environ`.
+
+    `name`: of what; LIVE asks only whether it can answer. Health needs no token, and gets none.
+    """
+    with open_channel(address, Credentials(Tls.load(environ))) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+            return ask(channel, name, timeout).serving
         except grpc.RpcError:
             return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+@click.command()
+@click.argument("service", type=click.Choice(SERVICES))
+@click.option("--live", is_flag=True, help="Ask only whether it can answer, whatever it misses.")
+@home_option
+@output_option
+def health(service: str, live: bool, home: str | None, output: str) -> None:
+    """Exit 0 while SERVICE serves, 5 otherwise.
+
+    For probes: under TLS a prober that speaks gRPC itself has no certificate to show; this has that of the environment.
+    """
+    address = asdict(find_endpoints(home))[service]
+    with open_channel(address, Credentials(Tls.load())) as channel:
+        try:
+            found = ask(channel, LIVE if live else "", PROBE_SECONDS)
+        except grpc.RpcError as error:
+            raise failure(error, f"the {service} at {address}") from error
+    if not found.serving:
+        missing = f": {found.wrong}" if found.wrong else ""
+        raise Unreachable(f"the {service} at {address} does not serve{missing}; see {command_line(home, 'doctor')}")
+    show({"service": service, "address": address}, output, lambda _: click.echo(f"the {service} at {address} serves"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +183,9 @@ def import_(file: Path, home: str, key: Path | None, output: str) -> None:
 
 
 def _render_imported(found: Mapping[str, object], home: str) -> None:
+    step = ("serve", "registry") if os.environ.get("RATCHET_LOG") else ("up",)
     click.echo(f"{found['events']} events with root {found['root']} are in {home}")
     click.echo(
         f"They are signed with the key {found['key_id']}: put its private key into {Path(home) / 'signing.key'}, or"
-        f" name it with RATCHET_SIGNING_KEY, before {command_line(home, 'up')}; the registry refuses any other."
+        f" name it with RATCHET_SIGNING_KEY, before {command_line(home, *step)}; the registry refuses any other."
     )

@@ -1,4 +1,4 @@
-"""A session's progress on stderr: a live bar on a terminal, a line a phase elsewhere."""
+"""A session's progress on stderr: a live bar on a terminal, a line a phase, and a line a wait, elsewhere."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def follow(steps: Iterator[trainer_pb2.WatchTrainingResponse]) -> registry_pb2.T
 
 
 def _plain(steps: Iterator[trainer_pb2.WatchTrainingResponse]) -> registry_pb2.Training | None:
-    phase = ""
+    shown = ("", "")
     for step in steps:
-        if step.phase != phase:
-            phase = step.phase
+        if (step.phase, step.text) != shown:
+            shown = (step.phase, step.text)
             click.echo(f"{step.fraction:4.0%} {step.phase}: {step.text}".rstrip(": "), err=True)
         if step.HasField("ended"):
             return step.ended

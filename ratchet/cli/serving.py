@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import threading
@@ -25,24 +24,13 @@ def serve_service(service: str, home: Path, host: str, port: int | None, insecur
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(home, error) from error
-    _log_to_stderr(service)
+    importlib.import_module("services.kernel.sight.lines").to_stderr(service)
     try:
         module = importlib.import_module(f"services.{service}.__main__")
     except ModuleNotFoundError as error:
         what = f"pip install 'ratchet[{service}]'" if service == "trainer" else "install ratchet again"
         raise PreconditionFailed(f"the {service} needs {error.name}, which is not installed; {what}") from error
     module.main(settings.Settings.load(service, home, host, port))
-
-
-def _log_to_stderr(service: str) -> None:
-    """The one place where logging is set up; times are UTC."""
-    line = logging.Formatter(
-        f"%(asctime)s.%(msecs)03dZ %(levelname)s {service} %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
-    )
-    line.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(line)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def end_with_parent(parent: int) -> None:

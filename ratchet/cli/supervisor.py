@@ -1,4 +1,4 @@
-"""The three services as child processes on loopback, under one home folder."""
+"""The three services as child processes on loopback, under one home folder; on demand with an S3 store of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ratchet.cli import object_store
+from ratchet.cli.object_store import ObjectStore
 from ratchet.cli.ports import HOST, Ports
 from ratchet.endpoints import ENVIRONMENT, FILE_NAME, Endpoints
 from ratchet.errors import PreconditionFailed, Unreachable
 
 SERVICES = ("registry", "knowledge", "trainer")
 PARENT_KEY = "RATCHET_PARENT"
+ARTIFACTS_KEY = "RATCHET_ARTIFACTS"
 LOCK_NAME = "up.lock"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -69,8 +72,10 @@ class Supervisor:
     """Starts, watches and stops the services of one home. `say` is told what a person should know;
     `command` makes the command line of a service from its name, home and port. The services see this process's
     environment, but keep their data in the home; what `environment` says wins over everything.
+    With `s3` the artifacts are in an object store of the home, which is the first to start and the last to stop.
 
-    start() waits until all three answer; check(), called often, restarts a child that died; stop() ends all.
+    start() waits until all three serve, or START_SECONDS for one that misses something; check(), called often, restarts
+    a child that died; stop() ends all.
     Children end by themselves soon after this process has vanished.
     """
 
@@ -81,6 +86,7 @@ class Supervisor:
         say: Callable[[str], None] = lambda _: None,
         command: Callable[[str, Path, int], Sequence[str]] = serve_command,
         environment: Mapping[str, str] = {},
+        s3: bool = False,
     ) -> None:
         self.home = home.resolve()
         self.endpoints = Endpoints.of_ports(ports, HOST)
@@ -88,6 +94,8 @@ class Supervisor:
         self._say = say
         self._command = command
         self._extra = dict(environment)
+        self._s3 = s3
+        self.store: ObjectStore | None = None
         self._lock: IO[str] | None = None
         self._children: list[Child] = []
 
@@ -106,11 +114,12 @@ class Supervisor:
         except OSError as error:
             raise unusable(self.home, error) from error
         try:
+            if self._s3:
+                self._start_store()
+            elif ARTIFACTS_KEY not in self._extra:
+                object_store.require_none(self.home)
             for service, port in zip(SERVICES, self._ports, strict=True):
-                child = self._child(service, port)
-                self._children.append(child)
-                child.start()
-                self._wait(child, f"{HOST}:{port}")
+                self._launch(service, self._command(service, self.home, port), f"{HOST}:{port}")
             self.endpoints.write(self.home)
         except BaseException:
             self.stop()
@@ -156,28 +165,46 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {child.service: child.process.pid for child in self._children if child.process is not None}
 
-    def _child(self, service: str, port: int) -> Child:
-        log = self.home / "logs" / f"{service}.log"
-        return Child(service, self._command(service, self.home, port), self._environment(), log)
+    def _start_store(self) -> None:
+        self.store = ObjectStore.open(self.home)
+        self._launch("s3", self.store.command(), self.store.endpoint, self.store.is_ready)
+
+    def _launch(
+        self, service: str, command: Sequence[str], address: str, answers: Callable[[], bool] | None = None
+    ) -> None:
+        """Start a child and wait until it `answers`; without that, until the service at `address` serves, or lives on
+        without what it needs."""
+        from ratchet.cli.health import is_serving
+        from ratchet.health import LIVE
+
+        child = Child(service, command, self._environment(), self.home / "logs" / f"{service}.log")
+        self._children.append(child)
+        child.start()
+        if self._answered(child, answers or (lambda: is_serving(address, 1.0, child.environment))):
+            return
+        if answers is None and is_serving(address, 1.0, child.environment, LIVE):
+            self._say(f"the {service} runs, but is not ready yet; ratchet doctor says what it waits for")
+            return
+        raise Unreachable(f"the {service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}")
 
     def _environment(self) -> dict[str, str]:
         """Ours, but with the data in the home folder, the addresses of these services and tracebacks in their logs."""
-        inherited = {key: value for key, value in os.environ.items() if key not in ("RATCHET_LOG", "RATCHET_ARTIFACTS")}
+        inherited = {key: value for key, value in os.environ.items() if key not in ("RATCHET_LOG", ARTIFACTS_KEY)}
         addresses = {key: getattr(self.endpoints, service) for service, key in ENVIRONMENT.items()}
-        return {**inherited, **addresses, PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1", **self._extra}
+        store = {**self.store.environment(), ARTIFACTS_KEY: self.store.url} if self.store else {}
+        ours = {PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1"}
+        return {**inherited, **addresses, **store, **ours, **self._extra}
 
-    def _wait(self, child: Child, address: str) -> None:
-        from ratchet.cli.health import is_serving
-
+    def _answered(self, child: Child, answers: Callable[[], bool]) -> bool:
+        """Whether it answers within START_SECONDS; Unreachable where it has died."""
         end = time.monotonic() + START_SECONDS
-        while not is_serving(address, timeout=1.0):
+        while not answers():
             if child.process is not None and child.process.poll() is not None:
                 raise Unreachable(f"the {child.service} did not start: {child.last_words()}; see {child.log}")
             if time.monotonic() > end:
-                raise Unreachable(
-                    f"the {child.service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}"
-                )
+                return False
             time.sleep(0.05)
+        return True
 
 
 def unusable(home: Path, error: OSError) -> PreconditionFailed:

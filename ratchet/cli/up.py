@@ -24,21 +24,25 @@ CHECK_SECONDS = 0.2
 @click.option(
     "--port-base", type=int, default=ports.DEFAULT_BASE, show_default=True, help="Ports N+1 to N+3; 0: free ones."
 )
+@click.option("--s3", is_flag=True, help="Keep artifacts in an S3 store under the home folder (SeaweedFS).")
 @output_option
-def up(home: str | None, port_base: int, output: str) -> None:
+def up(home: str | None, port_base: int, s3: bool, output: str) -> None:
     """Run the three services on this machine until Ctrl-C."""
     supervisor = Supervisor(
-        Path(home or DEFAULT_HOME), ports.choose(port_base), say=lambda text: click.echo(text, err=True)
+        Path(home or DEFAULT_HOME), ports.choose(port_base), say=lambda text: click.echo(text, err=True), s3=s3
     )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with supervisor:
-            show(asdict(supervisor.endpoints), output, lambda addresses: _announce(addresses, supervisor, home))
+            store = {"s3": supervisor.store.endpoint} if supervisor.store else {}
+            addresses = {**store, **asdict(supervisor.endpoints)}
+            show(addresses, output, lambda addresses: _announce(addresses, supervisor, home))
             while True:
                 time.sleep(CHECK_SECONDS)
                 supervisor.check()
     except KeyboardInterrupt:
-        click.echo(f"stopped; {supervisor.home} keeps everything, go on with {command_line(home, 'up')}", err=True)
+        again = command_line(home, "up", "--s3") if s3 else command_line(home, "up")
+        click.echo(f"stopped; {supervisor.home} keeps everything, go on with {again}", err=True)
 
 
 def _interrupt(*_: object) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf.message import Message
 
+from ratchet.errors import NotAllowed
 from ratchet.transport import ACTOR_KEY, CORRELATION_KEY
 
 
@@ -27,26 +29,49 @@ Layer: TypeAlias = Callable[[Call], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and for what: taken from the call's metadata."""
+    """Who calls, and for what; `role` is that of the caller's token, empty where no tokens are asked for."""
 
     actor: str
     correlation_id: str
+    role: str = ""
 
     @classmethod
     def of(cls, context: grpc.ServicerContext) -> Caller:
+        """Who was found to call; where nobody looks (no tokens, loopback), who the call says it is."""
+        return _IDENTIFIED.get(context) or cls.claimed(context)
+
+    def require(self, role: str, to: str) -> None:
+        """NotAllowed without just this role, for what one request of a method may do and another not; where no tokens
+        are asked for, everybody may."""
+        if self.role not in ("", role):
+            raise NotAllowed(
+                f"to {to} needs the role {role}, {self.actor} has {self.role}; an administrator gives it with"
+                f" ratchet tokens add {self.actor} --role {role}"
+            )
+
+    def identify(self, context: grpc.ServicerContext) -> None:
+        """From now on this is the caller of that call, whatever its metadata say."""
+        _IDENTIFIED[context] = self
+
+    @classmethod
+    def claimed(cls, context: grpc.ServicerContext) -> Caller:
+        """Who the call's metadata say it is: true only of a caller whom one trusts."""
         sent = {str(key): str(value) for key, value in context.invocation_metadata()}
         return cls(sent.get(ACTOR_KEY, "anonymous")[:128], sent.get(CORRELATION_KEY, "")[:128])
 
 
-class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
-    """Puts `layers`, the outermost first, around every call to a method of ours."""
+_IDENTIFIED: WeakKeyDictionary[grpc.ServicerContext, Caller] = WeakKeyDictionary()
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self._layers = tuple(layers)
+
+class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
+    """Puts `layers`, the outermost first, around every call to a method that begins with `prefix`: as a rule, ours."""
+
+    def __init__(self, layers: Sequence[Layer], prefix: str = "/ratchet.") -> None:
+        self._layers, self._prefix = tuple(layers), prefix
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
-        if handler is None or not details.method.startswith("/ratchet."):
+        if handler is None or not details.method.startswith(self._prefix):
             return handler
         if handler.response_streaming:
             wrapped: Any = self._around_stream(handler.unary_stream or handler.stream_stream, details.method)

@@ -22,11 +22,11 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment
 
+from ratchet.channel import failure
 from ratchet.errors import NotBuilt, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2
-from ratchet.status import from_rpc
-from ratchet.transport import ACTOR_KEY, BACKOFF, CORRELATION_KEY, Link
+from ratchet.transport import ACTOR_KEY, BACKOFF, Link
 from services.kernel.facts import Fact, FactMapper, from_state
 
 DEADLINE_SECONDS = 30.0
@@ -64,7 +64,7 @@ class LogClient(ApplicationRecorder):
             correlation_id=correlation_id,
             events=[_new_event(event) for event in stored_events],
         )
-        metadata = ((ACTOR_KEY, str(kwargs.get("actor", self._actor))), (CORRELATION_KEY, correlation_id))
+        metadata = ((ACTOR_KEY, str(kwargs.get("actor", self._actor))),)
         answer = self._ask(lambda: self._log.Append(request, timeout=self._deadline, metadata=metadata))
         return list(answer.positions)
 
@@ -133,10 +133,11 @@ class LogClient(ApplicationRecorder):
     def _ask(self, attempt: Callable[[], Answer]) -> Answer:
         """The answer; asked again after each pause while nobody answers, which an append's request id makes safe."""
         for pause in (*BACKOFF, None):
+            began = time.monotonic()
             try:
                 return attempt()
             except grpc.RpcError as error:
-                mapped = from_rpc(error, self.peer)
+                mapped = failure(error, self.peer, time.monotonic() - began)
                 if pause is None or type(mapped) is not Unreachable:
                     raise mapped from error
             time.sleep(pause)
@@ -155,7 +156,7 @@ class Feed(Iterator[eventlog_pb2.SubscribeResponse]):
         except grpc.RpcError as error:
             if self._cancelled:
                 raise StopIteration from None
-            raise from_rpc(error, self._peer) from error
+            raise failure(error, self._peer) from error
         return answer
 
     def cancel(self) -> None:

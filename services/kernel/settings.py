@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ratchet.credentials import TLS_VARIABLES
+from ratchet.endpoints import is_loopback
 from ratchet.errors import InvalidInput
+from ratchet.tokens import FILE_VARIABLE
 
 Service = Literal["registry", "knowledge", "trainer"]
 PORTS: dict[Service, int] = {"registry": 7301, "knowledge": 7302, "trainer": 7303}
@@ -27,7 +30,7 @@ class Settings:
     home: Path
     host: str
     port: int
-    log: str
+    log: str = field(repr=False)
     artifacts: str
     workers: str
     registry: str
@@ -58,9 +61,11 @@ class Settings:
         )
 
 
-def require_loopback(host: str, insecure: bool) -> None:
-    """Refuse to listen beyond this machine without TLS and tokens, unless told so."""
-    if host not in ("127.0.0.1", "::1", "localhost") and not insecure:
+def require_loopback(host: str, insecure: bool, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse to listen beyond this machine without both TLS and tokens, unless told so."""
+    missing = [variable for variable in (*TLS_VARIABLES.values(), FILE_VARIABLE) if not environ.get(variable)]
+    if missing and not insecure and not is_loopback(host):
         raise InvalidInput(
-            f"--host {host} would let the network in without TLS and tokens; keep 127.0.0.1, or say --insecure"
+            f"--host {host} would let the network in without TLS and tokens ({', '.join(missing)} not set); set them up"
+            " with ratchet certs and ratchet tokens add NAME --role ROLE, keep 127.0.0.1, or say --insecure"
         )

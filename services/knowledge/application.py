@@ -64,7 +64,7 @@ class Knowledge(RemoteApplication):
         def decided(now: Contents) -> list[Fact]:
             return [] if request.session_id in now.sessions else evidence_facts(request, now)
 
-        return self._commit(decided, contents, scope, f"evidence/{request.session_id}", by)
+        return self._commit(decided, contents, scope, f"evidence/{request.session_id}", by, request.session_id)
 
     def retire(self, pattern_id: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
         """Append a person's retirement of a pattern in `contents`, after the facts that free what it covered; returns
@@ -76,7 +76,7 @@ class Knowledge(RemoteApplication):
             record = now.patterns[pattern_id]
             if any(change.by_person and change.request_id == request_id for change in record.changes):
                 return []
-            return settle(now.scope(*scope), [decide.retire(record, reason)], request_id)
+            return settle(now.scope(*scope), [decide.retire(record, reason)], "")
 
         return self._commit(decided, contents, scope, request_id, by)
 
@@ -103,8 +103,9 @@ class Knowledge(RemoteApplication):
         scope: tuple[str, str] | None,
         request_id: str,
         by: By,
+        cause: str = "",
     ) -> int:
-        """`scope`: whose covering the facts may change."""
+        """`scope`: whose covering the facts may change; `cause`: the session that made them, none for a person."""
         with self._writing:
             for attempt in range(1, ATTEMPTS + 1):
                 contents = self._up_to_date(contents)
@@ -122,14 +123,14 @@ class Knowledge(RemoteApplication):
                         raise
                     return 0
                 if scope is not None and positions[0] > contents.position + 1:
-                    self._settle_again(scope, contents, f"covering/{positions[-1]}", by)
+                    self._settle_again(scope, contents, f"covering/{positions[-1]}", by, cause)
                 return positions[-1]
         raise AssertionError("the last attempt returns or raises")
 
-    def _settle_again(self, scope: tuple[str, str], contents: Contents, request_id: str, by: By) -> None:
+    def _settle_again(self, scope: tuple[str, str], contents: Contents, request_id: str, by: By, cause: str) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             contents = self._up_to_date(contents)
-            facts = settle(contents.scope(*scope), [], by.correlation_id)
+            facts = settle(contents.scope(*scope), [], cause)
             if not facts:
                 return
             try:

@@ -26,6 +26,8 @@ class Book:
         self._changed = threading.Condition()
         self._contents = Contents()
         self._complete = False
+        self.cut_off = False
+        """Whether the log does not answer at the moment; what was read of it is still answered."""
 
     @property
     def position(self) -> int:
@@ -53,8 +55,8 @@ class Book:
     def wait(self, min_position: int, seconds: float) -> Contents:
         """The contents, once they reflect the log up to `min_position`.
 
-        Unreachable when the log has not been read once within `seconds`; DeadlinePassed when the position does not
-        come by then.
+        Unreachable when the log has not been read once within `seconds`, or when the position does not come by then
+        because the log does not answer; DeadlinePassed when it does not come although the log answers.
         """
         with self._changed:
             arrived = self._changed.wait_for(lambda: self._complete and self.position >= min_position, seconds)
@@ -64,6 +66,12 @@ class Book:
                 raise Unreachable(
                     f"knowledge has not read the log yet: {self._peer} does not answer, or not fast enough;"
                     " start it with ratchet up, or ratchet serve registry, and try again"
+                )
+            if self.cut_off:
+                raise Unreachable(
+                    f"knowledge reflects the log up to position {self.position}, and {self._peer} does not answer:"
+                    f" position {min_position} comes when it is back; start it with ratchet up, or ratchet serve"
+                    " registry, and try again"
                 )
             raise DeadlinePassed(
                 f"knowledge reflects the log up to position {self.position} and {min_position} did not come within"
@@ -92,7 +100,7 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        pause, answered = FIRST_PAUSE, True
+        pause = FIRST_PAUSE
         while not self._stopping.is_set():
             before = self._book.position
             try:
@@ -100,12 +108,12 @@ class Follower:
                 log.info(
                     "reading the log of %s from position %d to %d", self._client.address, self._book.position, head
                 )
-                answered = True
+                self._book.cut_off = False
                 self._follow(head)
             except RatchetError as error:
-                if answered and not self._stopping.is_set():
+                if not (self._book.cut_off or self._stopping.is_set()):
                     log.warning("waiting for %s: %s", self._client.peer, error)
-                answered = False
+                self._book.cut_off = True
             self._stopping.wait(pause)
             pause = min(LONGEST_PAUSE, 2 * pause) if self._book.position == before else FIRST_PAUSE
 

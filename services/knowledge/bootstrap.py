@@ -11,6 +11,7 @@ from services.kernel.settings import Settings
 from services.knowledge.application import Knowledge
 from services.knowledge.book import Book, Follower
 from services.knowledge.service import KnowledgeService
+from services.knowledge.sight import following
 
 ACTOR = "knowledge"
 
@@ -29,5 +30,6 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     server.add(
         knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server, KnowledgeService(client, knowledge, book), name
     )
+    server.needs(following(client, book, server.sight.metrics.registry))
     follower.start()
     return server, (follower.close, knowledge.close)

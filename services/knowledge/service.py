@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from ratchet.errors import AlreadyExists, NotFound
+from ratchet.errors import AlreadyExists, InvalidInput, NotFound
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
 from ratchet.names import Lineage, Series, Task
 from services.kernel.calls import Caller
@@ -194,9 +194,19 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         return contents, request.as_of_position or contents.position
 
     def _read(self, context: grpc.ServicerContext, min_position: int) -> Contents:
+        if min_position > self._book.position:
+            self._require_there(min_position)
         left = context.time_remaining()
         patience = PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, SHARE_OF_DEADLINE * left)
         return self._book.wait(min_position, patience)
+
+    def _require_there(self, position: int) -> None:
+        """InvalidInput for a position that the log does not have: waiting for it would hold a thread for nothing."""
+        head = self._client.head()
+        if position > head:
+            raise InvalidInput(
+                f"there is no position {position}; the log ends at {head}: ask for one up to that, or for the present"
+            )
 
 
 def _done(contents: Contents, pattern_id: str, request_id: str) -> tuple[knowledge_pb2.KnownPattern, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ratchet.errors import Cancelled, Conflict, RatchetError, Unreachable
+from ratchet.errors import Cancelled, Conflict, NotAllowed, RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.proof.heads import Head, read_heads
 from ratchet.proof.replay import Report
@@ -29,12 +29,13 @@ COLLECTED_AFTER = timedelta(days=1)
 @dataclass(frozen=True)
 class Kept:
     """`findings`: artifacts that are missing or damaged, in words; `orphans`: those that no event refers to;
-    `collected`: the orphans that were removed."""
+    `collected`: the orphans that were removed; `notes`: why others were not."""
 
     findings: tuple[str, ...]
     checked: int
     orphans: tuple[str, ...]
     collected: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def verify_artifacts(
@@ -57,9 +58,9 @@ def verify_artifacts(
         if wrong := _wrong(store, digest, size):
             findings.append(f"position {position}: {wrong}")
     orphans = sorted(digest for digest in store.digests() if digest not in known)
-    collected = _collect(store, orphans, collect_before) if collect_before else ()
+    collected, notes = _collect(store, orphans, collect_before) if collect_before else ((), ())
     left = tuple(digest for digest in orphans if digest not in collected)
-    return Kept(tuple(findings), len(known), left, collected)
+    return Kept(tuple(findings), len(known), left, collected, notes)
 
 
 def _wrong(store: ArtifactStore, digest: str, size: int) -> str:
@@ -72,11 +73,19 @@ def _wrong(store: ArtifactStore, digest: str, size: int) -> str:
     return f"artifact {digest} has {found} bytes, not {size}" if size and found != size else ""
 
 
-def _collect(store: ArtifactStore, orphans: Iterable[str], before: datetime) -> tuple[str, ...]:
-    old = [digest for digest in orphans if store.written_at(digest) < before]
-    for digest in old:
-        store.remove(digest)
-    return tuple(old)
+def _collect(store: ArtifactStore, orphans: Iterable[str], before: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Removes the orphans that are older than `before`: those that are gone, and why others are not."""
+    collected, notes = [], []
+    for digest in orphans:
+        if store.written_at(digest) >= before:
+            continue
+        try:
+            store.remove(digest)
+        except NotAllowed as error:
+            notes.append(f"not collected: {error.message}")
+        else:
+            collected.append(digest)
+    return tuple(collected), tuple(notes)
 
 
 class Audit:
@@ -109,7 +118,7 @@ class Audit:
         before = self._clock() - COLLECTED_AFTER if collect_garbage and not found.findings else None
         artifacts = verify_artifacts(open_store(self._artifacts), found.artifacts, before, active)
         findings = (*unreadable, *found.findings, *artifacts.findings)
-        notes = list(found.notes)
+        notes = [*found.notes, *artifacts.notes]
         if collect_garbage and found.findings:
             notes.append("nothing was collected: a log that does not verify can't tell what refers to an artifact")
         checked = (*found.checked, ("artifacts", artifacts.checked))

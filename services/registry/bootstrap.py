@@ -18,6 +18,7 @@ from services.registry.audit import Audit
 from services.registry.log import heads_file, key_files
 from services.registry.log import service as log_service
 from services.registry.log.heads import Signer
+from services.registry.sight import LogSight
 from services.registry.tables import TABLES
 
 
@@ -45,7 +46,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
     try:
         known = log.keys()
         if not known:
-            raise PreconditionFailed(f"the log {settings.log} has no key yet; start the registry, which introduces one")
+            raise PreconditionFailed("the log has no key yet; start the registry, which introduces one")
         if known[-1].public_key != successor.public_key:
             log.sign_with(
                 key_files.signer(settings.signing_key, settings.home, known),
@@ -77,4 +78,5 @@ def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
         service.NAME,
     )
     server.before_stop(log.release)
+    server.needs(LogSight(log, server.sight.metrics.registry).check())
     return server, (application.close, log.close)

@@ -11,6 +11,9 @@ from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from services.kernel.artifacts import open_store
 from services.kernel.server import Server, open_server
 from services.kernel.settings import Settings
+from services.kernel.sight.peer import serving
+from services.kernel.sight.stores import CountedStore, answering
+from services.trainer import sight
 from services.trainer.conductor import SessionConductor
 from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
@@ -18,21 +21,24 @@ from services.trainer.predicting import Predictor
 from services.trainer.reproducing import Reproducer
 from services.trainer.service import PredictorService, TrainerService
 from services.trainer.sessions import Sessions
+from services.trainer.sight import WatchedConductor
 from services.trainer.workers import open_workers
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+from services.trainer.workers.local import ONE_THREAD
 
 
 def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     """The server, not yet started, and what to close after it has stopped."""
     os.environ.update(ONE_THREAD)
-    client = Client(settings.registry, settings.knowledge, settings.trainer, actor="trainer")
-    store = open_store(settings.artifacts)
-    workers = open_workers(settings.workers)
-    sessions = Sessions(client, SessionConductor(client, store, workers), at_once=workers.count)
-    importer = Importer(client, store)
     server = open_server(settings)
+    client = Client(settings.registry, settings.knowledge, settings.trainer, actor="trainer")
+    store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
+    workers = open_workers(settings.workers)
+    conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.sight, workers.count)
+    sessions = Sessions(client, conductor, at_once=workers.count)
+    importer = Importer(client, store)
     server.before_stop(sessions.close)
+    server.needs(serving("registry", client.registry), serving("knowledge", client.knowledge))
+    server.needs(answering(store), *sight.workers(settings.workers))
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerService(client, importer, sessions, Reproducer(client, store, workers)),

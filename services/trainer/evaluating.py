@@ -23,6 +23,8 @@ from services.trainer.workers import Workers
 
 AT_ONCE = 8
 
+MOST_MODELS = 32
+
 
 class Evaluator:
     """Answers for several threads at once; each waits for a worker."""
@@ -44,6 +46,11 @@ class Evaluator:
 
     def _gather(self, request: pb.EvaluateRequest) -> Segment:
         series, task = Series.parse(request.series), Task.of(request.target, request.horizon)
+        if len(request.models) > MOST_MODELS:
+            raise InvalidInput(
+                f"{len(request.models)} models, {MOST_MODELS} at most in one evaluation; ask for them in parts",
+                fields={"models": "too many"},
+            )
         models = [Model.parse(name) for name in dict.fromkeys(request.models)]
         for model in models:
             require_about(model.lineage, series, task)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.errors import DataRefused, NotFound
+from ratchet.errors import DataRefused, LimitReached, NotFound
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.artifacts import ArtifactStore
+from services.kernel.limits import Limits
 from services.trainer.data import csvfile, snapshot
 from services.trainer.data.bars import Bars, written
 
@@ -25,13 +26,28 @@ class Imported:
 
 
 class Importer:
-    def __init__(self, client: Client, store: ArtifactStore) -> None:
+    """Without `limits`: those that the environment sets."""
+
+    def __init__(self, client: Client, store: ArtifactStore, limits: Limits | None = None) -> None:
         self._client = client
         self._store = store
+        self._limits = limits or Limits.load()
 
     def acting_as(self, actor: str) -> Importer:
         """This importer for another caller: what it records bears that name."""
-        return Importer(self._client.acting_as(actor), self._store)
+        return Importer(self._client.acting_as(actor), self._store, self._limits)
+
+    def received(self, pieces: Iterable[bytes]) -> bytes:
+        """The content of a file; LimitReached for one that is too large."""
+        content = bytearray()
+        for piece in pieces:
+            content += piece
+            if len(content) > self._limits.import_bytes:
+                raise LimitReached(
+                    f"a file of bars may hold {self._limits.import_bytes} bytes;"
+                    " leave out columns that are not of bars, or choose a coarser timeframe or a shorter history"
+                )
+        return bytes(content)
 
     def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
         """The newest snapshot of a series; NotFound says how to import one."""
@@ -49,7 +65,7 @@ class Importer:
 
         Known bars are put into the store again: a snapshot that was lost there is back, a damaged one is CorruptData.
         """
-        parsed = csvfile.read(content, str(series), name)
+        parsed = csvfile.read(content, str(series), name, self._limits.import_rows)
         bars = parsed.bars
         encoded = snapshot.encode(bars)
         previous = self._newest(series)

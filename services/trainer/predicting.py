@@ -27,6 +27,9 @@ from services.trainer.learning.columns import Table, features_of
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
 
+MOST_BARS = 100_000
+"""In a request: a prediction is computed in a thread of the server."""
+
 OPEN_MODELS = 32
 """Model files that are kept open, those used last."""
 
@@ -80,11 +83,13 @@ class Predictor:
     def _bars(self, series: Series, request: pb.PredictRequest) -> Bars:
         match request.WhichOneof("source"):
             case "bars":
+                if len(request.bars.bars) > MOST_BARS:
+                    raise DataRefused(f"{len(request.bars.bars)} bars, {MOST_BARS} at most; send the newest ones")
                 bars = listed(series, request.bars)
                 check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
                 return bars
             case "csv":
-                return csvfile.read(request.csv, str(series), "the file").bars
+                return csvfile.read(request.csv, str(series), "the file", MOST_BARS).bars
             case _:
                 return self._importer.latest(series)[1]
 

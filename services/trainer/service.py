@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.errors import InvalidInput, LimitReached
+from ratchet.errors import InvalidInput, Unreachable
 from ratchet.names import MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2 as pb
@@ -24,8 +24,6 @@ from services.trainer.predicting import Predictor
 from services.trainer.reproducing import Reproducer
 from services.trainer.sessions import Sessions
 
-IMPORT_LIMIT = 512 * 1024 * 1024
-
 
 class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(self, client: Client, importer: Importer, sessions: Sessions, reproducer: Reproducer) -> None:
@@ -37,8 +35,9 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def ImportBars(
         self, request_iterator: Iterator[pb.ImportBarsRequest], context: grpc.ServicerContext
     ) -> pb.ImportBarsResponse:
-        header, content = _received(request_iterator)
+        header = _header(request_iterator)
         series = Series.parse(header.series)
+        content = self._importer.received(piece.content for piece in request_iterator)
         imported = self._importer.acting_as(Caller.of(context).actor).add(
             _required(header.request_id), series, header.file_name or "the file", content, header.replace
         )
@@ -72,7 +71,11 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
             asked.seed = request.seed
         if request.until:
             asked.until.CopyFrom(Timestamp(seconds=moment(request.until)))
-        training = self._client.acting_as(actor).request_training(asked)
+        try:
+            training = self._client.acting_as(actor).request_training(asked)
+        except Unreachable:
+            self._sessions.look_again()
+            raise
         if training.state == registry_pb2.TRAINING_STATE_OPEN:
             self._sessions.start(training)
         return pb.StartTrainingResponse(training=training)
@@ -142,18 +145,12 @@ def moment(text: str) -> int:
         ) from error
 
 
-def _received(pieces: Iterator[pb.ImportBarsRequest]) -> tuple[pb.ImportBarsHeader, bytes]:
-    header, content = None, bytearray()
-    for piece in pieces:
-        if piece.WhichOneof("part") == "header":
-            header = piece.header
-        else:
-            content += piece.content
-        if len(content) > IMPORT_LIMIT:
-            raise LimitReached(f"a file of bars may hold {IMPORT_LIMIT >> 20} MiB; import the history in parts")
-    if header is None:
+def _header(pieces: Iterator[pb.ImportBarsRequest]) -> pb.ImportBarsHeader:
+    """The first message: what it names is checked before the file has come."""
+    first = next(pieces, None)
+    if first is None or first.WhichOneof("part") != "header":
         raise InvalidInput("an import begins with a header that names its series", fields={"header": "missing"})
-    return header, bytes(content)
+    return first.header
 
 
 def _required(request_id: str) -> str:

@@ -12,23 +12,30 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from ratchet.client import Client
-from ratchet.errors import Internal, NotFound, PreconditionFailed, RatchetError, Unreachable
+from ratchet.errors import Busy, Internal, LogFull, NotFound, PreconditionFailed, RatchetError, Unreachable
 from ratchet.registry.v1 import registry_pb2
+from services.kernel.wellformed import LONGEST_TEXT
 
 log = logging.getLogger("ratchet.trainer")
 
 Value = TypeVar("Value")
 Training = registry_pb2.Training
 Report = Callable[[str, float], None]
+Waiting = Callable[[RatchetError], None]
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 KEPT_TRACKS = 1000
+
+WAITED_FOR = (Unreachable, Busy, LogFull)
+"""What a session waits for: silence, an answer that came too late to be heard (its write is repeated with the same
+request id), a service that takes no further call now, and a log without room, in which not even a failure could be
+recorded. Every other error is an answer."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class _Track:
             if self.progress.ended is None and progress != self.progress:
                 self.progress = progress
                 self.changed.notify_all()
+
+    def waits(self, error: RatchetError) -> None:
+        self.move(replace(self.progress, text=f"waiting: {error.message}"))
 
     def lose(self, error: RatchetError) -> None:
         """Its end could not be recorded: those who watch are told why."""
@@ -93,6 +103,7 @@ class Sessions:
         self._tracks: dict[str, _Track] = {}
         self._queues: dict[str, list[_Track]] = {}
         self._given_up: set[str] = set()
+        self._looking = False
         self._closing = threading.Event()
 
     def resume(self) -> None:
@@ -104,6 +115,17 @@ class Sessions:
         for training in sorted(opened, key=lambda found: found.requested_position):
             log.info("session %s of %s was open: running it", training.session_id, training.lineage)
             self.start(training)
+
+    def look_again(self) -> None:
+        """Resume once more, in the background: a request whose answer was lost may have left a session in the log."""
+        with self._lock:
+            if not (self._closing.is_set() or self._looking):
+                self._looking = True
+                self._threads.submit(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self.resume()
 
     def start(self, training: Training) -> None:
         """Queue an open session; one that is queued or runs already is left alone."""
@@ -197,19 +219,21 @@ class Sessions:
 
     def _oldest(self, lineage: str) -> _Track:
         """The next one of the lineage: what the log has open and was requested first, whoever asked for it here."""
-        state = registry_pb2.TRAINING_STATE_OPEN
-        opened = self._patiently(
-            lambda: list(self._client.list_trainings(lineage=lineage, state=state)), lambda _: None
-        )
+
+        def waiting(error: RatchetError) -> None:
+            for track in tuple(self._queues[lineage]):
+                track.waits(error)
+
+        opened = self._open(lineage, waiting)
         with self._lock:
             for training in opened:
                 if training.session_id not in self._given_up:
                     self._enqueue(training)
             return min(self._queues[lineage], key=lambda track: track.training.requested_position)
 
-    def _open(self, lineage: str = "") -> list[Training]:
+    def _open(self, lineage: str = "", waiting: Waiting = lambda _: None) -> list[Training]:
         state = registry_pb2.TRAINING_STATE_OPEN
-        return self._patiently(lambda: list(self._client.list_trainings(lineage=lineage, state=state)), lambda _: None)
+        return self._patiently(lambda: list(self._client.list_trainings(lineage=lineage, state=state)), waiting)
 
     def _give_up(self, track: _Track, error: Exception) -> None:
         """The session stays open in the log: whoever watches it again, or a restart, has it run again."""
@@ -234,9 +258,9 @@ class Sessions:
             go_on()
             track.move(Progress(phase, fraction))
 
-        def waiting(error: Unreachable) -> None:
+        def waiting(error: RatchetError) -> None:
             go_on()
-            track.move(Progress(track.progress.phase, track.progress.fraction, f"waiting: {error.message}"))
+            track.waits(error)
 
         try:
             go_on()
@@ -246,7 +270,7 @@ class Sessions:
                 return
             job = self._patiently(lambda: self._conductor.gather(training), waiting)
             go_on()
-            outcome = self._conductor.work(job, report)
+            outcome = self._patiently(lambda: self._conductor.work(job, report), waiting)
             report("recording", 0.98)
             ended = self._patiently(lambda: self._conductor.record(training, job, outcome), waiting)
         except _Closing:
@@ -270,19 +294,21 @@ class Sessions:
                     request_id=f"fail/{training.session_id}",
                     session_id=training.session_id,
                     reason=failure.reason,
-                    message=failure.message,
+                    message=failure.message[:LONGEST_TEXT],
                 )
             )
         except PreconditionFailed:
             return self.get(training.session_id)
 
-    def _patiently(self, act: Callable[[], Value], waiting: Callable[[Unreachable], None]) -> Value:
-        """`act()`, again and again while a service that it needs does not answer."""
+    def _patiently(self, act: Callable[[], Value], waiting: Waiting) -> Value:
+        """`act()`, again and again while what it needs does not answer; `waiting` is told each time."""
         pause = FIRST_PAUSE
         while not self._closing.is_set():
             try:
                 return act()
-            except Unreachable as error:
+            except WAITED_FOR as error:
+                if pause == FIRST_PAUSE:
+                    log.warning("waiting: %s", error.message)
                 waiting(error)
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,30 +1,50 @@
-"""The deployment files are valid, agree with the services, and hold no secret."""
+"""The image recipe and the compose file are valid, agree with the services, hold no secret and let little through."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
-import sys
 import sysconfig
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ruamel.yaml import YAML
 
-from services.kernel.server import Server
+from ratchet.endpoints import ENVIRONMENT
+from services.kernel.server import CLOSING_SECONDS, GRACE_SECONDS, Server
 from services.kernel.settings import PORTS, Service
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose.yaml"
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-SECRET_NAME = re.compile(r"KEY|SECRET|PASSWORD|TOKEN|ROOT_USER")
+SECRET_NAME = re.compile(r"ACCESS_KEY|SECRET|PASSWORD|TOKEN$|ROOT_USER")
 FROM_ENVIRONMENT = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
-SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(COMPOSE)["services"]
-OURS = sorted(SERVICES.keys() - {"minio"})
+COMPOSED: dict[str, Any] = YAML(typ="safe", pure=True).load(COMPOSE)
+SERVICES: dict[str, dict[str, Any]] = COMPOSED["services"]
+OURS = sorted(PORTS)
+OF_OUR_IMAGES = sorted(name for name, service in SERVICES.items() if "build" in service)
+
+CALLS = {
+    ("trainer", "knowledge"),
+    ("trainer", "registry"),
+    ("knowledge", "registry"),
+    ("registry", "postgres"),
+    ("registry", "minio"),
+    ("trainer", "minio"),
+    ("trainer", "scheduler"),
+    ("trainer", "worker"),
+    ("scheduler", "worker"),
+}
+"""Who must reach whom; those two share a network, and no others of these do."""
+SIGHT = {"prometheus", "grafana"}
 
 
 def tool(*command: str) -> subprocess.CompletedProcess[str]:
@@ -34,12 +54,17 @@ def tool(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([path, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def probe(port: int) -> int:
-    """The exit code of compose.yaml's health check, run against a port of this machine."""
-    _, _, *arguments, _ = SERVICES["registry"]["healthcheck"]["test"]
-    return subprocess.run(
-        [sys.executable, *arguments, f"127.0.0.1:{port}"], capture_output=True, check=False
-    ).returncode
+def probe(name: str, port: int) -> int:
+    """The exit code of a service's health check in the compose file, run against a port of this machine."""
+    _, *command = SERVICES[name]["healthcheck"]["test"]
+    environment = {**os.environ, ENVIRONMENT[name]: f"127.0.0.1:{port}"}
+    program = Path(sysconfig.get_path("scripts"), command[0])
+    return subprocess.run([program, *command[1:]], env=environment, capture_output=True, check=False).returncode
+
+
+def seconds(duration: str) -> float:
+    assert duration.endswith("s")
+    return float(duration[:-1])
 
 
 @contextmanager
@@ -62,35 +87,123 @@ def test_the_dockerfile_has_no_findings() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_all_services_are_composed() -> None:
-    assert sorted(PORTS) == OURS
-
-
 @pytest.mark.parametrize("name", OURS)
 def test_a_command_serves_its_service_on_its_port_and_publishes_it_on_loopback(name: Service) -> None:
     serve, service, *options = shlex.split(SERVICES[name]["command"])
     assert (serve, service) == ("serve", name)
     assert options[options.index("--port") + 1] == str(PORTS[name])
-    assert "--insecure" in options
+    assert "--insecure" not in options
     assert SERVICES[name]["ports"] == [f"127.0.0.1:{PORTS[name]}:{PORTS[name]}"]
-    assert SERVICES[name]["healthcheck"]["test"][-1] == f"127.0.0.1:{PORTS[name]}"
+    assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "ratchet", "health", name]
 
 
-def test_addresses_name_the_services_and_their_ports() -> None:
+def test_nothing_else_is_published_beyond_this_machine() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in published)
+    assert {name for name, service in SERVICES.items() if "ports" in service} <= {*OURS, *SIGHT}
+
+
+def test_services_speak_tls_and_know_their_callers() -> None:
     for name in OURS:
-        for variable, address in SERVICES[name]["environment"].items():
-            if (peer := variable.removeprefix("RATCHET_").lower()) in PORTS:
-                assert address == f"{peer}:{PORTS[peer]}"
-                assert SERVICES[name]["depends_on"][peer] == {"condition": "service_healthy"}
+        environment = SERVICES[name]["environment"]
+        given = {f"/run/secrets/{secret}" for secret in SERVICES[name]["secrets"]}
+        assert {environment[f"RATCHET_TLS_{what}"] for what in ("CERT", "KEY", "CA")} == given
+        folder = str(Path(environment["RATCHET_TOKENS"]).parent)
+        assert f"./identity/tokens:{folder}:ro" in SERVICES[name]["volumes"]
+        assert ("RATCHET_TOKEN" in environment) == (name != "registry"), "the registry calls nobody"
+    assert "ca.key" not in COMPOSE.read_text()
+
+
+def test_addresses_name_the_services_and_their_ports_for_those_who_call_them() -> None:
+    for called in OURS:
+        told = {
+            name: service["environment"][ENVIRONMENT[called]]
+            for name, service in SERVICES.items()
+            if ENVIRONMENT[called] in service.get("environment", {})
+        }
+        assert told == {name: f"{called}:{PORTS[called]}" for name, other in CALLS if other == called}
+        for name in told:
+            assert SERVICES[name]["depends_on"][called] == {"condition": "service_healthy"}
+    log, artifacts = (urlsplit(SERVICES["registry"]["environment"][f"RATCHET_{what}"]) for what in ("LOG", "ARTIFACTS"))
+    [endpoint] = parse_qs(artifacts.query)["endpoint"]
+    assert (log.hostname, log.password, urlsplit(endpoint).hostname) == ("postgres", None, "minio")
+
+
+def test_every_variable_of_ours_is_read() -> None:
+    code = "".join(path.read_text() for package in ("ratchet", "services") for path in (ROOT / package).rglob("*.py"))
+    given = {variable for name in OURS for variable in SERVICES[name]["environment"] if variable != "PGPASSWORD"}
+    assert [variable for variable in sorted(given) if f'"{variable}"' not in code] == []
+
+
+def test_who_needs_nothing_of_each_other_shares_no_network() -> None:
+    members = defaultdict(set)
+    for name, service in SERVICES.items():
+        for network in service["networks"]:
+            members[network].add(name)
+    met = {
+        (one, other)
+        for network, names in members.items()
+        for one in names
+        for other in names
+        if network != "metrics" and not {one, other} & SIGHT
+    }
+    assert {frozenset(pair) for pair in met if pair[0] != pair[1]} == {frozenset(pair) for pair in CALLS}
+    assert members["metrics"] - SIGHT == set(OURS)
+    inside = {name for name, network in COMPOSED["networks"].items() if (network or {}).get("internal")}
+    assert {"database", "artifacts", "workers", "metrics"} <= inside
+
+
+def test_every_container_has_no_rights_and_no_room_that_it_does_not_need() -> None:
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert "/tmp" in service["tmpfs"], name
+
+
+def test_a_service_has_the_time_to_drain() -> None:
+    for name in OURS:
+        assert seconds(SERVICES[name]["stop_grace_period"]) > GRACE_SECONDS + CLOSING_SECONDS
+
+
+def test_what_must_last_has_a_volume() -> None:
+    kept = {
+        volume.split(":")[0]: (name, volume.split(":")[1])
+        for name, service in SERVICES.items()
+        for volume in service.get("volumes", ())
+        if not volume.startswith("./")
+    }
+    assert set(kept) == set(COMPOSED["volumes"])
+    assert kept["database"] == ("postgres", "/var/lib/postgresql"), "where the images of PostgreSQL 18 keep it"
+    assert kept["artifacts"] == ("minio", "/data")
+    assert kept["registry"] == ("registry", "/data")
+
+
+def test_prometheus_reaches_the_metrics_with_the_files_that_it_is_given() -> None:
+    prometheus = YAML(typ="safe", pure=True).load(ROOT / "deploy/prometheus.yml")
+    [job] = prometheus["scrape_configs"]
+    ports = {name: SERVICES[name]["environment"]["RATCHET_METRICS"].partition(":")[2] for name in OURS}
+    [targets] = job["static_configs"]
+    assert sorted(targets["targets"]) == [f"{name}:{ports[name]}" for name in OURS]
+    assert set(job["tls_config"].values()) == {f"/run/secrets/{secret}" for secret in SERVICES["prometheus"]["secrets"]}
+    mounted = [
+        volume.split(":")[0] for name in SIGHT for volume in SERVICES[name]["volumes"] if volume.startswith("./")
+    ]
+    assert all((ROOT / "deploy" / path).exists() for path in mounted)
+    assert {f"./{name}" for name in prometheus["rule_files"]} <= set(mounted)
 
 
 def test_targets_are_stages_and_the_services_images_hold_no_ml_libraries() -> None:
     text = DOCKERFILE.read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
-    targets = {name: SERVICES[name]["build"]["target"] for name in OURS}
-    assert targets == {"registry": "service", "knowledge": "service", "trainer": "trainer"}
+    targets = {name: SERVICES[name]["build"]["target"] for name in OF_OUR_IMAGES}
+    assert targets == {name: "service" if name in ("registry", "knowledge") else "trainer" for name in OF_OUR_IMAGES}
     assert set(targets.values()) <= stages
-    assert "[trainer]" not in text.partition("AS service-builder")[2].partition("FROM ")[0]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {name: SERVICES[name]["image"] for name in targets} == {
+        name: f"ratchet-{target}:{version}" for name, target in targets.items()
+    }
 
 
 def test_what_the_dockerfile_copies_is_let_through() -> None:
@@ -101,30 +214,33 @@ def test_what_the_dockerfile_copies_is_let_through() -> None:
 
 def test_images_have_a_tag_and_run_without_root() -> None:
     text = DOCKERFILE.read_text()
-    images = [SERVICES["minio"]["image"], *re.findall(r"^FROM (\S+:\S+)", text, re.MULTILINE)]
-    assert all(re.search(r":[^:/]+$", image) and not image.endswith(":latest") for image in images)
+    images = [service["image"] for service in SERVICES.values()] + re.findall(r"^FROM (\S+:\S+)", text, re.MULTILINE)
+    assert all(re.search(r":[^:/]*\d[^:/]*$", image) for image in images)
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
 
 
 def test_no_secret_is_written() -> None:
-    settings = {
-        f"{name}.{variable}": value
+    secret = [
+        (f"{name}.{variable}", value)
         for name, service in SERVICES.items()
         for variable, value in service.get("environment", {}).items()
         if SECRET_NAME.search(variable)
-    }
-    assert len(settings) == 4
-    assert [where for where, value in settings.items() if not FROM_ENVIRONMENT.fullmatch(value)] == []
+    ]
+    assert len(secret) >= 9
+    assert [where for where, value in secret if not FROM_ENVIRONMENT.fullmatch(value)] == []
     assert not [line for line in DOCKERFILE.read_text().splitlines() if SECRET_NAME.search(line)]
+    ignored = (ROOT / "deploy/.gitignore").read_text().split()
+    assert {".env", "identity/"} <= set(ignored)
+    assert all(secret["file"].startswith("identity/") for secret in COMPOSED["secrets"].values())
 
 
 def test_the_health_probe_asks_a_server() -> None:
     with serving() as server:
-        assert probe(server.port) == 0
-    assert probe(server.port) != 0
+        assert probe("registry", server.port) == 0
+    assert probe("registry", server.port) == 5
 
 
 def test_a_service_that_does_not_serve_is_unhealthy() -> None:
     with serving() as server:
         server._health.enter_graceful_shutdown()
-        assert probe(server.port) == 1
+        assert probe("registry", server.port) == 5

@@ -6,11 +6,14 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from places import Place
 from running import Running, running
 
+from ratchet.client import Client
 from ratchet.errors import RatchetError
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
@@ -20,11 +23,11 @@ CUTS = ("2006-12-29", "2009-12-31", "2011-06-30")
 
 
 class Writer(threading.Thread):
-    """Registers datasets as fast as it can and remembers those that were acknowledged."""
+    """Registers datasets, as a service, as fast as it can and remembers those that were acknowledged."""
 
-    def __init__(self, services: Running) -> None:
+    def __init__(self, client: Client) -> None:
         super().__init__()
-        self._client = services.client
+        self._client = client
         self._stopping = threading.Event()
         self.acknowledged: list[str] = []
 
@@ -57,18 +60,18 @@ def kill_in_the_middle(services: Running, cut: str, chance: random.Random) -> re
     return services.ended(training.session_id)
 
 
-def survive(home: Path, kills: int, seed: int) -> None:
+def survive(services: Running, kills: int, seed: int, service: Mapping[str, str] = {}) -> None:
+    """`service`: what a service shows to the others."""
     chance = random.Random(seed)
-    with running(home) as services:
-        services.import_bars("AAPL")
-        writer = Writer(services)
-        writer.start()
-        try:
-            ended = [kill_in_the_middle(services, CUTS[number % len(CUTS)], chance) for number in range(kills)]
-        finally:
-            writer.stop()
-        stored = services.patiently(lambda: list(services.client.read_log()))
-        rebuilt = services.client.rebuild()
+    services.import_bars("AAPL")
+    writer = Writer(Client.from_home(services.home, environ=service, actor="tester"))
+    writer.start()
+    try:
+        ended = [kill_in_the_middle(services, CUTS[number % len(CUTS)], chance) for number in range(kills)]
+    finally:
+        writer.stop()
+    stored = services.patiently(lambda: list(services.client.read_log()))
+    rebuilt = services.client.rebuild()
     streams = [event.stream for event in stored]
     assert [event.position for event in stored] == list(range(1, len(stored) + 1))
     assert len(writer.acknowledged) > 10
@@ -85,10 +88,12 @@ def survive(home: Path, kills: int, seed: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_three_kills_at_random_moments(tmp_path: Path) -> None:
-    survive(tmp_path, kills=3, seed=7)
+def test_three_kills_at_random_moments(place: Place, tmp_path: Path) -> None:
+    with place.running(tmp_path) as services:
+        survive(services, kills=3, seed=7, service=place.service)
 
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
-    survive(tmp_path, kills=20, seed=11)
+    with running(tmp_path) as services:
+        survive(services, kills=20, seed=11)

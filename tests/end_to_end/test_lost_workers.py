@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import psutil
-from running import Running, running
+import pytest
+from places import Place
+from running import Running
 
 from ratchet.registry.v1 import registry_pb2
 
@@ -29,8 +31,9 @@ def busy_workers(services: Running, seconds: float = 0.15) -> list[psutil.Proces
     return sorted(alive, key=lambda child: before[child.pid] - sum(child.cpu_times()[:2]))
 
 
-def test_a_worker_killed_in_the_middle_of_a_fit_fails_that_session_and_no_other(tmp_path: Path) -> None:
-    with running(tmp_path) as services:
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_of_a_fit_fails_that_session_and_no_other(place: Place, tmp_path: Path) -> None:
+    with place.running(tmp_path) as services:
         services.import_bars("AAPL")
         services.train()
         start = services.client.start_training

@@ -45,7 +45,7 @@ def test_a_service_starts_within_two_seconds_of_cpu(services: Running, service: 
     started = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", **addresses}, stderr=subprocess.DEVNULL)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            request = health_pb2.HealthCheckRequest()
+            request = health_pb2.HealthCheckRequest(service="live")
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=30, wait_for_ready=True)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         used = psutil.Process(started.pid).cpu_times()

@@ -1,27 +1,31 @@
-"""Single services, as containers run them, with artifacts in an S3 store."""
+"""Artifacts in an S3 store: of single services, as containers run them, and of `ratchet up --s3`."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from running import DATA
-from seaweed import Seaweed
+from seaweed import Endpoint
 
 from ratchet import Client
 from ratchet.cli import ports
 from ratchet.cli.supervisor import SERVICES
+from ratchet.errors import PreconditionFailed
 from ratchet.registry.v1 import registry_pb2
 
 BUCKET = "end-to-end"
 
 
 @pytest.fixture
-def client(tmp_path: Path, seaweed: Seaweed) -> Iterator[Client]:
+def client(tmp_path: Path, seaweed: Endpoint) -> Iterator[Client]:
     addresses = {name: f"127.0.0.1:{port}" for name, port in zip(SERVICES, ports.choose(0), strict=True)}
     environment = {
         **os.environ,
@@ -45,11 +49,48 @@ def client(tmp_path: Path, seaweed: Seaweed) -> Iterator[Client]:
         assert process.wait(30) == 0
 
 
-def test_a_training_keeps_its_artifacts_in_the_bucket(client: Client, seaweed: Seaweed) -> None:
+@pytest.mark.slow
+def test_a_training_keeps_its_artifacts_in_the_bucket(client: Client, seaweed: Endpoint) -> None:
     dataset = client.import_bars(DATA / "GOOG.csv", "GOOG").dataset.registered.digest
     session = client.start_training("GOOG", "logistic", "range")
     *_, last = client.watch_training(session.session_id)
     assert last.ended.state == registry_pb2.TRAINING_STATE_COMPLETED, last.ended.message
     artifact = client.get_model(last.ended.model).record.artifact.digest
-    kept = {stored.object_name for stored in seaweed.client().list_objects(BUCKET, recursive=True)}
+    kept = {stored.object_name for stored in seaweed.client().list_objects(seaweed.bucket(BUCKET), recursive=True)}
     assert {dataset, artifact} <= {name.replace("/", "") for name in kept}
+
+
+@contextmanager
+def up(home: Path) -> Iterator[dict[str, str]]:
+    """`ratchet up --s3` until Ctrl-C, once it has printed its addresses."""
+    command = [sys.executable, "-m", "ratchet", "up", "--s3", "--home", str(home), "--port-base", "0", "-o", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        written = ""
+        while not written.rstrip().endswith("}"):
+            line = running.stdout.readline()
+            assert line, running.communicate()[1]
+            written += line
+        yield json.loads(written)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 0
+        assert f"ratchet up --s3 --home {home}" in said
+
+
+@pytest.mark.slow
+def test_up_keeps_its_artifacts_in_a_store_of_its_own(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with up(home) as addresses:
+        assert list(addresses) == ["s3", *SERVICES]
+        assert addresses["s3"].startswith("http://127.0.0.1:")
+        with Client.from_home(home, environ={}) as client:
+            client.import_bars(DATA / "GOOG.csv", "GOOG")
+            found = client.verify([])
+            assert found.verified, found.findings
+            assert {each.what: each.count for each in found.checked}["artifacts"] == 1
+    assert not (home / "artifacts").exists()
+    without = [sys.executable, "-m", "ratchet", "up", "--home", str(home), "--port-base", "0"]
+    refused = subprocess.run(without, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == PreconditionFailed.exit_code
+    assert f"ratchet up --s3 --home {home}" in refused.stderr

@@ -46,7 +46,7 @@ def stop(running: subprocess.Popen[str], number: signal.Signals) -> str:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_home_is_opened_again_with_all_that_it_held(tmp_path: Path, number: signal.Signals) -> None:
     home = tmp_path / "a home"
     with up(home) as (running, endpoints):

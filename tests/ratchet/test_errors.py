@@ -103,7 +103,8 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
     assert codes["NOT_FOUND"] == 3
     assert codes["CHAMPION_MOVED"] == codes["PRECONDITION_FAILED"] == codes["ALREADY_EXISTS"] == 4
     assert codes["UNREACHABLE"] == codes["DEADLINE_PASSED"] == 5
+    assert codes["UNAUTHENTICATED"] == codes["NOT_ALLOWED"] == 6
     assert codes["CORRUPT_DATA"] == 7
     assert codes["DATA_REFUSED"] == 8
     assert codes["CANCELLED"] == 130
-    assert set(codes.values()) <= {1, 2, 3, 4, 5, 7, 8, 130}
+    assert set(codes.values()) <= {1, 2, 3, 4, 5, 6, 7, 8, 130}

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from ratchet.errors import InvalidInput, NotAllowed
+from ratchet.errors import InvalidInput
+from services.kernel.artifacts.access import ACCESS_KEY, SECRET_KEY, Access
 from services.kernel.artifacts.file_store import FileStore
 
 __all__ = ["ACCESS_KEY", "SECRET_KEY", "ArtifactStore", "open_store"]
 
-ACCESS_KEY = "AWS_ACCESS_KEY_ID"
-SECRET_KEY = "AWS_SECRET_ACCESS_KEY"
 _FORMS = "write file:///folder or s3://bucket?endpoint=http://host:port"
 
 
 class ArtifactStore(Protocol):
     """Where artifacts live. Safe to share between threads and between processes.
 
-    Every method raises Unreachable when the store does not answer and NotAllowed when it refuses us.
+    Every method raises Unreachable when the store does not answer, NotAllowed when it refuses us, and
+    PreconditionFailed when its bucket is not the kind of bucket that the URL says.
     """
 
     def put(self, content: bytes) -> str:
@@ -53,20 +53,24 @@ class ArtifactStore(Protocol):
         ...
 
     def written_at(self, digest: str) -> datetime:
-        """When an artifact was put, UTC, aware; in a folder the last time. Raises NotFound."""
+        """When an artifact was last put, UTC, aware; in a bucket give or take an hour. Raises NotFound."""
         ...
 
     def remove(self, digest: str) -> None:
-        """Removes an artifact that nothing refers to; one that is gone already is fine."""
+        """Removes an artifact that nothing refers to; one that is gone already is fine.
+
+        Raises NotAllowed, with the time in its text and in metadata["until"], for one that is locked until then.
+        """
         ...
 
 
 def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ArtifactStore:
     """The store that `url` names; nothing is read or written before its first use.
 
-    `file:///folder` or `s3://bucket?endpoint=http://host:port&region=R&prefix=P`, where region defaults
-    to us-east-1 and prefix to none. Credentials for s3 come from AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY in `environ`. Raises InvalidInput for a URL that is none of these or holds
+    `file:///folder` or `s3://bucket?endpoint=http://host:port&region=R&prefix=P&retain=DAYS&mode=governance`, where
+    region defaults to us-east-1, prefix and retain to none, and mode may be compliance. For s3 `environ` holds
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN if they are temporary, and SSL_CERT_FILE if the
+    store's certificate is not of a public authority. Raises InvalidInput for a URL that is none of these or holds
     credentials, NotAllowed when the environment holds none.
     """
     try:
@@ -91,23 +95,24 @@ def _open_file(parts: SplitResult) -> ArtifactStore:
 
 
 def _open_s3(parts: SplitResult, environ: Mapping[str, str]) -> ArtifactStore:
-    from services.kernel.artifacts.s3_store import Bucket, S3Store
+    from services.kernel.artifacts.bucket import OPTIONS, Bucket, Retention
+    from services.kernel.artifacts.s3_store import S3Store
 
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - {"endpoint", "region", "prefix"}):
-        raise _refused(f"has unknown options {', '.join(unknown)}; only endpoint, region and prefix are known")
+    if unknown := sorted(options.keys() - set(OPTIONS)):
+        raise _refused(f"has unknown options {', '.join(unknown)}; only {', '.join(OPTIONS)} are known")
     if parts.path.strip("/"):
         raise _refused(f"has a path after the bucket; write s3://{parts.netloc}?prefix={parts.path.strip('/')}&…")
+    if "mode" in options and "retain" not in options:
+        raise _refused("has a mode and no retain; write retain=DAYS, or leave mode out")
     bucket = Bucket.at(
         parts.netloc,
         endpoint=options.get("endpoint", ""),
         region=options.get("region") or "us-east-1",
         prefix=options.get("prefix", ""),
+        retention=Retention.of(options["retain"], options.get("mode", "governance")) if "retain" in options else None,
     )
-    missing = [name for name in (ACCESS_KEY, SECRET_KEY) if not environ.get(name)]
-    if missing:
-        raise NotAllowed(f"no credentials for {bucket.endpoint}: set {' and '.join(missing)} in the environment")
-    return S3Store(bucket, access_key=environ[ACCESS_KEY], secret_key=environ[SECRET_KEY])
+    return S3Store(bucket, Access.load(environ, bucket.endpoint))
 
 
 def _refused(why: str) -> InvalidInput:

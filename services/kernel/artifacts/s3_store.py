@@ -2,238 +2,209 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Final, TypeVar
 
-import certifi
 from minio import Minio
-from minio.error import InvalidResponseError, S3Error, ServerError
-from minio.helpers import check_bucket_name
-from urllib3 import PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
+from minio.commonconfig import REPLACE, CopySource
+from minio.datatypes import Object
+from minio.error import S3Error
+from minio.retention import Retention as ObjectRetention
 
-from ratchet.errors import InvalidInput, LimitReached, NotAllowed, NotFound, RatchetError, Unreachable
+from ratchet.errors import NotAllowed, PreconditionFailed, Unreachable
+from services.kernel.artifacts.access import Access
+from services.kernel.artifacts.bucket import Bucket
 from services.kernel.artifacts.content import checked, digest_of, is_digest, require_digest
+from services.kernel.artifacts.patience import PATIENCE, Patience
+from services.kernel.artifacts.s3_client import connect
+from services.kernel.artifacts.s3_errors import FAILURES, explained, missing, no_bucket, passes
+from services.kernel.artifacts.s3_upload import Upload
 
-CONNECT_SECONDS: Final = 3.0
-READ_SECONDS: Final = 30.0
-CREATE_ATTEMPTS: Final = 3
-_ENDPOINT = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?")
-_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "EntityTooLarge"}
+PAGE: Final = 1000
+MOST_VERSIONS: Final = 100
+RENEWED_AFTER: Final = timedelta(hours=1)
+"""Well below the day that an artifact without facts is left alone."""
+UNTIL: Final = "x-amz-object-lock-retain-until-date"
 _THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Where the objects are; `prefix` is empty or ends in a slash."""
-
-    endpoint: str
-    name: str
-    region: str
-    prefix: str
-
-    @classmethod
-    def at(cls, name: str, *, endpoint: str, region: str, prefix: str) -> Bucket:
-        """Checks what a person wrote. Raises InvalidInput, never repeating credentials."""
-        if "@" in endpoint:
-            raise InvalidInput(
-                "the artifact store's endpoint holds credentials; leave them out and set"
-                " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                fields={"endpoint": "holds credentials"},
-            )
-        address = endpoint.rstrip("/")
-        if not _ENDPOINT.fullmatch(address):
-            raise InvalidInput(
-                f"endpoint {endpoint!r} is not an S3 server's address; write endpoint=http://host:port",
-                fields={"endpoint": "not http://host:port"},
-            )
-        try:
-            check_bucket_name(name, strict=True)
-        except ValueError as error:
-            raise InvalidInput(
-                f"{name!r} is not a bucket's name: {error}; use 3 to 63 of a-z, 0-9 and -",
-                fields={"bucket": "not a bucket's name"},
-            ) from error
-        prefix = prefix.strip("/")
-        return cls(address, name, region, prefix and prefix + "/")
-
-    def __str__(self) -> str:
-        return f"s3://{self.name}/{self.prefix} at {self.endpoint}"
+Answer = TypeVar("Answer")
 
 
 class S3Store:
-    """An ArtifactStore in `bucket`, which the first put creates if it is missing and we may."""
+    """An ArtifactStore in `bucket`, which the first put creates if it is missing and we may.
 
-    def __init__(self, bucket: Bucket, *, access_key: str, secret_key: str) -> None:
+    With a retention, every put locks its object from then on; a bucket made here can lock, any other is asked first.
+    """
+
+    def __init__(self, bucket: Bucket, access: Access, patience: Patience | None = None) -> None:
         self._bucket = bucket
-        scheme, _, address = bucket.endpoint.partition("://")
-        try:
-            self._client = Minio(
-                address,
-                access_key=access_key,
-                secret_key=secret_key,
-                secure=scheme == "https",
-                region=bucket.region,
-                http_client=_patient_pool(),
-            )
-        except ValueError as error:
-            raise InvalidInput(
-                f"{bucket.endpoint} with region {bucket.region!r} can't be used: {error}; correct the store's URL",
-                fields={"artifacts": str(error)},
-            ) from error
+        self._patience = patience or PATIENCE
+        self._client: Minio = connect(bucket, access, self._patience)
+        self._can_lock = False
 
     def put(self, content: bytes) -> str:
         digest = digest_of(content)
         with self._errors(digest):
             try:
-                written = self._create(digest, content)
+                written = self._write(digest, content)
             except S3Error as error:
                 if error.code != "NoSuchBucket":
                     raise
                 self._make_bucket()
-                written = self._create(digest, content)
-        if not written:
-            self.get(digest)
+                written = self._write(digest, content)
+            if not written:
+                self.get(digest)
+                self._renew(digest)
         return digest
 
     def get(self, digest: str) -> bytes:
         key = self._key(require_digest(digest))
         with self._errors(digest):
-            response = self._client.get_object(self._bucket.name, key)
-            try:
-                content = response.read()
-            finally:
-                response.close()
-                response.release_conn()
+            content = self._patiently(lambda: self._read(key))
         return checked(content, digest, str(self._bucket))
 
     def has(self, digest: str) -> bool:
-        key = self._key(require_digest(digest))
+        require_digest(digest)
         with self._errors(digest):
-            try:
-                self._client.stat_object(self._bucket.name, key)
-            except S3Error as error:
-                if error.response.status != 404:
-                    raise
-                return False
-            return True
+            return self._found(digest) is not None
 
     def digests(self) -> Iterator[str]:
-        prefix = self._bucket.prefix
-        with self._errors(""):
-            objects = self._client.list_objects(self._bucket.name, prefix=prefix, recursive=True)
-            names = ((found.object_name or "").removeprefix(prefix) for found in objects)
-            yield from filter(is_digest, names)
+        """Page by page, so that a page that failed is asked for again, and not all."""
+        prefix, last = self._bucket.prefix, ""
+        while True:
+            with self._errors(""):
+                page = self._patiently(partial(self._page, last))
+            names = [found.object_name or "" for found in page]
+            yield from filter(is_digest, (name.removeprefix(prefix) for name in names))
+            if len(page) < PAGE:
+                return
+            last = names[-1]
 
     def written_at(self, digest: str) -> datetime:
-        key = self._key(require_digest(digest))
+        require_digest(digest)
         with self._errors(digest):
-            try:
-                found = self._client.stat_object(self._bucket.name, key).last_modified
-            except S3Error as error:
-                if error.response.status != 404:
-                    raise
-                raise self._missing(digest) from error
+            found = self._found(digest)
         if found is None:
+            raise missing(self._bucket, digest)
+        if found.last_modified is None:
             raise Unreachable(f"{self._bucket.endpoint} does not say when {digest} was put; see the store's own log")
-        return found
+        return found.last_modified
 
     def remove(self, digest: str) -> None:
-        key = self._key(require_digest(digest))
+        """Removes the very versions that are seen: in a bucket with versions a plain removal would only hide them, and
+        so hide an object that is locked."""
+        require_digest(digest)
         with self._errors(digest):
-            self._client.remove_object(self._bucket.name, key)
-
-    def _missing(self, digest: str) -> NotFound:
-        return NotFound(
-            f"artifact {digest} is not in {self._bucket}; check that this is the store it was written to",
-            metadata={"digest": digest},
-        )
+            for _ in range(MOST_VERSIONS):
+                found = self._found(digest)
+                if found is None:
+                    return
+                self._require_unlocked(digest, found)
+                version = found.version_id
+                self._patiently(partial(self._client.remove_object, self._bucket.name, self._key(digest), version))
+                if not version:
+                    return
 
     def _key(self, digest: str) -> str:
         return self._bucket.prefix + digest
 
-    def _create(self, digest: str, content: bytes, attempts: int = CREATE_ATTEMPTS) -> bool:
-        """Writes the object unless its key is taken; says whether it did.
+    def _write(self, digest: str, content: bytes) -> bool:
+        self._require_lock()
+        return Upload(self._client, self._bucket.name, self._key(digest), self._lock(), self._patiently).send(
+            content, digest
+        )
 
-        The client's public `put_object` turns If-None-Match into user metadata, which the server ignores;
-        the method below it sends the header as it is. AWS asks to repeat a put that another one met.
-        """
+    def _read(self, key: str) -> bytes:
+        """All of an object: read to its end or to an error, the connection is returned or closed by itself."""
+        return bytes(self._client.get_object(self._bucket.name, key).read())
+
+    def _found(self, digest: str) -> Object | None:
         try:
-            self._client._put_object(self._bucket.name, self._key(digest), content, {"If-None-Match": "*"})
+            return self._patiently(lambda: self._client.stat_object(self._bucket.name, self._key(digest)))
         except S3Error as error:
-            if error.response.status == 412:
-                return False
-            if error.code == "ConditionalRequestConflict" and attempts > 1:
-                return self._create(digest, content, attempts - 1)
-            raise
-        return True
+            if error.response.status != 404:
+                raise
+            return None
+
+    def _page(self, after: str) -> list[Object]:
+        bucket = self._bucket
+        listed = self._client.list_objects(bucket.name, prefix=bucket.prefix, recursive=True, start_after=after or None)
+        return list(islice(listed, PAGE))
 
     def _make_bucket(self) -> None:
+        lock = self._bucket.retention is not None
         try:
-            self._client.make_bucket(self._bucket.name)
+            self._patiently(lambda: self._client.make_bucket(self._bucket.name, object_lock=lock))
         except S3Error as error:
             if error.response.status == 403:
-                raise self._no_bucket() from error
+                raise no_bucket(self._bucket) from error
             if error.code not in _THERE:
                 raise
 
-    def _no_bucket(self) -> NotFound:
-        return NotFound(
-            f"bucket {self._bucket.name} does not exist at {self._bucket.endpoint};"
-            " create it, or use credentials that may create it and write once",
-            metadata={"bucket": self._bucket.name},
-        )
+    def _lock(self) -> dict[str, str]:
+        """The headers that lock an object which is put now."""
+        if (retention := self._bucket.retention) is None:
+            return {}
+        until = retention.until(datetime.now(UTC))
+        return {"x-amz-object-lock-mode": retention.mode, UNTIL: until.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def _require_lock(self) -> None:
+        """That the bucket can lock what is put: a store may take the wish and forget it."""
+        if self._bucket.retention is None or self._can_lock:
+            return
+        try:
+            self._patiently(lambda: self._client.get_object_lock_config(self._bucket.name))
+        except S3Error as error:
+            if error.code != "ObjectLockConfigurationNotFoundError":
+                raise
+            raise PreconditionFailed(
+                f"bucket {self._bucket.name} at {self._bucket.endpoint} has no object lock, which"
+                f" retain={self._bucket.retention.days} needs and only a new bucket can get;"
+                " name a bucket that does not exist yet, or leave retain out",
+                metadata={"bucket": self._bucket.name},
+            ) from error
+        self._can_lock = True
+
+    def _require_unlocked(self, digest: str, found: Object) -> None:
+        if (until := _until(found)) and until > datetime.now(UTC):
+            raise NotAllowed(
+                f"artifact {digest} in {self._bucket} is kept until {until.isoformat(timespec='seconds')}"
+                " by the lock that it was put with; remove it after that",
+                metadata={"digest": digest, "until": until.isoformat()},
+            )
+
+    def _renew(self, digest: str) -> None:
+        """What is put again counts as put now: for its lock, which is never shortened, and where it has none for the
+        collection of garbage, which asks for its age. A copy onto itself is how S3 gives an object a new one."""
+        found, now = self._found(digest), datetime.now(UTC)
+        if found is None:
+            return
+        bucket, key = self._bucket.name, self._key(digest)
+        if (retention := self._bucket.retention) is not None:
+            wanted = retention.until(now)
+            if (kept := _until(found)) is None or kept < wanted:
+                lock = ObjectRetention(retention.mode, wanted)
+                self._patiently(lambda: self._client.set_object_retention(bucket, key, lock))
+        elif found.last_modified is not None and now - found.last_modified > RENEWED_AFTER:
+            again: dict[str, str | list[str] | tuple[str]] = {"put-again": now.isoformat()}
+            copy = partial(self._client.copy_object, metadata=again, metadata_directive=REPLACE)
+            self._patiently(lambda: copy(bucket, key, CopySource(bucket, key)))
+
+    def _patiently(self, act: Callable[[], Answer], /) -> Answer:
+        return self._patience(act, passes)
 
     @contextmanager
     def _errors(self, digest: str) -> Iterator[None]:
         try:
             yield
-        except S3Error as error:
-            raise self._explained(error, digest) from error
-        except InvalidResponseError as error:
-            raise Unreachable(
-                f"{self._bucket.endpoint} does not answer like an S3 store; check the endpoint of the store's URL"
-            ) from error
-        except (HTTPError, ServerError) as error:
-            raise Unreachable(
-                f"the artifact store at {self._bucket.endpoint} does not answer;"
-                " check that it runs and that this machine reaches it"
-            ) from error
-
-    def _explained(self, error: S3Error, digest: str) -> RatchetError:
-        refusal = f"{self._bucket.endpoint} answers {error.code}: {error.message}"
-        if error.code == "NoSuchBucket":
-            return self._no_bucket()
-        if error.code == "NoSuchKey":
-            return self._missing(digest)
-        if error.code in _FULL or error.response.status == 507:
-            return LimitReached(f"{refusal}; free some space, or raise the bucket's quota")
-        if error.response.status in (401, 403):
-            return NotAllowed(
-                f"{refusal}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and their rights"
-                f" on bucket {self._bucket.name}"
-            )
-        return Unreachable(f"{refusal}; see the store's own log")
+        except FAILURES as error:
+            raise explained(error, self._bucket, digest) from error
 
 
-def _patient_pool() -> PoolManager:
-    """Connections that retry what is safe to repeat, all of it here, and give up in seconds when nobody answers."""
-    return PoolManager(
-        maxsize=16,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        retries=Retry(
-            total=4,
-            connect=2,
-            read=2,
-            backoff_factor=0.2,
-            status_forcelist=(500, 502, 503, 504),
-            raise_on_status=False,
-        ),
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
-    )
+def _until(found: Object) -> datetime | None:
+    """Until when an object is locked, by the answer that found it."""
+    written = (found.metadata or {}).get(UNTIL)
+    return datetime.fromisoformat(written) if written else None

@@ -18,7 +18,8 @@ def settle(scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str) ->
     free again; then `facts`, with what covers them.
 
     `scope`: all patterns of one series and task before `facts`, which are on streams of that scope, one at most on
-    each. `cause`: the session or request that made the facts. As of the last one the covering of the scope is complete.
+    each. `cause`: the session that made the facts, empty for a person. As of the last one the covering of the scope is
+    complete.
     """
     records = {record.id: record for record in scope}
     for fact in facts:

@@ -115,6 +115,8 @@ class Committed:
 
 
 def _require_name(what: str, name: str) -> None:
+    if "\0" in name:
+        raise InvalidInput(f"a {what} has no NUL character; leave it out of {name!r}", fields={what: "has a NUL"})
     if not 1 <= len(name) <= LONGEST_NAME:
         raise InvalidInput(
             f"a {what} has 1 to {LONGEST_NAME} characters; {len(name)} given", fields={what: "wrong length"}

@@ -23,7 +23,7 @@ from ratchet.proof.heads import Head
 from ratchet.proof.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from services.kernel.facts import parse
 from services.registry.log.append import Append, Committed, NewEvent, Origin, Recorded
-from services.registry.log.database import ConstraintBroken, Database, Reader, Writer
+from services.registry.log.database import ConstraintBroken, Database, Reader, Writer, savepoint
 from services.registry.log.heads import Signer, require_signed, store_head
 from services.registry.log.keys import FIRST_REASON, introduction, keys, require_in_force
 from services.registry.log.reading import events_between, frontier, head_position, recorded_at, stream_version
@@ -190,7 +190,7 @@ class Commit:
 
     def _attempt(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed | Exception]:
         try:
-            with writer.savepoint():
+            with savepoint(writer):
                 return self._apply(writer, tip, append)
         except Exception as error:
             if not writer.alive:
@@ -211,6 +211,7 @@ class Commit:
         nodes = [node for event in events for node in tree.append(leaf(event))]
         try:
             _insert(writer, append.origin, events, nodes)
+            writer.flush()
         except ConstraintBroken as error:
             raise CorruptData(
                 f"the log ends at position {tip.position}, but its tables hold more: {error};"

@@ -1,21 +1,14 @@
 """The port to the database of the log: one exclusive writer, any number of readers, portable SQL.
 
 Parameters are written `?`; an adapter adapts them. Storage that fails raises a RatchetError that says what to do:
-LimitReached (disk full), NotAllowed (read-only), Unreachable (locked, or not there), CorruptData.
+LogFull (disk full), NotAllowed (read-only), Unreachable (locked, or not there), CorruptData.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-from eventsourcing.persistence import ApplicationRecorder
-
-from services.registry.log.append import Append, Committed
-
-if TYPE_CHECKING:
-    from services.registry.log.subscription import Signal
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeAlias
 
 SqlValue: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = Mapping[str, Any]
@@ -29,9 +22,13 @@ class Reader(Protocol):
     """One snapshot of the database."""
 
     def rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        """The rows of a query, run and fetched as they are asked for."""
+        """The rows of a query that has few; run when they are asked for."""
 
-    def has_table(self, name: str) -> bool: ...
+    def stream(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
+        """The rows of a query that may have any number, fetched as they are asked for; several streams at a time."""
+
+    def columns(self, table: str) -> Mapping[str, str]:
+        """The columns of a table in their order, with their types; none for a table that is not there."""
 
 
 class Writer(Reader, Protocol):
@@ -41,12 +38,29 @@ class Writer(Reader, Protocol):
     def alive(self) -> bool:
         """Whether the transaction can go on after an error that left a savepoint."""
 
-    def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None: ...
+    def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
+        """Run a statement before anything that is asked later; its error may come with that, or with `flush`."""
 
-    def execute_many(self, sql: str, params: Iterable[Sequence[SqlValue]]) -> None: ...
+    def execute_many(self, sql: str, params: Iterable[Sequence[SqlValue]]) -> None:
+        """The same statement with each of the parameters."""
 
-    def savepoint(self) -> AbstractContextManager[None]:
-        """What is written inside is undone when an error leaves it."""
+    def flush(self) -> None:
+        """Wait until everything that was to be executed has been."""
+
+
+@contextmanager
+def savepoint(writer: Writer) -> Iterator[None]:
+    """What is written inside is undone when an error leaves it."""
+    writer.execute("SAVEPOINT part")
+    try:
+        yield
+        writer.flush()
+    except BaseException:
+        if writer.alive:
+            writer.execute("ROLLBACK TO part")
+            writer.execute("RELEASE part")
+        raise
+    writer.execute("RELEASE part")
 
 
 class Database(Protocol):
@@ -58,7 +72,12 @@ class Database(Protocol):
     def write(self) -> AbstractContextManager[Writer]:
         """Exclusive among all processes; durable when it ends, undone when an error leaves it."""
 
-    def recorder(self, commit: Callable[[Append], Committed], signal: Signal) -> ApplicationRecorder:
-        """The eventsourcing library's recorder over this database; its inserts go through `commit`."""
+    def rebuilding(self, *, wait: bool) -> AbstractContextManager[None]:
+        """The right to rebuild read tables, of one at a time among all processes. Conflict where another has it, unless
+        that is waited for."""
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` soon after another process has committed, where the database tells; followers look for
+        themselves from time to time."""
 
     def close(self) -> None: ...

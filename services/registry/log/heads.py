@@ -61,7 +61,7 @@ def require_signed(reader: Reader, size: int, root: bytes, public_key: bytes) ->
 
 def heads_from(reader: Reader, size: int, limit: int) -> Iterator[Head]:
     """At most `limit` signed heads of at least `size` events, the smallest first."""
-    for row in reader.rows("SELECT * FROM tree_heads WHERE size >= ? ORDER BY size LIMIT ?", (size, limit)):
+    for row in reader.stream("SELECT * FROM tree_heads WHERE size >= ? ORDER BY size LIMIT ?", (size, limit)):
         yield _head(row)
 
 

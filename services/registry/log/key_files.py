@@ -20,14 +20,15 @@ log = logging.getLogger("ratchet.keys")
 def signer(configured: Path | None, home: Path, known: Sequence[Key]) -> Signer:
     """The key of the `configured` file, which must exist; else that of the home, made for a log that knows no key.
 
-    NotFound, NotAllowed and InvalidInput as `load_private`; PreconditionFailed when the home has lost the log's key.
+    NotFound, NotAllowed and InvalidInput as `load_private`; PreconditionFailed when the home has not the log's key.
     """
     path = configured or home / PRIVATE_NAME
     if configured is None and not path.exists():
         if known:
             raise PreconditionFailed(
-                f"the log is signed with the key {known[-1].id} since position {known[-1].position}, but {path} is"
-                " gone; restore it, or start the registry with RATCHET_SIGNING_KEY naming a file with that key"
+                f"the log is signed with the key {known[-1].id} since position {known[-1].position}, but {path} is not"
+                " there; restore it, or start the registry with RATCHET_SIGNING_KEY naming a file with that key: all"
+                " registries of one log share it"
             )
         try:
             return Signer(create_private(path))

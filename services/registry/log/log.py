@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from eventsourcing.persistence import ApplicationRecorder
 
-from ratchet.errors import Conflict, InvalidInput, NotBuilt
+from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.proof.heads import Head as SignedHead
 from ratchet.proof.heads import Key
 from services.registry.log.append import Append, Committed, Origin, Recorded
@@ -23,6 +22,7 @@ from services.registry.log.keys import keys
 from services.registry.log.proofs import Proof, prove_consistency, prove_inclusion
 from services.registry.log.reading import ALL, EVERYTHING, Filter, Head, Query, head, read
 from services.registry.log.rebuild import Rebuilt, prepare, rebuild
+from services.registry.log.recorder import LogRecorder
 from services.registry.log.sqlite import SQLiteDatabase
 from services.registry.log.subscription import Signal, follow
 from services.registry.log.tables import Table
@@ -44,11 +44,11 @@ class Log:
         self._tables = tuple(tables)
         self._signal = Signal()
         self._commit = Commit(database, tables, clock, new_id, self._signal.send)
-        self._rebuilding = threading.Lock()
         self._open = True
         self._heads: HeadsFile | None = None
         prepare(database, tables)
-        self.recorder: ApplicationRecorder = database.recorder(self._commit, self._signal)
+        database.listen(self._signal.send)
+        self.recorder: ApplicationRecorder = LogRecorder(database, self._commit, self._signal)
 
     def commit(self, append: Append) -> Committed:
         """Append all events or none; see `Commit`."""
@@ -122,12 +122,8 @@ class Log:
 
     def rebuild(self) -> list[Rebuilt]:
         """Build the read tables anew from position 0; Conflict while another rebuild runs."""
-        if not self._rebuilding.acquire(blocking=False):
-            raise Conflict("the read tables are being rebuilt already; wait for that to end")
-        try:
+        with self.database.rebuilding(wait=False):
             return rebuild(self.database, self._tables)
-        finally:
-            self._rebuilding.release()
 
     def release(self) -> None:
         """End all followers: a server that stops need not wait for its subscribers."""
@@ -150,10 +146,29 @@ def open_log(
     clock: Callable[[], datetime],
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> Log:
-    """The log at `sqlite:///abs/path`; the file and its folder are made when missing. InvalidInput for another url."""
+    """The log at `sqlite:///abs/path`, made when missing, or in the database at `postgresql://user@host/database`.
+
+    InvalidInput for another url, PreconditionFailed where psycopg is not installed; errors as database.py.
+    """
+    return Log(_database(url), tables, clock, new_id)
+
+
+def _database(url: str) -> Database:
     scheme, _, path = url.partition("://")
     if scheme == "postgresql":
-        raise NotBuilt("a log in PostgreSQL is not served yet; use sqlite:////abs/path")
+        try:
+            from services.registry.log.postgres import PostgresDatabase
+        except ImportError as error:
+            raise PreconditionFailed(
+                f"a log in PostgreSQL needs {error.name or 'libpq'}, which is not installed;"
+                " pip install 'ratchet[postgres]'"
+            ) from error
+        return PostgresDatabase(url)
     if scheme != "sqlite" or not path.startswith("/") or not path.strip("/"):
-        raise InvalidInput(f"{url!r} is not a log; write sqlite:////abs/path", fields={"log": "not a url of a log"})
-    return Log(SQLiteDatabase(Path("/" + path.lstrip("/"))), tables, clock, new_id)
+        # A URL that is shown may hold a password.
+        shown = repr(url) if "@" not in url else "this"
+        raise InvalidInput(
+            f"{shown} is not a log; write sqlite:////abs/path or postgresql://user@host:5432/database",
+            fields={"log": "not a url of a log"},
+        )
+    return SQLiteDatabase(Path("/" + path.lstrip("/")))

@@ -20,7 +20,10 @@ class Rebuilt:
 
 
 def prepare(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
-    """Make the tables ready for use; where one is missing, or has another definition than last time, build them all."""
+    """Make the tables ready for use; where one is missing, or has another definition than last time, build them all.
+
+    Where another process is doing that, it is waited for.
+    """
     with database.write() as writer:
         stale = [table for table in tables if not _is_current(writer, table)]
         if head_position(writer) == 0:
@@ -28,14 +31,19 @@ def prepare(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
                 create(writer, table, live_names(tables))
                 _mark(writer, table)
             return []
-    return rebuild(database, tables) if stale else []
+    if not stale:
+        return []
+    with database.rebuilding(wait=True):
+        with database.read() as reader:
+            stale = [table for table in stale if not _is_current(reader, table)]
+        return rebuild(database, tables) if stale else []
 
 
 def rebuild(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
     """Project the whole log anew, compare, and put the new table in place where it differs.
 
     The writer is held only for a batch at a time, and at the end for what was appended meanwhile, comparison and swap.
-    One rebuild of a log at a time.
+    One rebuild of a log at a time: the caller has `Database.rebuilding`.
     """
     names = rebuilt_names(tables)
     with database.write() as writer:
@@ -55,11 +63,16 @@ def rebuild(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
 def _settle(writer: Writer, table: Table, tables: Sequence[Table]) -> Rebuilt:
     fresh = table.name + REBUILT
     [row] = writer.rows(f"SELECT COUNT(*) AS rows FROM {fresh}")
-    identical = _is_current(writer, table) and _is_same(writer, table.name, fresh)
-    if not identical:
+    fits = _is_current(writer, table) and writer.columns(table.name) == writer.columns(fresh)
+    identical = fits and _is_same(writer, table.name, fresh)
+    if fits and not identical:
+        # Not made anew: who reads it at this moment would find the new one empty in PostgreSQL.
+        writer.execute(f"DELETE FROM {table.name}")
+    elif not fits:
         create(writer, table, live_names(tables))
-        writer.execute(f"INSERT INTO {table.name} SELECT * FROM {fresh}")
         _mark(writer, table)
+    if not identical:
+        writer.execute(f"INSERT INTO {table.name} SELECT * FROM {fresh}")
     writer.execute(f"DROP TABLE {fresh}")
     return Rebuilt(table.name, int(row["rows"]), identical)
 
@@ -74,7 +87,7 @@ def _is_same(reader: Reader, one: str, other: str) -> bool:
 
 def _is_current(reader: Reader, table: Table) -> bool:
     marks = reader.rows("SELECT definition FROM read_tables WHERE name = ?", (table.name,))
-    return any(row["definition"] == table.definition for row in marks) and reader.has_table(table.name)
+    return any(row["definition"] == table.definition for row in marks) and bool(reader.columns(table.name))
 
 
 def _mark(writer: Writer, table: Table) -> None:

@@ -15,15 +15,19 @@ from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.proof.forms import stream_of
 from ratchet.proof.heads import Head
 from services.kernel.calls import Caller
 from services.kernel.facts import parse
+from services.kernel.wellformed import require_wellformed
 from services.registry.log.append import Append, NewEvent, Origin, Recorded
 from services.registry.log.log import Log
 from services.registry.log.reading import Filter, Query
-from services.registry.log.subscription import Watchers
 
 NAME = pb.DESCRIPTOR.services_by_name["EventLogService"].full_name
+
+MOST_NAMES = 100
+"""Of prefixes, and of topics, in a filter."""
 
 MOST_HEADS = 10_000
 """In one answer; the next ones are asked for by the size after the last."""
@@ -41,11 +45,10 @@ ACCEPTED: Mapping[str, str] = {
 
 
 class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
-    """At most `watchers` subscriptions at a time; keep it well below the server's threads. `audit` serves Verify."""
+    """`audit` serves Verify."""
 
-    def __init__(self, log: Log, watchers: int = 16, audit: Verifier | None = None) -> None:
+    def __init__(self, log: Log, audit: Verifier | None = None) -> None:
         self._log, self._audit = log, audit
-        self._watchers = Watchers(watchers)
 
     def Append(self, request: pb.AppendRequest, context: grpc.ServicerContext) -> pb.AppendResponse:
         caller = Caller.of(context)
@@ -74,9 +77,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             yield pb.ReadResponse(events=_stored(batch))
 
     def Subscribe(self, request: pb.SubscribeRequest, context: grpc.ServicerContext) -> Iterator[pb.SubscribeResponse]:
-        with self._watchers.place():
-            for batch, position in self._log.follow(request.after, _filter(request.filter), context.is_active):
-                yield pb.SubscribeResponse(events=_stored(batch), position=position)
+        for batch, position in self._log.follow(request.after, _filter(request.filter), context.is_active):
+            yield pb.SubscribeResponse(events=_stored(batch), position=position)
 
     def GetHead(self, request: pb.GetHeadRequest, context: grpc.ServicerContext) -> pb.GetHeadResponse:
         head = self._log.head()
@@ -137,6 +139,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         )
 
     def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
+        if request.collect_garbage:
+            Caller.of(context).require("admin", "remove artifacts with collect_garbage")
         if self._audit is None:
             raise NotBuilt("this log is served without its artifacts; verify an export of it, with --export and --key")
         return self._audit(request, context.is_active)
@@ -160,7 +164,17 @@ def _new_event(event: pb.NewEvent) -> NewEvent:
             f"{event.topic} belongs on a stream {prefix}…, not on {event.stream!r}",
             fields={"events.stream": "not a stream of this topic"},
         )
-    parse(event.topic, event.payload)
+    fact = parse(event.topic, event.payload)
+    if event.stream != (own := stream_of(event.topic, fact)):
+        raise InvalidInput(
+            f"this {event.topic} belongs on {own}, not on {event.stream!r}", fields={"events.stream": "of another fact"}
+        )
+    if event.payload != fact.SerializeToString(deterministic=True):
+        raise InvalidInput(
+            f"the payload for {event.stream} is not in canonical bytes; serialize it deterministically",
+            fields={"events.payload": "not canonical"},
+        )
+    require_wellformed(fact, "events.payload")
     envelope = envelope_pb2.Envelope(payload=event.payload, causation_id=event.causation_id)
     return NewEvent(event.stream, event.version, event.topic, envelope.SerializeToString(deterministic=True))
 
@@ -181,6 +195,11 @@ def _signed(head: Head | None) -> pb.SignedHead | None:
 
 
 def _filter(message: pb.Filter) -> Filter:
+    for name in ("stream_prefixes", "topics"):
+        if (given := len(getattr(message, name))) > MOST_NAMES:
+            raise InvalidInput(
+                f"{given} {name}, {MOST_NAMES} at most; ask in parts, or filter what comes", fields={name: "too many"}
+            )
     return Filter(
         stream_prefixes=tuple(message.stream_prefixes),
         topics=tuple(message.topics),

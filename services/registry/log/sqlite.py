@@ -1,23 +1,20 @@
-"""The log in one SQLite file, on the connection pool and the recorder of the eventsourcing library."""
+"""The log in one SQLite file, on the connection pool of the eventsourcing library."""
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-from eventsourcing.persistence import ConnectionUnavailableError, Notification, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteDatastore
+from eventsourcing.persistence import ConnectionUnavailableError
+from eventsourcing.sqlite import SQLiteConnection, SQLiteDatastore
 
-from ratchet.errors import CorruptData, InvalidInput, LimitReached, NotAllowed, Unreachable
-from services.registry.log.append import Append, Committed, Origin
+from ratchet.errors import Conflict, CorruptData, InvalidInput, LogFull, NotAllowed, Unreachable
 from services.registry.log.database import ConstraintBroken, Row, SqlValue
-from services.registry.log.reading import Filter, Query, read
-from services.registry.log.subscription import LogSubscription, Signal, notification
 from services.registry.log.turns import Turns
 
 BUSY_SECONDS = 30
@@ -53,8 +50,11 @@ class SQLiteTransaction:
             for values in cursor:
                 yield dict(zip(names, values, strict=True))
 
-    def has_table(self, name: str) -> bool:
-        return any(True for _ in self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+    def stream(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
+        return self.rows(sql, params)
+
+    def columns(self, table: str) -> Mapping[str, str]:
+        return {row["name"]: row["type"] for row in self.rows("SELECT name, type FROM pragma_table_info(?)", (table,))}
 
     def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
         with _translated():
@@ -64,17 +64,8 @@ class SQLiteTransaction:
         with _translated():
             self._connection.executemany(sql, params)
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        self.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            if self.alive:
-                self.execute("ROLLBACK TO part")
-                self.execute("RELEASE part")
-            raise
-        self.execute("RELEASE part")
+    def flush(self) -> None:
+        """Everything has been executed."""
 
 
 class ClosingDatastore(SQLiteDatastore):
@@ -160,8 +151,23 @@ class SQLiteDatabase:
                 connection.rollback()
                 raise
 
-    def recorder(self, commit: Callable[[Append], Committed], signal: Signal) -> SQLiteRecorder:
-        return SQLiteRecorder(self, commit, signal)
+    @contextmanager
+    def rebuilding(self, *, wait: bool) -> Iterator[None]:
+        # The lock of an open file, which ends with its process; on the database itself it would meet SQLite's own.
+        lock = self._path.with_name(f"{self._path.name}-rebuild")
+        try:
+            file = lock.open("wb")
+        except OSError as error:
+            raise NotAllowed(f"{lock} can't be made: {error.strerror}; allow writing to the folder") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Conflict("the read tables are being rebuilt already; wait for that to end") from error
+            yield
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """SQLite tells nobody."""
 
     def close(self) -> None:
         """Waits for transactions that run."""
@@ -171,45 +177,6 @@ class SQLiteDatabase:
     def _connection(self, *, commit: bool) -> Iterator[sqlite3.Connection]:
         with self.datastore.get_connection(commit=commit) as pooled, pooled.cursor() as cursor:
             yield cursor.connection
-
-
-class SQLiteRecorder(SQLiteApplicationRecorder):
-    """The library's recorder over the same tables; inserting goes through the one commit function."""
-
-    def __init__(self, database: SQLiteDatabase, commit: Callable[[Append], Committed], signal: Signal) -> None:
-        super().__init__(database.datastore)
-        self._database, self._commit, self._signal = database, commit, signal
-
-    def construct_create_table_statements(self) -> list[str]:
-        return []
-
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Append all, as one request: `origin=Origin(…)`. Positions; None where a replayed answer has other events."""
-        origin = kwargs.get("origin")
-        if not isinstance(origin, Origin):
-            raise InvalidInput(
-                "events enter the log with an origin; pass origin=Origin(…)", fields={"origin": "missing"}
-            )
-        positions = self._commit(Append.of(origin, stored_events)).positions
-        return positions if len(positions) == len(stored_events) else None
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> list[Notification]:
-        if stop is not None and stop <= 0:
-            return []
-        first = (start or 0) + (0 if inclusive_of_start else 1)
-        query = Query(start=first, stop=stop or 0, limit=limit, filter=Filter(topics=tuple(topics)))
-        return [notification(event) for batch in read(self._database, query) for event in batch]
-
-    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
-        return LogSubscription(self, self._database, self._signal, gt or 0, Filter(topics=tuple(topics)))
 
 
 def _use_wal(path: Path) -> None:
@@ -243,7 +210,7 @@ def _translated(path: Path | str = "the log's database") -> Iterator[None]:
 
 
 _ERRORS = {
-    sqlite3.SQLITE_FULL: (LimitReached, "nothing of this request was written: free disk space and send it again"),
+    sqlite3.SQLITE_FULL: (LogFull, "nothing of this request was written: free disk space and send it again"),
     sqlite3.SQLITE_READONLY: (NotAllowed, "allow writing to the file and its folder, or choose another log"),
     sqlite3.SQLITE_PERM: (NotAllowed, "allow this user to read and write the file"),
     sqlite3.SQLITE_BUSY: (Unreachable, f"another process has held it for {BUSY_SECONDS} s: stop it, or try again"),

@@ -33,7 +33,7 @@ class Nodes:
         for level, index, node in computed:
             self.count += 1
             if level == len(self._levels):
-                self._levels.append(iter(self._reader.rows(_LEVEL, (level,))))
+                self._levels.append(self._reader.stream(_LEVEL, (level,)))
                 self._next.append(next(self._levels[level], None))
             while (stored := self._next[level]) is not None and _before(stored["idx"], index):
                 yield f"merkle_nodes: node {stored['idx']} of level {level} is one too many"
@@ -64,7 +64,7 @@ class Requests:
     """The stored requests beside the runs of request ids in the events."""
 
     def __init__(self, reader: Reader) -> None:
-        self._rows = reader.rows("SELECT * FROM requests ORDER BY first_position")
+        self._rows = reader.stream("SELECT * FROM requests ORDER BY first_position")
         self._request, self._first, self._last = "", 0, 0
         self.count = 0
 
@@ -111,7 +111,7 @@ def check_tables(
             create(writer, table, names)
         project(writer, tables, names, events())
         for table in tables:
-            if marks.get(table.name) != table.definition or not reader.has_table(table.name):
+            if marks.get(table.name) != table.definition or not reader.columns(table.name):
                 yield f"table {table.name}: it is not there as this version makes it; run ratchet log rebuild"
                 continue
             differing, rows[table.name] = _compared(reader, writer, table.name)
@@ -122,14 +122,11 @@ def check_tables(
 def _compared(live: Reader, fresh: Reader, name: str) -> tuple[str, int]:
     """How the live table differs, empty where it does not, and the rows that it should have."""
     [first] = fresh.rows(f"SELECT COUNT(*) AS n FROM {name}")
-    columns = [row["name"] for row in fresh.rows("SELECT name FROM pragma_table_info(?)", (name,))]
-    held = [row["name"] for row in live.rows("SELECT name FROM pragma_table_info(?)", (name,))]
+    columns, held = list(fresh.columns(name)), list(live.columns(name))
     if held != columns:
         return f"it has the columns {', '.join(held)}", first["n"]
-    order = ", ".join(columns)
-    pairs = zip_longest(
-        live.rows(f"SELECT * FROM {name} ORDER BY {order}"), fresh.rows(f"SELECT * FROM {name} ORDER BY {order}")
-    )
+    in_order = f"SELECT * FROM {name} ORDER BY {', '.join(f'{column} NULLS FIRST' for column in columns)}"
+    pairs = zip_longest(live.stream(in_order), fresh.stream(in_order))
     for one, other in pairs:
         if one is None or other is None or [_typed(one[c]) for c in columns] != [_typed(other[c]) for c in columns]:
             return f"it holds {_row(one)}, where the log gives {_row(other)}", first["n"]
@@ -148,7 +145,7 @@ def _row(row: Row | None) -> str:
 
 
 def _before(stored: object, index: int) -> bool:
-    """SQLite orders NULL and numbers before texts and blobs, which are never an index."""
+    """Where a column may hold anything, in SQLite, NULL and numbers come before what is never an index."""
     return not isinstance(stored, int) or stored < index
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
-from ratchet.errors import InvalidInput, LimitReached
+from ratchet.errors import InvalidInput
 from services.registry.log.append import Recorded
 from services.registry.log.database import Database
 from services.registry.log.reading import Filter, Query, head_position, page
@@ -18,7 +17,7 @@ POLL_SECONDS = 0.25
 
 
 class Signal:
-    """Wakes followers when this process has committed."""
+    """Wakes followers when something was committed: by this process, and by others where the database tells."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -44,7 +43,8 @@ def follow(
 ) -> Iterator[tuple[list[Recorded], int]]:
     """Batches of events after a position, each with the position up to which all was delivered or filtered out.
 
-    Ends when `active` says no, which is asked at least every 250 ms; so often other processes' commits are looked for.
+    Ends when `active` says no, which is asked at least every 250 ms; so often it is looked for commits of other
+    processes of which the database told nothing.
     InvalidInput when the log has not come to `after` yet.
     """
     with database.read() as reader:
@@ -62,24 +62,6 @@ def follow(
             yield events, position
         else:
             signal.wait(seen, POLL_SECONDS)
-
-
-class Watchers:
-    """A cap on watch streams: each holds a thread of the server, and calls must find some free."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._free = threading.BoundedSemaphore(limit)
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """LimitReached when all are taken."""
-        if not self._free.acquire(blocking=False):
-            raise LimitReached(f"{self._limit} subscriptions are open, and no more are served; close one and try again")
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class LogSubscription(Subscription[ApplicationRecorder]):

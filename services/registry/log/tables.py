@@ -11,7 +11,7 @@ ones.
     )
 
 Parameters are `?`. Portable SQL only: TEXT, BIGINT, DOUBLE PRECISION, BLOB; INSERT … ON CONFLICT (…) DO UPDATE, UPDATE,
-DELETE.
+DELETE. Texts sort by their bytes; where NULLs are sorted, NULLS FIRST is written.
 A table may read other tables, those earlier in the sequence as they are after the event, but writes only its own.
 Other queries (`Log.query`) use the plain name.
 """
@@ -68,4 +68,11 @@ def project(writer: Writer, tables: Sequence[Table], names: Mapping[str, str], e
     for event in events:
         for table in tables:
             for statement in table.project(event):
-                writer.execute(statement.sql.format_map(names), statement.params)
+                writer.execute(statement.sql.format_map(names), [_portable(value) for value in statement.params])
+
+
+def _portable(value: SqlValue) -> SqlValue:
+    """The value that every database keeps as it is: SQLite has no NaN, PostgreSQL no text with a NUL."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
+    return None if isinstance(value, float) and value != value else value

@@ -108,7 +108,7 @@ def _size(head: Head) -> int:
 
 def _rows(reader: Reader, active: Callable[[], bool]) -> Iterator[Row]:
     """The stored events in order; Cancelled when nobody waits any more."""
-    for number, row in enumerate(reader.rows("SELECT * FROM stored_events ORDER BY position")):
+    for number, row in enumerate(reader.stream("SELECT * FROM stored_events ORDER BY position")):
         if number % _LOOK_UP == 0 and not active():
             raise Cancelled("the verification was given up; run ratchet log verify again")
         yield row

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ratchet.errors import InvalidInput, RatchetError, StreamConflict
+from ratchet.errors import InvalidInput, LimitReached, RatchetError, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import POLICIES, Lineage, Model, Series, one_of
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.calls import Caller
 from services.kernel.facts import Fact
+from services.kernel.limits import Limits
 from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
 from services.registry.domain.lineage import LineageState
@@ -19,10 +21,10 @@ from services.registry.log import Committed, Log, LogApplication, Origin, Record
 from services.registry.service.decisions import Decisions
 from services.registry.service.lookup import events_at, require_dataset
 from services.registry.service.states import States, dataset_stream, facts_after, session_stream
-from services.registry.service.wellformed import require_times
 
 ATTEMPTS = 10
 
+_DIGEST = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Request: TypeAlias = (
     pb.RegisterDatasetRequest
@@ -38,12 +40,16 @@ Request: TypeAlias = (
 class Commands:
     """Every write of the registry. Each returns the events of its batch: the first ones, when a request is repeated."""
 
-    def __init__(self, log: Log, application: LogApplication, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, log: Log, application: LogApplication, new_id: Callable[[], str], limits: Limits | None = None
+    ) -> None:
+        """Without `limits`: those that the environment sets."""
         self._log = log
         self._application = application
         self._states = States(application)
         self._decisions = Decisions(log, self._states)
         self._new_id = new_id
+        self._limits = limits or Limits.load()
 
     def register_dataset(self, request: pb.RegisterDatasetRequest, caller: Caller) -> Recorded:
         """The registration: a new one, or the one of the same bytes."""
@@ -51,6 +57,11 @@ class Commands:
         series = Series.parse(f"{dataset.symbol}@{dataset.timeframe or '1d'}")
         if not dataset.digest:
             raise InvalidInput("a dataset needs the digest of its snapshot", fields={"dataset.digest": "missing"})
+        if not _DIGEST.fullmatch(dataset.digest):
+            raise InvalidInput(
+                f"{dataset.digest!r} is not a snapshot's name: 1 to 64 of letters, digits, _ and -",
+                fields={"dataset.digest": "not a digest"},
+            )
         registered = facts_pb2.DatasetRegistered()
         registered.CopyFrom(dataset)
         registered.timeframe = series.timeframe
@@ -84,6 +95,7 @@ class Commands:
         session_id = self._new_id()
 
         def decide() -> list[Fact]:
+            self._require_place(caller.actor)
             require_dataset(self._log, request.dataset_digest, lineage.series)
             message = facts_pb2.TrainingRequested(
                 session_id=session_id,
@@ -96,6 +108,19 @@ class Commands:
             return facts_after(session_stream(session_id), 0, [message])
 
         return self._committed(request, caller, decide, session_id)
+
+    def _require_place(self, actor: str) -> None:
+        """LimitReached for a caller who has as many sessions open as one may have."""
+        [row] = self._log.query(
+            "SELECT COUNT(*) AS open FROM training_history WHERE state = 'OPEN' AND requested_by = ?", (actor,)
+        )
+        most = self._limits.open_sessions
+        if row["open"] >= most:
+            raise LimitReached(
+                f"{actor} has {row['open']} training sessions that have not ended, {most} at most;"
+                " wait for one to end, or cancel one: ratchet trainings list, ratchet trainings cancel ID",
+                metadata={"limit": str(most)},
+            )
 
     def fail_training(self, request: pb.FailTrainingRequest, caller: Caller) -> Committed:
         def decide() -> list[Fact]:
@@ -150,7 +175,6 @@ class Commands:
 
         A request that was accepted before gets its first answer; None where there is nothing to record.
         """
-        require_times(request)
         origin = _origin(request, caller, correlation_id)
         conflict: StreamConflict | None = None
         for _ in range(ATTEMPTS):

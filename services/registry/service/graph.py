@@ -121,13 +121,13 @@ def _kin(log: Log, models: Collection[str], back: bool, position: int) -> Iterat
 
 
 _ANCESTORS = """
-WITH RECURSIVE kin (model, parent) AS (
-    SELECT model, parent FROM model_registry WHERE model IN ({marks}) AND parent <> ''
+WITH RECURSIVE kin (model, parent, position) AS (
+    SELECT model, parent, position FROM model_registry WHERE model IN ({marks}) AND parent <> ''
     UNION
-    SELECT m.model, m.parent FROM kin JOIN model_registry AS m ON m.model = kin.parent
+    SELECT m.model, m.parent, m.position FROM kin JOIN model_registry AS m ON m.model = kin.parent
     WHERE m.parent <> '' AND m.position <= ?
 )
-SELECT model, parent FROM kin
+SELECT model, parent FROM kin ORDER BY position DESC
 """
 _DESCENDANTS = """
 WITH RECURSIVE kin (model, parent, position) AS (
@@ -156,7 +156,8 @@ _QUERIES = (
         "dataset",
         "model",
         "trained on",
-        "SELECT model AS near, dataset_digest AS far FROM model_registry WHERE model IN ({marks}) AND position <= ?",
+        "SELECT model AS near, dataset_digest AS far FROM model_registry WHERE model IN ({marks}) AND position <= ?"
+        " ORDER BY model",
         "SELECT dataset_digest AS near, model AS far FROM model_registry WHERE dataset_digest IN ({marks})"
         " AND position <= ? ORDER BY position",
     ),
@@ -174,9 +175,9 @@ _QUERIES = (
         "dataset",
         "cut from",
         "SELECT DISTINCT digest AS near, cut_from AS far FROM dataset_history WHERE digest IN ({marks})"
-        " AND is_cut = 1 AND position <= ?",
+        " AND is_cut = 1 AND position <= ? ORDER BY digest, cut_from",
         "SELECT DISTINCT cut_from AS near, digest AS far FROM dataset_history WHERE cut_from IN ({marks})"
-        " AND is_cut = 1 AND position <= ?",
+        " AND is_cut = 1 AND position <= ? ORDER BY cut_from, digest",
     ),
     _Query(
         "dataset",
@@ -184,7 +185,7 @@ _QUERIES = (
         "found in",
         "SELECT pattern_id AS near, dataset_digest AS far FROM knowledge_base"
         " JOIN training_history ON session_id = found_by_session"
-        " WHERE pattern_id IN ({marks}) AND found_position <= ?",
+        " WHERE pattern_id IN ({marks}) AND found_position <= ? ORDER BY pattern_id",
         "SELECT dataset_digest AS near, pattern_id AS far FROM training_history"
         " JOIN knowledge_base ON found_by_session = session_id"
         " WHERE dataset_digest IN ({marks}) AND found_position <= ? ORDER BY pattern_id",

@@ -35,12 +35,12 @@ def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
 
 
 def champions(log: Log, series: Series, task: Task) -> list[str]:
-    """The champions of all lineages of a series and task."""
+    """The champions of all lineages of a series and task, by name."""
     rows = log.query(
         "SELECT model FROM model_registry WHERE series = ? AND task = ? AND is_lineage_champion = 1",
         (str(series), str(task)),
     )
-    return [row["model"] for row in rows]
+    return sorted(row["model"] for row in rows)
 
 
 def model_types(log: Log, series: Series) -> frozenset[str]:
@@ -57,7 +57,7 @@ def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
     for row in rows:
         if row["series"] == str(series):
             return row
-    others = f"; it holds bars of {' and '.join(row['series'] for row in rows)}" if rows else ""
+    others = f"; it holds bars of {' and '.join(sorted(row['series'] for row in rows))}" if rows else ""
     raise NotFound(
         f"dataset {digest!r} is not registered for {series}{others}; see ratchet data list,"
         f" or import one with ratchet data import {series.symbol} FILE",
@@ -89,4 +89,4 @@ def near_names(log: Log, name: str) -> list[str]:
         "SELECT model FROM model_registry WHERE lineage = ? ORDER BY position DESC LIMIT ?",
         (name.rpartition("/")[0], _NEWEST),
     ) or log.query("SELECT model FROM model_registry WHERE is_lineage_champion = 1")
-    return difflib.get_close_matches(name, [row["model"] for row in rows], 3)
+    return difflib.get_close_matches(name, sorted(row["model"] for row in rows), 3)

@@ -9,7 +9,6 @@ from typing import Any
 from ratchet.errors import InvalidInput, NotFound
 from services.registry.log import Log
 from services.registry.log.reading import head_position, position_at
-from services.registry.service.wellformed import require_times
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ def past_of(log: Log, request: Any) -> Past | None:
     point = request.as_of.WhichOneof("point") if request.HasField("as_of") else None
     if point is None:
         return None
-    require_times(request)
     with log.database.read() as reader:
         if point == "time":
             moment = request.as_of.time

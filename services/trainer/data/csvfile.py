@@ -20,7 +20,9 @@ from services.trainer.data.bars import Bars, Floats, check
 from services.trainer.data.column import Column, numbers, times
 from services.trainer.data.header import FIELDS, Layout, layout
 
-MAX_ROWS = 5_000_000
+MOST_ROWS = 5_000_000
+MOST_COLUMNS = 256
+LONGEST_HEADER = 65_536
 
 _ROWS_A_PIECE = 4096
 
@@ -33,7 +35,7 @@ class Parsed:
     notes: tuple[str, ...]
 
 
-def read(content: bytes, series: str, name: str) -> Parsed:
+def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS) -> Parsed:
     """The bars in a CSV file's bytes; `series` is their name, `name` the file's name for messages.
 
     Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are
@@ -43,7 +45,14 @@ def read(content: bytes, series: str, name: str) -> Parsed:
     Raises DataRefused with the row (the header is row 1), the value, the rule and the next step.
     """
     header, rows = _header(content, name)
+    if rows > most_rows:
+        raise DataRefused(f"{name}: {rows} rows, {most_rows} at most; use a coarser timeframe or a shorter history")
     columns = layout(header, name)
+    if columns.width > MOST_COLUMNS:
+        raise DataRefused(
+            f"{name} row 1: {columns.width} columns, {MOST_COLUMNS} at most; leave out those that are not of bars and"
+            " import it again"
+        )
     table = _cells(content, columns, name, rows)
     file = _File(name, content)
     when, notes = times([table[str(cell)] for cell in columns.when], Series.parse(series).timeframe)
@@ -103,9 +112,13 @@ def _header(content: bytes, name: str) -> tuple[str, int]:
             f"{name} row {row}: byte {content[error.start]:#04x} is not UTF-8 text; save it as CSV in UTF-8"
         ) from error
     rows = max(content.rstrip().count(newline) for newline in (b"\n", b"\r"))
-    if rows > MAX_ROWS:
-        raise DataRefused(f"{name}: {rows} rows, {MAX_ROWS} at most; use a coarser timeframe or a shorter history")
-    return re.split(r"[\r\n]", text, maxsplit=1)[0], rows
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    if len(header) > LONGEST_HEADER:
+        raise DataRefused(
+            f"{name} row 1: {len(header)} characters, {LONGEST_HEADER} at most; the first row names the columns,"
+            " and one row a bar follows: export it again"
+        )
+    return header, rows
 
 
 def _cells(content: bytes, columns: Layout, name: str, rows: int) -> pa.Table:

@@ -27,6 +27,16 @@ end_with_parent(int(os.environ["RATCHET_PARENT"]))
 run(sys.argv[1], Server("127.0.0.1", int(sys.argv[2])))
 """
 
+NEEDY = SERVICE.replace(
+    'run(sys.argv[1], Server("127.0.0.1", int(sys.argv[2])))',
+    """
+from services.kernel.sight import Check
+server = Server("127.0.0.1", int(sys.argv[2]))
+server.needs(Check("log", lambda: 1 / 0))
+run(sys.argv[1], server)
+""",
+)
+
 SUPERVISING = f"""
 import sys, time
 from pathlib import Path
@@ -129,6 +139,21 @@ def test_a_service_that_can_not_start_is_reported_and_nothing_is_left_running(tm
         started.start()
     assert len(pids) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_service_that_is_not_ready_in_time_is_left_to_become_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_SECONDS", 1.5)
+    said: list[str] = []
+
+    def command(service: str, home: Path, port: int) -> Sequence[str]:
+        code = SERVICE if service != "knowledge" else NEEDY
+        return [sys.executable, "-c", code, service, str(port)]
+
+    with Supervisor(tmp_path, ports.choose(0), said.append, command):
+        assert len(said) == 1
+        assert "the knowledge runs, but is not ready yet" in said[0]
 
 
 def test_services_end_when_their_supervisor_was_killed(tmp_path: Path) -> None:

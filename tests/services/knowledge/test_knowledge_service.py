@@ -17,7 +17,6 @@ from truth import FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, 
 
 from ratchet.errors import (
     AlreadyExists,
-    DeadlinePassed,
     InvalidInput,
     NotFound,
     PreconditionFailed,
@@ -256,9 +255,14 @@ def test_a_reader_waits_for_the_position_that_it_asks_for(world: World, knowing:
     position = record(knowing, session("s1", first_test(TRUTH, (0, 800)))).position
     request = pb.GetKnowledgeRequest(series=SERIES, task=TASK, min_position=position)
     assert ids(other.ask(other.stub.GetKnowledge, request).patterns) == ["aa11"]
-    request.min_position = position + 1
-    with pytest.raises(DeadlinePassed):
-        other.ask(other.stub.GetKnowledge, request, 0.5)
+
+
+@pytest.mark.parametrize("field", ["min_position", "as_of_position"])
+def test_nobody_waits_for_a_position_that_the_log_does_not_have(knowing: Knowing, field: str) -> None:
+    position = record(knowing, session("s1", first_test(TRUTH, (0, 800)))).position
+    request = pb.GetKnowledgeRequest(series=SERIES, task=TASK, **{field: position + 1})
+    with pytest.raises(InvalidInput, match=rf"no position {position + 1}; the log ends at {position}: ask for one"):
+        knowing.ask(knowing.stub.GetKnowledge, request)
 
 
 @pytest.mark.parametrize(

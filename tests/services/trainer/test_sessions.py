@@ -7,12 +7,24 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from registry_samples import evidence, record, stamp
 
 from ratchet.client import Client
-from ratchet.errors import DataRefused, Internal, NotFound, Unreachable
+from ratchet.errors import (
+    Busy,
+    DataRefused,
+    DeadlinePassed,
+    Internal,
+    LimitReached,
+    LogFull,
+    NotAllowed,
+    NotFound,
+    RatchetError,
+    Unreachable,
+)
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.trainer.sessions import Progress, Report, Sessions
@@ -27,13 +39,19 @@ def at_once(report: Report) -> None:
 
 
 class Conductor:
-    """Trains nothing: `work[lineage]` is what happens meanwhile. `steps` tells what was done for which session."""
+    """Trains nothing: `work[lineage]` is what happens meanwhile. `steps` tells what was done for which session.
+
+    What `recording` answers is raised before the end of a session is recorded, what `recorded` answers thereafter.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.steps: list[tuple[str, str]] = []
+        self._sent: dict[str, pb.RecordTrainingRequest] = {}
         self.work_of: dict[str, Work] = {}
         self.gathered: Callable[[], None] = lambda: None
+        self.recording: Callable[[], RatchetError | None] = lambda: None
+        self.recorded: Callable[[], RatchetError | None] = lambda: None
 
     def gather(self, training: pb.Training) -> pb.Training:
         self.gathered()
@@ -47,6 +65,8 @@ class Conductor:
 
     def record(self, training: pb.Training, job: pb.Training, outcome: str) -> pb.Training:
         self.steps.append(("record", training.session_id))
+        if refusal := self.recording():
+            raise refusal
         champion, best = pb.GetChampionResponse(), pb.GetSymbolBestResponse()
         with suppress(NotFound):
             best = self._client.get_symbol_best("AAPL", "range")
@@ -66,7 +86,14 @@ class Conductor:
             for contender in dict.fromkeys(("", champion.model.name)):
                 packed = evidence(fit_end + 1, fit_end + 100, 0.0)
                 request.symbol_comparisons.add(champion=best.model.name, contender=contender, packed=packed)
-        return self._client.record_training(request).training
+        recorded = self._client.record_training(self._first(request)).training
+        if failure := self.recorded():
+            raise failure
+        return recorded
+
+    def _first(self, request: pb.RecordTrainingRequest) -> pb.RecordTrainingRequest:
+        """A session that is recorded again sends what it sent before."""
+        return self._sent.setdefault(request.session_id, request)
 
 
 @pytest.fixture
@@ -248,6 +275,70 @@ def test_a_service_that_is_away_is_waited_for(
     seen = watched(sessions, training.session_id)
     assert "waiting: knowledge does not answer" in {each.text for each in seen}
     assert (seen[-1].ended or training).state == pb.TRAINING_STATE_COMPLETED
+
+
+@pytest.mark.parametrize(
+    "error", [Unreachable("no answer"), DeadlinePassed("too late"), Busy("full"), LogFull("no room")]
+)
+def test_what_was_learned_waits_for_a_log_that_takes_it_and_is_recorded_once(
+    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training], error: RatchetError
+) -> None:
+    """Whether it was not taken, or was taken and the answer lost."""
+    refused, unheard = iter([error]), iter([error])
+    conductor.recording = lambda: next(refused, None)
+    conductor.recorded = lambda: next(unheard, None)
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    seen = watched(sessions, training.session_id)
+    assert f"waiting: {error.message}" in {each.text for each in seen}
+    assert (seen[-1].ended or training).state == pb.TRAINING_STATE_COMPLETED
+    assert [step for step, _ in conductor.steps] == ["gather", "work", *["record"] * 3]
+    assert ends(client, training.session_id) == ["TrainingCompleted"]
+
+
+@pytest.mark.parametrize("error", [LimitReached("the store is full"), NotAllowed("wrong credentials")])
+def test_an_answer_that_refuses_is_no_silence_and_fails_the_session(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training], error: RatchetError
+) -> None:
+    conductor.recording = lambda: error
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    end = ended(sessions, training)
+    assert (end.state, end.reason, end.message) == (pb.TRAINING_STATE_FAILED, error.reason, error.message)
+
+
+def test_a_session_whose_request_nobody_was_told_of_is_found_when_it_is_looked_for(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    training = asked(LOGISTIC)
+    sessions.look_again()
+    assert until(lambda: ("record", training.session_id) in conductor.steps)
+
+
+def test_those_who_watch_a_session_that_has_not_begun_are_told_that_the_registry_is_away(
+    registry_address: str, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    class Away(Client):
+        away = True
+
+        def list_trainings(self, **asked: Any) -> Iterator[pb.Training]:
+            if self.away:
+                raise Unreachable("the registry does not answer")
+            return super().list_trainings(**asked)
+
+    lost = Away(registry=registry_address)
+    sessions = Sessions(lost, Conductor(client), at_once=1)
+    training, said = asked(LOGISTIC), [""]
+    end = time.monotonic() + SOON
+    try:
+        sessions.start(training)
+        for progress in sessions.watch(training.session_id, lambda: time.monotonic() < end):
+            said.append(progress.text)
+            lost.away = "waiting: the registry does not answer" not in said
+        assert progress.ended is not None, said
+    finally:
+        sessions.close()
+        lost.close()
 
 
 def test_a_session_that_waits_for_a_service_can_be_cancelled(

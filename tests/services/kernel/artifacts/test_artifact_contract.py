@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from seaweed import Seaweed
+from seaweed import Endpoint
 
 from ratchet.errors import CorruptData, InvalidInput, NotFound
 from services.kernel.artifacts import ArtifactStore, open_store
@@ -54,8 +54,9 @@ def in_folder(request: pytest.FixtureRequest) -> Place:
 
 
 def in_bucket(request: pytest.FixtureRequest) -> Place:
-    server: Seaweed = request.getfixturevalue("seaweed")
-    bucket = "test-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    server: Endpoint = request.getfixturevalue("seaweed")
+    name = "test-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    bucket = server.bucket(name)
     client = server.client()
 
     def plant(digest: str, content: bytes) -> None:
@@ -66,7 +67,7 @@ def in_bucket(request: pytest.FixtureRequest) -> Place:
     def stored(digest: str) -> bytes:
         return client.get_object(bucket, f"models/{digest}").read()
 
-    return Place(f"{server.url(bucket)}&prefix=models", server.environ(), plant, stored)
+    return Place(f"{server.url(name)}&prefix=models", server.environ(), plant, stored)
 
 
 PLACES = [in_folder, in_bucket]

@@ -1,19 +1,22 @@
-"""What S3 promises beyond the contract: what is said when the server refuses, is full, or is not there."""
+"""What S3 promises beyond the contract: buckets, prefixes, and what is said when the server refuses or is not there."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from seaweed import Seaweed
+from faulty_link import Exchange, Fault, Link, Opening, answering
+from minio import time as minio_time
+from seaweed import Endpoint
 
-from ratchet.errors import InvalidInput, LimitReached, NotAllowed, NotFound, RatchetError, Unreachable
-from services.kernel.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store
-from services.kernel.artifacts.s3_store import Bucket
+from ratchet.errors import InvalidInput, NotAllowed, NotFound, PreconditionFailed, Unreachable
+from services.kernel.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store, s3_store
+from services.kernel.artifacts.access import SESSION_TOKEN
+from services.kernel.artifacts.bucket import Bucket, Retention
 
 DIGEST = "0" * 64
 KEYS = {ACCESS_KEY: "an-access-key", SECRET_KEY: "a-secret-key"}
@@ -22,77 +25,110 @@ CALLS: dict[str, Callable[[ArtifactStore], object]] = {
     "get": lambda store: store.get(DIGEST),
     "has": lambda store: store.has(DIGEST),
     "digests": lambda store: list(store.digests()),
+    "written_at": lambda store: store.written_at(DIGEST),
+    "remove": lambda store: store.remove(DIGEST),
 }
-Answer = tuple[int, str]
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
-@contextmanager
-def scripted(*answers: Answer) -> Iterator[ArtifactStore]:
-    """A store whose server gives these answers (status, S3 error code) in turn, the last one for ever.
-
-    For answers that a sound server gives only when its disks are full or its peers are slow.
-    """
-    left = list(answers)
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, code = left.pop(0) if len(left) > 1 else left[0]
-            body = f"<Error><Code>{code}</Code><Message>told to</Message></Error>".encode() if code else b""
-            self.send_response(status)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_PUT = do_GET = answer  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield open_store(f"s3://bucket?endpoint=http://127.0.0.1:{server.server_address[1]}", KEYS)
-        server.shutdown()
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("wrong", [ACCESS_KEY, SECRET_KEY])
+@every_call
+@pytest.mark.parametrize("wrong", [ACCESS_KEY, SECRET_KEY, SESSION_TOKEN])
 def test_wrong_credentials_are_named_with_the_endpoint(
-    seaweed: Seaweed, wrong: str, call: Callable[[ArtifactStore], object]
+    seaweed: Endpoint, wrong: str, call: Callable[[ArtifactStore], object]
 ) -> None:
     open_store(seaweed.url("guarded"), seaweed.environ()).put(b"content")
     with pytest.raises(NotAllowed) as caught:
         call(open_store(seaweed.url("guarded"), {**seaweed.environ(), wrong: "wrong"}))
-    for name in (seaweed.endpoint, ACCESS_KEY, SECRET_KEY):
+    for name in (seaweed.endpoint, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):
         assert name in caught.value.message
     assert seaweed.secret_key not in caught.value.message
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_session_token_goes_with_every_request(seaweed: Endpoint, link: Link, through: Opening) -> None:
+    with pytest.raises(NotAllowed):
+        through("temporary", AWS_SESSION_TOKEN="a-token").has(DIGEST)
+    assert link.seen[-1].headers["X-Amz-Security-Token"] == "a-token"
+    through("temporary", AWS_SESSION_TOKEN="").has(DIGEST)
+    assert "X-Amz-Security-Token" not in link.seen[-1].headers
+
+
+def test_expired_credentials_are_to_be_renewed(link: Link, through: Opening) -> None:
+    link.spoil("PUT", [answering(400, "ExpiredToken")])
+    with pytest.raises(NotAllowed, match=f"renew the temporary credentials.*{SESSION_TOKEN}"):
+        through("temporary").put(b"content")
+
+
+@every_call
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_off_is_told_from_wrong_credentials(
+    seaweed: Endpoint, monkeypatch: pytest.MonkeyPatch, hours: int, call: Callable[[ArtifactStore], object]
+) -> None:
+    store = open_store(seaweed.url("clocks"), seaweed.environ())
+    store.put(b"content")
+    off = datetime.now(UTC) + timedelta(hours=hours)
+    monkeypatch.setattr(minio_time, "utcnow", lambda: off)
+    monkeypatch.setattr("services.kernel.artifacts.s3_errors.now", lambda: off)
+    side = "ahead of" if hours > 0 else "behind"
+    with pytest.raises(NotAllowed, match=f"clock is 120 minutes {side} the store's"):
+        call(store)
+
+
+@every_call
 def test_an_endpoint_where_nobody_listens_is_named(call: Callable[[ArtifactStore], object]) -> None:
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(Unreachable, match=endpoint):
+        with pytest.raises(Unreachable, match=f"{endpoint} does not answer"):
             call(open_store(f"s3://bucket?endpoint={endpoint}", KEYS))
 
 
 @pytest.mark.parametrize("call", [CALLS["get"], CALLS["digests"]], ids=["get", "digests"])
-def test_reading_a_bucket_that_is_not_there_says_so(seaweed: Seaweed, call: Callable[[ArtifactStore], object]) -> None:
-    with pytest.raises(NotFound, match="bucket misspelled does not exist") as caught:
+def test_reading_a_bucket_that_is_not_there_says_so(seaweed: Endpoint, call: Callable[[ArtifactStore], object]) -> None:
+    name = seaweed.bucket("misspelled")
+    with pytest.raises(NotFound, match=f"bucket {name} does not exist") as caught:
         call(open_store(seaweed.url("misspelled"), seaweed.environ()))
-    assert caught.value.metadata == {"bucket": "misspelled"}
-    assert not seaweed.client().bucket_exists("misspelled")
+    assert caught.value.metadata == {"bucket": name}
+    assert not seaweed.client().bucket_exists(name)
 
 
-def test_the_first_put_creates_the_bucket(seaweed: Seaweed) -> None:
+def test_the_first_put_creates_the_bucket(seaweed: Endpoint) -> None:
     store = open_store(seaweed.url("first-put"), seaweed.environ())
-    assert not seaweed.client().bucket_exists("first-put")
+    assert not seaweed.client().bucket_exists(seaweed.bucket("first-put"))
     assert store.get(store.put(b"content")) == b"content"
 
 
-def test_prefixes_keep_stores_of_one_bucket_apart(seaweed: Seaweed) -> None:
+def test_a_bucket_that_we_may_not_create_is_to_be_created_by_somebody(link: Link, through: Opening) -> None:
+    link.spoil("PUT", [None, answering(403, "AccessDenied")])
+    with pytest.raises(NotFound, match=r"does not exist.*; create it, or use credentials that may create it"):
+        through("never-made").put(b"content")
+
+
+def test_a_bucket_that_another_made_meanwhile_is_used(link: Link, through: Opening, seaweed: Endpoint) -> None:
+    def made_meanwhile(exchange: Exchange) -> None:
+        seaweed.client().make_bucket(seaweed.bucket("raced"))
+        answering(409, "BucketAlreadyOwnedByYou")(exchange)
+
+    link.spoil("PUT", [None, made_meanwhile])
+    store = through("raced")
+    assert store.get(store.put(b"content")) == b"content"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answering(301, "PermanentRedirect", x_amz_bucket_region="eu-west-1", Location="http://127.0.0.1:1/"),
+        answering(400, "AuthorizationHeaderMalformed", x_amz_bucket_region="eu-west-1"),
+    ],
+    ids=["redirected", "refused"],
+)
+def test_a_bucket_in_another_region_is_said_to_be_there(link: Link, through: Opening, refusal: Fault) -> None:
+    link.spoil("PUT", [refusal])
+    with pytest.raises(PreconditionFailed, match="not in region us-east-1: set region=eu-west-1 in the store's URL"):
+        through("elsewhere").put(b"content")
+    assert link.count("PUT") == 1
+
+
+def test_prefixes_keep_stores_of_one_bucket_apart(seaweed: Endpoint) -> None:
     left, right = (
         open_store(f"{seaweed.url('shared')}&prefix={prefix}", seaweed.environ()) for prefix in ("left", "/left/right/")
     )
@@ -102,39 +138,27 @@ def test_prefixes_keep_stores_of_one_bucket_apart(seaweed: Seaweed) -> None:
     assert not left.has(two)
 
 
-@pytest.mark.parametrize(
-    ("answers", "error", "said"),
-    [
-        ([(507, "XMinioStorageFull")], LimitReached, "free some space"),
-        ([(400, "XMinioAdminBucketQuotaExceeded")], LimitReached, "quota"),
-        ([(404, "NoSuchBucket"), (403, "AccessDenied")], NotFound, "create it"),
-        ([(404, "NoSuchBucket"), (200, ""), (403, "AccessDenied")], NotAllowed, "rights on bucket bucket"),
-        ([(403, "RequestTimeTooSkewed")], NotAllowed, "RequestTimeTooSkewed"),
-        ([(409, "ConditionalRequestConflict")], Unreachable, "ConditionalRequestConflict"),
-        ([(400, "SomethingNew")], Unreachable, "SomethingNew"),
-        ([(503, "SlowDown")], Unreachable, "SlowDown"),
-        ([(404, "")], Unreachable, "not answer like an S3 store"),
-    ],
-)
-def test_a_refused_put_says_why_and_what_to_do(answers: list[Answer], error: type[RatchetError], said: str) -> None:
-    with scripted(*answers) as store, pytest.raises(error) as caught:
-        store.put(b"content")
-    assert type(caught.value) is error
-    assert said in caught.value.message
+def test_a_long_list_is_read_page_by_page(seaweed: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_store, "PAGE", 3)
+    store = open_store(f"{seaweed.url('pages')}&prefix=some", seaweed.environ())
+    put = {store.put(str(number).encode()) for number in range(9)}
+    assert sorted(store.digests()) == sorted(put)
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [
-        [(503, "SlowDown"), (500, "InternalError"), (200, "")],
-        [(409, "ConditionalRequestConflict"), (409, "ConditionalRequestConflict"), (200, "")],
-        [(404, "NoSuchBucket"), (409, "BucketAlreadyOwnedByYou"), (200, "")],
-    ],
-    ids=["busy", "met another put", "bucket made meanwhile"],
-)
-def test_what_passes_by_itself_is_tried_again(answers: list[Answer]) -> None:
-    with scripted(*answers) as store:
-        assert len(store.put(b"content")) == 64
+def test_an_old_artifact_that_is_put_again_is_a_new_one_to_the_collection_of_garbage(
+    link: Link, through: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = through("renewed")
+    digest = store.put(b"content")
+    store.put(b"content")
+    assert not [seen for seen in link.seen if "x-amz-copy-source" in seen.headers]
+    monkeypatch.setattr(s3_store, "RENEWED_AFTER", timedelta(seconds=1))
+    before = store.written_at(digest)
+    while datetime.now(UTC) < before + timedelta(seconds=2.1):
+        time.sleep(0.1)
+    assert store.put(b"content") == digest
+    assert store.written_at(digest) > before
+    assert store.get(digest) == b"content"
 
 
 def test_a_bucket_is_a_value() -> None:
@@ -142,3 +166,4 @@ def test_a_bucket_is_a_value() -> None:
     assert bucket == Bucket("https://s3.example.com", "models", "eu-west-1", "team/")
     with pytest.raises(InvalidInput, match="bucket's name"):
         Bucket.at("no_bucket", endpoint="http://minio:9000", region="eu-west-1", prefix="")
+    assert Retention.of("30", "compliance") == Retention(30, "COMPLIANCE")

@@ -8,13 +8,21 @@ from services.registry.log import Log
 from services.registry.log.database import Database
 
 
-@pytest.fixture(params=list(DATABASES.values()), ids=list(DATABASES))
-def open_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Database]]:
+@pytest.fixture(params=list(DATABASES))
+def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new log can be made, in each of the databases."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/log.sqlite"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def open_database(log_url: str) -> Iterator[Callable[[], Database]]:
     """Opens the same database, again with each call."""
     opened: list[Database] = []
 
     def open_again() -> Database:
-        opened.append(request.param(tmp_path))
+        opened.append(DATABASES[log_url.partition(":")[0]](log_url))
         return opened[-1]
 
     yield open_again

@@ -14,9 +14,13 @@ from services.kernel.facts import Fact
 from services.registry.log import Append, Log, NewEvent, Origin, Recorded, Statement, Table
 from services.registry.log.commit import leaf
 from services.registry.log.database import Database
+from services.registry.log.postgres import PostgresDatabase
 from services.registry.log.sqlite import SQLiteDatabase
 
-DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": lambda folder: SQLiteDatabase(folder / "log.sqlite")}
+DATABASES: dict[str, Callable[[str], Database]] = {
+    "sqlite": lambda url: SQLiteDatabase(Path(url.removeprefix("sqlite://"))),
+    "postgresql": PostgresDatabase,
+}
 
 START = datetime(2020, 3, 3, 12, tzinfo=UTC)
 
@@ -53,7 +57,7 @@ def _count(recorded: Recorded) -> Iterable[Statement]:
     yield Statement(
         "INSERT INTO {streams} (stream, events, last_position, lineage) VALUES (?, 1, ?, ?) ON CONFLICT (stream)"
         " DO UPDATE SET events = {streams}.events + 1, last_position = excluded.last_position",
-        (recorded.stream, recorded.position, recorded.fact.message.lineage),  # type: ignore[attr-defined]
+        (recorded.stream, recorded.position, getattr(recorded.fact.message, "lineage", "")),
     )
 
 

@@ -36,7 +36,7 @@ def test_a_new_home_gets_a_key_of_its_own(tmp_path: Path) -> None:
 def test_a_home_that_lost_its_key_does_not_get_another(tmp_path: Path) -> None:
     [key] = started(tmp_path)
     (tmp_path / "signing.key").rename(tmp_path / "elsewhere")
-    with pytest.raises(PreconditionFailed, match=f"{key.id} since position 1.*signing.key is gone"):
+    with pytest.raises(PreconditionFailed, match=f"{key.id} since position 1.*signing.key is not there"):
         started(tmp_path)
     assert not (tmp_path / "signing.key").exists()
     assert started(tmp_path, tmp_path / "elsewhere") == [key]

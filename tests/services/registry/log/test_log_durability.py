@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from log_samples import STREAMS, append, assert_sound, event, everything, make_log
 
-from ratchet.errors import CorruptData, InvalidInput, LimitReached, NotBuilt, Unreachable
+from ratchet.errors import CorruptData, InvalidInput, LimitReached, PreconditionFailed, Unreachable
 from services.registry.log import open_log
 from services.registry.log.sqlite import SQLiteDatabase
 
@@ -139,6 +140,16 @@ def test_what_is_no_url_of_a_log_is_refused(url: str) -> None:
         open_log(url, [], lambda: datetime.now(UTC))
 
 
-def test_postgresql_is_named_as_not_served_yet() -> None:
-    with pytest.raises(NotBuilt, match="PostgreSQL"):
+def test_without_psycopg_a_log_in_postgresql_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("psycopg", "services.registry.log.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(PreconditionFailed, match=r"needs psycopg, .* pip install 'ratchet\[postgres\]'"):
         open_log("postgresql://host/log", [], lambda: datetime.now(UTC))
+
+
+@pytest.mark.parametrize("url", ["postgres://ann:sesame@host/log", "postgresql://ann:ses%ame@host/log"])
+def test_a_url_that_is_refused_is_not_shown_with_its_password(url: str) -> None:
+    with pytest.raises(InvalidInput, match="postgresql://user@host:5432/database") as refused:
+        open_log(url, [], lambda: datetime.now(UTC))
+    assert "ses" not in "".join(traceback.format_exception(refused.value))

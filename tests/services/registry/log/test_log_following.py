@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from log_samples import append, event, make_log
 
-from ratchet.errors import InvalidInput, LimitReached
+from ratchet.errors import InvalidInput
 from services.registry.log import Filter, Log
 from services.registry.log.database import Database
-from services.registry.log.subscription import Watchers
 
 
 def test_every_event_comes_once_under_concurrent_writers(open_database: Callable[[], Database]) -> None:
@@ -87,12 +86,3 @@ def test_a_position_that_is_not_in_the_log_is_refused(log: Log, after: int) -> N
     log.commit(append("r1", event("session/1", 1)))
     with pytest.raises(InvalidInput, match="the log ends at 1"):
         next(log.follow(after))
-
-
-def test_the_number_of_watchers_is_capped() -> None:
-    watchers = Watchers(2)
-    with watchers.place():
-        with watchers.place(), pytest.raises(LimitReached, match="2 subscriptions"), watchers.place():
-            pass
-        with watchers.place():
-            pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from log_samples import DATABASES, START, append, event, everything, make_log
 
 from ratchet.errors import InvalidInput
 from services.registry.log import Filter, Log, Query, Recorded
+from services.registry.log.database import Database
 from services.registry.log.reading import position_at
 
 SIZE = 1230
@@ -20,9 +21,13 @@ STREAMS = ("session/1", "session/2", "session/22", "lineage/a", "über/1")
 ACTORS = ("ann", "bob")
 
 
-@pytest.fixture(scope="module", params=list(DATABASES.values()), ids=list(DATABASES))
+@pytest.fixture(scope="module", params=list(DATABASES))
 def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    log = make_log(request.param(tmp_path_factory.mktemp("log")))
+    if request.param == "sqlite":
+        url = f"sqlite://{tmp_path_factory.mktemp('log')}/log.sqlite"
+    else:
+        url = request.getfixturevalue("postgres").fresh()
+    log = make_log(DATABASES[request.param](url))
     versions = dict.fromkeys(STREAMS, 0)
     for number in range(SIZE // 10):
         events = []
@@ -113,7 +118,8 @@ def test_what_can_not_be_is_refused(full: Log, query: Query) -> None:
         list(full.read(query))
 
 
-def test_batches_are_bounded_by_bytes(log: Log) -> None:
+def test_batches_are_bounded_by_bytes(open_database: Callable[[], Database]) -> None:
+    log = make_log(open_database(), tables=())
     large = [event("session/1", version, lineage="x" * 300_000) for version in range(1, 11)]
     log.commit(append("r1", *large))
     sizes = [len(batch) for batch in log.read()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -12,12 +13,13 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from log_samples import append, event, everything
 
-from ratchet.errors import AlreadyExists, InvalidInput, LimitReached, NotBuilt, RatchetError, StreamConflict
+from ratchet.errors import AlreadyExists, Busy, InvalidInput, NotBuilt, RatchetError, StreamConflict
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
-from ratchet.events.v1 import facts_pb2
+from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.status import from_rpc
 from ratchet.transport import ACTOR_KEY
+from services.kernel.limits import DEFAULT_LIMITS
 from services.kernel.server import Server
 from services.registry.log import Log
 from services.registry.log.service import NAME, EventLogService
@@ -27,8 +29,8 @@ Stub: TypeAlias = Any  # grpc-stubs types what a call returns as less than it is
 
 @pytest.fixture
 def stub(log: Log) -> Iterator[Stub]:
-    server = Server("127.0.0.1", 0)
-    server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogService(log, watchers=2), NAME)
+    server = Server("127.0.0.1", 0, limits=replace(DEFAULT_LIMITS, watch_streams=2))
+    server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogService(log), NAME)
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield eventlog_pb2_grpc.EventLogServiceStub(channel)
@@ -63,7 +65,8 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def test_knowledge_facts_are_appended_with_the_caller_s_name(stub: Stub, log: Log) -> None:
-    discovered = new(facts_pb2.PatternDiscovered(session_id="s"), "pattern/7f")
+    fact = facts_pb2.PatternDiscovered(pattern=pattern_pb2.Pattern(id="7f"), session_id="s")
+    discovered = new(fact, "pattern/7f")
     discovered.causation_id = "session/s"
     request = pb.AppendRequest(request_id="r1", correlation_id="s", events=[ranked(1), discovered])
     for _ in range(2):
@@ -71,7 +74,7 @@ def test_knowledge_facts_are_appended_with_the_caller_s_name(stub: Stub, log: Lo
         assert list(answer.positions) == [1, 2]
     second = everything(log)[1].fact
     assert (second.actor, second.causation_id, second.correlation_id) == ("knowledge", "session/s", "s")
-    assert second.message == facts_pb2.PatternDiscovered(session_id="s")
+    assert second.message == fact
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_watchers_are_capped_and_calls_still_find_a_thread(stub: Stub, log: Log)
     assert [next(answers).position for answers in watching] == [1, 1]
     with pytest.raises(grpc.RpcError) as raised:
         next(stub.Subscribe(pb.SubscribeRequest()))
-    assert isinstance(refusal(raised.value), LimitReached)
+    assert isinstance(refusal(raised.value), Busy)
     assert stub.GetHead(pb.GetHeadRequest()).position == 1
     watching[0].cancel()
     eventually(lambda: next(stub.Subscribe(pb.SubscribeRequest())).position == 1)
@@ -176,3 +179,37 @@ def test_a_log_without_its_artifacts_is_verified_by_an_export(stub: Stub) -> Non
     error = refusal(raised.value)
     assert isinstance(error, NotBuilt)
     assert "verify an export" in error.message
+
+
+def refused(stub: Stub, events: list[pb.NewEvent]) -> InvalidInput:
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.Append(pb.AppendRequest(request_id="r1", events=events))
+    error = refusal(raised.value)
+    assert isinstance(error, InvalidInput)
+    return error
+
+
+def test_a_fact_is_appended_to_its_own_stream_alone(stub: Stub) -> None:
+    found = refused(stub, [ranked(1, stream="features/AAPL/range")])
+    assert "belongs on features/AAPL/range/logistic, not on 'features/AAPL/range'" in found.message
+
+
+def test_a_fact_is_appended_in_canonical_bytes_alone(stub: Stub) -> None:
+    event = ranked(1)
+    event.payload += event.payload
+    assert refused(stub, [event]).fields == {"events.payload": "not canonical"}
+
+
+def test_what_a_fact_says_is_well_formed(stub: Stub) -> None:
+    fact = facts_pb2.FeaturesRanked(lineage="AAPL/range/logistic", session_id="a\0b")
+    found = refused(stub, [new(fact, "features/AAPL/range/logistic", 1)])
+    assert found.fields == {"events.payload.session_id": "NUL"}
+
+
+def test_a_filter_names_a_bounded_number_of_things(stub: Stub) -> None:
+    for many in (pb.Filter(stream_prefixes=["session/"] * 2000), pb.Filter(topics=["a"] * 2000)):
+        for answers in (stub.Read(pb.ReadRequest(filter=many)), stub.Subscribe(pb.SubscribeRequest(filter=many))):
+            with pytest.raises(grpc.RpcError) as raised:
+                next(answers)
+            assert "2000" in refusal(raised.value).message
+            assert "100 at most; ask in parts" in refusal(raised.value).message

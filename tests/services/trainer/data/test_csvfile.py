@@ -212,9 +212,15 @@ def test_a_bad_adjusted_close_is_refused() -> None:
     assert refusal(text).startswith("test.csv row 2: adjusted close -5 is not a price")
 
 
-def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csvfile, "MAX_ROWS", 3)
-    assert "4 rows, 3 at most" in refusal(HEADER + GOOD)
+def test_too_many_rows_are_refused() -> None:
+    with pytest.raises(DataRefused, match=r"test\.csv: 4 rows, 3 at most; use a coarser timeframe"):
+        csvfile.read((HEADER + GOOD).encode(), "TEST", "test.csv", most_rows=3)
+
+
+def test_a_header_that_names_too_much_is_refused() -> None:
+    names = ",".join(f"extra{number}" for number in range(251))
+    assert "row 1: 257 columns, 256 at most" in refusal(f"{HEADER.strip()},{names}\n{GOOD}")
+    assert "row 1: 70000 characters, 65536 at most" in refusal("d" * 70_000 + "\n1\n")
 
 
 def test_float32_rounding_of_an_export_is_tolerated() -> None:

@@ -101,11 +101,11 @@ def absurd(bars: Bars, start: int) -> Bars:
     ("model_type", "horizon", "change"),
     [
         ("random-forest", 1, shuffled),
-        ("random-forest", 5, absurd),
+        pytest.param("random-forest", 5, absurd, marks=pytest.mark.slow),
         ("gradient-boosting", 1, shuffled),
         ("xgboost", 5, shuffled),
         ("xgboost", 1, absurd),
-        ("lstm", 1, shuffled),
+        pytest.param("lstm", 1, shuffled, marks=pytest.mark.slow),
         ("logistic", 5, shuffled),
         ("logistic", 1, absurd),
     ],

@@ -57,7 +57,7 @@ def test_planted_rules_are_found() -> None:
     assert found[1] >= 2
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_noise_keeps_nothing_in_nearly_all_runs(persistent: bool) -> None:
     generator = np.random.default_rng(7)
     runs = 40

@@ -18,41 +18,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as ready
 from multiprocessing.queues import SimpleQueue
-from typing import Protocol, TypeVar
 
-from ratchet.errors import InvalidInput, NotBuilt, WorkerLost
+from ratchet.errors import WorkerLost
+from services.trainer.workers import POLL_SECONDS, Job, Report, Result
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-Report = Callable[[str, float], None]
-POLL_SECONDS = 0.1
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""The environment of a process in which one session is computed: the machine is shared by processes, not by threads."""
 
 _progress: SimpleQueue[tuple[str, float]] | None = None
-
-
-class Workers(Protocol):
-    """Runs `work(job, report)` somewhere else; `report(phase, fraction)` reaches the caller while it runs.
-
-    What was reported last is reported again and again, and what the caller's `report` raises stops the work.
-    """
-
-    @property
-    def count(self) -> int:
-        """How many run at once."""
-
-    def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result: ...
-
-    def close(self) -> None: ...
-
-
-def open_workers(url: str) -> Workers:
-    """`local:N` for N processes on this machine."""
-    kind, _, count = url.partition(":")
-    if kind == "dask":
-        raise NotBuilt(f"RATCHET_WORKERS={url}: training on a Dask cluster is not served yet; use local:N")
-    if kind != "local" or not count.isdecimal() or not 1 <= int(count) <= 256:
-        raise InvalidInput(f"RATCHET_WORKERS={url!r} is not local:N with N from 1 to 256, such as local:2")
-    return LocalWorkers(int(count))
 
 
 class LocalWorkers:

@@ -1,0 +1,164 @@
+"""GetChampion and ListModels in a long lineage, the log to one reader, and live delivery."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measured import Measured
+from bench.planted_log import Clock, PlantedLog, event_ids, storage_form
+from bench.speed.processes import Service, registry, together
+from ratchet.client import Client
+from ratchet.events.v1 import facts_pb2
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.registry.log import open_log
+from services.registry.tables import TABLES
+
+SHORT, LONG = 10, 10_000
+CLIENTS, EACH = 8, 300
+CHAMPION_CPU, CHAMPION_P99, FLAT = 1.0, 5.0, 1.5
+PAGE, PAGES, PAGE_MS = 100, 60, 10.0
+READ_PER_SECOND, DELIVERY_P99, DELIVERIES = 100_000, 5.0, 400
+
+
+def planted(home: Path, versions: int) -> str:
+    """A home whose log has one lineage of so many versions; its name."""
+    home.mkdir()
+    path = home / "log.sqlite"
+    made = PlantedLog(1, ("logistic",), chained=True)
+    open_log(f"sqlite:///{path}", TABLES, Clock()).close()
+    storage_form(path, made.requests(versions), Clock(), event_ids())
+    log = open_log(f"sqlite:///{path}", TABLES, Clock())
+    log.rebuild()
+    log.close()
+    return made.lineages[0]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A client that asks for a champion again and again; seconds of each call."""
+
+    address: str
+    lineage: str
+    calls: int
+
+    def __call__(self, _: int, ready: Callable[[], object]) -> list[float]:
+        with Client(registry=self.address) as client:
+            client.get_champion(self.lineage)
+            ready()
+            return [_seconds(lambda: client.get_champion(self.lineage)) for _ in range(self.calls)]
+
+
+def measure(folder: Path) -> Iterator[Measured]:
+    names = {size: planted(folder / str(size), size) for size in (SHORT, LONG)}
+    cpu: dict[int, float] = {}
+    slow: dict[int, float] = {}
+    for size, name in names.items():
+        with registry(folder / str(size)) as service:
+            cpu[size], slow[size] = _champion(service, name)
+    yield Measured(
+        f"CPU of the registry for GetChampion, after {LONG:,} versions",
+        f"{cpu[LONG]:.2f} ms",
+        f"at most {CHAMPION_CPU:.0f} ms",
+        cpu[LONG] <= CHAMPION_CPU,
+    )
+    yield Measured(
+        f"GetChampion, {CLIENTS} clients at once, p99",
+        f"{slow[LONG]:.1f} ms",
+        f"at most {CHAMPION_P99:.0f} ms",
+        slow[LONG] <= CHAMPION_P99,
+    )
+    ratio = cpu[LONG] / cpu[SHORT]
+    yield Measured(
+        f"its CPU after {LONG:,} versions against {SHORT}", f"{ratio:.2f} times", f"at most {FLAT}", ratio <= FLAT, True
+    )
+    with registry(folder / str(LONG)) as service, Client(registry=service.address) as client:
+        yield _page(client)
+        yield from _log(client)
+
+
+def _champion(service: Service, name: str) -> tuple[float, float]:
+    """CPU and p99 of a call, ms."""
+    before: list[float] = []
+    taken = together(CLIENTS, Asker(service.address, name, EACH), lambda: before.append(service.cpu()))
+    cpu = 1000 * (service.cpu() - before[0]) / (CLIENTS * EACH)
+    return cpu, 1000 * statistics.quantiles([one for each in taken for one in each], n=100)[98]
+
+
+def _page(client: Client) -> Measured:
+    request = pb.ListModelsRequest(page_size=PAGE)
+    ask = client._registry.ListModels
+    ask(request)
+    taken = 1000 * statistics.median(_seconds(lambda: ask(request)) for _ in range(PAGES))
+    return Measured(
+        f"ListModels, a page of {PAGE} out of {LONG:,}",
+        f"p50 {taken:.1f} ms",
+        f"at most {PAGE_MS:.0f} ms",
+        taken <= PAGE_MS,
+    )
+
+
+def _log(client: Client) -> Iterator[Measured]:
+    head = client.get_head().position
+    for what, read in (
+        ("read", lambda: sum(1 for _ in client.read_log())),
+        ("subscription", lambda: _followed(client, head)),
+    ):
+        began = time.perf_counter()
+        read()
+        rate = head / (time.perf_counter() - began)
+        yield Measured(
+            f"log {what} of {head:,} events to one client",
+            f"{rate:,.0f} events/s",
+            f"at least {READ_PER_SECOND:,}",
+            rate >= READ_PER_SECOND,
+        )
+    late = 1000 * statistics.quantiles(_deliveries(client, head), n=100)[98]
+    yield Measured(
+        "an event reaches a subscriber after its append was answered, p99",
+        f"{late:.1f} ms",
+        f"at most {DELIVERY_P99:.0f} ms",
+        late <= DELIVERY_P99,
+    )
+
+
+def _followed(client: Client, head: int) -> None:
+    for event in client.follow_log():
+        if event.position >= head:
+            return
+
+
+def _deliveries(client: Client, head: int) -> list[float]:
+    """Seconds from the answer to an append until a subscriber has its event; 0 where it came first."""
+    seen: dict[int, float] = {}
+    following = threading.Event()
+
+    def follow() -> None:
+        for event in client.follow_log(after=head):
+            seen[event.position] = time.perf_counter()
+            following.set()
+            if len(seen) > DELIVERIES:
+                return
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    answered: dict[int, float] = {}
+    for number in range(DELIVERIES + 1):
+        bars = facts_pb2.DatasetRegistered(symbol="LIVE", timeframe="1d", digest=f"{number:064x}", rows=900)
+        bars.first_bar.seconds, bars.last_bar.seconds, bars.source = 0, 1, "bench"
+        position = client.register_dataset(bars).position
+        answered[position] = time.perf_counter()
+        if number == 0:
+            following.wait(30)
+    follower.join(60)
+    return [max(0.0, seen[position] - moment) for position, moment in answered.items()][1:]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,0 +1,53 @@
+"""The numbers that Prometheus scrapes: of every call here, of what a service knows in `services/*/sight.py`.
+
+No label holds a lineage, a series, an actor or an id: there are as many time series as methods, codes and reasons.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from services.kernel.sight.seen import Seen
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+
+class Metrics:
+    """The metrics of one service. Others are added with `registry=metrics.registry`."""
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        build = Gauge("ratchet_build_info", "1, with what runs here", ("service", "version"), registry=self.registry)
+        build.labels(service, importlib.metadata.version("ratchet")).set(1)
+        self._requests = Counter(
+            "ratchet_requests", "Calls that have ended", ("service", "method", "code"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "ratchet_request_seconds",
+            "How long calls took; watch streams last as long as their callers",
+            ("service", "method"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            "ratchet_requests_in_flight", "Calls under way", ("service", "method"), registry=self.registry
+        )
+        self._dependencies = Gauge(
+            "ratchet_dependency_up", "1 where what the service needs answers", ("dependency",), registry=self.registry
+        )
+
+    def begun(self, seen: Seen) -> None:
+        self._in_flight.labels(seen.service, seen.method).inc()
+
+    def arrived(self, seen: Seen) -> None: ...
+
+    def ended(self, seen: Seen) -> None:
+        self._in_flight.labels(seen.service, seen.method).dec()
+        self._requests.labels(seen.service, seen.method, seen.code).inc()
+        self._seconds.labels(seen.service, seen.method).observe(seen.seconds)
+
+    def dependency(self, name: str, is_up: bool) -> None:
+        self._dependencies.labels(name).set(is_up)

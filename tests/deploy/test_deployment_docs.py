@@ -1,0 +1,145 @@
+"""The set-up commands of docs/deployment.md run as printed, and make what compose file and manifests ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+from manifests import PODS, ROOT, manifests, secrets
+from ruamel.yaml import YAML
+
+from ratchet import tokens
+from ratchet.credentials import Credentials
+from ratchet.proof.heads import load_private, load_public, public_bytes
+
+DOCUMENT = (ROOT / "docs/deployment.md").read_text()
+COMPOSE = (ROOT / "deploy/compose.yaml").read_text()
+
+DOCKER = """#!{python}
+# In place of docker: `docker run` runs the program of the image here, on the folder that is mounted.
+import os, sys
+words = sys.argv[1:]
+if words[0] != "run":
+    sys.exit(0)
+at = words.index("ratchet-service:0.1.0")
+options, given = words[:at], words[at + 1:]
+folder, mounted = options[options.index("--volume") + 1].split(":")
+program = options[options.index("--entrypoint") + 1] if "--entrypoint" in options else "ratchet"
+if program != "chown":
+    os.execvp(program, [program, *(word.replace(mounted, folder) for word in given)])
+"""
+
+KUBECTL = """#!/bin/sh
+# In place of kubectl: secrets are rendered, and nothing is sent.
+case "$*" in *"create secret"*) {kubectl} "$@" --dry-run=client --output yaml; echo ---;; esac >> "$HOME/secrets.yaml"
+"""
+
+
+def block(name: str) -> str:
+    """The commands behind the mark `tested: name`."""
+    found = re.search(rf"<!-- tested: {name} -->\n```bash\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+class Person:
+    """Who types the commands in a checkout; docker and kubectl are stand-ins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.checkout, self._programs = folder / "home", folder / "checkout", folder / "bin"
+        for made in (self.home, self.checkout / "deploy", self._programs):
+            made.mkdir(parents=True)
+        self.install("docker", DOCKER.format(python=sys.executable))
+
+    def install(self, name: str, program: str) -> None:
+        (self._programs / name).write_text(program)
+        (self._programs / name).chmod(0o755)
+
+    def types(self, *blocks: str) -> dict[str, str]:
+        """Runs the blocks in one shell, which ends at the first failure; the variables that they export."""
+        path = f"{self._programs}:{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+        given = {name: f"of-{name}" for name in ("DATABASE_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(("set -euo pipefail", *blocks, "env --null > exported"))],
+            env={"PATH": path, "HOME": str(self.home), **given},
+            cwd=self.checkout,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        exported = (self.checkout / "exported").read_text().rstrip("\0")
+        return dict(line.split("=", 1) for line in exported.split("\0"))
+
+
+def test_the_set_up_of_compose_makes_every_secret_that_it_asks_for(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    exported = person.types(block("compose"), block("caller").replace("ratchet doctor\n", ""))
+    written = person.checkout / "deploy/.env"
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    made = dict(line.split("=", 1) for line in written.read_text().splitlines())
+    assert set(made) == set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE))
+    assert all(len(value) >= 7 for value in made.values())
+    for secret in YAML(typ="safe", pure=True).load(COMPOSE)["secrets"].values():
+        assert (person.checkout / "deploy" / secret["file"]).is_file(), secret
+    book = {token.sha256: token for token in tokens.read(person.checkout / "deploy/identity/tokens/tokens.jsonl")}
+    for variable, name in (("KNOWLEDGE_TOKEN", "knowledge"), ("TRAINER_TOKEN", "trainer")):
+        found = book[tokens.digest(made[variable])]
+        assert (found.name, found.role) == (name, "service")
+    caller = Credentials.load(exported)
+    assert caller.tls is not None
+    assert book[tokens.digest(caller.token)].role == "admin"
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_set_up_of_kubernetes_makes_every_secret_that_the_manifests_name(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    person.install("kubectl", KUBECTL.format(kubectl=shutil.which("kubectl")))
+    person.types(block("kubernetes"), block("dask"))
+    made = {
+        found["metadata"]["name"]: {key: b64decode(value) for key, value in found["data"].items()}
+        for found in manifests(person.home / "secrets.yaml")
+    }
+    named = {(source["name"], source["key"]) for pod in PODS for source in secret_keys(pod)}
+    mounted = {
+        volume["secret"]["secretName"] for pod in PODS.values() for volume in pod["volumes"] if "secret" in volume
+    }
+    assert set(made) == {name for name, _ in named} | mounted
+    assert [pair for pair in named if pair[1] not in made[pair[0]]] == []
+    for name in ("services-tls", "callers-tls", "dask-tls"):
+        assert set(made[name]) == {"tls.crt", "tls.key", "ca.crt"}
+    identity = person.home / "ratchet-identity"
+    assert load_public(identity / "signing.key.pub") == public_bytes(load_private(identity / "signing.key"))
+    book = {token.sha256: (token.name, token.role) for token in tokens.read(identity / "tokens.jsonl")}
+    roles = {"knowledge": "service", "trainer": "service", "auditor": "viewer", "backup": "viewer"}
+    for name, role in roles.items():
+        assert book[tokens.digest(made[name]["token"].decode())] == (name, role)
+
+
+def test_an_upgrade_takes_every_container_and_begins_with_who_is_called() -> None:
+    steps = re.findall(r"set image deployment/(\S+) ([^#\n]+)", DOCUMENT)
+    assert [name for name, _ in steps] == ["registry", "knowledge", "dask-scheduler", "dask-worker", "trainer"]
+    for name, images in steps:
+        pod = PODS[name]
+        containers = {each["name"] for each in (*pod.get("initContainers", ()), *pod["containers"])}
+        assert {image.partition("=")[0] for image in images.split()} == containers
+
+
+def secret_keys(pod: str) -> list[dict[str, str]]:
+    of_variables = [variable["valueFrom"]["secretKeyRef"] for variable in secrets(pod)]
+    of_volumes = [
+        {"name": volume["secret"]["secretName"], "key": item["key"]}
+        for volume in PODS[pod]["volumes"]
+        if "secret" in volume
+        for item in volume["secret"].get("items", ())
+    ]
+    return of_variables + of_volumes

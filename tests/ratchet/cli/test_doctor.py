@@ -1,0 +1,217 @@
+"""ratchet doctor looks at everything, and says what to run where something is wrong."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from seaweed import Seaweed, seaweed  # noqa: F401 a fixture
+
+from ratchet import tokens
+from ratchet.cli import certs, cli, doctor_services
+from ratchet.credentials import TLS_VARIABLES
+from ratchet.proof import heads
+from services.kernel.settings import Settings
+from services.kernel.sight import health
+from services.knowledge import bootstrap as knowledge
+from services.registry import bootstrap as registry
+
+Doctor = Callable[..., dict[str, dict[str, str]]]
+NOBODY = "127.0.0.1:1"
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def doctor(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """doctor("--home", …) → each finding by what it is about; every remedy is a command that is there."""
+    for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
+        monkeypatch.setenv(f"RATCHET_{service}", NOBODY)
+
+    def call(*words: str) -> dict[str, dict[str, str]]:
+        ran = run("doctor", *words, "-o", "json")
+        found = {each["what"]: each for each in json.loads(ran.out)}
+        wrong = [each for each in found.values() if not each["ok"]]
+        assert ran.code == (5 if wrong else 0)
+        assert not [each for each in found.values() if each["ok"] and each["remedy"]]
+        for each in wrong:
+            require_command(each["remedy"])
+        return found
+
+    return call
+
+
+def require_command(line: str) -> None:
+    program, *words = shlex.split(line)
+    if program == "ratchet":
+        command = cli.get_command(click.Context(cli), words[0])
+        assert command is not None
+        command.make_context(words[0], words[1:], resilient_parsing=True)
+    else:
+        assert shutil.which(program) or program == "sudo", line
+
+
+@contextmanager
+def serving(home: Path, monkeypatch: pytest.MonkeyPatch, *services: str) -> Iterator[None]:
+    """Real services on `home`, whose addresses are in the environment."""
+    with ExitStack() as stack:
+        for name, build in (("registry", registry.build), ("knowledge", knowledge.build)):
+            if name in services:
+                server, closers = build(Settings.load(name, home, "127.0.0.1", 0))
+                server.start()
+                for close in closers:
+                    stack.callback(close)
+                stack.callback(server.stop, 0)
+                monkeypatch.setenv(f"RATCHET_{name.upper()}", f"127.0.0.1:{server.port}")
+        yield
+
+
+def test_what_runs_is_well_and_of_this_version(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_METRICS", "127.0.0.1:0")
+    with serving(tmp_path, monkeypatch, "registry", "knowledge"):
+        found = doctor("--home", str(tmp_path))
+    assert [what for what, each in found.items() if not each["ok"]] == ["trainer"]
+    assert found["registry: its database"]["found"] == "answers"
+    assert found["knowledge: its log"]["found"] == "answers"
+    assert "0.1.0 there, 0.1.0 here" in found["registry version"]["found"]
+    assert "at http://127.0.0.1:" in found["knowledge metrics"]["found"]
+    assert found["log"]["found"].startswith("1 events, 0.")
+    assert "goes on from the" in found["signed head"]["found"]
+    assert found["trainer"]["remedy"] == f"ratchet up --home {tmp_path}"
+    assert "GiB free" in found["disk"]["found"]
+
+
+@pytest.mark.slow
+def test_a_database_that_takes_no_writes_is_named(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        serving(tmp_path, monkeypatch, "registry"),
+        closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        end = time.monotonic() + 20
+        while (found := doctor("--home", str(tmp_path)))["registry"]["ok"]:
+            assert time.monotonic() < end
+        other.execute("ROLLBACK")
+    assert not found["registry: its database"]["ok"]
+    assert "did not answer within" in found["registry"]["found"]
+
+
+def test_a_clock_that_is_apart_is_found(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Behind:
+        @staticmethod
+        def time_ns() -> int:
+            return time.time_ns() - 90 * 10**9
+
+    monkeypatch.setattr(health, "time", Behind)
+    with serving(tmp_path, monkeypatch, "registry"):
+        found = doctor()["registry clock"]
+    assert not found["ok"]
+    assert re.fullmatch(r"(90|89)\.\d+ s behind this one", found["found"])
+
+
+def test_another_version_is_found(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path, monkeypatch, "registry"):
+        monkeypatch.setattr(doctor_services.importlib.metadata, "version", lambda _: "9.9.9")
+        found = doctor()["registry version"]
+    assert (found["ok"], found["found"]) == (False, "0.1.0 there, 9.9.9 here")
+    assert found["remedy"] == "pip install 'ratchet==0.1.0'"
+
+
+def test_a_log_that_is_not_the_one_remembered_is_found(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, monkeypatch, "registry"):
+        key = heads.load_private(tmp_path / "signing.key")
+        longer = heads.sign(key, 7, bytes(32), 1)
+        (tmp_path / "heads.jsonl").write_text(longer.to_line() + "\n")
+        found = doctor("--home", str(tmp_path))["signed head"]
+    assert not found["ok"]
+    assert "truncated or replaced" in found["found"]
+    assert found["remedy"] == f"ratchet log verify --home {tmp_path}"
+
+
+def test_a_token_is_tried_and_its_role_told(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tokens.jsonl"
+    text, _ = tokens.add(file, "ada", "promoter", datetime.now(UTC))
+    monkeypatch.setenv("RATCHET_TOKENS", str(file))
+    with serving(tmp_path, monkeypatch, "registry"):
+        without = doctor()
+        monkeypatch.setenv("RATCHET_TOKEN", text)
+        found = doctor()
+    assert not without["token"]["ok"]
+    assert "log" not in without
+    assert (found["token"]["ok"], found["token"]["found"]) == (True, "ada, promoter")
+    assert found["log"]["found"].startswith("1 events")
+
+
+@pytest.mark.parametrize(
+    ("made", "days", "name", "ok"),
+    [(NOW, 365, "tls cert", True), (NOW, 3, "tls cert", False), (datetime(2020, 1, 1, tzinfo=UTC), 9, "tls", False)],
+)
+def test_tls_files_are_read_and_their_end_is_told(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: datetime, days: int, name: str, ok: bool
+) -> None:
+    authority = certs.Authority(made, days)
+    certificate, key = authority.issue("me", ["localhost"])
+    encoded = {
+        "cert": certificate.public_bytes(certs.Encoding.PEM),
+        "ca": authority.certificate.public_bytes(certs.Encoding.PEM),
+        "key": key.private_bytes(certs.Encoding.PEM, certs.PrivateFormat.PKCS8, certs.NoEncryption()),
+    }
+    for what, content in encoded.items():
+        (tmp_path / what).write_bytes(content)
+        (tmp_path / what).chmod(0o600)
+        monkeypatch.setenv(TLS_VARIABLES[what], str(tmp_path / what))
+    found = doctor()
+    assert found[name]["ok"] == ok
+    assert ("registry" in found) == (name != "tls")
+
+
+def test_a_store_is_tried_and_left_as_it_was(
+    doctor: Doctor,
+    seaweed: Seaweed,  # noqa: F811 the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in seaweed.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RATCHET_ARTIFACTS", seaweed.url("looked-at"))
+    absent = doctor()["artifacts"]
+    assert absent["ok"]
+    assert not seaweed.client().bucket_exists("looked-at")
+    seaweed.client().make_bucket("looked-at")
+    found = doctor()["artifacts"]
+    assert found["ok"]
+    assert "takes, gives back and removes" in found["found"]
+    assert list(seaweed.client().list_objects("looked-at", recursive=True)) == []
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+    refused = doctor()["artifacts"]
+    assert not refused["ok"]
+    assert "another-secret" not in json.dumps(refused)
+
+
+def test_a_port_that_another_process_holds_is_named(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        monkeypatch.setenv("RATCHET_REGISTRY", f"127.0.0.1:{other.getsockname()[1]}")
+        monkeypatch.setattr(doctor_services, "HEALTH_SECONDS", 0.3)
+        found = doctor()["registry"]
+    assert f"held by process {os.getpid()}" in found["found"]
+    assert found["remedy"] == "ratchet up --port-base 0"
+
+
+def test_a_disk_without_room_is_found(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratchet.cli.doctor_machine.LEAST_FREE", 1 << 62)
+    found = doctor()["disk"]
+    assert not found["ok"]
+    assert found["remedy"].startswith("du ")

@@ -1,0 +1,3 @@
+"""Certificates and tokens."""
+
+from secured import secured  # noqa: F401 a fixture

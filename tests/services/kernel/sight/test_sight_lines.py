@@ -1,0 +1,138 @@
+"""A log line is one line, for people or for programs, and holds neither payloads nor secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import pytest
+from sight_world import Watched
+
+from ratchet.channel import open_channel
+from ratchet.credentials import Credentials
+from ratchet.errors import InvalidInput, NotFound
+from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
+from services.kernel.server import Server
+from services.kernel.sight import lines
+
+EVIL = "me\n2026-01-01T00:00:00.000Z ERROR registry root: all is lost\x1b[31m\u2028"
+
+
+@contextmanager
+def written(chosen: str, level: int = logging.DEBUG) -> Iterator[io.StringIO]:
+    """What `ratchet` loggers write meanwhile."""
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(lines.formatter("registry", chosen))
+    root = logging.getLogger("ratchet")
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield out
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+
+
+def test_text_that_a_caller_chose_makes_no_line_of_its_own() -> None:
+    with written("text") as out:
+        logging.getLogger("ratchet.test").info("no model %s", EVIL, extra={"caller": EVIL})
+        try:
+            raise ValueError(EVIL)
+        except ValueError:
+            logging.getLogger("ratchet.test").exception("failed")
+    first, second, *below = out.getvalue().splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO registry ratchet\.test: no model me\\n2026", first)
+    assert r'caller="me\n2026' in first
+    assert second.endswith("ERROR registry ratchet.test: failed")
+    assert all(line.startswith("  | ") for line in below)
+    assert r"ValueError: me" in "".join(below)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_json_is_an_object_a_line_with_the_same_fields() -> None:
+    with written("json") as out:
+        logging.getLogger("ratchet.test").warning("no model %s", EVIL, extra={"caller": EVIL})
+        try:
+            raise ValueError("why")
+        except ValueError:
+            logging.getLogger("ratchet.test").exception("failed")
+    first, second = (json.loads(line) for line in out.getvalue().splitlines())
+    assert first.keys() == {"time", "level", "service", "logger", "event", "caller"}
+    assert (first["level"], first["service"], first["caller"]) == ("warning", "registry", EVIL)
+    assert first["event"] == f"no model {EVIL}"
+    assert "ValueError: why" in second["exception"]
+
+
+def test_a_call_that_failed_is_told_and_one_that_did_not_is_not(watched: Watched) -> None:
+    with written("json", logging.INFO) as out:
+        list(watched.client.list_models(lineage="AAPL/range/logistic"))
+        with pytest.raises(NotFound):
+            watched.client.promote_model("AAPL/range/logistic/v1", "", "my secret reason", request_id="r1")
+        watched.server.stop(0)
+    [told] = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert told["event"] == "call"
+    assert told["method"] == "RegistryService/PromoteModel"
+    assert (told["code"], told["request_id"], told["caller"]) == ("NOT_FOUND", "r1", "tester")
+    assert told["duration_ms"] > 0
+    assert "my secret reason" not in out.getvalue()
+
+
+def test_every_call_is_told_at_debug_and_no_token_ever(watched: Watched) -> None:
+    with written("text") as out:
+        with open_channel(f"127.0.0.1:{watched.server.port}", Credentials(token="ratchet_secret")) as channel:
+            eventlog_pb2_grpc.EventLogServiceStub(channel).GetHead(eventlog_pb2.GetHeadRequest())
+        watched.server.stop(0)
+    assert "DEBUG registry ratchet.calls: call method=EventLogService/GetHead code=OK" in out.getvalue()
+    assert "ratchet_secret" not in out.getvalue()
+
+
+class Broken(eventlog_pb2_grpc.EventLogServiceServicer):
+    def GetHead(self, request: object, context: object) -> eventlog_pb2.GetHeadResponse:
+        raise ValueError("what only the log may say")
+
+
+def test_the_line_of_a_defect_has_the_id_that_the_caller_was_given() -> None:
+    server = Server("127.0.0.1", 0, threads=2)
+    server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Broken(), "ratchet.eventlog.v1.EventLogService")
+    server.start()
+    with written("json") as out:
+        with open_channel(f"127.0.0.1:{server.port}", Credentials()) as channel:
+            stub = eventlog_pb2_grpc.EventLogServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.GetHead(eventlog_pb2.GetHeadRequest())
+        server.stop(0)
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    [call] = [each for each in told if each["event"] == "call"]
+    [defect] = [each for each in told if "exception" in each]
+    assert isinstance(refused.value, grpc.Call)
+    assert call["level"] == "error"
+    assert len(call["error_id"]) == 12
+    assert call["error_id"] in (refused.value.details() or "")
+    assert call["error_id"] in defect["event"]
+    assert defect["method"] == "EventLogService/GetHead"
+
+
+@pytest.mark.parametrize("wrong", [{"RATCHET_LOG_FORMAT": "xml"}, {"RATCHET_LOG_LEVEL": "loud"}])
+def test_settings_that_are_none_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        lines.to_stderr("registry", wrong)
+
+
+def test_the_lines_of_a_process_are_those_that_its_environment_asks_for() -> None:
+    said = (
+        "import logging; from services.kernel.sight.lines import to_stderr; to_stderr('trainer');"
+        " logging.getLogger('ratchet.x').debug('seen'); logging.getLogger('other').debug('not seen')"
+    )
+    environ = {"RATCHET_LOG_FORMAT": "json", "RATCHET_LOG_LEVEL": "debug", "PYTHONPATH": "."}
+    ran = subprocess.run([sys.executable, "-c", said], env=environ, capture_output=True, text=True, check=True)
+    [line] = ran.stderr.splitlines()
+    assert (json.loads(line)["event"], json.loads(line)["service"]) == ("seen", "trainer")

@@ -1,0 +1,5 @@
+"""The PostgreSQL server that these tests share."""
+
+from postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]

@@ -1,0 +1,65 @@
+"""A file of bars has bounds, and so has what a prediction or an evaluation is asked of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from predicting_world import Here
+
+from ratchet.client import Client
+from ratchet.errors import DataRefused, InvalidInput, LimitReached
+from ratchet.names import Series
+from ratchet.trainer.v1 import trainer_pb2 as pb
+from services.kernel.artifacts import ArtifactStore
+from services.kernel.limits import Limits
+from services.trainer.evaluating import MOST_MODELS, Evaluator
+from services.trainer.importing import Importer
+from services.trainer.predicting import MOST_BARS, Predictor
+from services.trainer.service import _header
+
+LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+AAPL = Series.parse("AAPL")
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_there(client: Client, store: ArtifactStore) -> None:
+    importer, taken = Importer(client, store, Limits(import_bytes=100)), []
+
+    def pieces() -> object:
+        for number in range(1000):
+            taken.append(number)
+            yield b"0123456789"
+
+    with pytest.raises(LimitReached, match="may hold 100 bytes; leave out columns"):
+        importer.received(pieces())  # type: ignore[arg-type]
+    assert len(taken) == 11
+    assert importer.received([b"01234"] * 20) == b"01234" * 20
+
+
+def test_a_file_of_too_many_rows_is_refused_with_both_numbers(client: Client, store: ArtifactStore) -> None:
+    importer = Importer(client, store, Limits(import_rows=300)).acting_as("ann")
+    with pytest.raises(DataRefused, match=r"AAPL\.csv: 301 rows, 300 at most; use a coarser timeframe"):
+        importer.add("import/1", AAPL, "AAPL.csv", b"".join(LINES[:302]), replace=False)
+    assert len(importer.add("import/2", AAPL, "AAPL.csv", b"".join(LINES[:301]), replace=False).bars) == 300
+
+
+def test_an_import_begins_with_its_header() -> None:
+    content = pb.ImportBarsRequest(content=b"Date,Open")
+    header = pb.ImportBarsRequest(header=pb.ImportBarsHeader(series="AAPL"))
+    assert _header(iter([header, content])).series == "AAPL"
+    for pieces in ([], [content, header]):
+        with pytest.raises(InvalidInput, match="begins with a header"):
+            _header(iter(pieces))
+
+
+def test_bars_to_predict_from_are_bounded(client: Client, store: ArtifactStore) -> None:
+    request = pb.PredictRequest(series="AAPL")
+    request.bars.bars.extend([pb.Bar(open=1.0)] * (MOST_BARS + 1))
+    with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
+        Predictor(client, store, Importer(client, store))._bars(AAPL, request)
+
+
+def test_models_to_evaluate_are_bounded(client: Client, store: ArtifactStore) -> None:
+    request = pb.EvaluateRequest(series="AAPL", target="range", models=["AAPL/range/logistic/v1"] * (MOST_MODELS + 1))
+    with pytest.raises(InvalidInput, match="33 models, 32 at most in one evaluation; ask for them in parts"):
+        Evaluator(client, store, Importer(client, store), Here()).evaluate(request, lambda: True)
