@@ -9,7 +9,7 @@ GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-store soak fuzz bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -25,10 +25,10 @@ demo: setup ## start the services, train on AAPL, show what was learned
 	$(BIN)/ratchet demo
 
 test: setup ## every test but the slow ones
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadscope
 
 test-slow: setup ## the long tests
-	$(BIN)/python -m pytest -m slow --timeout=1500
+	$(BIN)/python -m pytest -m slow --timeout=1500 -n 2 --dist loadscope
 
 soak: setup ## load and faults for SOAK_SECONDS (600) from SOAK_SEED (1), and then what the log must be
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --table docs/reliability/soak.md
@@ -38,6 +38,12 @@ fuzz: setup ## FUZZ_REQUESTS (100000) from FUZZ_SEED to every method, and then w
 
 test-store: setup ## the artifact store's tests, on RATCHET_TEST_S3='s3://bucket?endpoint=…' if that is set
 	$(BIN)/python -m pytest tests/services/kernel/artifacts
+
+bench: setup ## what a user waits for or pays for, beside the bare limits: docs/performance.md; some ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.speed --write
+
+bench-check: setup ## the ratios and counts of make bench that must hold on any machine
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.speed --check
 
 bench-gate: setup ## the promotion policies by simulation; some minutes
 	$(BIN)/python -m bench.gate

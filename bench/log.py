@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from bench.measured import HEADER, Measured, line
 from bench.planted_log import EVENTS, Clock, PlantedLog, event_ids, storage_form
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
@@ -76,20 +77,6 @@ NOT_THE_REGISTRYS = tuple(
         facts_pb2.FeaturesRanked,
     )
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One row. `holds`: None where nothing is promised."""
-
-    what: str
-    result: str
-    promise: str = ""
-    holds: bool | None = None
-
-    def line(self) -> str:
-        holds = "" if self.holds is None else "yes" if self.holds else "**no**"
-        return _line((self.what, self.result, self.promise, holds))
 
 
 @dataclass(frozen=True)
@@ -404,7 +391,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the logs are made  [default: a temporary one]")
     parser.add_argument("--table", type=Path, help="also write the table to this file")
     asked = parser.parse_args()
-    lines = [_line(("what", "measured", "promised", "holds")), _line(["---"] * 4)]
+    lines = [line(HEADER), line(["---"] * len(HEADER))]
     print("\n".join(lines), flush=True)
     failed = False
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
@@ -418,10 +405,6 @@ def main() -> int:
     if asked.table:
         asked.table.write_text("\n".join([*lines, ""]))
     return 1 if failed else 0
-
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def trace(watched: Running, receiver: Receiver, session: registry_pb2.Training) 
 
     until(lambda: "TrainerService/StartTraining" in {span.name for span in found()})
     until(lambda: {"record", "RegistryService/RecordTraining"} <= {span.name for span in found()})
+    until(lambda: {span.parent for span in found() if span.parent} <= {span.id for span in found()})
     return found()
 
 

@@ -76,6 +76,8 @@ class DaskWorkers:
         try:
             latest: tuple[str, float] | None = _QUEUED
             while latest is not None:
+                if self._closed:
+                    raise _stopping()
                 report(*latest)
                 latest = _next(news, latest)
             result: Result = loads(self._packed(future))
