@@ -134,7 +134,7 @@ def test_a_store_is_opened_again_with_what_it_held_and_on_its_ports(tmp_path: Pa
         digest = open_store(store.url, store.environment()).put(b"content")
         everything = family([running.pid])
         running.kill()
-        assert until(lambda: not any(map(runs, everything)))
+        assert until(lambda: not any(map(runs, everything)) and all(map(ports.is_free, store.ports)))
     assert ObjectStore.open(tmp_path) == store
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
