@@ -23,6 +23,9 @@ TOLERANCE = 1e-6
 
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECOND = -62_135_596_800
+_LAST_SECOND = 253_402_300_799
+"""The years 1 to 9999, in seconds since 1970: what a Timestamp can hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +72,16 @@ def check(
 ) -> None:
     """DataRefused for the first bar that breaks a rule, with its row, the value, the rule and the next step.
 
-    Rules: times strictly increase; prices are positive and finite; high is not below low; open and close lie
-    within [low, high] up to TOLERANCE; volume is finite and not negative. `name` is the file's name; `row_of`
-    maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `then` is the next step.
+    Rules: times are in the years 1 to 9999 and strictly increase; prices are positive and finite; high is not below
+    low; open and close lie within [low, high] up to TOLERANCE; volume is finite and not negative. `name` is the file's
+    name; `row_of` maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `then` is the
+    next step.
     """
+    outside = (bars.time < _FIRST_SECOND) | (bars.time > _LAST_SECOND)
+    if outside.any():
+        raise DataRefused(
+            f"{name} row {row_of(int(np.argmax(outside)))}: its date is not in the years 1 to 9999; {then}"
+        )
     if len(bars) > 1 and bool(np.all(np.diff(bars.time) < 0)):
         raise DataRefused(
             f"{name} row {row_of(1)}: date {written(bars.time[1])} comes before {written(bars.time[0])} in the row"

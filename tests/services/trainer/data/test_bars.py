@@ -9,6 +9,7 @@ from ratchet.errors import DataRefused
 from services.trainer.data.bars import Bars, check, written
 
 DAY = 86_400
+COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def bars(n: int) -> Bars:
@@ -40,6 +41,16 @@ def test_check_names_the_row_that_it_is_told() -> None:
         check(bad, "test.csv")
     with pytest.raises(DataRefused, match=r"test.csv row 103: volume -1"):
         check(bad, "test.csv", lambda index: index + 100)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_time_that_no_calendar_has_is_refused_with_its_row(order: int) -> None:
+    far = bars(5)
+    far.time[3] = 10**12
+    given = far if order == 1 else Bars("TEST", far.time[::-1].copy(), *(getattr(far, name) for name in COLUMNS))
+    row = 5 if order == 1 else 3
+    with pytest.raises(DataRefused, match=rf"test.csv row {row}: its date is not in the years 1 to 9999"):
+        check(given, "test.csv")
 
 
 def test_times_are_written_as_dates_where_they_are_dates() -> None:
