@@ -2,15 +2,15 @@
 
 import json
 import os
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 from otlp_receiver import Receiver, Sent, receiving
 from prometheus_client.parser import text_string_to_metric_families
 from running import Running, running
+from waiting import until
 
 from ratchet.channel import open_channel
 from ratchet.credentials import Credentials
@@ -21,13 +21,6 @@ from ratchet.registry.v1 import registry_pb2
 from services.kernel.sight.traces import ids_of
 
 SOON = 30.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def health(services: Running, service: str, name: str = "") -> Answer:
@@ -88,9 +81,9 @@ def trace(watched: Running, receiver: Receiver, session: registry_pb2.Training) 
     def found() -> list[Sent]:
         return [span for span in receiver.spans if span.trace == trace_id.to_bytes(16)]
 
-    until(lambda: "TrainerService/StartTraining" in {span.name for span in found()})
-    until(lambda: {"record", "RegistryService/RecordTraining"} <= {span.name for span in found()})
-    until(lambda: {span.parent for span in found() if span.parent} <= {span.id for span in found()})
+    assert until(lambda: "TrainerService/StartTraining" in {span.name for span in found()}, SOON)
+    assert until(lambda: {"record", "RegistryService/RecordTraining"} <= {span.name for span in found()}, SOON)
+    assert until(lambda: {span.parent for span in found() if span.parent} <= {span.id for span in found()}, SOON)
     return found()
 
 
@@ -127,14 +120,14 @@ def test_a_service_that_looks_after_itself_leaves_no_trace(
         return samples(watched, "registry")["ratchet_requests_total"]
 
     before, spans = asked(), len(receiver.spans)
-    until(lambda: asked() > before + 1)
+    assert until(lambda: asked() > before + 1, SOON)
     next(watched.client.list_trainings())
-    until(lambda: "RegistryService/ListTrainings" in {span.name for span in receiver.spans[spans:]})
+    assert until(lambda: "RegistryService/ListTrainings" in {span.name for span in receiver.spans[spans:]}, SOON)
     assert "EventLogService/GetHead" not in {span.name for span in receiver.spans[spans:]}
 
 
 def test_metrics_tell_of_the_session(watched: Running, session: registry_pb2.Training) -> None:
-    until(lambda: samples(watched, "registry").get("ratchet_sessions_ended_total", 0.0) >= 1)
+    assert until(lambda: samples(watched, "registry").get("ratchet_sessions_ended_total", 0.0) >= 1, SOON)
     registry, knowledge, trainer = (samples(watched, name) for name in ("registry", "knowledge", "trainer"))
     assert registry["ratchet_log_position"] >= session.requested_position
     assert registry["ratchet_log_events_total"] >= registry["ratchet_log_commits_total"] >= 3
@@ -160,7 +153,7 @@ def test_a_call_that_failed_is_one_line_of_json(watched: Running, session: regis
     with pytest.raises(NotFound):
         watched.client.promote_model("AAPL/range/logistic/v9", "", "why not", request_id='one\n"two"')
     log = watched.home / "logs" / "registry.log"
-    until(lambda: "PromoteModel" in log.read_text())
+    assert until(lambda: "PromoteModel" in log.read_text(), SOON)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     calls = [line for line in lines if line["event"] == "call" and line["caller"] == "tester"]
     champion, promotion = (
@@ -182,7 +175,7 @@ def test_a_service_whose_peer_stops_is_alive_and_not_ready_until_it_is_back(watc
     assert health(watched, "trainer").serving
     os.kill(pid, 19)
     try:
-        until(lambda: not health(watched, "trainer").serving and not health(watched, "knowledge").serving)
+        assert until(lambda: not health(watched, "trainer").serving and not health(watched, "knowledge").serving, SOON)
         assert health(watched, "trainer", LIVE).serving
         assert not health(watched, "trainer", "registry").serving
         assert health(watched, "trainer", "artifacts").serving
@@ -190,7 +183,7 @@ def test_a_service_whose_peer_stops_is_alive_and_not_ready_until_it_is_back(watc
         assert not health(watched, "knowledge", "log").serving
     finally:
         os.kill(pid, 18)
-    until(lambda: all(health(watched, service).serving for service in CHECKS))
+    assert until(lambda: all(health(watched, service).serving for service in CHECKS), SOON)
     log = (watched.home / "logs" / "trainer.log").read_text()
     assert "not serving, because of the registry" in log
     assert "the registry answers again" in log

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from ratchet.cli import ports, supervisor
 from ratchet.cli.health import is_serving
@@ -52,15 +52,6 @@ with Supervisor(Path(sys.argv[1]), ports.choose(0), command=command) as started:
 
 def small(service: str, home: Path, port: int) -> Sequence[str]:
     return [sys.executable, "-c", SERVICE, service, str(port)]
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_all_services_answer_and_the_home_says_where(tmp_path: Path) -> None:

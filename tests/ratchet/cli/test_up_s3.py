@@ -5,14 +5,14 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from click.testing import CliRunner
+from waiting import until
 
 from ratchet.cli import cli, ports
 from ratchet.cli.object_store import ObjectStore
@@ -49,15 +49,6 @@ def supervised(home: Path, said: list[str] | None = None, s3: bool = True) -> Su
 def artifacts(started: Supervisor) -> ArtifactStore:
     assert started.store is not None
     return open_store(started.store.url, started.store.environment())
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def family(pids: Sequence[int]) -> list[psutil.Process]:

@@ -19,7 +19,8 @@ import psutil
 import pytest
 from dask_cluster import Cluster, cluster
 from distributed import Client
-from test_workers import ended, quiet, steps, until
+from test_workers import SOON, ended, quiet, steps
+from waiting import until
 
 from ratchet.cli.certs import make
 from ratchet.errors import InvalidInput, PreconditionFailed, RatchetError, Unreachable, WorkerLost
@@ -67,7 +68,7 @@ class Held(threading.Thread):
             self.pids.append(int(phase))
 
     def working(self, processes: int = 1) -> bool:
-        return until(lambda: len(self.pids) == processes)
+        return until(lambda: len(self.pids) == processes, SOON)
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +122,12 @@ def test_inputs_of_any_size_are_sent_and_nothing_is_kept_on_the_cluster(two: Clu
         warnings.simplefilter("error")
         assert workers.run(measure, os.urandom(12_000_000), quiet) == 12_000_000
     with Client(two.place, set_as_default=False) as client:
-        assert until(lambda: not any(client.has_what().values()))
+        assert until(lambda: not any(client.has_what().values()), SOON)
 
 
 def test_each_worker_trains_one_at_once_in_one_thread_and_those_beyond_wait(workers: Workers, tmp_path: Path) -> None:
     held = [Held(workers, tmp_path / "go on") for _ in range(3)]
-    assert until(lambda: sum(len(each.pids) for each in held) == 2)
+    assert until(lambda: sum(len(each.pids) for each in held) == 2, SOON)
     assert not all(each.pids for each in held)
     (tmp_path / "go on").touch()
     for each in held:
@@ -153,7 +154,7 @@ def test_closing_stops_what_runs_on_the_cluster(two: Cluster, tmp_path: Path) ->
     made.close()
     held.join(LATE)
     assert isinstance(held.error, WorkerLost)
-    assert until(lambda: ended(held.pids[0]))
+    assert until(lambda: ended(held.pids[0]), SOON)
     with pytest.raises(WorkerLost, match="the trainer stops"):
         made.run(steps, 1, quiet)
 
@@ -172,7 +173,7 @@ def test_when_a_worker_goes_its_work_is_done_again_by_another(tmp_path: Path, nu
         held.join(LATE)
         assert held.result is not None
         assert held.result[0] == held.pids[1] != first
-        assert until(lambda: ended(first))
+        assert until(lambda: ended(first), SOON)
         workers.close()
 
 
@@ -200,7 +201,7 @@ def test_a_scheduler_that_went_away_is_waited_for_and_met_again(tmp_path: Path) 
         made.scheduler.kill()
         held.join(LATE)
         assert isinstance(held.error, Unreachable)
-        assert until(lambda: ended(held.pids[0]))
+        assert until(lambda: ended(held.pids[0]), SOON)
         with pytest.raises(Unreachable, match=made.place):
             workers.run(steps, 1, quiet)
         early = open_workers(made.url)
@@ -209,7 +210,7 @@ def test_a_scheduler_that_went_away_is_waited_for_and_met_again(tmp_path: Path) 
         made.mend()
         made.wait(2)
         for each in (workers, early):
-            assert until(partial(hears_of_steps, each))
+            assert until(partial(hears_of_steps, each), SOON)
             each.close()
 
 
@@ -220,7 +221,7 @@ def test_work_waits_for_the_first_worker_and_a_cluster_that_grows_is_used_at_onc
         held = [Held(workers, tmp_path / "go on") for _ in range(2)]
         for count in (1, 2):
             made.add_worker()
-            assert until(lambda count=count: sum(len(each.pids) for each in held) == count)
+            assert until(lambda count=count: sum(len(each.pids) for each in held) == count, SOON)
         (tmp_path / "go on").touch()
         for each in held:
             each.join(LATE)

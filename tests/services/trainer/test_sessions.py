@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from registry_samples import evidence, record, stamp
+from waiting import until
 
 from ratchet.client import Client
 from ratchet.errors import (
@@ -126,13 +127,6 @@ def ended(sessions: Sessions, training: pb.Training) -> pb.Training:
     found = watched(sessions, training.session_id)[-1].ended
     assert found is not None
     return found
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + SOON
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.01)
-    return holds()
 
 
 def ends(client: Client, session_id: str) -> list[str]:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 from dask_cluster import cluster
+from waiting import until
 
 from ratchet.errors import DataRefused, InvalidInput, RatchetError, WorkerLost
 from services.trainer.workers import Report, Workers, open_workers
@@ -47,13 +48,6 @@ def linger(job: float, report: Report) -> int:
 
 def quiet(phase: str, fraction: float) -> None:
     pass
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + SOON
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-    return holds()
 
 
 def ended(pid: int) -> bool:
@@ -129,7 +123,7 @@ def test_a_killed_process_loses_its_job_and_no_other(workers: Workers) -> None:
 def test_a_process_that_died_between_two_jobs_costs_none(workers: Workers) -> None:
     victim = workers.run(steps, 1, quiet)
     os.kill(victim, signal.SIGKILL)
-    assert until(lambda: not psutil.pid_exists(victim))
+    assert until(lambda: not psutil.pid_exists(victim), SOON)
     assert workers.run(steps, 1, quiet) != victim
 
 
@@ -158,19 +152,19 @@ def test_what_the_callers_report_raises_stops_the_work_at_once(workers: Workers)
     assert workers.run(steps, 1, lambda phase, fraction: seen.append(phase)) != pid
     assert time.monotonic() - began < SOON
     assert (calls, set(seen) - {"waiting"}) == (["lingering"] * 3, {"step 0"})
-    assert until(lambda: ended(pid))
+    assert until(lambda: ended(pid), SOON)
 
 
 def test_closing_ends_busy_processes_and_lets_nobody_wait() -> None:
     workers = LocalWorkers(1)
     pid = workers.run(steps, 1, quiet)
     jobs = [InTheBackground(workers, 10 * SOON), InTheBackground(workers, 10 * SOON)]
-    assert until(lambda: any(job.said.is_set() for job in jobs))
+    assert until(lambda: any(job.said.is_set() for job in jobs), SOON)
     workers.close()
     for job in jobs:
         job.join(SOON)
         assert isinstance(job.error, WorkerLost)
-    assert until(lambda: ended(pid))
+    assert until(lambda: ended(pid), SOON)
     with pytest.raises(WorkerLost):
         workers.run(steps, 1, quiet)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 import grpc
 import pytest
 from sight_world import Watched, registry_on
+from waiting import until
 
 from ratchet.client import Client
 from ratchet.errors import Unreachable
@@ -27,13 +27,6 @@ from services.knowledge import bootstrap as knowledge
 from services.registry.sight import LogSight
 
 pytestmark = pytest.mark.usefixtures("often")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Told:
@@ -73,11 +66,11 @@ def test_what_is_gone_and_what_is_back_is_told_once_each(caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO, "ratchet.health"):
         watch.start()
         told.there = False
-        until(lambda: told.wrong[-1] == {"thing": "it is not there"})
+        assert until(lambda: told.wrong[-1] == {"thing": "it is not there"})
         asked = told.asked
-        until(lambda: told.asked > asked + 1)
+        assert until(lambda: told.asked > asked + 1)
         told.there = True
-        until(lambda: told.wrong[-1] == {})
+        assert until(lambda: told.wrong[-1] == {})
     watch.close()
     assert told.wrong == [{}, {"thing": "it is not there"}, {}]
     assert [record.getMessage() for record in caplog.records] == [
@@ -91,12 +84,12 @@ def test_what_hangs_is_gone_and_holds_up_no_other_check() -> None:
     watch = watching(told, Check("other", other.ask))
     watch.start()
     told.hanging.clear()
-    until(lambda: "did not answer within" in told.wrong[-1].get("thing", ""))
+    assert until(lambda: "did not answer within" in told.wrong[-1].get("thing", ""))
     asked = other.asked
-    until(lambda: other.asked > asked + 2)
+    assert until(lambda: other.asked > asked + 2)
     assert "other" not in told.wrong[-1]
     told.hanging.set()
-    until(lambda: told.wrong[-1] == {})
+    assert until(lambda: told.wrong[-1] == {})
     watch.close()
 
 
@@ -107,7 +100,7 @@ def test_a_start_does_not_wait_for_what_is_not_there() -> None:
     watch.start()
     assert told.wrong == [{"thing": "it has not answered yet"}]
     told.hanging.set()
-    until(lambda: told.wrong[-1] == {})
+    assert until(lambda: told.wrong[-1] == {})
     watch.close()
 
 
@@ -144,14 +137,14 @@ def test_a_registry_whose_database_takes_no_writes_is_not_ready_until_it_does(tm
     ):
         assert watched.health().serving
         other.execute("BEGIN IMMEDIATE")
-        until(lambda: not watched.health().serving)
+        assert until(lambda: not watched.health().serving)
         assert watched.health(LIVE).serving
         assert not watched.health("ratchet.registry.v1.RegistryService").serving
         assert "did not answer" in watched.health("database").wrong
         assert watched.metric("ratchet_dependency_up", dependency="database") == 0
         assert list(watched.client.list_models()) == []
         other.execute("ROLLBACK")
-        until(lambda: watched.health().serving)
+        assert until(lambda: watched.health().serving)
         assert watched.metric("ratchet_dependency_up", dependency="database") == 1
 
 
@@ -163,7 +156,7 @@ def test_looking_at_the_database_writes_nothing_to_it(
     looks: list[object] = []
     look = LogSight._require_writable
     monkeypatch.setattr(LogSight, "_require_writable", lambda self: looks.append(look(self)))
-    until(lambda: len(looks) > 5)
+    assert until(lambda: len(looks) > 5)
     assert [file.read_bytes() for file in files] == before
 
 
@@ -176,10 +169,10 @@ def test_knowledge_is_ready_once_it_has_read_the_log_and_not_before(
         server, closers = knowledge.build(Settings.load("knowledge", tmp_path, "127.0.0.1", 0))
         server.start()
         with Client(knowledge=f"127.0.0.1:{server.port}") as client:
-            until(lambda: _is_ready(client))
+            assert until(lambda: _is_ready(client))
             assert server.sight.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 0
             watched.server.stop(0)
-            until(lambda: not _is_ready(client))
+            assert until(lambda: not _is_ready(client))
         server.stop(0)
         for close in closers:
             close()
@@ -198,7 +191,7 @@ def test_knowledge_that_has_not_read_the_log_is_not_ready_though_the_log_answers
         with Client(knowledge=f"127.0.0.1:{server.port}") as client:
             assert not _is_ready(client)
             taken.cancel()
-            until(lambda: _is_ready(client))
+            assert until(lambda: _is_ready(client))
         server.stop(0)
         for close in closers:
             close()

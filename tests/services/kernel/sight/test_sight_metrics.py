@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from sight_world import Watched, registry_on
+from waiting import until
 
 from ratchet.cli import certs
 from ratchet.errors import InvalidInput, NotFound, PreconditionFailed
@@ -28,13 +28,6 @@ LOG = {"service": "EventLogService"}
 PAIR = {"RATCHET_TLS_CERT": "c", "RATCHET_TLS_KEY": "k", "RATCHET_TLS_CA": "a"}
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_call_is_counted_by_its_code_and_timed(watched: Watched) -> None:
     list(watched.client.list_models(lineage="AAPL/range/logistic"))
     with pytest.raises(NotFound):
@@ -43,7 +36,7 @@ def test_a_call_is_counted_by_its_code_and_timed(watched: Watched) -> None:
     def counted(method: str, code: str) -> float | None:
         return watched.metric("ratchet_requests_total", **REGISTRY, method=method, code=code)
 
-    until(lambda: counted("GetChampion", "NOT_FOUND") == 1)
+    assert until(lambda: counted("GetChampion", "NOT_FOUND") == 1)
     assert counted("ListModels", "OK") == 1
     assert counted("GetChampion", "OK") is None
     assert watched.metric("ratchet_request_seconds_count", **REGISTRY, method="GetChampion") == 1
@@ -57,7 +50,7 @@ def test_a_subscription_is_in_flight_until_its_caller_leaves(watched: Watched) -
         next(following)
         assert watched.metric("ratchet_requests_in_flight", **LOG, method="Subscribe") == 1
         following.cancel()
-    until(lambda: watched.metric("ratchet_requests_in_flight", **LOG, method="Subscribe") == 0)
+    assert until(lambda: watched.metric("ratchet_requests_in_flight", **LOG, method="Subscribe") == 0)
     assert watched.metric("ratchet_requests_total", **LOG, method="Subscribe", code="CANCELLED") == 1
 
 
@@ -68,7 +61,7 @@ def test_a_deadline_that_passed_is_told_from_a_caller_that_left(watched: Watched
         with pytest.raises(grpc.RpcError):
             list(following)
     expired = {**LOG, "method": "Subscribe", "code": "DEADLINE_EXCEEDED"}
-    until(lambda: watched.metric("ratchet_requests_total", **expired) == 1)
+    assert until(lambda: watched.metric("ratchet_requests_total", **expired) == 1)
 
 
 @pytest.mark.usefixtures("often")
@@ -89,7 +82,7 @@ def test_what_the_log_gained_is_shown_with_how_sessions_ended(watched: Watched) 
     for end in ended:
         asked = registry_pb2.RequestTrainingRequest(lineage="AAPL/range/logistic", dataset_digest="a" * 64)
         end(watched.client.request_training(asked).session_id)
-    until(lambda: watched.metric("ratchet_log_position") == watched.client.get_head().position)
+    assert until(lambda: watched.metric("ratchet_log_position") == watched.client.get_head().position)
 
     def ends(end: str, reason: str = "") -> float | None:
         return watched.metric("ratchet_sessions_ended_total", end=end, reason=reason)
