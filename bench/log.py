@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from bench.measured import HEADER, Measured, line
-from bench.planted_log import EVENTS, Clock, PlantedLog, event_ids, storage_form
+from bench.planted_log import EVENTS, Clock, PlantedLog, event_ids, request_of, storage_form
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.events.v1 import envelope_pb2, facts_pb2
@@ -261,15 +261,8 @@ class Desk:
         )
         begun = self._commands.request_training(asked, CALLER).events[0].fact.message
         command = self._planted.command(state, begun, next(self._turn))
-        request = pb.RecordTrainingRequest(
-            request_id=uuid.uuid4().hex,
-            session_id=command.session_id,
-            record=command.record,
-            expected_champion=state.champion_name,
-            comparisons=[pb.Comparison(champion=c.champion, packed=c.packed) for c in command.comparisons],
-            expected_symbol_best=self._states.symbol(self._lineage.series, self._lineage.task).best,
-        )
-        request.last_labelled_bar.seconds = command.last_labelled
+        best = self._states.symbol(self._lineage.series, self._lineage.task).best
+        request = request_of(command, uuid.uuid4().hex, state.champion_name, best)
         return _seconds(lambda: self._commands.record_training(request, CALLER), time.process_time)
 
     def promote(self) -> float:

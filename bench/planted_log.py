@@ -31,6 +31,7 @@ from ratchet.events.v1 import envelope_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import MODEL_TYPES
 from ratchet.proof.evidence import pack
 from ratchet.proof.merkle import Frontier
+from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.facts import Fact
 from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
@@ -244,6 +245,20 @@ class PlantedLog:
             comparisons=pairs,
             last_labelled=_bar(last),
         )
+
+
+def request_of(command: RecordTraining, request_id: str, champion: str, best: str) -> pb.RecordTrainingRequest:
+    """The request that ends a session with what it brings, against the champion and the symbol's best in force."""
+    request = pb.RecordTrainingRequest(
+        request_id=request_id,
+        session_id=command.session_id,
+        record=command.record,
+        expected_champion=champion,
+        comparisons=[pb.Comparison(champion=c.champion, packed=c.packed) for c in command.comparisons],
+        expected_symbol_best=best,
+    )
+    request.last_labelled_bar.seconds = command.last_labelled
+    return request
 
 
 def storage_form(path: Path, requests: Iterable[Request], clock: Clock, ids: Iterator[str]) -> int:

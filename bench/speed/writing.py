@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.measured import Measured
-from bench.planted_log import PlantedLog
+from bench.planted_log import PlantedLog, request_of
 from bench.speed.processes import registry, together
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.domain.training import RecordTraining
 
 CALLS = 200
 CLIENTS = 8
@@ -72,19 +71,6 @@ class Recorder:
         command = planted.command(state, begun, turn)
         planted.advance(name, begun, turn)
         return request_of(command, f"record {name} {turn}", state.champion_name, best)
-
-
-def request_of(command: RecordTraining, request_id: str, champion: str, best: str) -> pb.RecordTrainingRequest:
-    request = pb.RecordTrainingRequest(
-        request_id=request_id,
-        session_id=command.session_id,
-        record=command.record,
-        expected_champion=champion,
-        comparisons=[pb.Comparison(champion=c.champion, packed=c.packed) for c in command.comparisons],
-        expected_symbol_best=best,
-    )
-    request.last_labelled_bar.seconds = command.last_labelled
-    return request
 
 
 def measure(folder: Path) -> Iterator[Measured]:
