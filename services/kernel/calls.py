@@ -73,15 +73,10 @@ class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in i
         handler = continuation(details)
         if handler is None or not details.method.startswith(self._prefix):
             return handler
-        if handler.response_streaming:
-            wrapped: Any = self._around_stream(handler.unary_stream or handler.stream_stream, details.method)
-            make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else None
-            make = make or grpc.unary_stream_rpc_method_handler
-        else:
-            wrapped = self._around_unary(handler.unary_unary or handler.stream_unary, details.method)
-            make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else None
-            make = make or grpc.unary_unary_rpc_method_handler
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+        around = self._around_stream if handler.response_streaming else self._around_unary
+        sides = (handler.request_streaming, handler.response_streaming)
+        kind = "_".join("stream" if streaming else "unary" for streaming in sides)
+        return handler._replace(**{kind: around(getattr(handler, kind), details.method)})
 
     def _entered(self, stack: ExitStack, method: str, context: grpc.ServicerContext) -> None:
         call = Call(method, context)
