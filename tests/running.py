@@ -1,5 +1,6 @@
 """The real thing: three services as processes on a home folder of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ratchet import Client
 from ratchet.cli import ports
@@ -98,6 +99,17 @@ class Running:
         self._watch.join()
         self.client.close()
         self.supervisor.stop()
+
+
+def announced(process: subprocess.Popen[str]) -> Any:
+    """The JSON object that a process prints while it runs on; what it said on stderr where it prints none."""
+    assert process.stdout is not None
+    written = ""
+    while not written.rstrip().endswith("}"):
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        written += line
+    return json.loads(written)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Artifacts in an S3 store: of single services, as containers run them, and of `ratchet up --s3`."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from running import DATA
+from running import DATA, announced
 from seaweed import Endpoint
 
 from ratchet import Client
@@ -65,13 +64,7 @@ def up(home: Path) -> Iterator[dict[str, str]]:
     """`ratchet up --s3` until Ctrl-C, once it has printed its addresses."""
     command = [sys.executable, "-m", "ratchet", "up", "--s3", "--home", str(home), "--port-base", "0", "-o", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        written = ""
-        while not written.rstrip().endswith("}"):
-            line = running.stdout.readline()
-            assert line, running.communicate()[1]
-            written += line
-        yield json.loads(written)
+        yield announced(running)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
         assert running.returncode == 0

@@ -1,6 +1,5 @@
 """`ratchet up`: it answers, stops cleanly on both signals, and opens again what it left."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from running import announced
 
 from ratchet import Client
 from ratchet.endpoints import Endpoints
@@ -22,14 +22,8 @@ def up(home: Path) -> Iterator[tuple[subprocess.Popen[str], Endpoints]]:
     """`ratchet up` as a process, once it has printed its addresses."""
     command = [sys.executable, "-m", "ratchet", "up", "--home", str(home), "--port-base", "0", "-o", "json"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    written = ""
-    while not written.rstrip().endswith("}"):
-        line = running.stdout.readline()
-        assert line, running.communicate()[1]
-        written += line
     try:
-        yield running, Endpoints(**json.loads(written))
+        yield running, Endpoints(**announced(running))
     finally:
         running.kill()
         running.communicate()
