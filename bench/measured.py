@@ -21,6 +21,11 @@ class Measured:
     guarded: bool = False
     why: str = ""
 
+    @classmethod
+    def at_most(cls, what: str, result: str, value: float, limit: float, unit: str, guarded: bool = False) -> Measured:
+        """A row that holds up to `limit`, which is in the unit of `value`."""
+        return cls(what, result, f"at most {limit:g} {unit}", value <= limit, guarded)
+
     def line(self) -> str:
         holds = "" if self.holds is None else "yes" if self.holds else "**no**"
         return line((self.what, self.result, self.promise, holds))

@@ -64,21 +64,23 @@ def measure(folder: Path) -> Iterator[Measured]:
     for size, name in names.items():
         with registry(folder / str(size)) as service:
             cpu[size], slow[size] = _champion(service, name)
-    yield Measured(
+    yield Measured.at_most(
         f"CPU of the registry for GetChampion, after {LONG:,} versions",
         f"{cpu[LONG]:.2f} ms",
-        f"at most {CHAMPION_CPU:.0f} ms",
-        cpu[LONG] <= CHAMPION_CPU,
+        cpu[LONG],
+        CHAMPION_CPU,
+        "ms",
     )
-    yield Measured(
+    yield Measured.at_most(
         f"GetChampion, {CLIENTS} clients with {CLIENTS * PER_SECOND} calls a second, p99",
         f"{slow[LONG]:.1f} ms",
-        f"at most {CHAMPION_P99:.0f} ms",
-        slow[LONG] <= CHAMPION_P99,
+        slow[LONG],
+        CHAMPION_P99,
+        "ms",
     )
     ratio = cpu[LONG] / cpu[SHORT]
-    yield Measured(
-        f"its CPU after {LONG:,} versions against {SHORT}", f"{ratio:.2f} times", f"at most {FLAT}", ratio <= FLAT, True
+    yield Measured.at_most(
+        f"its CPU after {LONG:,} versions against {SHORT}", f"{ratio:.2f} times", ratio, FLAT, "times", guarded=True
     )
     with registry(folder / str(LONG)) as service, Client(registry=service.address) as client:
         yield _page(client)
@@ -98,11 +100,8 @@ def _page(client: Client) -> Measured:
     ask = client._registry.ListModels
     ask(request)
     taken = 1000 * statistics.median(_seconds(lambda: ask(request)) for _ in range(PAGES))
-    return Measured(
-        f"ListModels, a page of {PAGE} out of {LONG:,}",
-        f"p50 {taken:.1f} ms",
-        f"at most {PAGE_MS:.0f} ms",
-        taken <= PAGE_MS,
+    return Measured.at_most(
+        f"ListModels, a page of {PAGE} out of {LONG:,}", f"p50 {taken:.1f} ms", taken, PAGE_MS, "ms"
     )
 
 
@@ -122,11 +121,8 @@ def _log(client: Client) -> Iterator[Measured]:
             rate >= READ_PER_SECOND,
         )
     late = 1000 * statistics.quantiles(_deliveries(client, head), n=100)[98]
-    yield Measured(
-        "an event reaches a subscriber after its append was answered, p99",
-        f"{late:.1f} ms",
-        f"at most {DELIVERY_P99:.0f} ms",
-        late <= DELIVERY_P99,
+    yield Measured.at_most(
+        "an event reaches a subscriber after its append was answered, p99", f"{late:.1f} ms", late, DELIVERY_P99, "ms"
     )
 
 

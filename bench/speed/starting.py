@@ -22,11 +22,11 @@ def measure(folder: Path) -> Iterator[Measured]:
     began = time.perf_counter()
     with all_services(home):
         took = time.perf_counter() - began
-        yield Measured("start of all services", f"{took:.1f} s", f"at most {SERVICES:.0f} s", took <= SERVICES)
+        yield Measured.at_most("start of all services", f"{took:.1f} s", took, SERVICES, "s")
         for words, limit in ((("--help",), HELP), (("models", "list", "--home", str(home)), READ)):
             took = _median(*words)
             name = " ".join(words[:2] if words[0] == "models" else words)
-            yield Measured(f"ratchet {name}", f"{took:.2f} s", f"at most {limit} s", took <= limit)
+            yield Measured.at_most(f"ratchet {name}", f"{took:.2f} s", took, limit, "s")
 
 
 def _median(*words: str) -> float:
