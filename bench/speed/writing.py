@@ -111,7 +111,7 @@ def _eight(folder: Path) -> Iterator[Measured]:
         f"{fsyncs:.2f}",
         fsyncs,
         FSYNCS,
-        "times",
+        "a call",
         guarded=True,
     )
     yield Measured(
