@@ -48,7 +48,6 @@ class Server:
         host: str,
         port: int,
         layers: Sequence[Layer] = (refusals,),
-        threads: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
         tls: Tls | None = None,
         sight: Sight | None = None,
@@ -57,7 +56,7 @@ class Server:
         watchdog = Watchdog()
         limited = Limited(limits, watchdog)
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads or limits.threads, thread_name_prefix="grpc"),
+            futures.ThreadPoolExecutor(limits.threads, thread_name_prefix="grpc"),
             interceptors=[
                 Layered((self.sight.observed.layer, *layers, limited)),
                 Layered((refusals, limited), prefix="/grpc."),

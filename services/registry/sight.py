@@ -24,8 +24,8 @@ class LogSight:
 
     def __init__(self, log: Log, registry: CollectorRegistry) -> None:
         self._log = log
-        self._seen = log.head().position
-        self._patterns_at = -1
+        self._began = log.head().position
+        self._shown = -1
         self._position = Gauge("ratchet_log_position", "Position of the last event of the log", registry=registry)
         self._events = Counter(
             "ratchet_log_events", "Events appended since this registry started", ("topic",), registry=registry
@@ -48,18 +48,17 @@ class LogSight:
     def _look(self) -> None:
         self._require_writable()
         head = self._log.head().position
+        if head == self._shown:
+            return
         self._position.set(head)
-        if head > self._seen:
-            self._count(self._seen, head)
-            self._seen = head
+        self._count(max(self._began, self._shown), head)
         [row] = self._log.query("SELECT COUNT(*) AS sessions FROM training_history WHERE state = 'OPEN'")
         self._open.set(row["sessions"])
-        if head != self._patterns_at:
-            rows = self._log.query("SELECT state, COUNT(*) AS patterns FROM knowledge_base GROUP BY state")
-            counts = {row["state"]: row["patterns"] for row in rows}
-            for state in STATES:
-                self._patterns.labels(state).set(counts.get(state, 0))
-            self._patterns_at = head
+        rows = self._log.query("SELECT state, COUNT(*) AS patterns FROM knowledge_base GROUP BY state")
+        counts = {row["state"]: row["patterns"] for row in rows}
+        for state in STATES:
+            self._patterns.labels(state).set(counts.get(state, 0))
+        self._shown = head
 
     def _require_writable(self) -> None:
         """A transaction as an append makes one, that changes nothing: no request has an empty id."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -121,14 +122,14 @@ def workers(url: str) -> tuple[Check, ...]:
     die, as soon as one is needed."""
     if not url.startswith("dask://"):
         return ()
-    host, _, port = url.removeprefix("dask://").partition("?")[0].rpartition(":")
+    scheduler = urlsplit(url)
 
     def check() -> None:
         try:
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+            socket.create_connection((scheduler.hostname or "", scheduler.port or 0), CONNECT_SECONDS).close()
         except OSError as error:
             raise Unreachable(
-                f"no Dask scheduler answers at {host}:{port} ({error.strerror or error}); start it, or correct"
+                f"no Dask scheduler answers at {scheduler.netloc} ({error.strerror or error}); start it, or correct"
                 " RATCHET_WORKERS"
             ) from error
 

@@ -69,7 +69,7 @@ def seconds(duration: str) -> float:
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    server = Server("127.0.0.1", 0, threads=2)
+    server = Server("127.0.0.1", 0)
     server.start()
     try:
         yield server

@@ -16,7 +16,7 @@ def serve() -> Iterator[Serve]:
     running: list[Server] = []
 
     def start(*services: tuple[Callable[[Any, Any], None], Any, str], port: int = 0) -> str:
-        server = Server("127.0.0.1", port, threads=8)
+        server = Server("127.0.0.1", port)
         for register, servicer, name in services:
             server.add(register, servicer, name)
         server.start()

@@ -118,7 +118,7 @@ def test_a_defect_in_a_check_is_no_answer_and_keeps_its_text_to_itself() -> None
 
 
 def test_a_server_without_needs_is_ready() -> None:
-    server = Server("127.0.0.1", 0, threads=2)
+    server = Server("127.0.0.1", 0)
     server.start()
     with Client(f"127.0.0.1:{server.port}") as client:
         serving("peer", client.registry).ask()

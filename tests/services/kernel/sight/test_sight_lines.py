@@ -101,7 +101,7 @@ class Broken(eventlog_pb2_grpc.EventLogServiceServicer):
 
 
 def test_the_line_of_a_defect_has_the_id_that_the_caller_was_given() -> None:
-    server = Server("127.0.0.1", 0, threads=2)
+    server = Server("127.0.0.1", 0)
     server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Broken(), "ratchet.eventlog.v1.EventLogService")
     server.start()
     with written("json") as out:

@@ -43,7 +43,7 @@ class Traced:
         self.sight = Sight("registry", "127.0.0.1", {})
         self.traces = self.sight.traces = Traces("registry", self.exporter)
         self.sight.observed._observers = (self.traces, *self.sight.observed._observers)
-        self.server = Server("127.0.0.1", 0, (refusals,), threads=4, sight=self.sight)
+        self.server = Server("127.0.0.1", 0, (refusals,), sight=self.sight)
         self.server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(self.sight), NAME)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
@@ -149,7 +149,7 @@ def test_a_receiver_that_is_gone_costs_spans_no_call_and_one_line(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setattr("services.kernel.sight.traces.EXPORT_SECONDS", 0.2)
     sight = Sight("registry", "127.0.0.1")
-    server = Server("127.0.0.1", 0, (refusals,), threads=4, sight=sight)
+    server = Server("127.0.0.1", 0, (refusals,), sight=sight)
     server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(sight), NAME)
     server.start()
     with caplog.at_level(logging.INFO), Client(f"127.0.0.1:{server.port}") as client:
