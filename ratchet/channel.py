@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -59,7 +59,10 @@ def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
     else:
         shown = grpc.ssl_channel_credentials(tls.ca, private_key=tls.key, certificate_chain=tls.cert)
         channel = grpc.secure_channel(address, shown, options=_OPTIONS)
-    return grpc.intercept_channel(channel, _Bearer(credentials.token)) if credentials.token else channel
+    if not credentials.token:
+        return channel
+    sent = ((AUTHORIZATION_KEY, f"Bearer {credentials.token}"),)
+    return grpc.intercept_channel(channel, Sending(lambda: sent))
 
 
 def failure(error: grpc.RpcError, peer: str, seconds: float = math.inf) -> RatchetError:
@@ -79,21 +82,19 @@ def failure(error: grpc.RpcError, peer: str, seconds: float = math.inf) -> Ratch
     return Unreachable(f"{peer} can't be called: {why}; see {variables} here and there, and ratchet certs")
 
 
-class _Bearer(
+class Sending(
     grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]  # generic in its stub only
     grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
     grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]
     grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
 ):
-    """Sends the token with every call of a channel."""
+    """Sends metadata with every call of a channel: what `more` says when the call is made."""
 
-    def __init__(self, token: str) -> None:
-        self._sent = (AUTHORIZATION_KEY, f"Bearer {token}")
+    def __init__(self, more: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        self._more = more
 
     def _call(self, continuation: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
-        return continuation(details._replace(metadata=(*(details.metadata or ()), self._sent)), request)
+        return continuation(details._replace(metadata=(*(details.metadata or ()), *self._more())), request)
 
-    intercept_unary_unary = _call  # type: ignore[assignment]
-    intercept_unary_stream = _call  # type: ignore[assignment]
-    intercept_stream_unary = _call  # type: ignore[assignment]
-    intercept_stream_stream = _call  # type: ignore[assignment]
+    intercept_unary_unary = intercept_unary_stream = _call  # type: ignore[assignment]
+    intercept_stream_unary = intercept_stream_stream = _call  # type: ignore[assignment]

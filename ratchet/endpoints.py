@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ratchet.errors import NotFound
+from ratchet.whole_file import write_whole
 
 FILE_NAME = "endpoints.json"
 ENVIRONMENT = {"registry": "RATCHET_REGISTRY", "knowledge": "RATCHET_KNOWLEDGE", "trainer": "RATCHET_TRAINER"}
@@ -51,9 +50,7 @@ class Endpoints:
 
     def write(self, home: Path) -> Path:
         """Write the file in one step: a reader sees the old one or the new one."""
-        with tempfile.NamedTemporaryFile("w", dir=home, prefix=FILE_NAME, delete=False, encoding="utf-8") as draft:
-            json.dump(asdict(self), draft, indent=2)
-        os.replace(draft.name, home / FILE_NAME)
+        write_whole(home / FILE_NAME, json.dumps(asdict(self), indent=2))
         return home / FILE_NAME
 
     def overridden(self, environ: Mapping[str, str]) -> Endpoints:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from ratchet.errors import InvalidInput, NotAllowed, NotFound
+from ratchet.whole_file import write_whole
 
 FILE_VARIABLE = "RATCHET_TOKENS"
 FILE_NAME = "tokens.jsonl"
@@ -93,7 +93,7 @@ def add(file: Path, name: str, role: Role, now: datetime, days: int | None = Non
     created = now.replace(microsecond=0)
     made = Token(name, role, digest(text), created, created + timedelta(days=days) if days else None)
     with _changing(file, make=True):
-        _write(file, [*(read(file) if file.exists() else ()), made])
+        write_whole(file, "".join(map(_line, [*(read(file) if file.exists() else ()), made])))
     return text, made
 
 
@@ -105,7 +105,7 @@ def revoke(file: Path, name: str, older: bool = False) -> Sequence[Token]:
         if not own:
             raise NotFound(f"{name} has no token in {file}; see ratchet tokens list --file {file}")
         gone = own[:-1] if older else own
-        _write(file, [token for token in known if token not in gone])
+        write_whole(file, "".join(_line(token) for token in known if token not in gone))
     return gone
 
 
@@ -144,15 +144,6 @@ def _line(token: Token) -> str:
 
 def _time(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _write(file: Path, tokens: Sequence[Token]) -> None:
-    """In one step, for the owner alone: a server that reads meanwhile sees the old file or the new one."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=file.name, delete=False, encoding="utf-8") as draft:
-        draft.writelines(map(_line, tokens))
-        draft.flush()
-        os.fsync(draft.fileno())
-    os.replace(draft.name, file)
 
 
 @contextmanager

@@ -6,34 +6,26 @@ Only where traces are asked for: OTEL_EXPORTER_OTLP_ENDPOINT, the standard varia
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import grpc
+
+from ratchet.channel import Sending
 
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 def traced(channel: grpc.Channel, environ: Mapping[str, str] = os.environ) -> grpc.Channel:
     """The channel, whose calls carry the open span as W3C trace context."""
-    return grpc.intercept_channel(channel, _Carrier()) if environ.get(ENDPOINT_VARIABLE) else channel
+    if not environ.get(ENDPOINT_VARIABLE):
+        return channel
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+    propagator = TraceContextTextMapPropagator()
 
-class _Carrier(
-    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]  # generic in its stub only
-    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
-    grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]
-    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
-):
-    def __init__(self) -> None:
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        self._inject = TraceContextTextMapPropagator().inject
-
-    def _call(self, continuation: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
+    def context() -> Iterable[tuple[str, str]]:
         carried: dict[str, str] = {}
-        self._inject(carried)
-        return continuation(details._replace(metadata=(*(details.metadata or ()), *carried.items())), request)
+        propagator.inject(carried)
+        return carried.items()
 
-    intercept_unary_unary = intercept_unary_stream = _call  # type: ignore[assignment]
-    intercept_stream_unary = intercept_stream_stream = _call  # type: ignore[assignment]
+    return grpc.intercept_channel(channel, Sending(context))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,6 @@ from ratchet.client import Client
 from ratchet.credentials import TOKEN_VARIABLE
 from ratchet.errors import InvalidInput, NotAllowed, RatchetError, Unauthenticated
 from ratchet.eventlog.v1 import eventlog_pb2
-
-PUBLIC_KEY, HEADS = "signing.pub", "heads.jsonl"
-_ROLE = re.compile(r"needs the role \w+, (\S+) has (\w+)")
 
 
 def log(home: str | None, folder: Path, client: Client) -> Iterator[Finding]:
@@ -45,8 +41,8 @@ def _caller(client: Client) -> Iterator[Finding]:
     try:
         client.append(eventlog_pb2.AppendRequest())
     except NotAllowed as error:
-        known = _ROLE.search(error.message)
-        yield finding("token", True, f"{known[1]}, {known[2]}" if known else "accepted", "")
+        known = error.metadata
+        yield finding("token", True, f"{known['caller']}, {known['role']}" if "caller" in known else "accepted", "")
     except InvalidInput:
         if os.environ.get(TOKEN_VARIABLE):
             yield finding("token", True, "a service's, or one that nobody asks for", "")
@@ -54,19 +50,21 @@ def _caller(client: Client) -> Iterator[Finding]:
 
 def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -> str:
     from ratchet.cli.heads_file import check_continuation, newest_remembered
+    from ratchet.cli.log_proofs import PUBLIC_NAME
+    from ratchet.cli.log_verify import HEADS_NAME
     from ratchet.errors import CorruptData
     from ratchet.proof import heads
 
     if not head.HasField("signed"):
         return "this log is not signed yet"
     signed = heads.Head.from_message(head.signed)
-    key = folder / PUBLIC_KEY
+    key = folder / PUBLIC_NAME
     if not key.exists():
         return f"signed at {signed.time.isoformat()}; not checked, for there is no {key}"
     if not heads.verify(signed, heads.load_public(key)) or signed.root != head.root:
         raise CorruptData(f"the signature of the log's end is not that of {key}")
-    remembered = newest_remembered(folder / HEADS)
+    remembered = newest_remembered(folder / HEADS_NAME)
     if remembered is None:
         return f"signed at {signed.time.isoformat()} by the key of {key}"
     check_continuation(client, remembered, signed)
-    return f"signed by the key of {key}, and goes on from the {remembered.size} events remembered in {HEADS}"
+    return f"signed by the key of {key}, and goes on from the {remembered.size} events remembered in {HEADS_NAME}"

@@ -21,6 +21,7 @@ from typing import Final
 from ratchet.cli import ports
 from ratchet.cli.ports import HOST
 from ratchet.errors import CorruptData, PreconditionFailed
+from ratchet.whole_file import write_whole
 
 FOLDER: Final = "s3"
 FILE: Final = "store.json"
@@ -147,13 +148,8 @@ class ObjectStore:
         return True
 
     def _write(self) -> None:
-        """Whole or not at all, and for this user alone from its first byte."""
         held = {"access_key": self.access_key, "secret_key": self.secret_key, "ports": self.ports}
-        new = self.folder / f".{FILE}"
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(held, file, indent=2)
-        new.replace(self.folder / FILE)
+        write_whole(self.folder / FILE, json.dumps(held, indent=2))
 
 
 def require_none(home: Path) -> None:

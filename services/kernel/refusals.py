@@ -13,6 +13,7 @@ from ratchet.errors import Internal
 from ratchet.errors import RatchetError as Refusal
 from ratchet.status import to_status
 from services.kernel.calls import Call
+from services.kernel.sight.seen import under_way
 
 log = logging.getLogger("ratchet.server")
 
@@ -26,5 +27,7 @@ def refusals(call: Call) -> Iterator[None]:
         if not isinstance(error, Refusal):
             error_id = uuid.uuid4().hex[:12]
             log.exception("%s failed, error %s", call.method, error_id)
+            if (seen := under_way()) is not None:
+                seen.error_id = error_id
             error = Internal(f"{call.method} failed inside the service; its log has the details under error {error_id}")
         call.context.abort_with_status(rpc_status.to_status(to_status(error)))

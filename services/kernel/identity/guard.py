@@ -88,5 +88,5 @@ def _refusal(method: str, token: Token) -> NotAllowed:
         step = f"an administrator gives it with ratchet tokens add {token.name} --role {least}"
     return NotAllowed(
         f"{method} needs the role {least or 'of nobody'}, {token.name} has {token.role}; {step}",
-        metadata={"method": method, "role": token.role, "needed": least or ""},
+        metadata={"method": method, "caller": token.name, "role": token.role, "needed": least or ""},
     )

@@ -33,7 +33,6 @@ STRAINED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
 
 _PLAIN = re.compile(r"[!#-<>-~]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ERROR_ID = re.compile(r"under error ([0-9a-f]{12})$")
 
 log = logging.getLogger("ratchet.calls")
 
@@ -50,14 +49,12 @@ class Lines:
         if not log.isEnabledFor(level):
             return
         caller = Caller.of(seen.context)
-        details = seen.context.details() if seen.code in OURS else None  # type: ignore[attr-defined]  # not in its stub
-        error_id = _ERROR_ID.search((details or b"").decode(errors="replace"))
         fields = {
             "code": seen.code,
             "duration_ms": round(1000 * seen.seconds, 1),
             "correlation_id": caller.correlation_id,
             "caller": caller.actor,
-            "error_id": error_id[1] if error_id else "",
+            "error_id": seen.error_id,
         }
         log.log(level, "call", extra={name: value for name, value in fields.items() if value != ""})
 

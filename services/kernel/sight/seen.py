@@ -16,15 +16,16 @@ LONGEST_ID = 128
 
 
 class Seen:
-    """One call under way. `code` and `seconds` are known at its end, `request_id` once the request has arrived."""
+    """One call under way. `code` and `seconds` are known at its end, `request_id` once the request has arrived;
+    `error_id` where it ran into a defect of ours."""
 
-    __slots__ = ("_begun", "code", "context", "method", "request_id", "seconds", "service", "thread")
+    __slots__ = ("_begun", "code", "context", "error_id", "method", "request_id", "seconds", "service", "thread")
 
     def __init__(self, call: Call) -> None:
         full, _, self.method = call.method.rpartition("/")
         self.service = full.rpartition(".")[2]
         self.context = call.context
-        self.request_id = self.code = ""
+        self.request_id = self.error_id = self.code = ""
         self.seconds = 0.0
         self.thread = threading.get_ident()
         self._begun = time.perf_counter()
