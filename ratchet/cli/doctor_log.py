@@ -27,9 +27,8 @@ def log(home: str | None, folder: Path, client: Client) -> Iterator[Finding]:
         yield finding("log", False, error.message.partition(";")[0], command_line(home, "up"))
         return
     yield from _caller(client)
-    file = folder / "log.sqlite"
-    size = f", {file.stat().st_size / 2**20:.1f} MiB" if file.exists() else ""
-    yield finding("log", True, f"{head.position} events{size}", "")
+    size = sum(file.stat().st_size for file in folder.glob("log.sqlite*"))
+    yield finding("log", True, f"{head.position} events{f', {size / 2**20:.1f} MiB' if size else ''}", "")
     try:
         yield finding("signed head", True, _checked(folder, client, head), "")
     except RatchetError as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ratchet.cli import object_store
 from ratchet.cli.connect import command_line
 from ratchet.cli.doctor_finding import Finding, finding
 from ratchet.credentials import TLS_VARIABLES, Tls
@@ -36,7 +37,11 @@ def installation() -> Iterator[Finding]:
 
 def folders(home: Path) -> Iterator[Finding]:
     """The home and, unless they are elsewhere, its artifacts: whether they can be written to, and how much room is."""
-    for what, folder in (("home", home), ("artifacts", home / "artifacts")):
+    in_store = (home / object_store.FOLDER / object_store.FILE).exists()
+    for what, folder in (
+        ("home", home),
+        ("artifacts", home / (object_store.FOLDER if in_store else object_store.FILES)),
+    ):
         if what == "artifacts" and os.environ.get("RATCHET_ARTIFACTS"):
             continue
         existing = _existing(folder)

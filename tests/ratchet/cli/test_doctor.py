@@ -86,9 +86,17 @@ def test_what_runs_is_well_and_of_this_version(doctor: Doctor, tmp_path: Path, m
     assert "0.1.0 there, 0.1.0 here" in found["registry version"]["found"]
     assert "at http://127.0.0.1:" in found["knowledge metrics"]["found"]
     assert found["log"]["found"].startswith("1 events, 0.")
+    assert not found["log"]["found"].endswith(" 0.0 MiB")
     assert "goes on from the" in found["signed head"]["found"]
     assert found["trainer"]["remedy"] == f"ratchet up --home {tmp_path}"
     assert "GiB free" in found["disk"]["found"]
+
+
+def test_the_artifacts_of_a_home_are_looked_for_where_they_are(doctor: Doctor, tmp_path: Path) -> None:
+    assert doctor("--home", str(tmp_path))["artifacts"]["found"] == f"{tmp_path / 'artifacts'} will be made"
+    (tmp_path / "s3").mkdir()
+    (tmp_path / "s3" / "store.json").write_text("{}")
+    assert doctor("--home", str(tmp_path))["artifacts"]["found"] == f"{tmp_path / 's3'} is there"
 
 
 @pytest.mark.slow
