@@ -49,12 +49,21 @@ class Importer:
                 )
         return bytes(content)
 
-    def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
-        """The newest snapshot of a series; NotFound says how to import one."""
+    def newest(self, series: Series) -> registry_pb2.Dataset:
+        """The newest snapshot of a series, without its bars; NotFound says how to import one."""
         found = self._newest(series)
         if found is None:
             raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
-        return found, snapshot.decode(self._store.get(found.registered.digest))
+        return found
+
+    def bars(self, digest: str) -> Bars:
+        """The bars of a snapshot. NotFound, or CorruptData, for one that the store has lost."""
+        return snapshot.decode(self._store.get(digest))
+
+    def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
+        """The newest snapshot of a series and its bars."""
+        dataset = self.newest(series)
+        return dataset, self.bars(dataset.registered.digest)
 
     def export(self, series: Series) -> Iterator[bytes]:
         """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
@@ -77,8 +86,7 @@ class Importer:
         if previous is None:
             fact.rows_appended = len(bars)
         else:
-            old = snapshot.decode(self._store.get(previous.registered.digest))
-            difference = snapshot.difference(old, bars)
+            difference = snapshot.difference(self.bars(previous.registered.digest), bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
                     f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"

@@ -1,12 +1,13 @@
 """What a recorded model says of the bar after the last one, and what is known of its skill.
 
 Computed where it is asked for: the features and the probability of one bar take milliseconds, so that a prediction
-never waits for a training session.
+never waits for a training session. What one model says of one snapshot is computed once: neither ever changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -33,6 +34,17 @@ MOST_BARS = 100_000
 OPEN_MODELS = 32
 """Model files that are kept open, those used last."""
 
+REMEMBERED = 4096
+"""What models said of snapshots, those asked for last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`probability` of label 1 after the last bar, whose time is `bar` in epoch seconds."""
+
+    bar: int
+    probability: float
+
 
 class Predictor:
     """Answers for many threads at once."""
@@ -42,24 +54,25 @@ class Predictor:
         self._store = store
         self._importer = importer
         self._opened = lru_cache(OPEN_MODELS)(self._open)
+        self._remembered = lru_cache(REMEMBERED)(self._of_snapshot)
 
     def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
         """The answer to a request. NotFound without such a model or bars; DataRefused for bars too few or bad."""
         series = Series.parse(request.series)
         model = self._find(series, request)
         record = model.record
-        bars = self._bars(series, request)
-        if len(bars) <= WARM_UP:
-            raise DataRefused(
-                f"{series}: {len(bars)} bars, {WARM_UP + 1} needed to predict (the first {WARM_UP} of a series warm its"
-                " features up); give more of its history"
-            )
+        digest = record.artifact.digest
+        given = self._given(series, request)
+        if given is None:
+            said = self._remembered(digest, self._importer.newest(series).registered.digest)
+        else:
+            said = next_bar(self._opened(digest), given)
         task = Lineage.parse(model.lineage).task
         return pb.PredictResponse(
             model=model.name,
-            artifact_digest=record.artifact.digest,
-            bar=Timestamp(seconds=int(bars.time[-1])),
-            probability=next_bar(self._opened(record.artifact.digest), bars),
+            artifact_digest=digest,
+            bar=Timestamp(seconds=said.bar),
+            probability=said.probability,
             statement=statement(record),
             question=targets.question(task.target, task.horizon),
             skill_shown=record.skill_shown,
@@ -80,7 +93,8 @@ class Predictor:
         name = str(version) if version else self._client.get_champion(str(lineage)).model.name
         return self._client.get_model(name)
 
-    def _bars(self, series: Series, request: pb.PredictRequest) -> Bars:
+    def _given(self, series: Series, request: pb.PredictRequest) -> Bars | None:
+        """The bars in the request, checked; None where those of the newest snapshot are meant."""
         match request.WhichOneof("source"):
             case "bars":
                 if len(request.bars.bars) > MOST_BARS:
@@ -91,16 +105,25 @@ class Predictor:
             case "csv":
                 return csvfile.read(request.csv, str(series), "the file", MOST_BARS).bars
             case _:
-                return self._importer.latest(series)[1]
+                return None
+
+    def _of_snapshot(self, model: str, dataset: str) -> Said:
+        """Both by their digests."""
+        return next_bar(self._opened(model), self._importer.bars(dataset))
 
     def _open(self, digest: str) -> ModelFile:
         return artifact.load(self._store.get(digest))
 
 
-def next_bar(model: ModelFile, bars: Bars) -> float:
-    """The probability that the model gives after the last of `bars`; all of them count, for features remember."""
+def next_bar(model: ModelFile, bars: Bars) -> Said:
+    """What the model says after the last of `bars`; all of them count, for features remember. DataRefused if few."""
+    if len(bars) <= WARM_UP:
+        raise DataRefused(
+            f"{bars.series}: {len(bars)} bars, {WARM_UP + 1} needed to predict (the first {WARM_UP} of a series warm"
+            " its features up); give more of its history"
+        )
     X = Table.of(bars, features_of(model)).matrix(model.columns, model.patterns)
-    return float(model.function.probability(X, np.array([len(bars) - 1]))[0])
+    return Said(int(bars.time[-1]), float(model.function.probability(X, np.array([len(bars) - 1]))[0]))
 
 
 def require_about(lineage: Lineage, series: Series, task: Task) -> None:
