@@ -164,8 +164,10 @@ class Commit:
         try:
             with self._database.write() as writer:
                 tip = before = self._read_tip(writer)
+                # One alone fails with its transaction: a savepoint would have SQLite write pages to a temporary file.
+                attempt = self._apply if len(group) == 1 else self._attempt
                 for pending in group:
-                    tip, outcome = self._attempt(writer, tip, pending.append)
+                    tip, outcome = attempt(writer, tip, pending.append)
                     outcomes.append(outcome)
                 if self._signer is not None and tip.position > before.position:
                     head = _sign(writer, self._signer, tip)

@@ -11,13 +11,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from eventsourcing.persistence import ConnectionUnavailableError
-from eventsourcing.sqlite import SQLiteConnection, SQLiteDatastore
+from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool
 
 from ratchet.errors import Conflict, CorruptData, InvalidInput, LogFull, NotAllowed, Unreachable
 from services.registry.log.database import ConstraintBroken, Row, SqlValue
 from services.registry.log.turns import Turns
 
 BUSY_SECONDS = 30
+
+PREPARED = 256
+"""Statements that a connection keeps prepared: preparing one costs ten times as much as running it."""
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS stored_events (position INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
@@ -68,32 +71,55 @@ class SQLiteTransaction:
         """Everything has been executed."""
 
 
-class ClosingDatastore(SQLiteDatastore):
-    """The library's datastore, which waits for the connections in use before it closes: SQLite crashes otherwise."""
+class Pool(SQLiteConnectionPool):
+    """The library's pool, of connections that keep what they have prepared: the library lets them keep one statement.
+
+    What is for good is set when a connection is made: a PRAGMA makes it forget all of its statements.
+    """
+
+    def __init__(self, path: Path, pragma: str, size: int, overflow: int = 0) -> None:
+        super().__init__(db_name=str(path), pool_size=size, max_overflow=overflow, pool_timeout=BUSY_SECONDS)
+        self._pragma = pragma
+
+    def _create_connection(self) -> SQLiteConnection:
+        connection = sqlite3.connect(
+            self.db_name,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=PREPARED,
+        )
+        connection.execute(self._pragma)
+        return SQLiteConnection(connection, None)
+
+
+class Connections:
+    """One that writes, some that only read; closing waits for those in use: SQLite crashes otherwise."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._idle = threading.Condition()
         self._in_use, self._closed = 0, False
-        super().__init__(
-            str(path),
-            lock_timeout=BUSY_SECONDS,
-            pool_size=8,
-            max_overflow=56,
-            pool_timeout=BUSY_SECONDS,
-            originator_id_type="text",
-        )
+        self._writing = Pool(path, "PRAGMA synchronous=FULL", 1)
+        self._reading = Pool(path, "PRAGMA query_only=ON", 8, 56)
 
     @contextmanager
-    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
+    def one(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
+        """A connection of its own; Unreachable after the end, or when all stay busy."""
+        pool = self._writing if writing else self._reading
         with self._idle:
             if self._closed:
-                raise Unreachable(f"the log {self.pool.db_name} has been closed; start the registry again")
+                raise Unreachable(f"the log {self._path} has been closed; start the registry again")
             self._in_use += 1
         try:
-            with super().get_connection(commit=commit) as connection:
-                yield connection
+            pooled = pool.get_connection()
+            try:
+                with pooled.cursor() as cursor:
+                    yield cursor.connection
+            finally:
+                pool.put_connection(pooled)
         except ConnectionUnavailableError as error:
-            raise Unreachable(f"all connections to the log {self.pool.db_name} are busy; try again") from error
+            raise Unreachable(f"all connections to the log {self._path} are busy; try again") from error
         finally:
             with self._idle:
                 self._in_use -= 1
@@ -103,7 +129,8 @@ class ClosingDatastore(SQLiteDatastore):
         with self._idle:
             self._closed = True
             self._idle.wait_for(lambda: self._in_use == 0)
-        super().close()
+        self._writing.close()
+        self._reading.close()
 
 
 class SQLiteDatabase:
@@ -119,18 +146,17 @@ class SQLiteDatabase:
         except OSError as error:
             raise Unreachable(f"the folder of the log {path} can't be made: {error}; choose another --home") from error
         self._path = path
-        self._writing = Turns()
+        self._turns = Turns()
         with _translated(path):
             _use_wal(path)
-        self.datastore = ClosingDatastore(path)
+        self._connections = Connections(path)
         with self.write() as writer:
             for statement in _SCHEMA:
                 writer.execute(statement)
 
     @contextmanager
     def read(self) -> Iterator[SQLiteTransaction]:
-        with self._connection(commit=False) as connection, _translated(self._path):
-            connection.execute("PRAGMA query_only=ON")
+        with _translated(self._path), self._connections.one(writing=False) as connection:
             connection.execute("BEGIN")
             try:
                 yield SQLiteTransaction(connection)
@@ -139,10 +165,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[SQLiteTransaction]:
-        # A second writer of this process waits here: in the pool's queue it would hold up readers too.
-        with self._writing.take(), self._connection(commit=True) as connection, _translated(self._path):
-            connection.execute("PRAGMA query_only=OFF")
-            connection.execute("PRAGMA synchronous=FULL")
+        with self._turns.take(), _translated(self._path), self._connections.one(writing=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield SQLiteTransaction(connection)
@@ -171,12 +194,7 @@ class SQLiteDatabase:
 
     def close(self) -> None:
         """Waits for transactions that run."""
-        self.datastore.close()
-
-    @contextmanager
-    def _connection(self, *, commit: bool) -> Iterator[sqlite3.Connection]:
-        with self.datastore.get_connection(commit=commit) as pooled, pooled.cursor() as cursor:
-            yield cursor.connection
+        self._connections.close()
 
 
 def _use_wal(path: Path) -> None:
