@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -49,12 +50,21 @@ class Trained(NamedTuple):
                 f"the record of {model} has no windows.fit_label_end; without it no bar can be called unseen",
                 fields={"record.windows.fit_label_end": "missing"},
             )
-        pattern_end, pattern_id = BEGINNING, ""
-        for use in record.patterns_used:
-            end = seconds_of(use, "evidence_end")
-            if end > pattern_end or (end == pattern_end and use.pattern_id > pattern_id):
-                pattern_end, pattern_id = end, use.pattern_id
-        return cls(model, fit_label_end, pattern_id, pattern_end)
+        return cls(model, fit_label_end, *latest(patterns_of(record)))
+
+
+def patterns_of(record: model_pb2.ModelRecord) -> list[tuple[str, int]]:
+    """The patterns that a model uses, each with the end of its evidence."""
+    return [(use.pattern_id, seconds_of(use, "evidence_end")) for use in record.patterns_used]
+
+
+def latest(uses: Iterable[tuple[str, int]]) -> tuple[str, int]:
+    """The pattern with the latest evidence, of equals the last by name; no pattern, and BEGINNING, without any."""
+    pattern_id, pattern_end = "", BEGINNING
+    for name, end in uses:
+        if end > pattern_end or (end == pattern_end and name > pattern_id):
+            pattern_id, pattern_end = name, end
+    return pattern_id, pattern_end
 
 
 @dataclass(frozen=True)

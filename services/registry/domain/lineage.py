@@ -11,7 +11,7 @@ from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFa
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
 from services.kernel.facts import Fact
-from services.registry.domain.comparison import Trained, Verdict
+from services.registry.domain.comparison import Trained, Verdict, latest, patterns_of
 from services.registry.domain.growing import Appended, Growing, changed
 from services.registry.domain.moments import BEGINNING, seconds_of, timestamp
 from services.registry.domain.saturation import FlatSession, flat_session, run_with
@@ -163,17 +163,17 @@ def _evolve(state: LineageState, fact: Fact) -> LineageState:
 
 
 def _trained(state: LineageState, fact: Fact, record: model_pb2.ModelRecord) -> LineageState:
-    number, labelled, patterns = record.version, state.labelled + record.windows.new_bars, state.patterns
-    for use in record.patterns_used:
-        if use.pattern_id not in patterns:
-            patterns = patterns.with_entry(use.pattern_id, number)
+    number, windows, uses, patterns = record.version, record.windows, patterns_of(record), state.patterns
+    for pattern_id, _ in uses:
+        if pattern_id not in patterns:
+            patterns = patterns.with_entry(pattern_id, number)
     learned = patterns is not state.patterns
-    _, fit_label_end, pattern_id, pattern_end = Trained.of(record.model, record)
+    labelled = state.labelled + windows.new_bars
     return changed(
         state,
         version=fact.version,
         versions=number,
-        known=state.known.with_value(Version(fit_label_end, pattern_id, pattern_end, labelled)),
+        known=state.known.with_value(Version(seconds_of(windows, "fit_label_end"), *latest(uses), labelled)),
         labelled=labelled,
         patterns=patterns,
         learned=learned,
