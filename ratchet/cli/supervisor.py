@@ -107,7 +107,7 @@ class Supervisor:
         self.stop()
 
     def start(self) -> Endpoints:
-        """Start the services in the order of their calls. Raises PreconditionFailed when the home is in use."""
+        """Start the services, all at once: each waits for those that it calls. PreconditionFailed for a home in use."""
         try:
             (self.home / "logs").mkdir(parents=True, exist_ok=True)
             self._lock = _take(self.home)
@@ -118,8 +118,10 @@ class Supervisor:
                 self._start_store()
             elif ARTIFACTS_KEY not in self._extra:
                 object_store.require_none(self.home)
-            for service, port in zip(SERVICES, self._ports, strict=True):
-                self._launch(service, self._command(service, self.home, port), f"{HOST}:{port}")
+            ports = dict(zip(SERVICES, self._ports, strict=True))
+            children = [self._begin(name, self._command(name, self.home, port)) for name, port in ports.items()]
+            for child in children:
+                self._await(child, f"{HOST}:{ports[child.service]}")
             self.endpoints.write(self.home)
         except BaseException:
             self.stop()
@@ -167,25 +169,29 @@ class Supervisor:
 
     def _start_store(self) -> None:
         self.store = ObjectStore.open(self.home)
-        self._launch("s3", self.store.command(), self.store.endpoint, self.store.is_ready)
+        self._await(self._begin("s3", self.store.command()), self.store.endpoint, self.store.is_ready)
 
-    def _launch(
-        self, service: str, command: Sequence[str], address: str, answers: Callable[[], bool] | None = None
-    ) -> None:
-        """Start a child and wait until it `answers`; without that, until the service at `address` serves, or lives on
-        without what it needs."""
-        from ratchet.cli.health import is_serving
-        from ratchet.health import LIVE
-
+    def _begin(self, service: str, command: Sequence[str]) -> Child:
+        """Start a child."""
         child = Child(service, command, self._environment(), self.home / "logs" / f"{service}.log")
         self._children.append(child)
         child.start()
+        return child
+
+    def _await(self, child: Child, address: str, answers: Callable[[], bool] | None = None) -> None:
+        """Wait until a child `answers`; without that, until the service at `address` serves, or lives on without what
+        it needs."""
+        from ratchet.cli.health import is_serving
+        from ratchet.health import LIVE
+
         if self._answered(child, answers or (lambda: is_serving(address, 1.0, child.environment))):
             return
         if answers is None and is_serving(address, 1.0, child.environment, LIVE):
-            self._say(f"the {service} runs, but is not ready yet; ratchet doctor says what it waits for")
+            self._say(f"the {child.service} runs, but is not ready yet; ratchet doctor says what it waits for")
             return
-        raise Unreachable(f"the {service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}")
+        raise Unreachable(
+            f"the {child.service} did not answer at {address} within {START_SECONDS:.0f} s; see {child.log}"
+        )
 
     def _environment(self) -> dict[str, str]:
         """Ours, but with the data in the home folder, the addresses of these services and tracebacks in their logs."""
