@@ -112,10 +112,11 @@ def _columns(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Flags]:
     return forecast, outcome
 
 
-def _midranks(values: Floats) -> Floats:
-    """Ranks 1 … n, shape (n,); equal values share the mean of their ranks."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2.0)[group]
+def _placement(values: Floats, among: Floats) -> Floats:
+    """The share of `among` that is below each of `values`, equals counting half; the shape of `values`."""
+    ordered = np.sort(among)
+    below, up_to = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    return (below + up_to) / (2.0 * len(among))
 
 
 def _ranking(p: Floats, y: Flags) -> tuple[float, Floats]:
@@ -128,10 +129,9 @@ def _ranking(p: Floats, y: Flags) -> tuple[float, Floats]:
     negatives = n - positives
     if positives == 0 or negatives == 0:
         return math.nan, np.full(n, math.nan)
-    ranks = _midranks(p)
     placement = np.empty(n)
-    placement[y] = (ranks[y] - _midranks(p[y])) / negatives
-    placement[~y] = 1.0 - (ranks[~y] - _midranks(p[~y])) / positives
+    placement[y] = _placement(p[y], p[~y])
+    placement[~y] = 1.0 - _placement(p[~y], p[y])
     value = float(placement[y].mean())
     return value, (placement - value) * np.where(y, n / positives, n / negatives)
 
