@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from functools import cache
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -15,8 +17,10 @@ LONGEST_TEXT = 4096
 def require_wellformed(request: Message, path: str = "") -> None:
     """InvalidInput, with the field, for a text that is too long or holds NUL, a time outside of the years 1 to 9999,
     and a number that stands for nothing in its enum."""
+    if _is_harmless(request.DESCRIPTOR):
+        return
     for field, value in request.ListFields():
-        if field.message_type is None and field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM):
+        if _is_number(field):
             continue
         name = f"{path}.{field.name}" if path else field.name
         for part in value if field.is_repeated else (value,):
@@ -28,6 +32,18 @@ def require_wellformed(request: Message, path: str = "") -> None:
                 _require_time(name, part)
             else:
                 require_wellformed(part, name)
+
+
+@cache
+def _is_harmless(kind: Descriptor) -> bool:
+    """Whether every value of a message is well formed: it holds numbers and bytes alone."""
+    return all(_is_number(field) for field in kind.fields)
+
+
+@cache
+def _is_number(field: FieldDescriptor) -> bool:
+    """Or bytes, or true and false: whatever it holds is well formed."""
+    return field.message_type is None and field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM)
 
 
 def _require_text(name: str, text: str) -> None:
