@@ -22,6 +22,7 @@ from ratchet.cli.health import is_serving
 from ratchet.cli.supervisor import Supervisor
 
 START_SECONDS = 120.0
+MANY_SESSIONS = {"RATCHET_LIMIT_OPEN_SESSIONS": "1000"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def registry(home: Path) -> Iterator[Service]:
     port = ports.choose(0)[0]
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "ratchet", "serve", "registry", "--home", str(home), "--port", str(port)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RATCHET_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RATCHET_")} | MANY_SESSIONS
     with (home / "registry.log").open("ab") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
         try:
             _wait(process, address)
