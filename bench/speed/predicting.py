@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import xgboost as xgb
+from google.protobuf.timestamp_pb2 import Timestamp
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -17,14 +18,17 @@ from bench.measured import Measured
 from bench.session import AAPL
 from bench.speed.processes import all_services
 from ratchet.client import Client
+from ratchet.names import Model
+from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.trainer import features
+from services.trainer.data.bars import Bars
 from services.trainer.data.csvfile import read
 from services.trainer.learning.columns import Table
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
 from services.trainer.models.port import Params, Sample
 
-CALLS, CPU = 100, 3.0
+CALLS, GIVEN, CPU = 100, 300, 3.0
 ROWS, RUNS, BATCH = 1_000, 20, 1.3
 
 
@@ -33,29 +37,41 @@ def measure(folder: Path) -> Iterator[Measured]:
     home.mkdir()
     with all_services(home) as services, Client.from_home(home, environ={}) as client:
         client.import_bars(AAPL, "AAPL")
+        bars = _messages(read(AAPL.read_bytes(), "AAPL", AAPL.name).bars)
         for model_type in LIBRARY:
             session = client.start_training("AAPL", model_type, "range")
             *_, last = client.watch_training(session.session_id)
             model = last.ended.model
             trainer = psutil.Process(services.pids()["trainer"])
-            yield _one(client, trainer, model)
+            yield from _one(client, trainer, model, bars)
             yield _batch(model_type)
 
 
-def _one(client: Client, trainer: psutil.Process, model: str) -> Measured:
-    client.predict("AAPL", model=model)
-    before = trainer.cpu_times()
-    for _ in range(CALLS):
-        client.predict("AAPL", model=model)
-    after = trainer.cpu_times()
-    cpu = 1000 * (after.user + after.system - before.user - before.system) / CALLS
-    return Measured.at_most(
-        f"CPU of the trainer for one prediction, {model.rpartition('/')[0].rpartition('/')[2]}, warm",
-        f"{cpu:.1f} ms",
-        cpu,
-        CPU,
-        "ms",
-    )
+def _one(client: Client, trainer: psutil.Process, model: str, bars: Sequence[pb.Bar]) -> Iterator[Measured]:
+    """The newest snapshot asked for again and again, and bars in the request that go one further with each call."""
+    kind = Model.parse(model).lineage.model_type
+    ends = range(len(bars) - CALLS, len(bars))
+    for words, given in (
+        ("after the newest snapshot", [None for _ in ends]),
+        (f"after {GIVEN} bars that come with it", [bars[end - GIVEN : end] for end in ends]),
+    ):
+        client.predict("AAPL", model=model, bars=given[0])
+        before = trainer.cpu_times()
+        for each in given:
+            client.predict("AAPL", model=model, bars=each)
+        after = trainer.cpu_times()
+        cpu = 1000 * (after.user + after.system - before.user - before.system) / CALLS
+        yield Measured.at_most(
+            f"CPU of the trainer for a prediction {words}, {kind}, warm", f"{cpu:.1f} ms", cpu, CPU, "ms"
+        )
+
+
+def _messages(bars: Bars) -> list[pb.Bar]:
+    columns = (bars.time, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    return [
+        pb.Bar(time=Timestamp(seconds=int(time)), open=o, high=h, low=lo, close=c, volume=v)
+        for time, o, h, lo, c, v in zip(*columns, strict=True)
+    ]
 
 
 def _batch(model_type: str) -> Measured:
