@@ -22,9 +22,11 @@ class Measured:
     why: str = ""
 
     @classmethod
-    def at_most(cls, what: str, result: str, value: float, limit: float, unit: str, guarded: bool = False) -> Measured:
+    def at_most(
+        cls, what: str, result: str, value: float, limit: float, unit: str, guarded: bool = False, why: str = ""
+    ) -> Measured:
         """A row that holds up to `limit`, which is in the unit of `value`."""
-        return cls(what, result, f"at most {limit:g} {unit}", value <= limit, guarded)
+        return cls(what, result, f"at most {limit:g} {unit}", value <= limit, guarded, why)
 
     def line(self) -> str:
         holds = "" if self.holds is None else "yes" if self.holds else "**no**"

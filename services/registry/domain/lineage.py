@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
 
 from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
@@ -146,23 +148,17 @@ def is_stale(sessions: int, bars: int) -> bool:
 def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState | None:
     """`state` after `facts`; None for a lineage in which nothing happened."""
     for fact in facts:
-        state = _evolve(state or LineageState(fact.stream.removeprefix("lineage/")), fact)
+        evolve = _EVOLVE.get(type(fact.message), _unmoved)
+        state = evolve(state or LineageState(fact.stream.removeprefix("lineage/")), fact, fact.message)
     return state
 
 
-def _evolve(state: LineageState, fact: Fact) -> LineageState:
-    match fact.message:
-        case facts_pb2.ModelTrained(record=record):
-            return _trained(state, fact, record)
-        case facts_pb2.ModelPromoted() as promoted:
-            return _promoted(state, fact, promoted)
-        case facts_pb2.PromotionDeclined() as declined:
-            return _declined(state, fact, declined)
-        case _:
-            return changed(state, version=fact.version)
+def _unmoved(state: LineageState, fact: Fact, _: Message) -> LineageState:
+    return changed(state, version=fact.version)
 
 
-def _trained(state: LineageState, fact: Fact, record: model_pb2.ModelRecord) -> LineageState:
+def _trained(state: LineageState, fact: Fact, trained: facts_pb2.ModelTrained) -> LineageState:
+    record = trained.record
     number, windows, uses, patterns = record.version, record.windows, patterns_of(record), state.patterns
     for pattern_id, _ in uses:
         if pattern_id not in patterns:
@@ -232,6 +228,13 @@ def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDecl
         means=means,
         decided_through=max(state.decided_through, through),
     )
+
+
+_EVOLVE: dict[type[Message], Callable[[LineageState, Fact, Any], LineageState]] = {
+    facts_pb2.ModelTrained: _trained,
+    facts_pb2.ModelPromoted: _promoted,
+    facts_pb2.PromotionDeclined: _declined,
+}
 
 
 def unpromoted(verdict: Verdict) -> Verdict:
