@@ -12,7 +12,7 @@ BOTH_CORES = -n 2 --dist loadscope --reruns 1 -r R
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-peer bench-session check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -60,6 +60,14 @@ bench-learning: setup ## whole lineages on series with planted rules and without
 bench-patterns: setup ## the miner: planted rules recovered, noise kept, CPU; some minutes
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.patterns --table bench/results/patterns.md
 
+bench-peer: setup .venv-mlflow/installed ## MLflow, in an environment of its own, beside the registry at the same work
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.speed --only peer
+
+.venv-mlflow/installed: bench/peers/mlflow.txt
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/pip install --quiet --requirement bench/peers/mlflow.txt
+	touch $@
+
 bench-session: setup ## a session's CPU against the library fits, study and features in it
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.session --table bench/results/session.md
 
@@ -103,4 +111,4 @@ wheel: setup ## dist/ratchet-*.whl
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean: ## what make made
-	rm -rf .venv .generated build dist *.egg-info
+	rm -rf .venv .venv-mlflow .generated build dist *.egg-info

@@ -23,11 +23,13 @@ from bench.measured import HEADER, Measured, line, table
 GROUPS = {
     "writing": "Recording a training",
     "reading": "Reading the registry and the log",
+    "rebuilding": "Rebuilding",
     "data": "Bars and features",
     "training": "Training",
     "predicting": "Predicting",
     "starting": "Starting",
     "installing": "Installing",
+    "peer": "Beside MLflow",
 }
 ROOT = Path(__file__).parents[2]
 PAGE, RESULTS = ROOT / "docs" / "performance.md", ROOT / "bench" / "results" / "performance.json"
@@ -53,6 +55,13 @@ def page(found: dict[str, list[Measured]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _write(found: dict[str, list[Measured]]) -> None:
+    """The page and the results of the groups so far."""
+    PAGE.write_text(page(found), encoding="utf-8")
+    rows = {group: [asdict(row) for row in rows] for group, rows in found.items()}
+    RESULTS.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _processor() -> str:
     names = [text.partition(": ")[2] for text in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in text]
     return names[0] if names else platform.machine()
@@ -70,11 +79,8 @@ def main() -> int:
         for row in measured(group):
             found.setdefault(group, []).append(row)
             print(row.line(), flush=True)
-    if asked.write:
-        PAGE.write_text(page(found), encoding="utf-8")
-        RESULTS.write_text(
-            json.dumps({group: [asdict(row) for row in rows] for group, rows in found.items()}, indent=2)
-        )
+        if asked.write:
+            _write(found)
     failed = [row.what for rows in found.values() for row in rows if row.guarded and row.holds is False]
     for what in failed:
         print(f"does not hold: {what}", file=sys.stderr)

@@ -23,7 +23,7 @@ ML = {"scikit-learn", "xgboost", "keras", "jax", "pandas", "pyarrow", "ta-lib", 
 def measure(_: Path) -> Iterator[Measured]:
     for name, extras in ENVIRONMENTS.items():
         needed = closure(extras)
-        size = sum(_size(distribution) for distribution in needed) / 2**20
+        size = sum(bytes_of(distribution) for distribution in needed) / 2**20
         ml = sorted(ML & needed)
         held = name not in ("registry", "knowledge")
         yield Measured(
@@ -53,7 +53,7 @@ def closure(extras: tuple[str, ...]) -> set[str]:
     return found - {"ratchet"}
 
 
-def _size(name: str) -> int:
+def bytes_of(name: str) -> int:
     """Bytes of the files of a distribution."""
     paths = (file.locate() for file in importlib.metadata.files(name) or ())
     return sum(Path(path).stat().st_size for path in map(str, paths) if Path(path).is_file())

@@ -53,7 +53,7 @@ class Asker:
             begun, taken = time.perf_counter(), []
             for number in range(self.calls):
                 time.sleep(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
-                taken.append(_seconds(lambda: client.get_champion(self.lineage)))
+                taken.append(seconds(lambda: client.get_champion(self.lineage)))
             return taken
 
 
@@ -99,7 +99,7 @@ def _page(client: Client) -> Measured:
     request = pb.ListModelsRequest(page_size=PAGE)
     ask = client._registry.ListModels
     ask(request)
-    taken = 1000 * statistics.median(_seconds(lambda: ask(request)) for _ in range(PAGES))
+    taken = 1000 * statistics.median(seconds(lambda: ask(request)) for _ in range(PAGES))
     return Measured.at_most(
         f"ListModels, a page of {PAGE} out of {LONG:,}", f"p50 {taken:.1f} ms", taken, PAGE_MS, "ms"
     )
@@ -158,7 +158,7 @@ def _deliveries(client: Client, head: int) -> list[float]:
     return [max(0.0, seen[position] - moment) for position, moment in answered.items()][1:]
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
