@@ -34,7 +34,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
     workers = open_workers(settings.workers)
     conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.sight, workers.count)
-    sessions = Sessions(client, conductor, at_once=workers.count)
+    sessions = Sessions(client, conductor, at_once=workers.sessions)
     importer = Importer(client, store)
     server.before_stop(sessions.close)
     server.needs(serving("registry", client.registry), serving("knowledge", client.knowledge))

@@ -1,4 +1,4 @@
-"""Runs training sessions: as many at once as there are workers, one per lineage at a time.
+"""Runs training sessions: one more at once than there are workers, so that none rests; one per lineage at a time.
 
 Nothing is kept here that the log does not hold. A session is a request in the log until it has an end there, so a
 trainer that was killed takes the open ones up again; every write carries a request id made from the session's id,

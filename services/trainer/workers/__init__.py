@@ -17,6 +17,8 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 Report = Callable[[str, float], None]
 POLL_SECONDS = 0.1
+QUEUED = ("waiting", 0.0)
+"""What is reported of work that waits for its turn."""
 
 
 class Workers(Protocol):
@@ -28,6 +30,10 @@ class Workers(Protocol):
     @property
     def count(self) -> int:
         """How many may run at once."""
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions should be under way for that: while one gathers or records, another is computed."""
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         """The result of `work`; whatever it raises is raised here.

@@ -24,14 +24,13 @@ from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
 
 from ratchet.errors import InvalidInput, Unreachable, WorkerLost
-from services.trainer.workers import POLL_SECONDS, Job, Report, Result
+from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
 from services.trainer.workers.dask_worker import PACKAGES, TOPIC, TrainingProcesses, installed, require_same, task
 
 log = logging.getLogger("ratchet.trainer")
 
 AT_ONCE, MOST_AT_ONCE = 32, 1024
 CONNECT_SECONDS = 5.0
-_QUEUED = ("waiting", 0.0)
 _CLOSED = (CancelledError, ClosedClientError, OSError, RuntimeError)
 """What a client of Dask raises when its connection, or its event loop, is gone."""
 
@@ -42,7 +41,7 @@ class DaskWorkers:
     """At most `count` pieces of work are at the cluster; those beyond its threads wait there for one."""
 
     def __init__(self, address: str, at_once: int = AT_ONCE) -> None:
-        self.count = at_once
+        self.count = self.sessions = at_once
         self._address = address
         self._lock = threading.Lock()
         self._closed = False
@@ -74,7 +73,7 @@ class DaskWorkers:
         news: _News = queue.SimpleQueue()
         future = connection.submit(dumps((work, job)), news)
         try:
-            latest: tuple[str, float] | None = _QUEUED
+            latest: tuple[str, float] | None = QUEUED
             while latest is not None:
                 if self._closed:
                     raise _stopping()

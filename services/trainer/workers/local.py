@@ -20,7 +20,7 @@ from multiprocessing.connection import wait as ready
 from multiprocessing.queues import SimpleQueue
 
 from ratchet.errors import WorkerLost
-from services.trainer.workers import POLL_SECONDS, Job, Report, Result
+from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The environment of a process in which one session is computed: the machine is shared by processes, not by threads."""
@@ -29,10 +29,10 @@ _progress: SimpleQueue[tuple[str, float]] | None = None
 
 
 class LocalWorkers:
-    """N warm processes; `run` blocks while all are busy. `close` ends them all, busy ones too."""
+    """N warm processes; `run` waits while all are busy. `close` ends them all, busy ones too."""
 
     def __init__(self, count: int) -> None:
-        self.count = count
+        self.count, self.sessions = count, count + 1
         self._lock = threading.Lock()
         self._closed = False
         self._slots = {_Slot() for _ in range(count)}
@@ -42,12 +42,12 @@ class LocalWorkers:
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         """The result of `work`; whatever it raises is raised here. WorkerLost when its process died, or was closed."""
-        with self._slot() as slot:
+        with self._slot(report) as slot:
             return slot.run(work, job, report)
 
     @contextmanager
-    def _slot(self) -> Iterator[_Slot]:
-        slot = self._free.get()
+    def _slot(self, report: Report) -> Iterator[_Slot]:
+        slot = self._next_free(report)
         try:
             slot = self._usable(slot)
             if not slot.usable:
@@ -55,6 +55,13 @@ class LocalWorkers:
             yield slot
         finally:
             self._free.put(self._usable(slot))
+
+    def _next_free(self, report: Report) -> _Slot:
+        while True:
+            try:
+                return self._free.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                report(*QUEUED)
 
     def _usable(self, slot: _Slot) -> _Slot:
         """The slot, or another one in its place; after `close` there is none."""

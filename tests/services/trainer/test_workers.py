@@ -23,7 +23,7 @@ from services.trainer.workers.local import LocalWorkers
 
 SOON = 60.0
 WAITING = ("waiting", 0.0)
-"""What a cluster says of work that has not begun."""
+"""What is said of work that has not begun."""
 
 
 def steps(job: int, report: Report) -> int:
@@ -153,6 +153,21 @@ def test_what_the_callers_report_raises_stops_the_work_at_once(workers: Workers)
     assert time.monotonic() - began < SOON
     assert (calls, set(seen) - {"waiting"}) == (["lingering"] * 3, {"step 0"})
     assert until(lambda: ended(pid), SOON)
+
+
+def test_who_waits_for_a_process_is_told_so_and_may_give_up(workers: Workers) -> None:
+    job = InTheBackground(workers, 2.0)
+    assert job.said.wait(SOON)
+
+    def give_up(phase: str, fraction: float) -> None:
+        assert (phase, fraction) == WAITING
+        raise InvalidInput("nobody waits any more")
+
+    with pytest.raises(InvalidInput, match="nobody waits"):
+        workers.run(steps, 1, give_up)
+    assert job.is_alive()
+    job.join(SOON)
+    assert workers.run(steps, 1, quiet) == job.pid
 
 
 def test_closing_ends_busy_processes_and_lets_nobody_wait() -> None:
