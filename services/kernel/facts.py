@@ -64,7 +64,11 @@ def parse(topic: str, payload: bytes) -> Message:
 
 def from_state(stream: str, version: int, topic: str, state: bytes) -> Fact:
     """The fact in a stored event."""
-    envelope = envelope_pb2.Envelope.FromString(state)
+    return from_envelope(stream, version, topic, envelope_pb2.Envelope.FromString(state))
+
+
+def from_envelope(stream: str, version: int, topic: str, envelope: envelope_pb2.Envelope) -> Fact:
+    """The fact in an envelope; errors as `parse`."""
     payload, recorded_at = envelope.payload, None
     if envelope.HasField("recorded_at"):
         stamp = envelope.recorded_at

@@ -82,6 +82,13 @@ class Recorded:
     topic: str
     state: bytes
 
+    @classmethod
+    def known(cls, position: int, fact: Fact, state: bytes, envelope: envelope_pb2.Envelope) -> Recorded:
+        """The event in `state`, which holds `envelope` and `fact`: they are not parsed again."""
+        made = cls(position, fact.stream, fact.version, fact.topic, state)
+        vars(made).update(envelope=envelope, fact=fact)
+        return made
+
     @cached_property
     def envelope(self) -> envelope_pb2.Envelope:
         """CorruptData for bytes that are none: nothing enters the log so."""

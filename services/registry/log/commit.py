@@ -21,7 +21,7 @@ from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, Preconditio
 from ratchet.events.v1 import envelope_pb2
 from ratchet.proof.heads import Head
 from ratchet.proof.merkle import Frontier, Node, canonical_leaf, leaf_hash
-from services.kernel.facts import parse
+from services.kernel.facts import from_envelope
 from services.registry.log.append import Append, Committed, NewEvent, Origin, Recorded
 from services.registry.log.database import ConstraintBroken, Database, Reader, Writer, savepoint
 from services.registry.log.heads import Signer, require_signed, store_head
@@ -232,9 +232,9 @@ def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now:
     envelope.event_id, envelope.actor = event_id, origin.actor
     envelope.request_id, envelope.correlation_id = origin.request_id, origin.correlation_id
     envelope.recorded_at.FromDatetime(now)
-    parse(event.topic, envelope.payload)
+    fact = from_envelope(event.stream, event.version, event.topic, envelope)
     state = envelope.SerializeToString(deterministic=True)
-    return Recorded(position, event.stream, event.version, event.topic, state)
+    return Recorded.known(position, fact, state, envelope)
 
 
 def leaf(event: Recorded) -> bytes:

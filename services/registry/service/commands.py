@@ -179,7 +179,8 @@ class Commands:
         conflict: StreamConflict | None = None
         for _ in range(ATTEMPTS):
             try:
-                facts = decide()
+                with self._log.snapshot():
+                    facts = decide()
             except RatchetError:
                 first_answer = self._log.replayed(origin)
                 if first_answer is None:
