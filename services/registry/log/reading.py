@@ -146,7 +146,8 @@ def position_at(reader: Reader, moment: datetime) -> int:
 
 
 def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[Recorded], int]:
-    """The next events of positions [low, high], at most a batch, and the last position that was looked at."""
+    """The next events of positions [low, high], at most a batch, and the last position that was looked at. What is
+    larger than a batch comes alone, so that what arrived in one message leaves in one."""
     wanted = [("position >= ?", (low,)), ("position <= ?", (high,)), *query.filter.conditions()]
     if query.stream:
         wanted += [("originator_id = ?", (query.stream,)), ("originator_version > ?", (query.after_version,))]
@@ -160,14 +161,17 @@ def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[Record
         (*(value for _, values in wanted for value in values), BATCH_EVENTS),
     )
     events: list[Recorded] = []
-    seen = size = 0
+    seen = size = reached = 0
     for row in rows:
         event = _recorded(row)
         seen, size = seen + 1, size + len(event.state)
+        if seen > 1 and size > BATCH_BYTES:
+            return events, reached
         if query.filter.admits(event):
             events.append(event)
-        if seen == BATCH_EVENTS or size >= BATCH_BYTES:
-            return events, event.position
+        reached = event.position
+        if seen == BATCH_EVENTS:
+            return events, reached
     return events, low if query.descending else high
 
 
@@ -180,7 +184,7 @@ def events_between(reader: Reader, low: int, high: int) -> Iterator[Recorded]:
 
 
 def read(database: Database, query: Query) -> Iterator[list[Recorded]]:
-    """Batches of at most 500 events and about 1 MiB, none of them empty. InvalidInput for an `as_of` after the head."""
+    """Batches of at most 500 events and 1 MiB, none of them empty. InvalidInput for an `as_of` after the head."""
     query.check()
     with database.read() as reader:
         low, high = _bounds(reader, query)

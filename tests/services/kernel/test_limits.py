@@ -20,6 +20,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from ratchet import channel
+from ratchet.client import Client
 from ratchet.errors import Busy, Cancelled, InvalidInput, LimitReached
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, model_pb2
@@ -154,6 +156,15 @@ def test_the_documented_limits_are_those_of_the_code() -> None:
     documented = dict(re.findall(r"^\| `(RATCHET_LIMIT_[A-Z_]+)` \| ([0-9,]+) ", TABLE.read_text(), re.MULTILINE))
     limits = {f"{PREFIX}{name.upper()}": f"{value:,}" for name, value in dataclasses.asdict(Limits()).items()}
     assert documented == limits
+
+
+@pytest.mark.parametrize(("places", "calls"), [("WATCH_STREAMS", WATCHES), ("SLOW_CALLS", SLOW)])
+def test_the_documented_calls_are_those_that_take_a_place(places: str, calls: frozenset[str]) -> None:
+    [row] = re.findall(rf"^\| `RATCHET_LIMIT_{places}` \|[^|]+\|([^|]+)\|", TABLE.read_text(), re.MULTILINE)
+    named = {
+        "ServerReflectionInfo" if word == "reflection" else word for word in re.findall(r"[A-Z]\w+|reflection", row)
+    }
+    assert named == {name.rpartition("/")[2] for name in calls}
 
 
 def test_every_stream_of_the_contract_has_its_places() -> None:
@@ -348,7 +359,26 @@ def test_large_messages_and_metadata_are_refused_with_the_limit(serve: Serve) ->
         serving.stub.Append(ranked(1, names=1_000))
     with refused(LimitReached, "metadata size exceeds .*2000"):
         serving.stub.GetHead(eventlog_pb2.GetHeadRequest(), metadata=(("note", "n" * 3_000),))
+    for number in range(1, 4):
+        serving.stub.Append(ranked(number, names=300))
+    with refused(LimitReached, r"larger than max \(\d+ vs\. 10000\)"):
+        list(serving.stub.Read(eventlog_pb2.ReadRequest()))
     serving.require_answers()
+
+
+def test_what_was_taken_can_be_read_however_large_it_is(serve: Serve) -> None:
+    serving = serve(message_bytes=5_500_000)
+    with Client(f"127.0.0.1:{serving.server.port}") as client:
+        for version, names in enumerate((45_000, 250_000), start=1):
+            client.append(ranked(version, names))
+        sizes = [len(event.state) for event in client.read_log()]
+    assert max(sizes) < 5_500_000 < sum(sizes), "each in a message of its own"
+
+
+def test_clients_ask_for_a_sign_of_life_no_more_often_than_servers_bear() -> None:
+    """A server hangs up on those who ask more often."""
+    borne = dict(Limits().options())["grpc.http2.min_ping_interval_without_data_ms"]
+    assert dict(channel._OPTIONS)["grpc.keepalive_time_ms"] >= borne
 
 
 def ranked(version: int, names: int = 1) -> eventlog_pb2.AppendRequest:
