@@ -11,12 +11,6 @@ import pytest
 from ratchet.errors import InvalidInput, NotAllowed
 from services.kernel.artifacts import ACCESS_KEY, SECRET_KEY, open_store
 
-FILE_ONLY = """
-import sys
-from services.kernel.artifacts import open_store
-open_store("file:///x")
-print(*sys.modules)
-"""
 KEYS = {ACCESS_KEY: "an-access-key", SECRET_KEY: "a-secret-key"}
 
 

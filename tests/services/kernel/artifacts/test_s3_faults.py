@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import repeat
 
 import pytest
@@ -15,7 +17,7 @@ from faulty_link import Fault, Link, Opening, answering, cut_answer, flip_reques
 from seaweed import Endpoint
 
 from ratchet.errors import LimitReached, RatchetError, Unreachable
-from services.kernel.artifacts import ArtifactStore, s3_store
+from services.kernel.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store, s3_store
 from services.kernel.artifacts.patience import PATIENCE, Patience
 
 CONTENT = random.Random(7).randbytes(3000)
@@ -24,6 +26,7 @@ PASSING: dict[str, Fault] = {
     "busy": answering(503, "SlowDown"),
     "too many": answering(429, "TooManyRequests"),
     "failing": answering(500, "InternalError"),
+    "a proxy that failed": answering(500, ""),
     "a proxy without its store": answering(502, ""),
     "a proxy that waited": answering(504, ""),
     "slow to read us": answering(400, "RequestTimeout"),
@@ -31,6 +34,12 @@ PASSING: dict[str, Fault] = {
     "reset": reset,
     "answer lost": lose_answer,
 }
+LATER = (
+    *("ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable"),
+    *("SlowDown", "SlowDownRead", "SlowDownWrite"),
+    *("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
+)
+"""What stores say to be asked again, of themselves and of a transfer that broke."""
 READS: dict[str, tuple[str, Callable[[ArtifactStore], object], object]] = {
     "get": ("GET", lambda store: store.get(DIGEST), CONTENT),
     "has": ("HEAD", lambda store: store.has(DIGEST), True),
@@ -50,6 +59,14 @@ def test_a_put_survives_what_passes_by_itself(
     assert link.count("PUT") >= 2
 
 
+def test_whatever_word_a_store_has_for_later_it_is_asked_again(link: Link, through: Opening) -> None:
+    store = through("later")
+    store.put(CONTENT)
+    for word in LATER:
+        link.spoil("PUT", [answering(400, word)])
+        assert store.put(word.encode()), word
+
+
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("fault", [PASSING["busy"], reset, cut_answer], ids=["busy", "reset", "cut"])
 def test_a_read_survives_what_passes_by_itself(link: Link, through: Opening, fault: Fault, read: str) -> None:
@@ -58,6 +75,20 @@ def test_a_read_survives_what_passes_by_itself(link: Link, through: Opening, fau
     method, call, found = READS[read]
     link.spoil(method, [fault, fault])
     assert call(store) == found
+
+
+def test_whatever_is_asked_of_a_busy_store_is_asked_again(
+    link: Link, through: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, store = PASSING["busy"], through("busy")
+    link.spoil("PUT", [None, busy])
+    store.put(CONTENT)  # the bucket is made with the second request
+    monkeypatch.setattr(s3_store, "RENEWED_AFTER", timedelta(days=-1))
+    link.spoil("PUT", [None, busy])
+    store.put(CONTENT)  # the name is taken, and the copy onto itself makes it new
+    link.spoil("DELETE", [busy])
+    store.remove(DIGEST)
+    assert not store.has(DIGEST)
 
 
 def test_a_put_whose_answer_was_lost_is_compared_with_what_is_there(link: Link, through: Opening) -> None:
@@ -90,6 +121,9 @@ def test_the_store_is_told_the_digest_itself(link: Link, through: Opening) -> No
         (answering(507, "XMinioStorageFull"), LimitReached, "free some space", 1),
         (answering(507, ""), LimitReached, "free some space", 1),
         (answering(400, "XMinioAdminBucketQuotaExceeded"), LimitReached, "quota", 1),
+        (answering(403, "QuotaExceeded"), LimitReached, "quota", 1),
+        (answering(400, "EntityTooLarge"), LimitReached, "quota", 1),
+        (answering(400, "XMinioStorageFull"), LimitReached, "free some space", 1),
         (answering(400, "SomethingNew"), Unreachable, "SomethingNew", 1),
         (answering(404, ""), Unreachable, "not answer like an S3 store", 1),
         (answering(503, "SlowDown"), Unreachable, "SlowDown", PATIENCE.tries),
@@ -122,6 +156,16 @@ def test_a_store_that_does_not_answer_is_not_waited_for_for_ever(
     with pytest.raises(Unreachable, match="does not answer"):
         through("stalls").get(DIGEST)
     assert 2 <= link.count("GET") < PATIENCE.tries
+
+
+def test_a_host_that_takes_no_connection_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_store, "PATIENCE", replace(PATIENCE, connect=0.2, pause=0.01, total=0.5))
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        host, port = full.getsockname()
+        environ = {ACCESS_KEY: "an-access-key", SECRET_KEY: "a-secret-key"}
+        store = open_store(f"s3://bucket?endpoint=http://{host}:{port}", environ)
+        with pytest.raises(Unreachable, match="does not answer"):
+            store.has(DIGEST)
 
 
 def test_a_store_that_stalls_once_is_asked_again(link: Link, through: Opening, monkeypatch: pytest.MonkeyPatch) -> None:

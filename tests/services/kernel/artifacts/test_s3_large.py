@@ -6,6 +6,7 @@ import hashlib
 import random
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -84,6 +85,27 @@ def test_a_part_that_fails_is_sent_again_and_no_other(link: Link, through: Openi
     store = through(bucket)
     assert store.get(store.put(CONTENT)) == CONTENT
     assert link.count("PUT") == 2 + 4
+
+
+def test_each_part_goes_with_its_md5_which_a_store_that_locks_asks_for(
+    link: Link, through: Opening, bucket: str
+) -> None:
+    through(bucket).put(CONTENT)
+    sent = [seen.headers["Content-MD5"] for seen in link.seen if "partNumber" in seen.path]
+    parts = (CONTENT[:PART], CONTENT[PART:])
+    assert sent == [b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode() for part in parts]
+
+
+def test_a_busy_store_is_asked_again_when_an_upload_begins_and_when_it_is_given_up(
+    link: Link, through: Opening, bucket: str, pending: Callable[[], list[str]]
+) -> None:
+    for method in ("HEAD", "POST", "DELETE"):
+        link.spoil(method, [answering(503, "SlowDown")])
+    link.spoil("PUT", [answering(507, "XMinioStorageFull")])
+    with pytest.raises(LimitReached):
+        through(bucket).put(CONTENT)
+    assert [link.count(method) for method in ("HEAD", "POST", "DELETE")] == [2, 2, 2]
+    assert pending() == []
 
 
 @pytest.mark.parametrize(

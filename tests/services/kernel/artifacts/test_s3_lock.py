@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faulty_link import Link, Opening
+from faulty_link import Link, Opening, answering
 from minio.commonconfig import ENABLED, GOVERNANCE
 from minio.error import S3Error
 from minio.retention import Retention
@@ -51,7 +51,8 @@ def test_a_put_locks_its_artifact(seaweed: Endpoint, mode: str, parts: bool, mon
 def test_a_locked_artifact_is_not_removed_and_not_hidden(seaweed: Endpoint, options: str) -> None:
     open_store(f"{seaweed.url('kept')}&retain=1", seaweed.environ()).put(CONTENT)
     store = open_store(f"{seaweed.url('kept')}{options}", seaweed.environ())
-    _, until = kept_until(seaweed, "kept")
+    mode, until = kept_until(seaweed, "kept")
+    assert mode == "GOVERNANCE"
     with pytest.raises(NotAllowed, match=f"is kept until {until.date()}") as caught:
         store.remove(DIGEST)
     assert datetime.fromisoformat(caught.value.metadata["until"]) == until
@@ -73,14 +74,17 @@ def test_a_lock_that_has_passed_does_not_keep(seaweed: Endpoint, monkeypatch: py
     assert not store.has(DIGEST)
 
 
-def test_an_artifact_that_is_put_again_is_kept_from_then_on(seaweed: Endpoint) -> None:
-    url = seaweed.url("again")
+@pytest.mark.parametrize("mode", ["governance", "compliance"])
+def test_an_artifact_that_is_put_again_is_kept_from_then_on(seaweed: Endpoint, mode: str) -> None:
+    name = f"again-{mode}"
+    url = f"{seaweed.url(name)}&mode={mode}"
     open_store(f"{url}&retain=2", seaweed.environ()).put(CONTENT)
     open_store(f"{url}&retain=9", seaweed.environ()).put(CONTENT)
-    _, longer = kept_until(seaweed, "again")
+    found, longer = kept_until(seaweed, name)
+    assert found == mode.upper()
     assert longer - datetime.now(UTC) > timedelta(days=8)
     open_store(f"{url}&retain=2", seaweed.environ()).put(CONTENT)
-    assert kept_until(seaweed, "again")[1] == longer
+    assert kept_until(seaweed, name) == (found, longer)
 
 
 def test_a_bucket_that_can_not_lock_is_refused_before_anything_is_put(seaweed: Endpoint) -> None:
@@ -97,6 +101,15 @@ def test_a_bucket_is_asked_once_whether_it_can_lock(link: Link, through: Opening
         store.put(str(number).encode())
     asked = [seen for seen in link.seen if "object-lock" in seen.path]
     assert len(asked) == 2  # once without a bucket, once with it
+
+
+def test_a_busy_store_is_asked_again_for_what_a_lock_needs(link: Link, through: Opening, seaweed: Endpoint) -> None:
+    busy = answering(503, "SlowDown")
+    link.spoil("GET", [busy])
+    through("locked-while-busy", "&retain=1").put(CONTENT)
+    link.spoil("PUT", [None, busy])
+    through("locked-while-busy", "&retain=9").put(CONTENT)
+    assert kept_until(seaweed, "locked-while-busy")[1] - datetime.now(UTC) > timedelta(days=8)
 
 
 def test_every_version_of_an_artifact_is_removed(seaweed: Endpoint) -> None:

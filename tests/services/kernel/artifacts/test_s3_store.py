@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from faulty_link import Exchange, Fault, Link, Opening, answering
@@ -15,7 +16,7 @@ from seaweed import Endpoint
 
 from ratchet.errors import InvalidInput, NotAllowed, NotFound, PreconditionFailed, Unreachable
 from services.kernel.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store, s3_store
-from services.kernel.artifacts.access import SESSION_TOKEN
+from services.kernel.artifacts.access import SESSION_TOKEN, Access
 from services.kernel.artifacts.bucket import Bucket, Retention
 
 DIGEST = "0" * 64
@@ -44,6 +45,26 @@ def test_wrong_credentials_are_named_with_the_endpoint(
     assert seaweed.secret_key not in caught.value.message
 
 
+def test_a_request_without_a_right_to_be_made_is_about_the_credentials(link: Link, through: Opening) -> None:
+    link.spoil("PUT", [answering(401, "Unauthorized")])
+    with pytest.raises(NotAllowed, match=f"answers Unauthorized.*; check {ACCESS_KEY}, {SECRET_KEY}"):
+        through("unauthorized").put(b"content")
+
+
+def test_secrets_are_not_shown() -> None:
+    access = Access.load({**KEYS, SESSION_TOKEN: "a-token"}, "http://minio:9000")
+    assert access.access_key in repr(access)
+    assert "a-secret-key" not in repr(access)
+    assert "a-token" not in repr(access)
+
+
+@pytest.mark.parametrize(("options", "region"), [("&region=eu-west-1", "eu-west-1"), ("&region=", "us-east-1")])
+def test_requests_are_signed_for_the_region_of_the_url(link: Link, through: Opening, options: str, region: str) -> None:
+    link.spoil("HEAD", [answering(404, "")])
+    through("regional", options).has(DIGEST)
+    assert f"/{region}/s3/aws4_request" in link.seen[-1].headers["Authorization"]
+
+
 def test_a_session_token_goes_with_every_request(seaweed: Endpoint, link: Link, through: Opening) -> None:
     with pytest.raises(NotAllowed):
         through("temporary", AWS_SESSION_TOKEN="a-token").has(DIGEST)
@@ -52,8 +73,9 @@ def test_a_session_token_goes_with_every_request(seaweed: Endpoint, link: Link, 
     assert "X-Amz-Security-Token" not in link.seen[-1].headers
 
 
-def test_expired_credentials_are_to_be_renewed(link: Link, through: Opening) -> None:
-    link.spoil("PUT", [answering(400, "ExpiredToken")])
+@pytest.mark.parametrize("word", ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"])
+def test_expired_credentials_are_to_be_renewed(link: Link, through: Opening, word: str) -> None:
+    link.spoil("PUT", [answering(400, word)])
     with pytest.raises(NotAllowed, match=f"renew the temporary credentials.*{SESSION_TOKEN}"):
         through("temporary").put(b"content")
 
@@ -71,6 +93,13 @@ def test_a_clock_that_is_off_is_told_from_wrong_credentials(
     side = "ahead of" if hours > 0 else "behind"
     with pytest.raises(NotAllowed, match=f"clock is 120 minutes {side} the store's"):
         call(store)
+
+
+def test_a_store_that_takes_no_clock_but_its_own_is_believed(link: Link, through: Opening) -> None:
+    there = format_datetime(datetime.now(UTC) - timedelta(seconds=130), usegmt=True)
+    link.spoil("PUT", [answering(403, "RequestTimeTooSkewed", Date=there)])
+    with pytest.raises(NotAllowed, match="clock is 2 minutes ahead of the store's: set both by a time server"):
+        through("strict").put(b"content")
 
 
 @every_call
@@ -103,13 +132,18 @@ def test_a_bucket_that_we_may_not_create_is_to_be_created_by_somebody(link: Link
         through("never-made").put(b"content")
 
 
-def test_a_bucket_that_another_made_meanwhile_is_used(link: Link, through: Opening, seaweed: Endpoint) -> None:
+@pytest.mark.parametrize("word", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"])
+def test_a_bucket_that_another_made_meanwhile_is_used(
+    link: Link, through: Opening, seaweed: Endpoint, word: str
+) -> None:
+    name = f"raced-{word.lower()}"
+
     def made_meanwhile(exchange: Exchange) -> None:
-        seaweed.client().make_bucket(seaweed.bucket("raced"))
-        answering(409, "BucketAlreadyOwnedByYou")(exchange)
+        seaweed.client().make_bucket(seaweed.bucket(name))
+        answering(409, word)(exchange)
 
     link.spoil("PUT", [None, made_meanwhile])
-    store = through("raced")
+    store = through(name)
     assert store.get(store.put(b"content")) == b"content"
 
 
@@ -117,9 +151,11 @@ def test_a_bucket_that_another_made_meanwhile_is_used(link: Link, through: Openi
     "refusal",
     [
         answering(301, "PermanentRedirect", x_amz_bucket_region="eu-west-1", Location="http://127.0.0.1:1/"),
+        answering(307, "Redirect", x_amz_bucket_region="eu-west-1", Location="http://127.0.0.1:1/"),
         answering(400, "AuthorizationHeaderMalformed", x_amz_bucket_region="eu-west-1"),
+        answering(400, "IllegalLocationConstraintException", x_amz_bucket_region="eu-west-1"),
     ],
-    ids=["redirected", "refused"],
+    ids=["redirected", "redirected for now", "refused", "not to be made there"],
 )
 def test_a_bucket_in_another_region_is_said_to_be_there(link: Link, through: Opening, refusal: Fault) -> None:
     link.spoil("PUT", [refusal])
@@ -132,9 +168,11 @@ def test_prefixes_keep_stores_of_one_bucket_apart(seaweed: Endpoint) -> None:
     left, right = (
         open_store(f"{seaweed.url('shared')}&prefix={prefix}", seaweed.environ()) for prefix in ("left", "/left/right/")
     )
+    beside = open_store(seaweed.url("shared"), seaweed.environ()).put(b"without a prefix")
     one, two = left.put(b"one"), right.put(b"two")
     assert list(left.digests()) == [one]
     assert list(right.digests()) == [two]
+    assert not left.has(beside)
     assert not left.has(two)
 
 
