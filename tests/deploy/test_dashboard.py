@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
+from services.kernel.identity.roles import METHODS
 from services.kernel.settings import Service, Settings
 from services.knowledge import bootstrap as knowledge
 from services.registry import bootstrap as registry
@@ -108,6 +110,27 @@ def test_a_query_asks_for_what_is_exported(exported: set[Exported], query: str) 
     assert query.count("(") == query.count(")")
 
 
+@pytest.mark.parametrize("query", queries())
+def test_a_query_asks_for_values_that_occur(query: str) -> None:
+    occurring = {
+        "code": {code.name for code in grpc.StatusCode},
+        "method": {method.rpartition("/")[2] for method in METHODS},
+        "end": {"promoted", "declined", "failed", "cancelled"},
+        "job": {job["job_name"] for job in PROMETHEUS["scrape_configs"]},
+    }
+    for label, asked in re.findall(r'(\w+)\s*[=!]~?\s*"([^"]*)"', query):
+        for value in asked.split("|"):
+            assert any(re.fullmatch(value, known) for known in occurring[label]), f"{label} is never {value}"
+
+
+def test_an_alert_speaks_of_labels_that_it_has() -> None:
+    for rule in (rule for group in ALERTS["groups"] for rule in group["rules"]):
+        grouped = re.search(r"\bby \(([^)]*)\)", rule["expr"])
+        has = set(re.findall(r"\w+", grouped[1])) if grouped else ITS_LABELS
+        said = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        assert said <= has, rule["alert"]
+
+
 def test_every_metric_of_ours_is_shown_or_watched(exported: set[Exported]) -> None:
     asked = {name for query in queries() for name in parts(query)[0]}
     assert [each.name for each in exported if each.name.startswith("ratchet_") and not each.names & asked] == []
@@ -152,6 +175,3 @@ def test_prometheus_reads_the_alerts_and_scrapes_every_service() -> None:
     hosts = [target.partition(":")[0] for config in job["static_configs"] for target in config["targets"]]
     assert hosts == ["registry", "knowledge", "trainer"]
     assert job["job_name"] == "ratchet"
-    assert {query for query in queries() if 'job="' in query} == {
-        query for query in queries() if 'job="ratchet"' in query
-    }
