@@ -43,6 +43,14 @@ def test_a_file_of_too_many_rows_is_refused_with_both_numbers(client: Client, st
     assert len(importer.add("import/2", AAPL, "AAPL.csv", b"".join(LINES[:301]), replace=False).bars) == 300
 
 
+def test_the_limits_of_an_import_are_those_of_the_environment(
+    client: Client, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATCHET_LIMIT_IMPORT_BYTES", "10")
+    with pytest.raises(LimitReached, match="may hold 10 bytes"):
+        Importer(client, store).received([b"0123456789", b"0"])
+
+
 def test_an_import_begins_with_its_header() -> None:
     content = pb.ImportBarsRequest(content=b"Date,Open")
     header = pb.ImportBarsRequest(header=pb.ImportBarsHeader(series="AAPL"))

@@ -19,6 +19,7 @@ from ratchet.client import Client
 from ratchet.credentials import Credentials
 from ratchet.errors import NotAllowed, Unauthenticated
 from ratchet.tokens import ROLES, Role
+from ratchet.transport import ACTOR_KEY, CORRELATION_KEY
 from services.kernel.calls import Call, Caller
 from services.kernel.identity import Identity, roles
 from services.kernel.identity.token_book import TokenBook
@@ -198,8 +199,11 @@ def test_without_tokens_the_caller_says_who_it_is() -> None:
     with serving(None) as callee, grpc.insecure_channel(callee.address) as channel:
         assert call(channel, PROMOTE, ACTING)[0] is grpc.StatusCode.OK
         assert call(channel, PROMOTE)[0] is grpc.StatusCode.OK
-    assert [caller.actor for caller in callee.callers] == ["somebody@else", "anonymous"]
+        assert call(channel, PROMOTE, *((key, "x" * 200) for key in (ACTOR_KEY, CORRELATION_KEY)))
+    said, nothing, too_long = callee.callers
+    assert (said.actor, nothing.actor) == ("somebody@else", "anonymous")
     assert {caller.role for caller in callee.callers} == {""}
+    assert (len(too_long.actor), len(too_long.correlation_id)) == (128, 128)
 
 
 def test_health_and_the_public_contract_are_open(channel: grpc.Channel) -> None:
