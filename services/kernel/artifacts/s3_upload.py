@@ -92,7 +92,7 @@ class Upload:
             SubElement(element, "PartNumber", str(part.part_number))
             SubElement(element, "ETag", f'"{part.etag}"')
         body = getbytes(wanted)
-        headers = {"Content-Type": "application/xml", "Content-MD5": str(md5sum_hash(body)), **_UNLESS_TAKEN}
+        headers = {"Content-Type": "application/xml", **_UNLESS_TAKEN}
         response = self.client._execute(
             "POST", self.bucket, self.key, body=body, headers=dict(headers), query_params={"uploadId": upload}
         )

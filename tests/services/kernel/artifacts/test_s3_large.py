@@ -87,6 +87,15 @@ def test_a_part_that_fails_is_sent_again_and_no_other(link: Link, through: Openi
     assert link.count("PUT") == 2 + 4
 
 
+def test_what_made_an_upload_fail_is_said_though_it_can_not_be_given_up(
+    link: Link, through: Opening, bucket: str
+) -> None:
+    link.spoil("PUT", [answering(507, "XMinioStorageFull")])
+    link.spoil("DELETE", [answering(400, "SomethingNew")])
+    with pytest.raises(LimitReached):
+        through(bucket).put(CONTENT)
+
+
 def test_each_part_goes_with_its_md5_which_a_store_that_locks_asks_for(
     link: Link, through: Opening, bucket: str
 ) -> None:

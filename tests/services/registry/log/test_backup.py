@@ -5,6 +5,8 @@ The commands are those of docs/backup.md.
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,8 @@ from services.registry.bootstrap import open_signed_log
 from services.registry.log import Log
 from services.registry.tables import TABLES
 
+DOCUMENT = (Path(__file__).parents[4] / "docs" / "backup.md").read_text(encoding="utf-8")
+
 
 def vacuumed(postgres: Postgres, url: str, folder: Path) -> str:
     """Any Python copies an SQLite log with this; so does the program sqlite3."""
@@ -40,9 +44,17 @@ def vacuumed(postgres: Postgres, url: str, folder: Path) -> str:
 
 
 def dumped(postgres: Postgres, url: str, folder: Path) -> str:
-    dump, restored = str(folder / "log.dump"), postgres.fresh()
-    postgres.client("pg_dump", "--format=custom", f"--file={dump}", url)
-    postgres.client("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restored}", dump)
+    restored = postgres.fresh()
+    here = {
+        "$RATCHET_LOG": url,
+        "backup/log.dump": str(folder / "log.dump"),
+        "postgresql://user@host/restored": restored,
+    }
+    for program in ("pg_dump", "pg_restore"):
+        [line] = re.findall(rf"^\$ {program} (.*)$", DOCUMENT, re.MULTILINE)
+        for documented, own in here.items():
+            line = line.replace(documented, own)
+        postgres.client(program, *shlex.split(line))
     return restored
 
 
