@@ -129,6 +129,19 @@ def test_addresses_name_the_services_and_their_ports_for_those_who_call_them() -
     assert (log.hostname, log.password, urlsplit(endpoint).hostname) == ("postgres", None, "minio")
 
 
+def test_nobody_starts_before_those_whom_it_calls_are_well() -> None:
+    for name, called in CALLS:
+        if called in (*OURS, "postgres", "minio"):
+            assert SERVICES[name]["depends_on"][called] == {"condition": "service_healthy"}
+            assert SERVICES[called]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_registry_and_trainer_have_the_same_artifacts() -> None:
+    told = {name: service.get("environment", {}).get("RATCHET_ARTIFACTS") for name, service in SERVICES.items()}
+    assert {name for name, url in told.items() if url} == {"registry", "trainer"}
+    assert told["registry"] == told["trainer"]
+
+
 def test_every_variable_of_ours_is_read() -> None:
     code = "".join(path.read_text() for package in ("ratchet", "services") for path in (ROOT / package).rglob("*.py"))
     given = {variable for name in OURS for variable in SERVICES[name]["environment"] if variable != "PGPASSWORD"}
@@ -162,6 +175,14 @@ def test_every_container_has_no_rights_and_no_room_that_it_does_not_need() -> No
         assert "/tmp" in service["tmpfs"], name
 
 
+def test_what_ends_is_started_again_and_its_children_are_waited_for() -> None:
+    assert {(service["restart"], service["init"]) for service in SERVICES.values()} == {("unless-stopped", True)}
+
+
+def test_programs_can_read_the_lines_of_the_services() -> None:
+    assert {SERVICES[name]["environment"]["RATCHET_LOG_FORMAT"] for name in OURS} == {"json"}
+
+
 def test_a_service_has_the_time_to_drain() -> None:
     for name in OURS:
         assert seconds(SERVICES[name]["stop_grace_period"]) > GRACE_SECONDS + CLOSING_SECONDS
@@ -184,6 +205,7 @@ def test_prometheus_reaches_the_metrics_with_the_files_that_it_is_given() -> Non
     prometheus = YAML(typ="safe", pure=True).load(ROOT / "deploy/prometheus.yml")
     [job] = prometheus["scrape_configs"]
     ports = {name: SERVICES[name]["environment"]["RATCHET_METRICS"].partition(":")[2] for name in OURS}
+    assert job["scheme"] == "https"
     [targets] = job["static_configs"]
     assert sorted(targets["targets"]) == [f"{name}:{ports[name]}" for name in OURS]
     assert set(job["tls_config"].values()) == {f"/run/secrets/{secret}" for secret in SERVICES["prometheus"]["secrets"]}
@@ -192,6 +214,17 @@ def test_prometheus_reaches_the_metrics_with_the_files_that_it_is_given() -> Non
     ]
     assert all((ROOT / "deploy" / path).exists() for path in mounted)
     assert {f"./{name}" for name in prometheus["rule_files"]} <= set(mounted)
+
+
+def test_grafana_is_given_prometheus_and_the_dashboards() -> None:
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    [source] = YAML(typ="safe", pure=True).load(provisioning / "datasources/prometheus.yaml")["datasources"]
+    [provider] = YAML(typ="safe", pure=True).load(provisioning / "dashboards/ratchet.yaml")["providers"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    assert all("metrics" in SERVICES[name]["networks"] for name in ("grafana", "prometheus"))
+    mounted = {f"./grafana/{name}:/etc/grafana/{name}:ro" for name in ("provisioning", "dashboards")}
+    assert mounted <= set(SERVICES["grafana"]["volumes"])
+    assert provider["options"]["path"] == "/etc/grafana/dashboards"
 
 
 def test_targets_are_stages_and_the_services_images_hold_no_ml_libraries() -> None:

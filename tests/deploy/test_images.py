@@ -100,6 +100,27 @@ def served(binaries: Path, folder: Path, *services: str) -> Iterator[dict[str, s
             process.wait(60)
 
 
+def test_a_target_is_the_stage_without_root_and_what_its_own_builder_installed() -> None:
+    bases = {name: base for base, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
+    runtime = stage("runtime")
+    assert re.findall(r"^(USER|ENTRYPOINT) (.+)$", runtime, re.MULTILINE) == [
+        ("USER", "10001:10001"),
+        ("ENTRYPOINT", '["ratchet"]'),
+    ]
+    for target in ("service", "trainer"):
+        assert bases[target] == "runtime"
+        assert f"COPY --from={target}-builder /opt/ratchet /opt/ratchet\n" in stage(target)
+        assert bases[f"{target}-builder"] == "builder"
+    assert bases["wheel"] == bases["builder"] == bases["runtime"], "one Python made the environment and runs it"
+
+
+def test_environments_are_pinned_and_have_the_extras_of_their_services() -> None:
+    for target, extras in (("service", "postgres"), ("trainer", "${EXTRAS}")):
+        assert "--constraint constraints.txt" in run_line(f"{target}-builder")
+        assert f'*.whl)[{extras}]"' in run_line(f"{target}-builder")
+    assert "ARG EXTRAS=trainer,dask\n" in stage("trainer-builder")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_service_image_serves_registry_and_knowledge_without_an_ml_library(wheels: Path, tmp_path: Path) -> None:

@@ -151,6 +151,16 @@ def test_every_secret_that_is_referred_to_is_documented() -> None:
     assert [name for name, _ in sorted(keys) if name not in rows] == []
 
 
+def test_secrets_are_mounted_to_be_read_and_by_their_pod_alone() -> None:
+    for name, pod in PODS.items():
+        of_secrets = {each["name"]: each["secret"] for each in pod["volumes"] if "secret" in each}
+        # YAML 1.1, which kubectl reads, has octal numbers with a leading zero; the reader of these tests has not.
+        assert {each["defaultMode"] for each in of_secrets.values()} == {440}, name
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            mounts = [each for each in container["volumeMounts"] if each["name"] in of_secrets]
+            assert all(mount["readOnly"] for mount in mounts), name
+
+
 # Settings
 
 
@@ -195,6 +205,15 @@ def test_services_speak_tls_and_know_their_callers() -> None:
         assert {"RATCHET_TLS_CERT", "RATCHET_TLS_KEY", "RATCHET_TLS_CA"} <= set(settings(name)), name
         assert ("RATCHET_TOKENS" in settings(name)) == (name in SERVERS)
         assert ("RATCHET_TOKEN" in settings(name)) == (name != "registry"), "everyone but the registry calls somebody"
+
+
+def test_stores_are_reached_under_tls() -> None:
+    [endpoint] = parse_qs(urlsplit(settings("registry")["RATCHET_ARTIFACTS"]).query)["endpoint"]
+    assert (settings("registry")["PGSSLMODE"], urlsplit(endpoint).scheme) == ("require", "https")
+
+
+def test_programs_can_read_the_lines_of_the_services() -> None:
+    assert {settings(name)["RATCHET_LOG_FORMAT"] for name in SERVERS} == {"json"}
 
 
 def test_every_volume_is_mounted_and_every_mount_has_a_volume() -> None:
@@ -333,6 +352,18 @@ def test_what_has_replicas_keeps_one_while_nodes_are_drained() -> None:
     for name in ("registry", "knowledge"):
         assert of("Deployment")[name]["spec"]["replicas"] == 2
         assert of("PodDisruptionBudget")[name]["spec"]["minAvailable"] == 1
+
+
+def test_what_has_replicas_is_replaced_one_by_one_and_the_new_one_comes_first() -> None:
+    for name in ("registry", "knowledge"):
+        strategy = of("Deployment")[name]["spec"]["strategy"]
+        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+
+
+def test_what_runs_by_night_runs_every_night_and_once_at_a_time() -> None:
+    for job in of("CronJob").values():
+        assert re.fullmatch(r"[0-5]?[0-9] [0-5] \* \* \*", job["spec"]["schedule"])
+        assert (job["spec"]["concurrencyPolicy"], job["spec"]["timeZone"]) == ("Forbid", "Etc/UTC")
 
 
 def test_a_service_has_the_time_to_drain() -> None:
