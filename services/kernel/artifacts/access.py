@@ -36,4 +36,4 @@ class Access:
                 f"{CERTIFICATES} is {certificates}, where no file is; name a PEM file of the authorities to trust",
                 fields={CERTIFICATES: "no such file"},
             )
-        return cls(environ[ACCESS_KEY], environ[SECRET_KEY], environ.get(SESSION_TOKEN) or None, certificates)
+        return cls(environ[ACCESS_KEY], environ[SECRET_KEY], environ.get(SESSION_TOKEN), certificates)

@@ -39,9 +39,12 @@ class Identity:
         """PreconditionFailed for a service that would call the others without a token in force, or with a person's."""
         text = environ.get(TOKEN_VARIABLE, "").strip()
         known = self._book.find(text)
-        if known is not None and known.role == "service" and not known.has_expired(self._clock()):
+        expired = known is not None and known.has_expired(self._clock())
+        if known is not None and known.role == "service" and not expired:
             return
         found = f"that of {known.name}, {known.role}" if known else "not in force" if text else "not set"
+        if expired:
+            found += ", and has expired"
         raise PreconditionFailed(
             f"{TOKEN_VARIABLE} is {found}; the {service} needs a token of role service to call the others: put what"
             f" ratchet tokens add {service} --role service prints into its {TOKEN_VARIABLE}"

@@ -183,7 +183,10 @@ def test_the_file_is_followed_without_a_restart(
         file.write_text("{ half a line")
         assert state(second) is grpc.StatusCode.OK
         assert "what it said before stays in force" in caplog.text
+        file.write_bytes(good.replace(tokens.digest(second).encode(), b"0" * 64))
+        assert state(second) is grpc.StatusCode.UNAUTHENTICATED, "another file of the same size"
         file.write_bytes(good)
+        assert state(second) is grpc.StatusCode.OK
         file.chmod(0o666)
         file.write_bytes(good + b"\n")
         assert state(second) is grpc.StatusCode.OK

@@ -1,10 +1,12 @@
 """What must be set up before a service listens, or calls the others."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from secured import OWNERS, Secured
 
+from ratchet import tokens
 from ratchet.errors import InvalidInput, PreconditionFailed
 from services.kernel.server import open_server
 from services.kernel.settings import Settings, require_loopback
@@ -40,6 +42,12 @@ def test_a_service_that_calls_others_needs_a_token_of_a_service(
         PreconditionFailed, match=f"that of {OWNERS['admin']}, admin; the {service} needs a token of role"
     ):
         opened(service)
+    old, _ = tokens.add(tmp_path / "tokens", "old", "service", datetime(2020, 1, 1, tzinfo=UTC), days=30)
+    with monkeypatch.context() as with_old:
+        with_old.setenv("RATCHET_TOKENS", str(tmp_path / "tokens"))
+        with_old.setenv("RATCHET_TOKEN", old)
+        with pytest.raises(PreconditionFailed, match="that of old, service, and has expired; "):
+            opened(service)
     monkeypatch.setenv("RATCHET_TOKEN", "revoked")
     with pytest.raises(PreconditionFailed, match="RATCHET_TOKEN is not in force"):
         opened(service)

@@ -74,6 +74,7 @@ SOUND = {"name": "ann", "role": "viewer", "sha256": "0" * 64, "created": "2026-0
         "{",
         "[]",
         json.dumps(SOUND | {"role": "root"}),
+        json.dumps(SOUND | {"name": "ann and bob"}),
         json.dumps(SOUND | {"sha256": "ratchet_secret"}),
         json.dumps(SOUND | {"created": "yesterday"}),
         json.dumps(SOUND | {"expires": "never"}),
