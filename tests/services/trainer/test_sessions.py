@@ -28,6 +28,7 @@ from ratchet.errors import (
 )
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
+from services.kernel.wellformed import LONGEST_TEXT
 from services.trainer.sessions import Progress, Report, Sessions
 
 LOGISTIC, FOREST = "AAPL/range/logistic", "AAPL/range/random-forest"
@@ -299,6 +300,73 @@ def test_an_answer_that_refuses_is_no_silence_and_fails_the_session(
     sessions.start(training)
     end = ended(sessions, training)
     assert (end.state, end.reason, end.message) == (pb.TRAINING_STATE_FAILED, error.reason, error.message)
+
+
+class Pauses(threading.Event):
+    """Of a trainer that does not stop: how long it would have waited each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def test_who_is_away_for_long_is_asked_less_and_less_often(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, pauses = iter([Unreachable("knowledge does not answer")] * 8), Pauses()
+
+    def gathered() -> None:
+        for error in away:
+            raise error
+
+    monkeypatch.setattr(sessions, "_closing", pauses)
+    conductor.gathered = gathered
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    assert ended(sessions, training).state == pb.TRAINING_STATE_COMPLETED
+    assert pauses.seconds == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+
+
+def test_why_a_session_failed_is_recorded_however_long_it_is(
+    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+) -> None:
+    def refuse(report: Report) -> None:
+        raise DataRefused("no" * 10_000)
+
+    conductor.work_of[LOGISTIC] = refuse
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    end = ended(sessions, training)
+    assert (end.state, end.reason) == (pb.TRAINING_STATE_FAILED, "DATA_REFUSED")
+    assert end.message == ("no" * 10_000)[:LONGEST_TEXT]
+
+
+def test_a_session_that_was_cancelled_elsewhere_before_it_failed_stays_cancelled(
+    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+) -> None:
+    def refuse(report: Report) -> None:
+        cancelled(client, training)
+        raise DataRefused("no")
+
+    conductor.work_of[LOGISTIC] = refuse
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    assert ended(sessions, training).state == pb.TRAINING_STATE_CANCELLED
+
+
+def test_of_sessions_that_ended_the_last_ones_are_remembered(
+    sessions: Sessions, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.trainer.sessions.KEPT_TRACKS", 1)
+    for _ in range(4):
+        training = asked(LOGISTIC)
+        sessions.start(training)
+        assert ended(sessions, training).state == pb.TRAINING_STATE_COMPLETED
+    assert len(sessions._tracks) == 2
 
 
 def test_a_session_whose_request_nobody_was_told_of_is_found_when_it_is_looked_for(
