@@ -366,6 +366,13 @@ def test_large_messages_and_metadata_are_refused_with_the_limit(serve: Serve) ->
     serving.require_answers()
 
 
+def test_metadata_below_the_limit_are_taken_every_time(serve: Serve) -> None:
+    """By itself gRPC refuses by lot what comes near its limit."""
+    serving = serve(metadata_bytes=40_000)
+    for _ in range(20):
+        serving.stub.GetHead(eventlog_pb2.GetHeadRequest(), metadata=(("note", "n" * 39_000),))
+
+
 def test_what_was_taken_can_be_read_however_large_it_is(serve: Serve) -> None:
     serving = serve(message_bytes=5_500_000)
     with Client(f"127.0.0.1:{serving.server.port}") as client:

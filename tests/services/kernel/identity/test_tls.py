@@ -1,11 +1,19 @@
 """Mutual TLS over real connections: both sides show a certificate of the authority, in force, or there is no call."""
 
+import socket
+import struct
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from every_method import Callee, serving
 from secured import Secured, issued, pem, private
 
@@ -77,6 +85,21 @@ def test_who_has_no_certificate_of_the_authority_is_hung_up_on(
     with pytest.raises(Unreachable, match=r"can't be called: it hangs up.*RATCHET_TLS_CERT"):
         asked(callee.address, shown(secured))
     assert len(callee.callers) == before
+
+
+def test_a_connection_that_is_reset_is_one_that_was_hung_up_on(secured: Secured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset() -> None:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        resetting = threading.Thread(target=reset)
+        resetting.start()
+        with pytest.raises(Unreachable, match=r"can't be called: it hangs up"):
+            asked(f"127.0.0.1:{server.getsockname()[1]}", Tls.load(secured.tls()))
+        resetting.join()
 
 
 def test_a_caller_whose_certificate_has_expired_is_hung_up_on() -> None:
@@ -181,6 +204,30 @@ def test_an_authority_that_has_expired_is_refused(secured: Secured, tmp_path: Pa
     certificate, key = old.issue("outlives its authority")
     with pytest.raises(InvalidInput, match=r"RATCHET_TLS_CA: .*ca expired at"):
         Tls.load(swapped(secured, tmp_path, cert=pem(certificate), key=private(key), ca=pem(old.certificate)))
+
+
+def test_an_authority_that_has_expired_may_stand_beside_the_one_in_force(secured: Secured, tmp_path: Path) -> None:
+    expired = pem(Authority(NOW - TWO_YEARS).certificate)
+    assert Tls.load(swapped(secured, tmp_path, ca=expired + trusted(secured)))
+
+
+@pytest.mark.parametrize("uses", [[], [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]], ids=["nothing said", "any"])
+def test_a_certificate_that_another_tool_made_for_any_use_serves(
+    secured: Secured, tmp_path: Path, uses: list[ObjectIdentifier]
+) -> None:
+    authority, key = Authority(NOW), ec.generate_private_key(ec.SECP256R1())
+    builder = authority._builder(x509.Name([]), key)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False) if uses else builder
+    made = pem(builder.sign(authority.key, hashes.SHA256()))
+    files = swapped(secured, tmp_path, cert=made, key=private(key), ca=pem(authority.certificate))
+    assert Tls.load(files, serves=True)
+
+
+def test_a_private_key_is_not_shown(secured: Secured) -> None:
+    loaded = Tls.load(secured.tls())
+    assert loaded is not None
+    assert b"PRIVATE KEY" in loaded.key
+    assert "PRIVATE KEY" not in repr(loaded) + repr(Credentials(loaded))
 
 
 def test_a_file_that_is_not_there_is_named(secured: Secured) -> None:
