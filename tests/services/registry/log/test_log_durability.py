@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +96,63 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.sqlite").write_bytes(b"not a database at all, but text" * 200)
     with pytest.raises(CorruptData, match="not a database"):
         open_log(f"sqlite:///{tmp_path / 'log.sqlite'}", [], lambda: datetime.now(UTC))
+
+
+def test_a_page_that_is_damaged_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "log.sqlite"
+    log = make_log(SQLiteDatabase(file))
+    log.commit(append("r1", *[event("session/1", version) for version in range(1, 200)]))
+    log.close()
+    [page] = sqlite3.connect(file).execute("SELECT rootpage FROM sqlite_master WHERE name = 'stored_events'").fetchone()
+    content = bytearray(file.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    file.write_bytes(content)
+    with pytest.raises(CorruptData, match="the file is damaged: restore it from a backup"):
+        everything(make_log(SQLiteDatabase(file)))
+
+
+def test_a_file_that_can_not_be_opened_is_said(tmp_path: Path) -> None:
+    (tmp_path / "log.sqlite").mkdir()
+    with pytest.raises(Unreachable, match="check the path and the rights to it"):
+        SQLiteDatabase(tmp_path / "log.sqlite")
+
+
+def test_a_database_that_another_process_holds_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.registry.log.sqlite.BUSY_SECONDS", 0.1)
+    database = SQLiteDatabase(tmp_path / "log.sqlite")
+    with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = pytest.raises(Unreachable, match=r"another process has held it for .*: stop it, or try again")
+        with refused, database.write():
+            pass
+    database.close()
+
+
+FAILING_DISK = """
+import resource, signal, sys
+from log_samples import append, event, everything, make_log
+from ratchet.errors import Unreachable
+from services.registry.log.sqlite import SQLiteDatabase
+log = make_log(SQLiteDatabase(__import__("pathlib").Path(sys.argv[1])))
+log.commit(append("r1", event("session/1", 1)))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    log.commit(append("r2", event("session/1", 2)))
+except Unreachable as error:
+    print(len(everything(log)), error.message)
+"""
+
+
+def test_a_disk_that_fails_is_said_and_reads_go_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING_DISK, str(tmp_path / "log.sqlite")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("1 ")
+    assert "the disk does not answer as it should: check it and send the request again" in done.stdout
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:

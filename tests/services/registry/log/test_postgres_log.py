@@ -13,7 +13,7 @@ import pytest
 from log_samples import STREAMS, append, assert_sound, event, everything, make_log
 from postgres import Postgres
 
-from ratchet.errors import InvalidInput, LogFull, NotAllowed, Unreachable
+from ratchet.errors import CorruptData, InvalidInput, LogFull, NotAllowed, RatchetError, Unreachable
 from services.registry.log import Log, Statement, Table, open_log, subscription
 from services.registry.log import postgres as postgres_log
 from services.registry.log.postgres import PostgresDatabase
@@ -138,6 +138,38 @@ class TestDurability:
         assert_sound(log)
         log.close()
 
+    @pytest.mark.parametrize(
+        ("state", "kind", "words"),
+        [
+            ("53200", Unreachable, "no memory left"),
+            ("53300", Unreachable, "max_connections"),
+            ("25006", NotAllowed, "name the primary server"),
+            ("42501", NotAllowed, "let this user own the database"),
+            ("55P03", Unreachable, "another process has held it"),
+            ("25P03", Unreachable, "stood still inside a transaction"),
+            ("40001", Unreachable, "try again"),
+            ("40P01", Unreachable, "try again"),
+            ("57014", Unreachable, "check its statement_timeout"),
+            ("54000", InvalidInput, "send shorter names"),
+            ("58030", Unreachable, "its disk does not answer as it should"),
+            ("XX001", CorruptData, "restore it from a backup"),
+            ("XX002", CorruptData, "an index of the database is damaged"),
+            ("22001", InvalidInput, "send another value"),
+        ],
+    )
+    def test_what_the_server_refuses_is_said_with_what_to_do(
+        self, postgres: Postgres, database: PostgresDatabase, state: str, kind: type[RatchetError], words: str
+    ) -> None:
+        raised = f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{state}'; END $$"
+
+        def write() -> None:
+            with database.write() as writer:
+                writer.execute(raised)
+
+        with pytest.raises(kind, match=f"as told; .*{words}") as refused:
+            write()
+        assert type(refused.value) is kind
+
     def test_texts_sort_by_their_bytes_whatever_the_locale(self, database: PostgresDatabase) -> None:
         make_log(database)
         with database.read() as reader:
@@ -207,6 +239,24 @@ class TestBrokenConnections:
             assert waiting.result(30)[1] == 2
         for log in (here, elsewhere):
             log.close()
+
+    def test_a_server_that_vanished_is_found_out_within_half_a_minute(self, database: PostgresDatabase) -> None:
+        with database._connections.connect() as connection:
+            said = {name: int(value) for name, value in connection.info.get_parameters().items() if value.isdecimal()}
+        silent, each, often = (said[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
+        assert silent + each * often <= 30
+        assert said["tcp_user_timeout"] <= 30_000
+        assert said["connect_timeout"] <= 10
+
+    def test_connections_are_bounded_and_some_are_kept(
+        self, postgres: Postgres, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (("MOST", 3), ("KEPT", 1), ("WAIT_SECONDS", 0.1)):
+            monkeypatch.setattr(f"services.registry.log.postgres_connections.{name}", value)
+        refused = pytest.raises(Unreachable, match=r"all 3 connections to .* are busy; try again")
+        with database.read(), database.read(), database.read(), refused, database.read():
+            pass
+        assert len(database._connections._idle) == 1
 
 
 class TestTransactions:
