@@ -188,6 +188,7 @@ def test_connections_that_say_nothing_or_half_a_preface_hold_nothing_and_are_clo
             connection.sendall(said)
         serving.require_answers()
         for connection in silent:
+            connection.settimeout(PATIENCE / 2)  # by itself gRPC hangs up after a minute
             while connection.recv(1024):
                 pass
 
