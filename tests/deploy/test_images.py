@@ -119,6 +119,8 @@ def test_environments_are_pinned_and_have_the_extras_of_their_services() -> None
         assert "--constraint constraints.txt" in run_line(f"{target}-builder")
         assert f'*.whl)[{extras}]"' in run_line(f"{target}-builder")
     assert "ARG EXTRAS=trainer,dask\n" in stage("trainer-builder")
+    # The trainer's own process predicts, and has loaded its libraries before it could tell them.
+    assert "ENV OMP_NUM_THREADS=1\n" in stage("trainer")
 
 
 @pytest.mark.slow
