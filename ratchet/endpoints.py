@@ -43,7 +43,7 @@ class Endpoints:
         try:
             written = json.loads(file.read_text(encoding="utf-8"))
             return cls(**{service: str(written[service]) for service in ENVIRONMENT})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"no services run on {home}: {file} is not there; start them with ratchet up") from None
         except (ValueError, KeyError, TypeError) as error:
             raise NotFound(f"{file} names no addresses ({error}); stop ratchet up and start it again") from error

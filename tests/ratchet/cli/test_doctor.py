@@ -17,13 +17,15 @@ from typing import Any
 import click
 import pytest
 from seaweed import Seaweed, seaweed  # noqa: F401 a fixture
+from secured import Secured, secured  # noqa: F401 a fixture
 
 from ratchet import tokens
-from ratchet.cli import certs, cli, doctor_services
+from ratchet.cli import certs, cli, doctor_machine, doctor_services
 from ratchet.credentials import TLS_VARIABLES
 from ratchet.proof import heads
+from services.kernel.server import Server
 from services.kernel.settings import Settings
-from services.kernel.sight import health
+from services.kernel.sight import Sight, health
 from services.knowledge import bootstrap as knowledge
 from services.registry import bootstrap as registry
 
@@ -62,18 +64,22 @@ def require_command(line: str) -> None:
 
 
 @contextmanager
-def serving(home: Path, monkeypatch: pytest.MonkeyPatch, *services: str) -> Iterator[None]:
+def serving(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *services: str, host: str = "127.0.0.1"
+) -> Iterator[dict[str, Server]]:
     """Real services on `home`, whose addresses are in the environment."""
+    servers: dict[str, Server] = {}
     with ExitStack() as stack:
         for name, build in (("registry", registry.build), ("knowledge", knowledge.build)):
             if name in services:
-                server, closers = build(Settings.load(name, home, "127.0.0.1", 0))
+                server, closers = build(Settings.load(name, home, host, 0))  # type: ignore[arg-type]
                 server.start()
-                for close in closers:
+                servers[name] = server
+                for close in reversed(closers):
                     stack.callback(close)
                 stack.callback(server.stop, 0)
                 monkeypatch.setenv(f"RATCHET_{name.upper()}", f"127.0.0.1:{server.port}")
-        yield
+        yield servers
 
 
 def test_what_runs_is_well_and_of_this_version(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +120,52 @@ def test_a_database_that_takes_no_writes_is_named(
         other.execute("ROLLBACK")
     assert not found["registry: its database"]["ok"]
     assert "did not answer within" in found["registry"]["found"]
+
+
+def test_what_this_machine_lacks_is_named(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor_machine, "OLDEST_PYTHON", (99, 0))
+    monkeypatch.setattr(doctor_machine, "TRAINER_NEEDS", ("sklearn", "no_such_library"))
+    (tmp_path / "file").touch()
+    found = doctor("--home", str(tmp_path / "file" / "home"))
+    assert not found["python"]["ok"]
+    assert found["training"]["found"] == "missing: no_such_library"
+    assert found["training"]["remedy"] == "pip install 'ratchet[trainer]'"
+    assert found["home"]["found"] == found["artifacts"]["found"] == f"{tmp_path / 'file'} can't be written to"
+
+
+def test_a_service_that_is_not_ready_is_named_with_what_it_needs(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, monkeypatch, "knowledge"):
+        found = doctor("--home", str(tmp_path))
+    assert not found["knowledge"]["ok"]
+    assert found["knowledge"]["found"].startswith("not ready at 127.0.0.1:")
+    assert not found["knowledge: its log"]["ok"]
+
+
+def test_metrics_that_are_not_there_are_found(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_METRICS", "127.0.0.1:0")
+    with serving(tmp_path, monkeypatch, "registry") as servers:
+        url = servers["registry"].sight.url
+        monkeypatch.setattr(Sight, "url", "http://127.0.0.1:1/metrics")
+        found = doctor()["registry metrics"]
+    assert url.startswith("http://127.0.0.1:")
+    assert (found["ok"], found["remedy"]) == (False, "curl --silent --show-error http://127.0.0.1:1/metrics")
+
+
+def test_metrics_beyond_this_machine_are_asked_for_where_the_service_is_and_under_its_tls(
+    doctor: Doctor,
+    secured: Secured,  # noqa: F811 the fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RATCHET_METRICS", "0.0.0.0:0")
+    for variable, file in secured.tls("server").items():
+        monkeypatch.setenv(variable, file)
+    with serving(tmp_path, monkeypatch, "registry", host="0.0.0.0"):
+        found = doctor()["registry metrics"]
+    assert found["ok"], found
+    assert "at https://127.0.0.1:" in found["found"]
 
 
 def test_a_clock_that_is_apart_is_found(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +255,12 @@ def test_a_store_is_tried_and_left_as_it_was(
     assert found["ok"]
     assert "takes, gives back and removes" in found["found"]
     assert list(seaweed.client().list_objects("looked-at", recursive=True)) == []
+    seaweed.client().make_bucket("locked", object_lock=True)
+    monkeypatch.setenv("RATCHET_ARTIFACTS", f"{seaweed.url('locked')}&retain=1")
+    locked = doctor()["artifacts"]
+    assert locked["ok"]
+    assert "so nothing was put" in locked["found"]
+    assert list(seaweed.client().list_objects("locked", recursive=True)) == []
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
     refused = doctor()["artifacts"]
     assert not refused["ok"]
