@@ -117,6 +117,10 @@ def test_images_bear_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     used = {container["image"] for container in containers()}
     assert used == {f"ratchet-service:{version}", f"ratchet-trainer:{version}"}
+    for name in PODS:
+        image = "trainer" if name in ("trainer", "dask-scheduler", "dask-worker") else "service"
+        of_pod = {each["image"] for each in (*PODS[name].get("initContainers", ()), *PODS[name]["containers"])}
+        assert of_pod == {f"ratchet-{image}:{version}"}, "the ML libraries are where models are trained"
     assert {str(image["newTag"]) for own in KUSTOMIZATIONS for image in own["images"]} == {version}
     assert {image["name"] for image in KUSTOMIZATIONS[0]["images"]} == {name.partition(":")[0] for name in used}
 
@@ -303,6 +307,10 @@ def test_from_other_namespaces_come_clients_and_metrics_and_to_them_go_names_alo
     served = {(name, "yes", "grpc") for name in SERVERS} | {(name, "monitoring", "metrics") for name in SERVERS}
     assert foreign("ingress", "from") == served
     assert foreign("egress", "to") == {(name, "kube-system", 53) for name in PODS}
+    for _, peer, port in peers("egress", "to"):
+        if port == 53:
+            assert peer is not None
+            assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
     assert all(peer is not None for _, peer, _ in peers("ingress", "from"))
 
 

@@ -31,6 +31,11 @@ import sys
 from distributed import Client
 Client(sys.argv[1], timeout=5).submit(abs, -1).result(5)
 """
+MEET = """
+import sys
+from distributed import Client
+Client(sys.argv[1], timeout=20).scheduler_info()
+"""
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -49,6 +54,19 @@ def started(name: str, here: dict[str, str], root: Path) -> Iterator[None]:
     container = main_container(name)
     words = [here.get(word, word) for word in (*container["command"], *container["args"], "--host", HOST)]
     process = subprocess.Popen(words, env=environment(root), cwd=root, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def plain_scheduler(port: int, root: Path) -> Iterator[None]:
+    """Somebody's scheduler in clear."""
+    words = ["dask", "scheduler", "--host", HOST, "--port", str(port), "--no-dashboard"]
+    environ = {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}", "HOME": str(root)}
+    process = subprocess.Popen(words, env=environ, cwd=root, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -81,8 +99,12 @@ def test_the_dask_cluster_computes_for_the_trainer_and_for_nobody_without_its_ce
         computed = python(COMPUTE, f"dask://{HOST}:{port}", trainer)
         assert computed.stdout.strip() == "False", computed.stderr
         assert python(CALL, f"tls://{HOST}:{port}", trainer).returncode == 0
+        bare = ports.choose(0)[0]
+        running.enter_context(plain_scheduler(bare, tmp_path))
         stranger = {name: value for name, value in trainer.items() if not name.startswith("DASK_")}
         assert python(CALL, f"tcp://{HOST}:{port}", stranger).returncode != 0
+        assert python(MEET, f"tcp://{HOST}:{bare}", stranger).returncode == 0
+        assert "encryption required" in python(MEET, f"tcp://{HOST}:{bare}", trainer).stderr
         other = tmp_path / "other"
         make(other, (), datetime.now(UTC))
         for source, target in (("client.pem", "tls.crt"), ("client.key", "tls.key")):
