@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -128,6 +129,17 @@ def test_a_server_without_needs_is_ready() -> None:
         server.stop(0)
         with pytest.raises(Unreachable):
             serving("peer", client.registry).ask()
+
+
+def test_a_server_that_has_stopped_asks_for_nothing_any_more() -> None:
+    told, server = Told(), Server("127.0.0.1", 0)
+    server.needs(Check("thing", told.ask))
+    server.start()
+    assert until(lambda: told.asked > 2)
+    server.stop(0)
+    asked = told.asked
+    time.sleep(0.3)
+    assert told.asked <= asked + 1
 
 
 def test_a_registry_whose_database_takes_no_writes_is_not_ready_until_it_does(tmp_path: Path) -> None:
