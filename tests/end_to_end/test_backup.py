@@ -62,12 +62,14 @@ def typed(folder: Path, *lines: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_copy_made_as_documented_is_restored_and_verifies(written: Path) -> None:
     typed(written, "ratchet up", COPY, "rm backup/log.sqlite", COPY_BY_PYTHON, "stop")
     said = typed(written, RESTORE, NEWEST, "stop")
     assert said.count("verified") >= 2, said
 
 
+@pytest.mark.slow
 def test_an_export_made_as_documented_verifies_and_becomes_a_log_again(written: Path) -> None:
     typed(written, "ratchet up", EXPORT, "cp -r .ratchet/artifacts backup/", "stop")
     said = typed(written, IMPORT, "cp .ratchet/signing.key restored/", "ratchet up --home restored", NEWEST, "stop")
