@@ -25,6 +25,7 @@ from ratchet.errors import (
     NotFound,
     RatchetError,
     Unreachable,
+    WorkerLost,
 )
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -189,6 +190,29 @@ def test_a_trainer_that_stopped_takes_its_open_sessions_up_again(
     assert [ended(after, each).model for each in (first, second)] == [f"{LOGISTIC}/v1", f"{LOGISTIC}/v2"]
     assert [ends(client, each.session_id) for each in (first, second)] == [["TrainingCompleted"]] * 2
     after.close()
+
+
+def test_what_a_trainer_loses_when_it_stops_has_not_failed(
+    sessions: Sessions,
+    conductor: Conductor,
+    client: Client,
+    asked: Callable[[str], pb.Training],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    over = threading.Event()
+
+    def closing(report: Report) -> None:
+        sessions.close()
+        over.set()
+        raise WorkerLost("the trainer stops")
+
+    conductor.work_of[LOGISTIC] = closing
+    training = asked(LOGISTIC)
+    sessions.start(training)
+    assert over.wait(SOON)
+    sessions._threads.shutdown(wait=True)
+    assert ends(client, training.session_id) == []
+    assert "failed" not in caplog.text
 
 
 def test_what_keeps_a_session_from_a_model_is_recorded_and_the_next_one_runs(
