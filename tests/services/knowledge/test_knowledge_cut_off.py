@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 from waiting import until
 
 from ratchet.cli import ports
 from ratchet.errors import DeadlinePassed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
+from ratchet.events.v1 import envelope_pb2, facts_pb2
 from services.kernel.log_client import LogClient
 from services.kernel.server import Server
 from services.knowledge.book import Book, Follower
@@ -30,19 +35,45 @@ def test_a_position_that_does_not_come_is_late_while_the_log_answers_and_unreach
     assert book.wait(0, seconds=0.01).position == 0
 
 
-def test_a_follower_whom_nobody_answers_has_its_book_cut_off_until_somebody_does(tmp_path: Path) -> None:
-    [port, *_] = ports.choose(0)
-    client = LogClient(f"127.0.0.1:{port}", "tester")
-    book = Book(client.peer)
-    follower = Follower(client, book)
-    follower.start()
-    assert until(lambda: book.cut_off)
-    log = open_log(f"sqlite://{tmp_path / 'log.sqlite'}", (), lambda: datetime.now(UTC))
+@contextmanager
+def log_served(folder: Path, port: int) -> Iterator[None]:
+    log = open_log(f"sqlite://{folder / 'log.sqlite'}", (), lambda: datetime.now(UTC))
     server = Server("127.0.0.1", port)
     server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogService(log), NAME)
     server.start()
-    assert until(lambda: not book.cut_off)
-    follower.close()
-    client.close()
+    yield
     server.stop(0)
     log.close()
+
+
+@contextmanager
+def following(client: LogClient) -> Iterator[Book]:
+    book = Book(client.peer)
+    follower = Follower(client, book)
+    follower.start()
+    yield book
+    follower.close()
+
+
+def test_a_follower_whom_nobody_answers_has_its_book_cut_off_until_somebody_does(tmp_path: Path) -> None:
+    [port, *_] = ports.choose(0)
+    client = LogClient(f"127.0.0.1:{port}", "tester")
+    with following(client) as book:
+        assert until(lambda: book.cut_off)
+        with log_served(tmp_path, port):
+            assert until(lambda: not book.cut_off)
+    client.close()
+
+
+def test_garbage_is_collected_again_once_the_log_has_been_read(tmp_path: Path) -> None:
+    [port, *_] = ports.choose(0)
+    client = LogClient(f"127.0.0.1:{port}", "tester")
+    ranked = facts_pb2.FeaturesRanked(lineage="AAPL/range/logistic", session_id="s1")
+    state = envelope_pb2.Envelope(payload=ranked.SerializeToString()).SerializeToString()
+    topic = ranked.DESCRIPTOR.full_name
+    with log_served(tmp_path, port):
+        client.insert_events([StoredEvent("features/AAPL/range/logistic", 1, topic, state)], request_id="r1")
+        with following(client) as book:
+            assert book.wait(1, seconds=20.0).position == 1
+            assert until(gc.isenabled)
+    client.close()

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from log_samples import START, STREAMS, SteppingClock, append, assert_sound, event, everything, make_log
 
-from ratchet.errors import AlreadyExists, InvalidInput, NotAllowed, StreamConflict
+from ratchet.errors import AlreadyExists, InvalidInput, NotAllowed, StreamConflict, Unreachable
 from ratchet.events.v1 import envelope_pb2
 from services.registry.log import Append, Log, NewEvent, Recorded, Statement, Table
 from services.registry.log.commit import Commit
-from services.registry.log.database import ConstraintBroken, Database
+from services.registry.log.database import ConstraintBroken, Database, Writer
 from services.registry.log.rebuild import prepare
 
 
@@ -175,6 +176,23 @@ class TestIdempotency:
         assert log.head().position == 1
 
 
+class Losing:
+    """A database that goes away at the end of a transaction, while `loses`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self.loses = database, False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        with self._database.write() as writer:
+            yield writer
+            if self.loses:
+                raise Unreachable("the database went away")
+
+
 class TestGroupCommit:
     def commit(self, database: Database, gate: Gate, count: Callable[[], None] = lambda: None) -> Commit:
         prepare(database, [STREAMS])
@@ -187,6 +205,20 @@ class TestGroupCommit:
             sent = [pool.submit(commit, append(f"r{i}", event(f"session/{i}", 1))) for i in range(16)]
         assert sorted(future.result(30).positions for future in sent) == [(i,) for i in range(2, 18)]
         assert len(transactions) < 17
+
+    def test_who_shared_a_transaction_that_was_lost_is_told_and_nobody_is_answered(
+        self, open_database: Callable[[], Database]
+    ) -> None:
+        database, gate = Losing(open_database()), Gate()
+        commit = self.commit(cast(Database, database), gate)
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(commit, append(f"r{i}", event(f"session/{i}", 1))) for i in range(6)]
+            assert gate.reached.wait(30)
+            database.loses = True
+            gate.opened.set()
+            assert {type(future.exception(30)) for future in sent} == {Unreachable}
+        database.loses = False
+        assert commit(append("r1", event("session/1", 1))).positions == (1,)
 
     def test_a_conflict_in_a_group_fails_only_its_own(self, open_database: Callable[[], Database]) -> None:
         gate, database = Gate(), open_database()

@@ -128,6 +128,17 @@ def test_a_database_that_another_process_holds_is_said(tmp_path: Path, monkeypat
     database.close()
 
 
+def test_what_is_being_read_is_not_taken_away(tmp_path: Path) -> None:
+    log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"))
+    log.commit(append("r1", *[event("session/1", version) for version in (1, 2)]))
+    with log.database.write() as writer:
+        rows = writer.rows("SELECT position FROM stored_events")
+        assert next(rows) == {"position": 1}
+        with pytest.raises(Unreachable, match="another connection holds it: try again"):
+            writer.execute("DROP TABLE stored_events")
+    log.close()
+
+
 FAILING_DISK = """
 import resource, signal, sys
 from log_samples import append, event, everything, make_log

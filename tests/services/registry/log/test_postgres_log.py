@@ -141,18 +141,18 @@ class TestDurability:
     @pytest.mark.parametrize(
         ("state", "kind", "words"),
         [
-            ("53200", Unreachable, "no memory left"),
-            ("53300", Unreachable, "max_connections"),
+            ("53200", Unreachable, "the server has no memory left"),
+            ("53300", Unreachable, "allow more connections"),
             ("25006", NotAllowed, "name the primary server"),
             ("42501", NotAllowed, "let this user own the database"),
             ("55P03", Unreachable, "another process has held it"),
-            ("25P03", Unreachable, "stood still inside a transaction"),
+            ("25P03", Unreachable, "this process stood still inside a transaction"),
             ("40001", Unreachable, "try again"),
             ("40P01", Unreachable, "try again"),
-            ("57014", Unreachable, "check its statement_timeout"),
+            ("57014", Unreachable, "the server cancelled it: check its statement_timeout"),
             ("54000", InvalidInput, "send shorter names"),
             ("58030", Unreachable, "its disk does not answer as it should"),
-            ("XX001", CorruptData, "restore it from a backup"),
+            ("XX001", CorruptData, "the database is damaged: restore it"),
             ("XX002", CorruptData, "an index of the database is damaged"),
             ("22001", InvalidInput, "send another value"),
         ],
@@ -166,7 +166,7 @@ class TestDurability:
             with database.write() as writer:
                 writer.execute(raised)
 
-        with pytest.raises(kind, match=f"as told; .*{words}") as refused:
+        with pytest.raises(kind, match=f"as told; {words}") as refused:
             write()
         assert type(refused.value) is kind
 
