@@ -55,6 +55,19 @@ def locked(postgres: Postgres) -> Iterator[Callable[[str], str]]:
     postgres.execute("postgres", "DROP ROLE locked")
 
 
+@pytest.fixture
+def barred(postgres: Postgres) -> Iterator[str]:
+    """The URL of a user whom the server's pg_hba.conf rejects."""
+    before = postgres.hba.read_text()
+    postgres.execute("postgres", "CREATE ROLE barred LOGIN")
+    postgres.hba.write_text(f"local all barred reject\n{before}")
+    postgres.control("reload")
+    yield postgres.url("postgres", "barred")
+    postgres.hba.write_text(before)
+    postgres.control("reload")
+    postgres.execute("postgres", "DROP ROLE barred")
+
+
 class TestOpening:
     def test_a_password_lets_in_from_the_url_or_the_environment(
         self, locked: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
@@ -76,6 +89,10 @@ class TestOpening:
     def test_a_user_who_is_not_known_is_named(self, postgres: Postgres) -> None:
         with pytest.raises(NotAllowed, match='role "ghost" does not exist'):
             opened(postgres.url("postgres", "ghost"))
+
+    def test_a_user_whom_the_server_does_not_let_in_is_told(self, barred: str) -> None:
+        with pytest.raises(NotAllowed, match=r"can't be opened: .*; let this user and host in, in the server's pg_hba"):
+            opened(barred)
 
     def test_a_server_that_does_not_answer_is_named(self) -> None:
         with pytest.raises(Unreachable, match=r"ledger at 127.0.0.1:1\).*refused.*check that the server runs"):
