@@ -276,6 +276,24 @@ class TestBrokenConnections:
         assert len(database._connections._idle) == 1
 
 
+class TestListening:
+    def test_the_commits_of_others_are_heard_and_ones_own_are_known(self, postgres_url: str) -> None:
+        before, heard = set(threading.enumerate()), threading.Semaphore(0)
+        one, other = PostgresDatabase(postgres_url), PostgresDatabase(postgres_url)
+        one.listen(heard.release)
+        assert heard.acquire(timeout=30), "what was missed before it listened"
+        for database in (one, one, other):
+            with database.write():
+                pass
+        assert heard.acquire(timeout=30)
+        assert not heard.acquire(blocking=False)
+        [listening] = [thread for thread in set(threading.enumerate()) - before if thread.name == "listen"]
+        for database in (one, other):
+            database.close()
+        listening.join(30)
+        assert not listening.is_alive()
+
+
 class TestTransactions:
     def test_an_error_that_nobody_saw_commits_nothing(self, database: PostgresDatabase) -> None:
         """PostgreSQL answers COMMIT with ROLLBACK then, and says no word."""
