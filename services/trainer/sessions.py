@@ -277,9 +277,7 @@ class Sessions:
             raise
         except _Ended:
             return
-        except Exception as error:
-            if self._closing.is_set():
-                raise _Closing from error
+        except Exception as error:  # noqa: BLE001 whatever it is, it ends the session
             if track.progress.ended is not None:
                 return
             failure = error if isinstance(error, RatchetError) else _unexpected(training, error)
@@ -301,7 +299,10 @@ class Sessions:
             return self.get(training.session_id)
 
     def _patiently(self, act: Callable[[], Value], waiting: Waiting) -> Value:
-        """`act()`, again and again while what it needs does not answer; `waiting` is told each time."""
+        """`act()`, again and again while what it needs does not answer; `waiting` is told each time.
+
+        _Closing where the trainer stops, whatever `act` ran into because of that.
+        """
         pause = FIRST_PAUSE
         while not self._closing.is_set():
             try:
@@ -312,6 +313,11 @@ class Sessions:
                 waiting(error)
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception as error:
+                # What it stands on is closed under it: workers, channels.
+                if self._closing.is_set():
+                    raise _Closing from error
+                raise
         raise _Closing
 
 

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
 
+import grpc
 import pytest
 from otlp_receiver import Receiver, Sent, receiving
 from prometheus_client.parser import text_string_to_metric_families
@@ -167,6 +168,14 @@ def test_a_call_that_failed_is_one_line_of_json(watched: Running, session: regis
     assert promotion["request_id"] == 'one\n"two"'
     assert promotion["trace_id"] == format(ids_of('one\n"two"')[0], "032x")
     assert not [call for call in calls if call["code"] == "OK"]
+
+
+def test_each_service_tells_of_all_that_it_needs(watched: Running) -> None:
+    for service, needed in CHECKS.items():
+        for name in set(needed) - {"workers"}:
+            assert health(watched, service, name).serving, f"{service}: {name}"
+    with pytest.raises(grpc.RpcError):
+        health(watched, "trainer", "workers")  # processes of its own need no check
 
 
 @pytest.mark.slow

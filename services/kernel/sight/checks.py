@@ -91,7 +91,7 @@ class Checks:
     def _report(self) -> None:
         with self._changed:
             wrong = dict(self._wrong)
-        if wrong == self._told or self._closing.is_set():
+        if wrong == self._told:
             return
         before, self._told = self._told or {}, wrong
         for name in wrong.keys() - before.keys():

@@ -22,8 +22,13 @@ from distributed import Client
 from test_workers import SOON, ended, quiet, steps
 from waiting import until
 
+from ratchet.channel import open_channel
 from ratchet.cli.certs import make
+from ratchet.credentials import Credentials
 from ratchet.errors import InvalidInput, PreconditionFailed, RatchetError, Unreachable, WorkerLost
+from ratchet.health import ask
+from services.kernel.settings import Settings
+from services.trainer.bootstrap import build
 from services.trainer.data import csvfile
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
@@ -212,6 +217,22 @@ def test_a_scheduler_that_went_away_is_waited_for_and_met_again(tmp_path: Path) 
         for each in (workers, early):
             assert until(partial(hears_of_steps, each), SOON)
             each.close()
+
+
+def test_a_trainer_without_its_scheduler_starts_and_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.trainer.workers.dask.CONNECT_SECONDS", 0.3)
+    monkeypatch.setenv("RATCHET_WORKERS", "dask://127.0.0.1:1")
+    server, closers = build(Settings.load("trainer", tmp_path, "127.0.0.1", 0))
+    server.start()
+    with open_channel(f"127.0.0.1:{server.port}", Credentials()) as channel:
+        answer = ask(channel, "workers")
+    server.stop(0)
+    for close in closers:
+        close()
+    assert not answer.serving
+    assert "no Dask scheduler answers at 127.0.0.1:1" in answer.wrong
 
 
 @pytest.mark.slow

@@ -496,13 +496,12 @@ def test_after_closing_nothing_is_begun(
 def test_closing_ends_the_wait_for_the_registry_at_the_start() -> None:
     client = Client(registry="127.0.0.1:1", timeout=1.0)
     sessions = Sessions(client, Conductor(client), at_once=1)
-    resuming = threading.Thread(target=sessions.resume)
-    resuming.start()
-    time.sleep(0.3)
-    sessions.close()
-    resuming.join(SOON)
-    assert not resuming.is_alive()
-    client.close()
+    with ThreadPoolExecutor(1) as pool:
+        resuming = pool.submit(sessions.resume)
+        time.sleep(0.3)
+        sessions.close()
+        client.close()
+        assert resuming.result(SOON) is None
 
 
 def test_the_session_that_was_requested_first_runs_first_whoever_is_started_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from ratchet.errors import Unreachable, WorkerLost
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.artifacts import open_store
+from services.kernel.artifacts.patience import Patience
 from services.kernel.sight import Sight
 from services.kernel.sight.stores import CountedStore, answering
 from services.kernel.sight.traces import Traces, ids_of
@@ -111,13 +113,27 @@ def test_a_step_that_fails_is_over(watched: Watched, step: str) -> None:
     assert sight.metrics.registry.get_sample_value("ratchet_session_seconds_count", {"model_type": "logistic"}) is None
 
 
-def test_errors_of_the_artifact_store_are_counted_and_fail_its_check() -> None:
+OPERATIONS: dict[str, Callable[[CountedStore], object]] = {
+    "put": lambda store: store.put(b"bytes"),
+    "get": lambda store: store.get("a" * 64),
+    "has": lambda store: answering(store).ask(),
+    "digests": lambda store: list(store.digests()),
+    "written_at": lambda store: store.written_at("a" * 64),
+    "remove": lambda store: store.remove("a" * 64),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_errors_of_the_artifact_store_are_counted_and_fail_its_check(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.kernel.artifacts.s3_store.PATIENCE", Patience(tries=1))
     registry = CollectorRegistry()
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     store = CountedStore(open_store(f"s3://artifacts?endpoint=http://{NOBODY}", keys), registry)
     with pytest.raises(Unreachable):
-        answering(store).ask()
-    counted = {"operation": "has", "reason": "UNREACHABLE"}
+        OPERATIONS[operation](store)
+    counted = {"operation": operation, "reason": "UNREACHABLE"}
     assert registry.get_sample_value("ratchet_artifact_errors_total", counted) == 1
 
 
