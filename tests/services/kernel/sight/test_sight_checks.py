@@ -202,6 +202,7 @@ def test_knowledge_that_has_not_read_the_log_is_not_ready_though_the_log_answers
         server.start()
         with Client(knowledge=f"127.0.0.1:{server.port}") as client:
             assert not _is_ready(client)
+            assert server.sight.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 1
             taken.cancel()
             assert until(lambda: _is_ready(client))
         server.stop(0)

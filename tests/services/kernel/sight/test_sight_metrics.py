@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import socket
 import ssl
 import urllib.request
@@ -13,13 +14,14 @@ from urllib.error import URLError
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
+from registry_samples import evidence, record, stamp
 from sight_world import Watched, registry_on
 from waiting import until
 
 from ratchet.cli import certs
 from ratchet.errors import InvalidInput, NotFound, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
-from ratchet.events.v1 import facts_pb2
+from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.kernel.sight.endpoint import Address, Endpoint
 
@@ -92,6 +94,48 @@ def test_what_the_log_gained_is_shown_with_how_sessions_ended(watched: Watched) 
     requested = facts_pb2.TrainingRequested.DESCRIPTOR.full_name
     assert watched.metric("ratchet_log_events_total", topic=requested) == 4
     assert watched.metric("ratchet_log_commits_total") == 8
+
+
+def trained(watched: Watched, fit_end: int, champion: str) -> None:
+    """A version of a lineage; from the second on, one that differs from the champion by noise."""
+    asked = registry_pb2.RequestTrainingRequest(lineage="AAPL/range/logistic", dataset_digest="a" * 64)
+    request = registry_pb2.RecordTrainingRequest(
+        session_id=watched.client.request_training(asked).session_id,
+        record=record(fit_end, parent=champion),
+        expected_champion=champion,
+        expected_symbol_best=champion,
+        last_labelled_bar=stamp(fit_end + 100),
+    )
+    if champion:
+        request.comparisons.add(champion=champion, packed=evidence(fit_end + 1, fit_end + 100, 0.0))
+    watched.client.record_training(request)
+
+
+@pytest.mark.usefixtures("often")
+def test_sessions_that_trained_are_shown_by_what_was_decided_and_patterns_by_their_state(watched: Watched) -> None:
+    dataset = facts_pb2.DatasetRegistered(symbol="AAPL", timeframe="1d", digest="a" * 64, rows=1)
+    dataset.first_bar.seconds = dataset.last_bar.seconds = 86400
+    watched.client.register_dataset(dataset)
+    trained(watched, 100, "")
+    trained(watched, 200, "AAPL/range/logistic/v1")
+    found = facts_pb2.PatternDiscovered(pattern=pattern_pb2.Pattern(id="7f", series="AAPL", task="range"))
+    found.state = pattern_pb2.PATTERN_STATE_KEPT
+    event = eventlog_pb2.NewEvent(
+        stream="pattern/7f", version=1, topic=found.DESCRIPTOR.full_name, payload=found.SerializeToString()
+    )
+    watched.client.append(eventlog_pb2.AppendRequest(request_id="found", events=[event]))
+    assert until(lambda: watched.metric("ratchet_log_position") == watched.client.get_head().position)
+
+    def ends(end: str, reason: str = "") -> float | None:
+        return watched.metric("ratchet_sessions_ended_total", end=end, reason=reason)
+
+    assert (ends("promoted"), ends("declined", "INCONCLUSIVE")) == (1, 1)
+    assert watched.metric("ratchet_patterns", state="KEPT") == 1
+
+
+def test_what_runs_here_is_shown(watched: Watched) -> None:
+    version = importlib.metadata.version("ratchet")
+    assert watched.metric("ratchet_build_info", service="registry", version=version) == 1
 
 
 def test_metrics_are_served_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
