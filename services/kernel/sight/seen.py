@@ -19,7 +19,7 @@ class Seen:
     """One call under way. `code` and `seconds` are known at its end, `request_id` once the request has arrived;
     `error_id` where it ran into a defect of ours."""
 
-    __slots__ = ("_begun", "code", "context", "error_id", "method", "request_id", "seconds", "service", "thread")
+    __slots__ = ("_begun", "code", "context", "error_id", "method", "request_id", "seconds", "service")
 
     def __init__(self, call: Call) -> None:
         full, _, self.method = call.method.rpartition("/")
@@ -27,7 +27,6 @@ class Seen:
         self.context = call.context
         self.request_id = self.error_id = self.code = ""
         self.seconds = 0.0
-        self.thread = threading.get_ident()
         self._begun = time.perf_counter()
 
     def end(self) -> None:

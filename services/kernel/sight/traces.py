@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import Token
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -47,7 +46,7 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("ratchet")
         self._propagator = TraceContextTextMapPropagator()
-        self._open: dict[Seen, tuple[Span, Token[Context]] | int] = {}
+        self._open: dict[Seen, Span | int] = {}
 
     def begun(self, seen: Seen) -> None:
         """The caller's trace is known now, a trace of the request's own when it has arrived."""
@@ -64,26 +63,23 @@ class Traces:
             with self._ids.of(seen.request_id):
                 self._begin(seen, Context(), started)
         elif started is not None and seen.request_id:
-            span, _ = started
-            span.set_attribute("ratchet.request_id", seen.request_id)
+            started.set_attribute("ratchet.request_id", seen.request_id)
             own = _of_request(seen.request_id)
-            if own.trace_id != span.get_span_context().trace_id:
-                span.add_link(own)
+            if own.trace_id != started.get_span_context().trace_id:
+                started.add_link(own)
 
     def ended(self, seen: Seen) -> None:
-        if isinstance(started := self._open[seen], int):
-            self._begin(seen, Context(), started)
-        opened = self._open.pop(seen)
-        assert not isinstance(opened, int), "it has begun just now"
-        span, token = opened
+        span = self._open[seen]
+        if isinstance(span, int):
+            span = self._begin(seen, Context(), span)
+        del self._open[seen]
         span.set_attribute("rpc.grpc.status_code", seen.code)
         if seen.code not in ("OK", "CANCELLED"):
             span.set_status(Status(StatusCode.ERROR, seen.code))
         span.end()
-        if seen.thread == threading.get_ident():
-            contexts.detach(token)
 
-    def _begin(self, seen: Seen, parent: Context, started: int) -> None:
+    def _begin(self, seen: Seen, parent: Context, started: int) -> Span:
+        """The span; it is in force until the call ends, since gRPC runs each call in a context of its own."""
         span = self._tracer.start_span(
             f"{seen.service}/{seen.method}",
             parent,
@@ -93,7 +89,9 @@ class Traces:
         )
         if seen.request_id:
             span.set_attribute("ratchet.request_id", seen.request_id)
-        self._open[seen] = span, contexts.attach(trace.set_span_in_context(span, Context()))
+        contexts.attach(trace.set_span_in_context(span, Context()))
+        self._open[seen] = span
+        return span
 
     @contextmanager
     def span(self, name: str, request_id: str, attributes: Mapping[str, str]) -> Iterator[None]:

@@ -13,10 +13,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from ratchet.client import Client
 from ratchet.errors import NotFound
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
+from ratchet.health import ask
 from ratchet.tracing import traced
 from services.kernel.refusals import refusals
 from services.kernel.server import Server
 from services.kernel.sight import Sight
+from services.kernel.sight.lines import trace_id
 from services.kernel.sight.traces import Patient, Traces, ids_of, open_traces, untraced
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -89,6 +91,7 @@ def test_a_request_with_an_id_begins_the_trace_that_its_id_names(server: Traced)
     call, later = spans["EventLogService/Append"], spans["later, in another thread"]
     assert (trace_of(call), call.get_span_context().span_id) == ids_of("r1")
     assert call.parent is None
+    assert dict(call.attributes or {})["ratchet.request_id"] == "r1"
     assert later.parent is not None
     assert (trace_of(later), later.parent.span_id) == ids_of("r1")
     assert not call.status.is_ok
@@ -101,12 +104,30 @@ def test_a_callers_own_trace_is_linked_to_that_of_the_request(server: Traced) ->
         )
     call = server.spans()["EventLogService/Append"]
     assert trace_of(call) == int(TRACE, 16)
+    assert dict(call.attributes or {})["ratchet.request_id"] == "r1"
     assert [(link.context.trace_id, link.context.span_id) for link in call.links] == [ids_of("r1")]
 
 
 def test_a_traceparent_that_is_none_begins_a_trace(server: Traced) -> None:
     server.stub.GetHead(eventlog_pb2.GetHeadRequest(), metadata=(("traceparent", "00-zz-" + "9" * 400),))
     assert server.spans()["EventLogService/GetHead"].parent is None
+
+
+def test_a_call_whose_request_can_not_be_read_is_a_span_too(server: Traced) -> None:
+    with pytest.raises(grpc.RpcError):
+        server.channel.unary_unary(f"/{NAME}/GetHead")(b"\xff\xff\xff")
+    call = server.spans()["EventLogService/GetHead"]
+    assert (call.parent, call.status.is_ok) == (None, False)
+
+
+def test_a_thread_is_of_no_trace_when_its_call_is_over(server: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health is asked of the same threads, and is not traced."""
+    found: list[str | None] = []
+    monkeypatch.setattr(Sight, "url", property(lambda _: found.append(trace_id()) or ""))
+    for _ in range(10):
+        server.stub.GetHead(eventlog_pb2.GetHeadRequest())
+        ask(server.channel)
+    assert found == [None] * 10
 
 
 def test_what_one_call_began_is_not_the_parent_of_the_next(server: Traced) -> None:
