@@ -17,8 +17,10 @@ from sight_world import Watched
 
 from ratchet.channel import open_channel
 from ratchet.credentials import Credentials
-from ratchet.errors import InvalidInput, NotFound
+from ratchet.errors import InvalidInput, NotFound, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
+from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from ratchet.transport import CORRELATION_KEY
 from services.kernel.server import Server
 from services.kernel.sight import lines
 
@@ -95,6 +97,39 @@ def test_every_call_is_told_at_debug_and_no_token_ever(watched: Watched) -> None
     assert "ratchet_secret" not in out.getvalue()
 
 
+class Straining(trainer_pb2_grpc.TrainerServiceServicer):
+    """Answers a start, and can't take an import."""
+
+    def StartTraining(self, request: object, context: object) -> trainer_pb2.StartTrainingResponse:
+        return trainer_pb2.StartTrainingResponse()
+
+    def ImportBars(self, pieces: Iterator[object], context: object) -> trainer_pb2.ImportBarsResponse:
+        next(pieces)
+        raise Unreachable("the store does not answer")
+
+
+def test_a_line_names_the_request_and_what_it_belongs_to_and_is_a_warning_where_a_service_is_strained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lines, "SLOW_SECONDS", 0.0)
+    server = Server("127.0.0.1", 0)
+    name = "ratchet.trainer.v1.TrainerService"
+    server.add(trainer_pb2_grpc.add_TrainerServiceServicer_to_server, Straining(), name)
+    server.start()
+    upload = trainer_pb2.ImportBarsRequest(header=trainer_pb2.ImportBarsHeader(request_id="i" * 300))
+    with written("json", logging.INFO) as out:
+        with open_channel(f"127.0.0.1:{server.port}", Credentials()) as channel:
+            stub = trainer_pb2_grpc.TrainerServiceStub(channel)
+            stub.StartTraining(trainer_pb2.StartTrainingRequest(), metadata=((CORRELATION_KEY, "s1"),))
+            with pytest.raises(grpc.RpcError):
+                stub.ImportBars(iter([upload]))
+        server.stop(0)
+    slow, strained = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (slow["level"], slow["code"], slow["correlation_id"]) == ("info", "OK", "s1")
+    assert (strained["level"], strained["code"]) == ("warning", "UNAVAILABLE")
+    assert strained["request_id"] == "i" * 128
+
+
 class Broken(eventlog_pb2_grpc.EventLogServiceServicer):
     def GetHead(self, request: object, context: object) -> eventlog_pb2.GetHeadResponse:
         raise ValueError("what only the log may say")
@@ -117,6 +152,8 @@ def test_the_line_of_a_defect_has_the_id_that_the_caller_was_given() -> None:
     assert call["level"] == "error"
     assert len(call["error_id"]) == 12
     assert call["error_id"] in (refused.value.details() or "")
+    assert "what only the log may say" not in (refused.value.details() or "")
+    assert "what only the log may say" in defect["exception"]
     assert call["error_id"] in defect["event"]
     assert defect["method"] == "EventLogService/GetHead"
 
