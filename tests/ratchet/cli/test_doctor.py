@@ -202,6 +202,19 @@ def test_a_log_that_is_not_the_one_remembered_is_found(
     assert found["remedy"] == f"ratchet log verify --home {tmp_path}"
 
 
+def test_a_log_that_another_key_signed_is_found(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = heads.public_bytes(heads.create_private(tmp_path / "other.key"))
+    with serving(tmp_path, monkeypatch, "registry"):
+        (tmp_path / "signing.pub").unlink()
+        heads.write_public(tmp_path / "signing.pub", other)
+        (tmp_path / "heads.jsonl").unlink()
+        found = doctor("--home", str(tmp_path))["signed head"]
+    assert not found["ok"]
+    assert "the signature of the log's end is not that of" in found["found"]
+
+
 def test_a_token_is_tried_and_its_role_told(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "tokens.jsonl"
     text, _ = tokens.add(file, "ada", "promoter", datetime.now(UTC))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from seaweed import Seaweed
 
+from ratchet.cli.doctor_machine import artifacts
 from ratchet.errors import NotAllowed, RatchetError
 from services.kernel.artifacts import ArtifactStore, open_store, s3_upload
 
@@ -94,6 +95,15 @@ def test_without_a_right_what_needs_it_is_refused(server: Seaweed, action: str) 
     plain, locking = opened(server, action), opened(server, action, "&retain=1")
     with pytest.raises(NotAllowed, match="AccessDenied"):
         NEEDED[action](plain, locking)
+
+
+@pytest.mark.parametrize("action", ["s3:ListBucket", "s3:PutObject", "s3:GetObject", "s3:DeleteObjectVersion"])
+def test_doctor_finds_the_right_that_is_missing(server: Seaweed, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", user(action))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    found = artifacts(server.url(BUCKET))
+    assert not found.ok
+    assert "AccessDenied" in found.found
 
 
 def test_the_rights_reach_no_other_bucket(server: Seaweed) -> None:
