@@ -99,7 +99,6 @@ class Limits:
             ("grpc.keepalive_time_ms", self.stall_seconds * 1000),
             ("grpc.keepalive_timeout_ms", self.stall_seconds * 1000),
             ("grpc.http2.ping_timeout_ms", self.stall_seconds * 1000),
-            ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         )
 

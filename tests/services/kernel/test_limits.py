@@ -383,6 +383,12 @@ def test_what_was_taken_can_be_read_however_large_it_is(serve: Serve) -> None:
     assert max(sizes) < 5_500_000 < sum(sizes), "each in a message of its own"
 
 
+def test_who_was_silent_for_so_long_is_asked_and_has_as_long_to_answer() -> None:
+    options = dict(Limits(stall_seconds=7).options())
+    waits = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
+    assert {options[wait] for wait in waits} == {7000}
+
+
 def test_clients_ask_for_a_sign_of_life_no_more_often_than_servers_bear() -> None:
     """A server hangs up on those who ask more often."""
     borne = dict(Limits().options())["grpc.http2.min_ping_interval_without_data_ms"]
