@@ -296,6 +296,17 @@ def test_uploads_that_trickle_take_the_slow_places_alone_and_end_with_the_limit(
     assert all("2 calls that take long are under way" in error.message for error in errors if error not in late)
 
 
+def test_an_ordinary_call_finds_a_thread_when_every_place_is_taken(serve: Serve) -> None:
+    serving, ended = serve(watch_streams=2, slow_calls=20), threading.Event()
+    watching = [serving.stub.Subscribe(eventlog_pb2.SubscribeRequest()) for _ in range(2)]
+    uploads = [serving.trainer.ImportBars.future(trickle(ended)) for _ in range(20)]
+    assert all(serving.uploads.begun.acquire(timeout=PATIENCE) for _ in uploads)
+    serving.require_answers()
+    ended.set()
+    for each in (*watching, *uploads):
+        each.cancel()
+
+
 def test_an_upload_that_falls_silent_is_cancelled(serve: Serve) -> None:
     serving, ended = serve(slow_calls=1, stall_seconds=1), threading.Event()
     with refused(Cancelled, "cancelled"):
