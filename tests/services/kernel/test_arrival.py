@@ -70,6 +70,12 @@ def test_bytes_that_are_no_message_are_named(channel: grpc.Channel) -> None:
         answer(channel, b"\xff\xff\xff")
 
 
+def test_a_request_that_nobody_could_keep_is_refused_whatever_method_it_is_for(channel: grpc.Channel) -> None:
+    with pytest.raises(InvalidInput, match="model holds the character NUL") as raised:
+        answer(channel, registry_pb2.GetModelRequest(model="AAPL\0").SerializeToString())
+    assert raised.value.fields == {"model": "NUL"}
+
+
 def test_a_call_without_a_request_is_refused(channel: grpc.Channel) -> None:
     with pytest.raises(InvalidInput, match="ended without a request; send one message"):
         answer(channel)

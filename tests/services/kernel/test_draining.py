@@ -53,8 +53,8 @@ class Slow:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def tell(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+    def tell(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
 
 
 @contextmanager
@@ -73,12 +73,13 @@ def served(grace: float, closing: float) -> Iterator[Slow]:
             process.kill()
 
 
-def test_a_call_in_flight_is_finished_and_no_other_begun() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_call_in_flight_is_finished_and_no_other_begun(number: signal.Signals) -> None:
     with served(20.0, 5.0) as slow:
         watch = health_pb2_grpc.HealthStub(slow.channel).Watch(health_pb2.HealthCheckRequest(), timeout=ENDED_WITHIN)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         asked = slow.ask("1.0")
-        slow.tell()
+        slow.tell(number)
         assert slow.said() == "stopping"
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
