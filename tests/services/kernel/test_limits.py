@@ -316,7 +316,9 @@ def test_an_upload_that_falls_silent_is_cancelled(serve: Serve) -> None:
     eventually(lambda: serving.trainer.ImportBars(iter(whole), timeout=PATIENCE))
 
 
-def test_calls_that_never_send_their_request_lose_their_threads(serve: Serve) -> None:
+def test_calls_that_never_send_their_request_lose_their_threads_and_are_no_defect_of_ours(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     serving, ended = serve(watch_streams=1, slow_calls=1, stall_seconds=1), threading.Event()
 
     def never() -> Iterator[bytes]:
@@ -329,6 +331,7 @@ def test_calls_that_never_send_their_request_lose_their_threads(serve: Serve) ->
         serving.require_answers()
         assert {each.exception(PATIENCE).code() for each in waiting} == {grpc.StatusCode.CANCELLED}
     ended.set()
+    assert "failed, error" not in caplog.text
 
 
 def test_a_reader_that_does_not_read_loses_its_place(serve: Serve) -> None:
