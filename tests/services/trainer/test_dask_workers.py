@@ -33,6 +33,7 @@ from services.trainer.data import csvfile
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
 from services.trainer.workers import Report, Workers, open_workers
+from services.trainer.workers.dask import DaskWorkers
 from services.trainer.workers.dask_worker import PACKAGES
 
 DATA = Path(__file__).parents[3] / "examples" / "data"
@@ -122,12 +123,14 @@ def test_the_same_session_makes_the_same_artifact_here_and_there(workers: Worker
     assert outcomes[0].library_versions == outcomes[1].library_versions
 
 
-def test_inputs_of_any_size_are_sent_and_nothing_is_kept_on_the_cluster(two: Cluster, workers: Workers) -> None:
+def test_inputs_of_any_size_are_sent_and_nothing_is_kept_here_and_there(two: Cluster, workers: Workers) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert workers.run(measure, os.urandom(12_000_000), quiet) == 12_000_000
     with Client(two.place, set_as_default=False) as client:
         assert until(lambda: not any(client.has_what().values()), SOON)
+    assert isinstance(workers, DaskWorkers)
+    assert workers._connected()._listeners == {}
 
 
 def test_each_worker_trains_one_at_once_in_one_thread_and_those_beyond_wait(workers: Workers, tmp_path: Path) -> None:
@@ -217,6 +220,22 @@ def test_a_scheduler_that_went_away_is_waited_for_and_met_again(tmp_path: Path) 
         for each in (workers, early):
             assert until(partial(hears_of_steps, each), SOON)
             each.close()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_was_replaced_before_anybody_missed_it_is_met_anew(tmp_path: Path) -> None:
+    with cluster(tmp_path / "cluster") as made:
+        workers = open_workers(made.url)
+        assert hears_of_steps(workers)
+        made.scheduler.kill()
+        made.scheduler.wait(LATE)
+
+        def mended() -> bool:
+            made.mend()
+            return hears_of_steps(workers)
+
+        assert until(mended, SOON)
+        workers.close()
 
 
 def test_a_trainer_without_its_scheduler_starts_and_is_not_ready(
