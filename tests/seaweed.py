@@ -29,6 +29,9 @@ START_SECONDS = 30.0
 ATTEMPTS = 3
 ELSEWHERE = "RATCHET_TEST_S3"
 LONGEST_NAME = 63
+SMALL_VOLUMES = "-master.volumeSizeLimitMB=32"
+"""A bucket takes several volumes, and there are as many as fit on the disk: larger ones, on a machine with little room,
+are too few for all the buckets of the tests."""
 
 
 class Endpoint:
@@ -125,7 +128,7 @@ class Seaweed(Endpoint):
     def _launch(self, store: ObjectStore, options: tuple[str, ...]) -> None:
         with (store.folder / "weed.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*store.arguments(), *options],
+                [*store.arguments(), SMALL_VOLUMES, *options],
                 env={**os.environ, **store.environment()},
                 cwd=store.folder,
                 stdin=subprocess.DEVNULL,

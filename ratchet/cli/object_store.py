@@ -121,6 +121,8 @@ class ObjectStore:
             "-admin.ui=false",
             "-webdav=false",
             "-master.telemetry=false",
+            # A bucket takes several volumes; SeaweedFS would make them of 1 GiB, and as many as the disk has room for.
+            "-master.volumeSizeLimitMB=128",
             "-volume.preStopSeconds=0",
             f"-bucket={_READY}",
             *(f"-{name}={port}" for name, port in zip(PORTS, self.ports, strict=True)),

@@ -21,6 +21,8 @@ COPY, COPY_BY_PYTHON, RESTORE, _, _, EXPORT, IMPORT, NEWEST = (
 )
 PROGRAMS = """
 # The registry is all that these commands need of `ratchet up`; and whoever has no sqlite3 has Python.
+# What is served ends with this shell, however that ends.
+export RATCHET_PARENT=$$
 ratchet() {
     if [ "$1" = up ]; then
         command ratchet serve registry "${@:2}" --port "$PORT" 2> log-of-it &

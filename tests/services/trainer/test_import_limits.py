@@ -64,7 +64,7 @@ def test_bars_to_predict_from_are_bounded(client: Client, store: ArtifactStore) 
     request = pb.PredictRequest(series="AAPL")
     request.bars.bars.extend([pb.Bar(open=1.0)] * (MOST_BARS + 1))
     with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
-        Predictor(client, store, Importer(client, store))._bars(AAPL, request)
+        Predictor(client, store, Importer(client, store))._given(AAPL, request)
 
 
 def test_models_to_evaluate_are_bounded(client: Client, store: ArtifactStore) -> None:

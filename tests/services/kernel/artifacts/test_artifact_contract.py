@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def in_folder(request: pytest.FixtureRequest) -> Place:
 
 def in_bucket(request: pytest.FixtureRequest) -> Place:
     server: Endpoint = request.getfixturevalue("seaweed")
-    name = "test-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    name = f"test-{uuid.uuid4().hex[:8]}"
     bucket = server.bucket(name)
     client = server.client()
 

@@ -6,6 +6,7 @@ import hashlib
 import random
 import subprocess
 import sys
+import uuid
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,8 +44,8 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bucket(seaweed: Endpoint, request: pytest.FixtureRequest) -> str:
-    name = "large-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
+def bucket(seaweed: Endpoint) -> str:
+    name = f"large-{uuid.uuid4().hex[:8]}"
     seaweed.client().make_bucket(seaweed.bucket(name))
     return name
 
