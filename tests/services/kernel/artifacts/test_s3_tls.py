@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,10 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from faulty_link import Link, flip_request
 from seaweed import Endpoint, Seaweed, free_ports
+from waiting import until
 
 from ratchet.errors import InvalidInput, Unreachable
 from services.kernel.artifacts import ArtifactStore, open_store
 from services.kernel.artifacts.access import CERTIFICATES
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,7 @@ def test_http_to_a_store_under_tls_is_said(certificate: Path, tmp_path: Path) ->
     (port,) = free_ports(1)
     try:
         server.start(tmp_path, f"-s3.port.https={port}", f"-s3.cert.file={certificate}", f"-s3.key.file={certificate}")
+        assert until(lambda: listens(port))
         url = f"127.0.0.1:{port}"
         with pytest.raises(Unreachable, match=f"serves TLS; write endpoint=https://{url} in the store's URL"):
             opened(server, f"http://{url}").put(b"content")
