@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -11,7 +11,7 @@ class Measured:
     """One row. `holds`: None where nothing is promised.
 
     `guarded`: a ratio or a count, which the machine's speed does not decide. `why`: where the time goes, for a promise
-    that does not hold.
+    that does not hold. `ratio`: what was measured, by what was promised.
     """
 
     what: str
@@ -20,17 +20,21 @@ class Measured:
     holds: bool | None = None
     guarded: bool = False
     why: str = ""
+    ratio: float | None = None
 
     @classmethod
     def at_most(
         cls, what: str, result: str, value: float, limit: float, unit: str, guarded: bool = False, why: str = ""
     ) -> Measured:
         """A row that holds up to `limit`, which is in the unit of `value`."""
-        return cls(what, result, f"at most {limit:g} {unit}", value <= limit, guarded, why)
+        return cls(what, result, f"at most {limit:g} {unit}", value <= limit, guarded, why, value / limit)
+
+    @property
+    def held(self) -> str:
+        return "" if self.holds is None else "yes" if self.holds else "**no**"
 
     def line(self) -> str:
-        holds = "" if self.holds is None else "yes" if self.holds else "**no**"
-        return line((self.what, self.result, self.promise, holds))
+        return line((self.what, self.result, self.promise, self.held))
 
 
 HEADER = ("what", "measured", "promised", "holds")
@@ -38,8 +42,3 @@ HEADER = ("what", "measured", "promised", "holds")
 
 def line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def table(rows: Iterable[Measured]) -> str:
-    """A Markdown table, with a line's end."""
-    return "\n".join([line(HEADER), line(["---"] * len(HEADER)), *(row.line() for row in rows), ""])

@@ -110,7 +110,7 @@ def beside(
     """The row of what should not be `worse`, which the smaller number is not."""
     ratio, word = (theirs / ours, better) if ours <= theirs else (ours / theirs, worse)
     result = f"{_digits(ours)} {unit}, MLflow {_digits(theirs)} {unit}: {_digits(ratio)} times {word}"
-    return Measured(what, result, f"no {worse} than MLflow", ours <= theirs)
+    return Measured(what, result, f"no {worse} than MLflow", ours <= theirs, ratio=ours / theirs)
 
 
 def _digits(value: float) -> str:

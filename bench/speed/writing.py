@@ -92,6 +92,7 @@ def measure(folder: Path) -> Iterator[Measured]:
         f"at most {BARE_RATIO} times bare + {BARE_EXTRA:.0f} ms",
         alone <= BARE_RATIO * bare + BARE_EXTRA,
         why=WHY,
+        ratio=alone / (BARE_RATIO * bare + BARE_EXTRA),
     )
     yield Measured.at_most("CPU of the registry for it", f"{cpu:.2f} ms", cpu, CPU, "ms", why=WHY)
     yield from _eight(folder)
@@ -133,6 +134,7 @@ def _eight(folder: Path) -> Iterator[Measured]:
         f"at least {BUSY}",
         cpu / wall >= BUSY,
         guarded=True,
+        ratio=cpu / wall / BUSY,
     )
 
 
