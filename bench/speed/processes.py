@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -41,23 +42,46 @@ class Service:
 @contextmanager
 def registry(home: Path) -> Iterator[Service]:
     """A registry process on a home, with its defaults: SQLite, durable."""
+    with _served(["ratchet", "serve", "registry", "--home", str(home), "--port"], home, is_serving) as service:
+        yield service
+
+
+@contextmanager
+def bare_grpc(folder: Path) -> Iterator[Service]:
+    """A server whose one method does nothing; see bare_grpc.py."""
+    with _served(["bench.speed.bare_grpc"], folder, _listens) as service:
+        yield service
+
+
+@contextmanager
+def _served(command: Sequence[str], home: Path, answers: Callable[[str, float], bool]) -> Iterator[Service]:
+    """A Python module as a process; the port ends its command line."""
     port = ports.choose(0)[0]
     address = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "ratchet", "serve", "registry", "--home", str(home), "--port", str(port)]
+    command = [sys.executable, "-m", *command, str(port)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RATCHET_")} | MANY_SESSIONS
-    with (home / "registry.log").open("ab") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
+    with (home / "server.log").open("ab") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
         try:
-            _wait(process, address)
+            _wait(process, lambda: answers(address, 1.0))
             yield Service(address, psutil.Process(process.pid))
         finally:
             process.send_signal(signal.SIGTERM)
 
 
-def _wait(process: subprocess.Popen[bytes], address: str) -> None:
+def _listens(address: str, seconds: float) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> None:
     end = time.monotonic() + START_SECONDS
-    while not is_serving(address, timeout=1.0):
+    while not answers():
         if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"no registry at {address}")
+            raise RuntimeError(f"{process.args!r} does not answer")
         time.sleep(0.05)
 
 

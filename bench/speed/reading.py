@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from bench.measured import Measured
 from bench.planted_log import Clock, PlantedLog, event_ids, storage_form
-from bench.speed.processes import Service, registry, together
+from bench.speed.bare_grpc import METHOD
+from bench.speed.processes import Service, bare_grpc, registry, together
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -48,13 +51,31 @@ class Asker:
 
     def __call__(self, _: int, ready: Callable[[], object]) -> list[float]:
         with Client(registry=self.address) as client:
-            client.get_champion(self.lineage)
-            ready()
-            begun, taken = time.perf_counter(), []
-            for number in range(self.calls):
-                time.sleep(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
-                taken.append(seconds(lambda: client.get_champion(self.lineage)))
-            return taken
+            return paced(lambda: client.get_champion(self.lineage), self.calls, ready)
+
+
+@dataclass(frozen=True)
+class BareAsker:
+    """The same of a method that does nothing, with as many bytes as the name of a lineage."""
+
+    address: str
+    calls: int
+
+    def __call__(self, _: int, ready: Callable[[], object]) -> list[float]:
+        with grpc.insecure_channel(self.address) as channel:
+            call = channel.unary_unary(METHOD, bytes, bytes)
+            return paced(lambda: call(b"S000/range/logistic"), self.calls, ready)
+
+
+def paced(call: Callable[[], object], calls: int, ready: Callable[[], object]) -> list[float]:
+    """Seconds of each call, PER_SECOND of them a second, after a first and once all are `ready`."""
+    call()
+    ready()
+    begun, taken = time.perf_counter(), []
+    for number in range(calls):
+        time.sleep(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
+        taken.append(seconds(call))
+    return taken
 
 
 def measure(folder: Path) -> Iterator[Measured]:
@@ -63,10 +84,16 @@ def measure(folder: Path) -> Iterator[Measured]:
     slow: dict[int, float] = {}
     for size, name in names.items():
         with registry(folder / str(size)) as service:
-            cpu[size], slow[size] = _champion(service, name)
+            cpu[size], slow[size] = _asked(service, Asker(service.address, name, EACH))
+    with bare_grpc(folder) as service:
+        bare, bare_slow = _asked(service, BareAsker(service.address, EACH))
+    yield Measured(
+        f"a call that does nothing, of gRPC for Python, {CLIENTS} clients with {CLIENTS * PER_SECOND} a second",
+        f"{bare:.2f} ms of CPU, p99 {bare_slow:.1f} ms",
+    )
     yield Measured.at_most(
         f"CPU of the registry for GetChampion, after {LONG:,} versions",
-        f"{cpu[LONG]:.2f} ms",
+        f"{cpu[LONG]:.2f} ms, {cpu[LONG] / bare:.1f} times a call that does nothing",
         cpu[LONG],
         CHAMPION_CPU,
         "ms",
@@ -75,7 +102,7 @@ def measure(folder: Path) -> Iterator[Measured]:
     )
     yield Measured.at_most(
         f"GetChampion, {CLIENTS} clients with {CLIENTS * PER_SECOND} calls a second, p99",
-        f"{slow[LONG]:.1f} ms",
+        f"{slow[LONG]:.1f} ms, {slow[LONG] / bare_slow:.1f} times that of calls that do nothing",
         slow[LONG],
         CHAMPION_P99,
         "ms",
@@ -91,10 +118,10 @@ def measure(folder: Path) -> Iterator[Measured]:
         yield from _log(client)
 
 
-def _champion(service: Service, name: str) -> tuple[float, float]:
+def _asked(service: Service, asker: Asker | BareAsker) -> tuple[float, float]:
     """CPU and p99 of a call, ms."""
     before: list[float] = []
-    taken = together(CLIENTS, Asker(service.address, name, EACH), lambda: before.append(service.cpu()))
+    taken = together(CLIENTS, asker, lambda: before.append(service.cpu()))
     cpu = 1000 * (service.cpu() - before[0]) / (CLIENTS * EACH)
     return cpu, 1000 * statistics.quantiles([one for each in taken for one in each], n=100)[98]
 
@@ -124,6 +151,8 @@ def _log(client: Client) -> Iterator[Measured]:
             f"at least {READ_PER_SECOND:,}",
             rate >= READ_PER_SECOND,
             ratio=rate / READ_PER_SECOND,
+            why="both ends are Python on two cores: the registry reads rows and makes messages, the client takes them"
+            " apart; neither waits for the other.",
         )
     late = 1000 * statistics.quantiles(_deliveries(client, head), n=100)[98]
     yield Measured.at_most(
