@@ -29,7 +29,7 @@ CLIENTS = 8
 EACH = 60
 WHY = (
     "a fifth is gRPC and the layers around a call; another is the gate, which judges and describes 120 bars"
-    " with four tests; a tenth reads what the decision rests on, in one transaction; the rest checks the request,"
+    " with four tests; a tenth reads what the decision rests on; the rest checks the request,"
     " appends, signs and brings the read tables up to date, 27 statements of which each takes 5 to 25 µs. More would"
     " have to be written in another language, or done after the answer: then a reader could miss what was acknowledged."
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from services.registry.log.proofs import Proof, prove_consistency, prove_inclusi
 from services.registry.log.reading import ALL, EVERYTHING, Filter, Head, Query, head, read
 from services.registry.log.rebuild import Rebuilt, prepare, rebuild
 from services.registry.log.recorder import LogRecorder
-from services.registry.log.snapshots import Snapshots
 from services.registry.log.sqlite import SQLiteDatabase
 from services.registry.log.subscription import Signal, follow
 from services.registry.log.tables import Table
@@ -42,7 +40,7 @@ class Log:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        self.database = database = Snapshots(database)
+        self.database = database
         self._tables = tuple(tables)
         self._signal = Signal()
         self._commit = Commit(database, tables, clock, new_id, self._signal.send)
@@ -121,10 +119,6 @@ class Log:
         """Rows of the read tables, under their plain names and with `?` parameters; shows what was committed before."""
         with self.database.read() as reader:
             return [dict(row) for row in reader.rows(sql, params)]
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Whatever this thread reads within is the log as it was at the beginning; nothing is written within."""
-        return self.database.snapshot()
 
     def rebuild(self) -> list[Rebuilt]:
         """Build the read tables anew from position 0; Conflict while another rebuild runs."""

@@ -179,8 +179,7 @@ class Commands:
         conflict: StreamConflict | None = None
         for _ in range(ATTEMPTS):
             try:
-                with self._log.snapshot():
-                    facts = decide()
+                facts = decide()
             except RatchetError:
                 first_answer = self._log.replayed(origin)
                 if first_answer is None:
