@@ -13,9 +13,10 @@ from google.protobuf.message import Message
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Series, Task
+from ratchet.timestamps import FIRST_SECOND
 
-BEGINNING = -62_135_596_800
-"""0001-01-01, before every bar: a time that is not set."""
+BEGINNING = FIRST_SECOND
+"""Before every bar: a time that is not set."""
 
 
 @dataclass(slots=True)

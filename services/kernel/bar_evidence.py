@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import pattern_pb2
+from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
 
 Times: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
-
-YEAR_1, YEAR_9999 = -62_135_596_800, 253_402_300_799
 
 
 class EvidenceBars(NamedTuple):
@@ -89,7 +88,7 @@ def _check(bars: int, steps: list[int]) -> None:
         )
     if min(steps[1:]) < 1:
         raise InvalidInput("the bar times of evidence must strictly increase", fields={"evidence": "unsorted times"})
-    if steps[0] < YEAR_1 or sum(steps) > YEAR_9999:
+    if steps[0] < FIRST_SECOND or sum(steps) > LAST_SECOND:
         raise InvalidInput(
             f"evidence from {steps[0]} to {sum(steps)}: bar times are epoch seconds of the years 1 to 9999",
             fields={"evidence": "times out of range"},

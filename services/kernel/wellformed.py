@@ -9,12 +9,10 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import InvalidInput
+from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
 
 LONGEST_TEXT = 4096
 """Characters of any one text. Names have shorter limits of their own, where they are parsed."""
-
-FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Of the years 1 and 9999, in epoch seconds: what a Timestamp may hold."""
 
 
 def require_wellformed(request: Message, path: str = "") -> None:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-BEGINNING = -62_135_596_800
-"""0001-01-01, the first moment that a Timestamp can hold: before every bar."""
+from ratchet.timestamps import FIRST_SECOND
+
+BEGINNING = FIRST_SECOND
+"""Before every bar."""
 
 
 def seconds_of(message: Message, field: str) -> int:

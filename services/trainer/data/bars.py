@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
+from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
 
 Floats: TypeAlias = NDArray[np.float64]
 Times: TypeAlias = NDArray[np.int64]
@@ -23,9 +24,6 @@ TOLERANCE = 1e-6
 
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_SECOND = -62_135_596_800
-_LAST_SECOND = 253_402_300_799
-"""The years 1 to 9999, in seconds since 1970: what a Timestamp can hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +75,7 @@ def check(
     name; `row_of` maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `then` is the
     next step.
     """
-    outside = (bars.time < _FIRST_SECOND) | (bars.time > _LAST_SECOND)
+    outside = (bars.time < FIRST_SECOND) | (bars.time > LAST_SECOND)
     if outside.any():
         raise DataRefused(
             f"{name} row {row_of(int(np.argmax(outside)))}: its date is not in the years 1 to 9999; {then}"
