@@ -10,7 +10,10 @@ from registry_client import FOREST, LOGISTIC, Registry
 
 from ratchet.errors import ChampionMoved, InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2
+from ratchet.names import Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
+from services.registry.domain.symbol import SymbolState
+from services.registry.service.states import States
 
 CROWD = 8
 
@@ -135,3 +138,22 @@ def test_sessions_of_different_lineages_that_end_at_once_all_count(registry: Reg
         answers = list(crowd.map(registry.record, requests))
     competing = sorted(answer.decisions[1].declined.competing_lineages for answer in answers)
     assert competing == [2, 3, 4, 5]
+
+
+def test_a_lineage_that_begins_while_a_session_ends_counts(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins before the symbol is loaded: what is read of the other champions is never older than that."""
+    registry.train(FOREST, 100, 220)
+    ends, begins = (
+        registry.trained(f"AAPL/range/{kind}", 221, 400, against_best=-0.1) for kind in ("logistic", "xgboost")
+    )
+    load = States.symbol
+
+    def symbol(states: States, series: Series, task: Task) -> SymbolState:
+        monkeypatch.setattr(States, "symbol", load)
+        registry.record(begins)
+        with pytest.raises(ChampionMoved):
+            promote(registry, 1, "nobody")  # so that a state that all threads share has seen it
+        return load(states, series, task)
+
+    monkeypatch.setattr(States, "symbol", symbol)
+    assert registry.record(ends).decisions[1].declined.competing_lineages == 3
