@@ -16,6 +16,9 @@ from services.trainer.learning.session import rescored, run
 from services.trainer.sessions import Report, Training
 from services.trainer.workers import Workers
 
+MOVES = 5
+"""So often champions may move while a session is being recorded, each time after it was scored against the last."""
+
 
 @dataclass(frozen=True)
 class SessionConductor:
@@ -34,15 +37,18 @@ class SessionConductor:
     def record(self, training: Training, job: SessionInputs, outcome: SessionOutcome) -> Training:
         """Artifact first, then the evidence for patterns, last the training, which ends the session.
 
-        When somebody moved the champion meanwhile, the same model is scored once more, against the one in force.
+        Each time that somebody moved a champion meanwhile, the same model is scored again, against those in force.
         """
         digest = self.store.put(outcome.artifact)
         self.client.record_evidence(recording.evidence_request(training, job, outcome))
-        try:
-            return self._end(recording.training_request(training, job, job, outcome, digest))
-        except Conflict:
-            moved = the_race(self.client, self.store, job)
-            return self._end(recording.training_request(training, job, moved, rescored(moved, outcome), digest))
+        race = job
+        for _ in range(MOVES):
+            try:
+                return self._end(recording.training_request(training, job, race, outcome, digest))
+            except Conflict:
+                race = the_race(self.client, self.store, job)
+                outcome = rescored(race, outcome)
+        return self._end(recording.training_request(training, job, race, outcome, digest))
 
     def _end(self, request: registry_pb2.RecordTrainingRequest) -> Training:
         return self.client.record_training(request).training

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -66,7 +67,24 @@ def world(registry_address: str, knowledge_address: str, store: ArtifactStore) -
     client.close()
 
 
-def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(world: World) -> None:
+@dataclass(frozen=True)
+class Watched:
+    """An artifact store that says which artifact is being read."""
+
+    inner: ArtifactStore
+    reading: Callable[[str], None]
+
+    def get(self, digest: str) -> bytes:
+        self.reading(digest)
+        return self.inner.get(digest)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("moves", [1, 2, 5])
+def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(world: World, moves: int) -> None:
+    """It moves once before the session is recorded, and again while that is scored."""
     world.trained(1500)
     assert world.trained(1600).model == f"{LINEAGE}/v2"
     if world.client.get_champion(LINEAGE).model.version == 1:
@@ -76,15 +94,26 @@ def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(worl
     assert job.parent is not None
     assert job.parent.name == f"{LINEAGE}/v2"
     outcome = world.conductor.work(job, quiet)
-    world.client.promote_model(f"{LINEAGE}/v1", "the old one was calmer", f"{LINEAGE}/v2")
+    of_champion = {world.client.get_model(f"{LINEAGE}/v{n}").record.artifact.digest: n for n in (1, 2)}
+    reigns = [f"{LINEAGE}/v2"]
 
-    ended = world.conductor.record(training, job, outcome)
+    def move(digest: str = "") -> None:
+        in_force = reigns[-1]
+        being_scored = not digest or in_force == f"{LINEAGE}/v{of_champion.get(digest, 0)}"
+        if being_scored and len(reigns) <= moves:
+            reigns.append(f"{LINEAGE}/v{1 if in_force.endswith('v2') else 2}")
+            world.client.promote_model(reigns[-1], "the other one is calmer", in_force)
+
+    move()
+    conductor = replace(world.conductor, store=cast(ArtifactStore, Watched(world.conductor.store, move)))
+    ended = conductor.record(training, job, outcome)
     assert (ended.state, ended.model) == (pb.TRAINING_STATE_COMPLETED, f"{LINEAGE}/v3")
+    assert len(reigns) == 1 + moves
     record = world.client.get_model(ended.model).record
     assert record.parent == f"{LINEAGE}/v2"
     decision = world.decision(training.session_id)
     decided = decision.promoted if decision.WhichOneof("outcome") == "promoted" else decision.declined
-    assert {each.champion for each in decided.evidence} == {f"{LINEAGE}/v1"}
+    assert {each.champion for each in decided.evidence} == {reigns[-1]}
 
 
 def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) -> None:
