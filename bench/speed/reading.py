@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import threading
 import time
@@ -49,9 +50,9 @@ class Asker:
     lineage: str
     calls: int
 
-    def __call__(self, _: int, ready: Callable[[], object]) -> list[float]:
+    def __call__(self, number: int, ready: Callable[[], object]) -> list[float]:
         with Client(registry=self.address) as client:
-            return paced(lambda: client.get_champion(self.lineage), self.calls, ready)
+            return paced(lambda: client.get_champion(self.lineage), self.calls, number, ready)
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,23 @@ class BareAsker:
     address: str
     calls: int
 
-    def __call__(self, _: int, ready: Callable[[], object]) -> list[float]:
+    def __call__(self, number: int, ready: Callable[[], object]) -> list[float]:
         with grpc.insecure_channel(self.address) as channel:
             call = channel.unary_unary(METHOD, bytes, bytes)
-            return paced(lambda: call(b"S000/range/logistic"), self.calls, ready)
+            return paced(lambda: call(b"S000/range/logistic"), self.calls, number, ready)
 
 
-def paced(call: Callable[[], object], calls: int, ready: Callable[[], object]) -> list[float]:
-    """Seconds of each call, PER_SECOND of them a second, after a first and once all are `ready`."""
+def paced(call: Callable[[], object], calls: int, seed: int, ready: Callable[[], object]) -> list[float]:
+    """Seconds of each call, after a first and once all are `ready`.
+
+    PER_SECOND of them a second, at random moments (a Poisson process): callers do not know of each other.
+    """
     call()
     ready()
-    begun, taken = time.perf_counter(), []
-    for number in range(calls):
-        time.sleep(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
+    chance, moment, taken = random.Random(seed), time.perf_counter(), []
+    for _ in range(calls):
+        moment += chance.expovariate(PER_SECOND)
+        time.sleep(max(0.0, moment - time.perf_counter()))
         taken.append(seconds(call))
     return taken
 
