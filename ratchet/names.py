@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar, get_args
 
 from ratchet.errors import InvalidInput
@@ -104,6 +105,7 @@ class Lineage:
     model_type: ModelType
 
     @classmethod
+    @lru_cache(1024)
     def parse(cls, text: str) -> Lineage:
         parts = text.split("/")
         if len(parts) != 3:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -19,33 +21,44 @@ def require_wellformed(request: Message, path: str = "") -> None:
     """InvalidInput, with the field, for a text that is too long or holds NUL, a time outside of the years 1 to 9999,
     and a number that stands for nothing in its enum."""
     for field in _looked_at(request.DESCRIPTOR):
-        value = getattr(request, field.name)
-        if field.is_repeated:
-            parts = value
-        elif field.message_type is None or request.HasField(field.name):
-            parts = (value,)
-        else:
-            continue
         name = f"{path}.{field.name}" if path else field.name
-        for part in parts:
-            if field.enum_type is not None:
-                _require_known(name, part, field.enum_type)
-            elif isinstance(part, str):
-                _require_text(name, part)
-            elif isinstance(part, Timestamp):
-                _require_time(name, part)
-            else:
-                require_wellformed(part, name)
+        if field.is_repeated:
+            for part in getattr(request, field.name):
+                field.require(part, name)
+        elif not field.is_message or request.HasField(field.name):
+            field.require(getattr(request, field.name), name)
+
+
+class _Field(NamedTuple):
+    """A field that may hold what is not well formed; `require` is told a value of it, and its name with its path."""
+
+    name: str
+    is_repeated: bool
+    is_message: bool
+    require: Callable[[Any, str], None]
 
 
 @cache
-def _looked_at(kind: Descriptor) -> tuple[FieldDescriptor, ...]:
-    """The fields of a message that may hold what is not well formed: not those of numbers, bytes, true and false."""
-    texts = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM)
-    return tuple(field for field in kind.fields if field.message_type is not None or field.type in texts)
+def _looked_at(kind: Descriptor) -> tuple[_Field, ...]:
+    """The fields of a message but for those of numbers, bytes, true and false."""
+    return tuple(
+        _Field(field.name, field.is_repeated, field.message_type is not None, require)
+        for field in kind.fields
+        if (require := _rule(field)) is not None
+    )
 
 
-def _require_text(name: str, text: str) -> None:
+def _rule(field: FieldDescriptor) -> Callable[[Any, str], None] | None:
+    if field.message_type == Timestamp.DESCRIPTOR:
+        return _require_time
+    if field.message_type is not None:
+        return require_wellformed
+    if field.enum_type is not None:
+        return partial(_require_known, field.enum_type)
+    return _require_text if field.type == FieldDescriptor.TYPE_STRING else None
+
+
+def _require_text(text: str, name: str) -> None:
     if len(text) > LONGEST_TEXT:
         raise InvalidInput(
             f"{name} has {len(text)} characters, {LONGEST_TEXT} at most; say it in fewer", fields={name: "too long"}
@@ -54,13 +67,13 @@ def _require_text(name: str, text: str) -> None:
         raise InvalidInput(f"{name} holds the character NUL; leave it out", fields={name: "NUL"})
 
 
-def _require_known(name: str, number: int, kind: EnumDescriptor) -> None:
+def _require_known(kind: EnumDescriptor, number: int, name: str) -> None:
     if number not in kind.values_by_number:
         words = ", ".join(value.name for value in kind.values)
         raise InvalidInput(f"{name} is {number}, which is no {kind.name}; use one of {words}", fields={name: "unknown"})
 
 
-def _require_time(name: str, moment: Timestamp) -> None:
+def _require_time(moment: Timestamp, name: str) -> None:
     if not (FIRST_SECOND <= moment.seconds <= LAST_SECOND and 0 <= moment.nanos < 10**9):
         raise InvalidInput(
             f"{name} is not a time: {moment.seconds} s and {moment.nanos} ns; send seconds and nanos of a moment in the"

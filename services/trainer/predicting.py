@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -138,9 +139,11 @@ def require_about(lineage: Lineage, series: Series, task: Task) -> None:
 
 def listed(series: Series, given: pb.BarList) -> Bars:
     """The bars of a message, as they are: unchecked."""
-    columns = [(bar.time.seconds, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in given.bars]
-    time, *values = zip(*columns, strict=True) if columns else [()] * 6
+    time, *values = zip(*map(_COLUMNS, given.bars), strict=True) if given.bars else [()] * 6
     return Bars(str(series), np.array(time, np.int64), *(np.array(column, np.float64) for column in values))
+
+
+_COLUMNS = attrgetter("time.seconds", "open", "high", "low", "close", "volume")
 
 
 def statement(record: model_pb2.ModelRecord) -> str:

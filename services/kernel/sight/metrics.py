@@ -6,6 +6,7 @@ No label holds a lineage, a series, an actor or an id: there are as many time se
 from __future__ import annotations
 
 import importlib.metadata
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -22,32 +23,35 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         build = Gauge("ratchet_build_info", "1, with what runs here", ("service", "version"), registry=self.registry)
         build.labels(service, importlib.metadata.version("ratchet")).set(1)
-        self._requests = Counter(
-            "ratchet_requests", "Calls that have ended", ("service", "method", "code"), registry=self.registry
+        names = ("service", "method")
+        self._requests = cache(
+            Counter("ratchet_requests", "Calls that have ended", (*names, "code"), registry=self.registry).labels
         )
-        self._seconds = Histogram(
-            "ratchet_request_seconds",
-            "How long calls took; watch streams last as long as their callers",
-            ("service", "method"),
-            buckets=SECONDS,
-            registry=self.registry,
+        self._seconds = cache(
+            Histogram(
+                "ratchet_request_seconds",
+                "How long calls took; watch streams last as long as their callers",
+                names,
+                buckets=SECONDS,
+                registry=self.registry,
+            ).labels
         )
-        self._in_flight = Gauge(
-            "ratchet_requests_in_flight", "Calls under way", ("service", "method"), registry=self.registry
+        self._in_flight = cache(
+            Gauge("ratchet_requests_in_flight", "Calls under way", names, registry=self.registry).labels
         )
         self._dependencies = Gauge(
             "ratchet_dependency_up", "1 where what the service needs answers", ("dependency",), registry=self.registry
         )
 
     def begun(self, seen: Seen) -> None:
-        self._in_flight.labels(seen.service, seen.method).inc()
+        self._in_flight(seen.service, seen.method).inc()
 
     def arrived(self, seen: Seen) -> None: ...
 
     def ended(self, seen: Seen) -> None:
-        self._in_flight.labels(seen.service, seen.method).dec()
-        self._requests.labels(seen.service, seen.method, seen.code).inc()
-        self._seconds.labels(seen.service, seen.method).observe(seen.seconds)
+        self._in_flight(seen.service, seen.method).dec()
+        self._requests(seen.service, seen.method, seen.code).inc()
+        self._seconds(seen.service, seen.method).observe(seen.seconds)
 
     def dependency(self, name: str, is_up: bool) -> None:
         self._dependencies.labels(name).set(is_up)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeAlias
 
 SqlValue: TypeAlias = str | int | float | bytes | None
-Row: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = dict[str, Any]
 
 
 class ConstraintBroken(Exception):

@@ -118,7 +118,7 @@ class Log:
     def query(self, sql: str, params: Sequence[SqlValue] = ()) -> list[dict[str, Any]]:
         """Rows of the read tables, under their plain names and with `?` parameters; shows what was committed before."""
         with self.database.read() as reader:
-            return [dict(row) for row in reader.rows(sql, params)]
+            return list(reader.rows(sql, params))
 
     def rebuild(self) -> list[Rebuilt]:
         """Build the read tables anew from position 0; Conflict while another rebuild runs."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.log import Recorded
+from services.registry.tables.columns import timestamp_in
 
 Row = dict[str, Any]
 
@@ -36,7 +35,7 @@ def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
         parent=row["parent"],
         session_id=row["session_id"],
         position=row["position"],
-        recorded_at=_time(row["recorded_at"]),
+        recorded_at=timestamp_in(row["recorded_at"]),
         lineage_champion=bool(row["is_lineage_champion"]),
         symbol_best=bool(row["is_symbol_best"]),
         contender=bool(row["is_contender"]),
@@ -77,7 +76,7 @@ def training(row: Row) -> pb.Training:
         dataset_digest=row["dataset_digest"],
         policy=row["policy"],
         seed=None if row["seed"] is None else int(row["seed"]),
-        until=_time(row["until_bar"]),
+        until=timestamp_in(row["until_bar"]),
     )
     return pb.Training(
         session_id=row["session_id"],
@@ -85,8 +84,8 @@ def training(row: Row) -> pb.Training:
         state=pb.TrainingState.Value(f"TRAINING_STATE_{row['state']}"),
         request=request,
         requested_position=row["requested_position"],
-        requested_at=_time(row["requested_at"]),
-        ended_at=_time(row["ended_at"]),
+        requested_at=timestamp_in(row["requested_at"]),
+        ended_at=timestamp_in(row["ended_at"]),
         model=row["model"],
         verdict=_verdict(row["verdict"]),
         promoted=bool(row["promoted"]),
@@ -123,14 +122,6 @@ def decisions(events: Iterable[Recorded]) -> list[pb.Decision]:
     """The decisions in a batch of events, in its order."""
     kinds = (facts_pb2.ModelPromoted, facts_pb2.PromotionDeclined)
     return [decision(event) for event in events if isinstance(event.fact.message, kinds)]
-
-
-def _time(text: str | None) -> Timestamp | None:
-    if text is None:
-        return None
-    moment = Timestamp()
-    moment.FromJsonString(text)
-    return moment
 
 
 def _verdict(word: str | None) -> decision_pb2.Verdict.ValueType:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage
@@ -16,12 +19,31 @@ Limits = tuple[float | None, float | None, float | None]
 
 def time_of(message: Message, field: str) -> str | None:
     """A Timestamp field in RFC 3339 UTC; None where it is not set."""
-    return str(getattr(message, field).ToJsonString()) if message.HasField(field) else None
+    if not message.HasField(field):
+        return None
+    moment = getattr(message, field)
+    return _text(moment.seconds, moment.nanos)
 
 
 def recorded_at(event: Recorded) -> str:
     """When the event was recorded, RFC 3339 UTC."""
-    return str(event.envelope.recorded_at.ToJsonString())
+    moment = event.envelope.recorded_at
+    return _text(moment.seconds, moment.nanos)
+
+
+@lru_cache(256)
+def _text(seconds: int, nanos: int) -> str:
+    """The events of a batch, and the tables of an event, ask for the same few."""
+    return str(Timestamp(seconds=seconds, nanos=nanos).ToJsonString())
+
+
+def timestamp_in(text: str | None) -> Timestamp | None:
+    """What `time_of` wrote into a column, read again."""
+    if text is None:
+        return None
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    return Timestamp(seconds=int(seconds), nanos=int(fraction.ljust(9, "0")) if fraction else 0)
 
 
 def interval(message: Message, field: str) -> Limits:
@@ -48,6 +70,7 @@ def pattern_state(state: pattern_pb2.PatternState.ValueType) -> str:
     return pattern_pb2.PatternState.Name(state).removeprefix("PATTERN_STATE_")
 
 
+@lru_cache(1024)
 def names(lineage: str) -> tuple[str, str, str]:
     """Series, task and model type of a lineage."""
     parsed = Lineage.parse(lineage)
@@ -58,9 +81,13 @@ def upsert(
     table: str, row: Mapping[str, SqlValue], *key: str, kept: Sequence[str] = ()
 ) -> tuple[str, tuple[SqlValue, ...]]:
     """INSERT of a row, or UPDATE of the one with the same `key` columns, those `kept` excepted: SQL, parameters."""
-    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name not in (*key, *kept))
-    sql = (
-        f"INSERT INTO {{{table}}} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+    return _upsert(table, tuple(row), key, tuple(kept)), tuple(row.values())
+
+
+@lru_cache(64)
+def _upsert(table: str, columns: tuple[str, ...], key: tuple[str, ...], kept: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in (*key, *kept))
+    return (
+        f"INSERT INTO {{{table}}} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     )
-    return sql, tuple(row.values())
