@@ -113,7 +113,7 @@ def measure(folder: Path) -> Iterator[Measured]:
         CHAMPION_P99,
         "ms",
         why="an answer takes the registry about 1 ms of CPU; what is longer was spent waiting for one of the cores,"
-        f" which it shares with {CLIENTS} clients that wake at the same moments: calls that do nothing wait as well.",
+        f" which it shares with {CLIENTS} clients: calls that do nothing wait as well.",
     )
     ratio = cpu[LONG] / cpu[SHORT]
     yield Measured.at_most(
