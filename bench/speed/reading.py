@@ -24,6 +24,8 @@ from services.registry.tables import TABLES
 
 SHORT, LONG = 10, 10_000
 CLIENTS, EACH, PER_SECOND = 8, 150, 25
+RUNS = 3
+"""Of all clients: the quickest counts, which other work on the machine slowed least."""
 CHAMPION_CPU, CHAMPION_P99, FLAT = 1.0, 5.0, 1.5
 PAGE, PAGES, PAGE_MS = 100, 60, 10.0
 READ_PER_SECOND, DELIVERY_P99, DELIVERIES = 100_000, 5.0, 400
@@ -126,6 +128,11 @@ def measure(folder: Path) -> Iterator[Measured]:
 
 def _asked(service: Service, asker: Asker | BareAsker) -> tuple[float, float]:
     """CPU and p99 of a call, ms."""
+    runs = [_run(service, asker) for _ in range(RUNS)]
+    return min(cpu for cpu, _ in runs), min(slow for _, slow in runs)
+
+
+def _run(service: Service, asker: Asker | BareAsker) -> tuple[float, float]:
     before: list[float] = []
     taken = together(CLIENTS, asker, lambda: before.append(service.cpu()))
     cpu = 1000 * (service.cpu() - before[0]) / (CLIENTS * EACH)

@@ -18,7 +18,6 @@ from ratchet.client import Client
 from ratchet.errors import DataRefused, InvalidInput
 from ratchet.events.v1 import model_pb2
 from ratchet.names import Lineage, Model, Series, Task
-from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.kernel.artifacts import ArtifactStore
 from services.trainer import targets
@@ -36,7 +35,7 @@ OPEN_MODELS = 32
 """Model files that are kept open, those used last."""
 
 REMEMBERED = 4096
-"""What models said of snapshots, those asked for last."""
+"""Records of models, and what models said of snapshots: those asked for last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +55,21 @@ class Predictor:
         self._importer = importer
         self._opened = lru_cache(OPEN_MODELS)(self._open)
         self._remembered = lru_cache(REMEMBERED)(self._of_snapshot)
+        self._record = lru_cache(REMEMBERED)(self._recorded)
 
     def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
         """The answer to a request. NotFound without such a model or bars; DataRefused for bars too few or bad."""
         series = Series.parse(request.series)
-        model = self._find(series, request)
-        record = model.record
+        record = self._record(self._named(series, request))
         digest = record.artifact.digest
         given = self._given(series, request)
         if given is None:
             said = self._remembered(digest, self._importer.newest(series).registered.digest)
         else:
             said = next_bar(self._opened(digest), given)
-        task = Lineage.parse(model.lineage).task
+        task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
-            model=model.name,
+            model=record.model,
             artifact_digest=digest,
             bar=Timestamp(seconds=said.bar),
             probability=said.probability,
@@ -79,20 +78,22 @@ class Predictor:
             skill_shown=record.skill_shown,
         )
 
-    def _find(self, series: Series, request: pb.PredictRequest) -> registry_pb2.Model:
-        """The model that is asked for, with its record: a version, a lineage's champion, or the symbol's best."""
+    def _named(self, series: Series, request: pb.PredictRequest) -> str:
+        """The model that is asked for: a version, a lineage's champion, or the symbol's best."""
         if not request.model:
             task = Task.of(request.target or "direction", request.horizon)
-            best = self._client.get_symbol_best(str(series), str(task)).model.name
-            return self._client.get_model(best)
+            return self._client.get_symbol_best(str(series), str(task)).model.name
         version = None if request.model.count("/") == 2 else Model.parse(request.model)
         lineage = version.lineage if version else Lineage.parse(request.model)
         if request.target or request.horizon:
             require_about(lineage, series, Task.of(request.target or lineage.task.target, request.horizon))
         else:
             require_about(lineage, series, lineage.task)
-        name = str(version) if version else self._client.get_champion(str(lineage)).model.name
-        return self._client.get_model(name)
+        return str(version) if version else self._client.get_champion(str(lineage)).model.name
+
+    def _recorded(self, model: str) -> model_pb2.ModelRecord:
+        """What was recorded of a version, and never changes."""
+        return self._client.get_model(model).record
 
     def _given(self, series: Series, request: pb.PredictRequest) -> Bars | None:
         """The bars in the request, checked; None where those of the newest snapshot are meant."""
