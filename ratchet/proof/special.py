@@ -7,6 +7,7 @@ Source: Press et al., Numerical Recipes, 3rd ed., sections 6.1 and 6.4 (Lentz's 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 from ratchet.errors import InvalidInput
@@ -73,6 +74,7 @@ def student_t_sf(t: float, df: float) -> float:
     return upper if t > 0 else 1.0 - upper
 
 
+@lru_cache(1024)
 def student_t_ppf(p: float, df: float) -> float:
     """The t with P(T <= t) = p; InvalidInput unless 0 < p < 1 and df > 0."""
     if not (0 < p < 1 and 0 < df < math.inf):
@@ -102,6 +104,7 @@ def _near_quantile(tail: float, df: float) -> float | None:
     return df / (df + t * t)
 
 
+@lru_cache(1024)
 def normal_ppf(p: float) -> float:
     """The quantile of the standard normal; InvalidInput unless 0 < p < 1."""
     if not 0 < p < 1:

@@ -27,7 +27,7 @@ from services.registry.log.database import ConstraintBroken, Database, Reader, W
 from services.registry.log.heads import Signer, require_signed, store_head
 from services.registry.log.keys import FIRST_REASON, introduction, keys, require_in_force
 from services.registry.log.reading import events_between, frontier, head_position, recorded_at, stream_version
-from services.registry.log.tables import Table, live_names, project
+from services.registry.log.tables import Names, Table, project
 
 GROUP = 256
 
@@ -71,7 +71,7 @@ class Commit:
         new_id: Callable[[], str],
         committed: Callable[[], None],
     ) -> None:
-        self._database, self._tables, self._names = database, tuple(tables), live_names(tables)
+        self._database, self._tables, self._names = database, tuple(tables), Names(tables)
         self._clock, self._new_id, self._committed = clock, new_id, committed
         self._turn = threading.Condition()
         self._queue: deque[_Pending] = deque()

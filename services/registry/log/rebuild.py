@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.registry.log.database import Database, Reader, Writer
 from services.registry.log.reading import ALL, head_position, page
-from services.registry.log.tables import REBUILT, Table, create, live_names, project, rebuilt_names
+from services.registry.log.tables import REBUILT, Names, Table, create, project
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def prepare(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
         stale = [table for table in tables if not _is_current(writer, table)]
         if head_position(writer) == 0:
             for table in stale:
-                create(writer, table, live_names(tables))
+                create(writer, table, Names(tables))
                 _mark(writer, table)
             return []
     if not stale:
@@ -45,7 +45,7 @@ def rebuild(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
     The writer is held only for a batch at a time, and at the end for what was appended meanwhile, comparison and swap.
     One rebuild of a log at a time: the caller has `Database.rebuilding`.
     """
-    names = rebuilt_names(tables)
+    names = Names(tables, REBUILT)
     with database.write() as writer:
         for table in tables:
             create(writer, table, names)
@@ -69,7 +69,7 @@ def _settle(writer: Writer, table: Table, tables: Sequence[Table]) -> Rebuilt:
         # Not made anew: who reads it at this moment would find the new one empty in PostgreSQL.
         writer.execute(f"DELETE FROM {table.name}")
     elif not fits:
-        create(writer, table, live_names(tables))
+        create(writer, table, Names(tables))
         _mark(writer, table)
     if not identical:
         writer.execute(f"INSERT INTO {table.name} SELECT * FROM {fresh}")

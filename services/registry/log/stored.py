@@ -16,7 +16,7 @@ from ratchet.proof.merkle import Node
 from services.registry.log.append import Recorded
 from services.registry.log.database import Reader, Row, Writer
 from services.registry.log.sqlite import SQLiteTransaction
-from services.registry.log.tables import Table, create, live_names, project
+from services.registry.log.tables import Names, Table, create, project
 
 
 class Nodes:
@@ -106,7 +106,7 @@ def check_tables(
     """
     marks = {row["name"]: row["definition"] for row in reader.rows("SELECT * FROM read_tables")}
     with _aside() as writer:
-        names = live_names(tables)
+        names = Names(tables)
         for table in tables:
             create(writer, table, names)
         project(writer, tables, names, events())

@@ -18,8 +18,9 @@ Other queries (`Log.query`) use the plain name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.registry.log.append import Recorded
 from services.registry.log.database import SqlValue, Writer
@@ -48,27 +49,29 @@ class Table:
         return "\n".join((self.create, *self.indexes))
 
 
-def live_names(tables: Sequence[Table]) -> Mapping[str, str]:
-    return {table.name: table.name for table in tables}
+class Names:
+    """What the tables are called in the database; `sql` puts that into a statement: there are few, each used often."""
+
+    def __init__(self, tables: Sequence[Table], suffix: str = "") -> None:
+        self._names = {table.name: table.name + suffix for table in tables}
+        self.sql = lru_cache(1024)(self._filled)
+
+    def _filled(self, sql: str) -> str:
+        return sql.format_map(self._names)
 
 
-def rebuilt_names(tables: Sequence[Table]) -> Mapping[str, str]:
-    return {table.name: table.name + REBUILT for table in tables}
-
-
-def create(writer: Writer, table: Table, names: Mapping[str, str]) -> None:
+def create(writer: Writer, table: Table, names: Names) -> None:
     """Make the table anew and empty, under the name that `names` gives it."""
-    writer.execute(f"DROP TABLE IF EXISTS {names[table.name]}")
-    for sql in (table.create, *table.indexes):
-        writer.execute(sql.format_map(names))
+    for sql in (f"DROP TABLE IF EXISTS {{{table.name}}}", table.create, *table.indexes):
+        writer.execute(names.sql(sql))
 
 
-def project(writer: Writer, tables: Sequence[Table], names: Mapping[str, str], events: Iterable[Recorded]) -> None:
+def project(writer: Writer, tables: Sequence[Table], names: Names, events: Iterable[Recorded]) -> None:
     """Bring the tables up to date with `events`, event by event."""
     for event in events:
         for table in tables:
             for statement in table.project(event):
-                writer.execute(statement.sql.format_map(names), [_portable(value) for value in statement.params])
+                writer.execute(names.sql(statement.sql), [_portable(value) for value in statement.params])
 
 
 def _portable(value: SqlValue) -> SqlValue:

@@ -11,7 +11,7 @@ from registry_world import BEGUN, LINEAGES, World, steps, world
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import Lineage
 from services.registry.log import Query
-from services.registry.log.tables import live_names
+from services.registry.log.tables import Names
 from services.registry.tables import TABLES
 from services.registry.tables.columns import verdict_word
 from services.registry.tables.training_history import improvement_over_baseline
@@ -122,9 +122,7 @@ def test_a_decision_reaches_its_rows_by_what_few_rows_share() -> None:
         plans = [
             row["detail"]
             for update in updates
-            for row in played.log.query(
-                "EXPLAIN QUERY PLAN " + update.sql.format_map(live_names(TABLES)), update.params
-            )
+            for row in played.log.query("EXPLAIN QUERY PLAN " + Names(TABLES).sql(update.sql), update.params)
         ]
     narrow = (
         "autoindex",
