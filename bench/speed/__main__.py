@@ -49,7 +49,8 @@ def page(found: dict[str, list[Measured]]) -> str:
         f"One run of `make bench`, which makes this page, on {psutil.cpu_count()} cores of {_processor()},"
         f" {psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}; the embedded default,"
         " durable. `make bench-check` guards the ratios and counts; times are those of this machine in this hour, and"
-        " what was bare in the same run tells how quick that was. A million events are measured by `make bench-log` ([table](../bench/results/log.md)).",
+        " what was bare in the same run tells how quick that was. A million events are measured by `make bench-log`"
+        " ([table](../bench/results/log.md)).",
     ]
     for group, rows in found.items():
         parts += [f"## {GROUPS[group]}", "\n".join([*HEAD, *map(_row, rows)])]
