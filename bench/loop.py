@@ -152,7 +152,9 @@ class Ledger:
         self.state.require(model)
         return self._models[model]
 
-    def get_knowledge(self, series: str, task: str, *, as_of: int, **asked: Any) -> knowledge_pb2.GetKnowledgeResponse:
+    def get_knowledge(
+        self, series: str, task: str, *, as_of: int = 0, **asked: Any
+    ) -> knowledge_pb2.GetKnowledgeResponse:
         request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, as_of_position=as_of, **asked)
         return self._knowledge.GetKnowledge(request, cast(Any, _Call()))
 

@@ -11,6 +11,7 @@ from bench.learning import Kept, fingerprint, units
 from bench.units import FIVE, SMALL, TWENTY, Gain, Result, Unit, play
 from bench.verdicts import over_bars, over_units, table
 from ratchet.names import MODEL_TYPES
+from services.trainer.learning.inputs import Recipe
 
 LEARNED = Result(5, 1, True, False, Gain(0.012, 0.1, 600), Gain(0.01, 0.1, 600), 2, 1.5)
 NOTHING = replace(LEARNED, promotions=0, balanced=False, gain=Gain(0.0, 0.0, 600), found=0)
@@ -119,3 +120,10 @@ def test_a_null_lineage_ends_with_its_first_promotion_and_is_judged_under_both_p
     assert result.sessions <= 2
     assert result.promotions == result.strict
     assert result.balanced or not result.strict
+
+
+def test_a_planted_lineage_is_played_to_its_last_session_and_its_rules_are_looked_for() -> None:
+    result = play(Unit("planted", "logistic", 0, FIVE[:2], Recipe()))
+    assert result.sessions == 2
+    assert 0 <= result.found <= 3
+    assert result.gain.bars > 0
