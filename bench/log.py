@@ -37,9 +37,9 @@ from ratchet.errors import CorruptData
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.names import Lineage
+from ratchet.proof.forms import FACTS
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.calls import Caller
-from services.kernel.facts import FACTS
 from services.registry.domain import dataset, lineage, session, symbol
 from services.registry.log import Log, LogApplication, open_log
 from services.registry.log.verify import verify_events
@@ -229,12 +229,12 @@ def time_travel(path: Path, reads: int) -> list[float]:
             name, past = Lineage.parse(row["lineage"]), AsOf(position=rng.randint(row["first"] + 1, head))
             series, task = str(name.series), str(name.task)
             asked = (
-                (queries.get_champion, pb.GetChampionRequest(lineage=str(name), as_of=past)),
-                (queries.get_symbol_best, pb.GetSymbolBestRequest(series=series, task=task, as_of=past)),
-                (queries.list_models, pb.ListModelsRequest(lineage=str(name), as_of=past)),
-                (queries.list_trainings, pb.ListTrainingsRequest(lineage=str(name), as_of=past)),
+                partial(queries.get_champion, pb.GetChampionRequest(lineage=str(name), as_of=past)),
+                partial(queries.get_symbol_best, pb.GetSymbolBestRequest(series=series, task=task, as_of=past)),
+                partial(queries.list_models, pb.ListModelsRequest(lineage=str(name), as_of=past)),
+                partial(queries.list_trainings, pb.ListTrainingsRequest(lineage=str(name), as_of=past)),
             )
-            taken += [_seconds(partial(ask, request), time.perf_counter) for ask, request in asked]
+            taken += [_seconds(ask, time.perf_counter) for ask in asked]
     return taken
 
 
@@ -261,6 +261,7 @@ class Desk:
             request_id=uuid.uuid4().hex, lineage=self.name, dataset_digest=row["digest"], policy="balanced"
         )
         begun = self._commands.request_training(asked, CALLER).events[0].fact.message
+        assert isinstance(begun, facts_pb2.TrainingRequested)
         command = self._planted.command(state, begun, next(self._turn))
         best = self._states.symbol(self._lineage.series, self._lineage.task).best
         request = request_of(command, uuid.uuid4().hex, state.champion_name, best)

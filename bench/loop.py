@@ -16,6 +16,7 @@ from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage, Policy
 from ratchet.registry.v1 import registry_pb2
+from services.kernel.artifacts import ArtifactStore
 from services.kernel.artifacts.content import digest_of
 from services.kernel.facts import Fact
 from services.knowledge.application import evidence_facts
@@ -63,7 +64,7 @@ class Loop:
         self.ledger = Ledger(Lineage.parse(lineage))
         self.store = Artifacts()
         self._policy, self._recipe = policy, recipe
-        self._conductor = SessionConductor(cast(Client, self.ledger), self.store, _Here())
+        self._conductor = SessionConductor(cast(Client, self.ledger), cast(ArtifactStore, self.store), _Here())
 
     def session(self, bars: Bars, seed: int) -> Played:
         """Train on `bars`, as they would be known then, and record what came of it."""
@@ -101,7 +102,7 @@ class Artifacts:
 class _Here:
     """Workers that are this very process."""
 
-    count = 1
+    count = sessions = 1
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         return work(job, report)

@@ -147,11 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds, noises = range(asked.seeds), range(asked.noise)
         planted = {effect: list(pool.map(planted_run, seeds, [effect] * asked.seeds)) for effect in EFFECTS}
         noise = {kind: list(pool.map(noise_run, noises, [kind] * asked.noise, chunksize=5)) for kind in (False, True)}
-    everything = [
-        *(run for runs in planted.values() for run in runs),
-        *(run for runs in noise.values() for run in runs),
-    ]
-    middle = statistics.median(run.seconds for run in everything)
+    seconds = [run.seconds for runs in planted.values() for run in runs]
+    seconds += [run.seconds for runs in noise.values() for run in runs]
+    middle = statistics.median(seconds)
     false = sum(run.kept > 0 for runs in noise.values() for run in runs)
     limit = math.floor(MOST_FALSE * 2 * asked.noise)
     head = ("effect", f"oracle of {RULES}", "carried", "recovered", "kept, none of them", "rules tested", "holds")

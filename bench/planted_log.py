@@ -232,7 +232,7 @@ class PlantedLog:
         used = _hash(f"{state.name}-0")[:16]
         if used in self._patterns:
             record.patterns_used.add(pattern_id=used, evidence_end=timestamp(_bar(last - BARS - 1)))
-        pairs = ()
+        pairs: tuple[Comparison, ...] = ()
         if state.champion:
             p_a, p_b, y = _pairs()[number * 7919 % PAIRS]
             times = np.arange(last - BARS + 1, last + 1, dtype=np.int64) * DAY + FIRST_BAR
@@ -266,7 +266,8 @@ def storage_form(path: Path, requests: Iterable[Request], clock: Clock, ids: Ite
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-262144")
-        [(position,)] = connection.execute("SELECT COALESCE(MAX(position), 0) FROM stored_events")
+        [(last,)] = connection.execute("SELECT COALESCE(MAX(position), 0) FROM stored_events")
+        position = int(last)
 
         def node(level: int, index: int) -> bytes:
             [(found,)] = connection.execute("SELECT hash FROM merkle_nodes WHERE level = ? AND idx = ?", (level, index))

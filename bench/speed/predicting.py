@@ -18,7 +18,7 @@ from bench.measured import Measured
 from bench.session import AAPL
 from bench.speed.processes import all_services
 from ratchet.client import Client
-from ratchet.names import Model
+from ratchet.names import Model, ModelType
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.trainer import features
 from services.trainer.data.bars import Bars
@@ -86,7 +86,7 @@ def _messages(bars: Bars) -> list[pb.Bar]:
     ]
 
 
-def _batch(model_type: str) -> Measured:
+def _batch(model_type: ModelType) -> Measured:
     """A model of one link over the base features, and the library's own model with the same settings."""
     bars = read(AAPL.read_bytes(), "AAPL", AAPL.name).bars
     matrix = Table.of(bars, features.BASE).values
@@ -132,7 +132,11 @@ def _logistic(params: Params) -> Any:
     return LogisticRegression(C=params["inverse_penalty"], max_iter=500)
 
 
-LIBRARY = {"random-forest": _forest, "xgboost": _xgboost, "logistic": _logistic}
+LIBRARY: dict[ModelType, Callable[[Params], Any]] = {
+    "random-forest": _forest,
+    "xgboost": _xgboost,
+    "logistic": _logistic,
+}
 
 
 def _quickest(call: Callable[[], object]) -> float:

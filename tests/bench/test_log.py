@@ -16,6 +16,8 @@ SESSIONS = 40
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("planted") / "log.sqlite"
     assert bench.plant(path, PlantedLog(2), SESSIONS) == SESSIONS * EVENTS
+    with bench.opened(path) as (log, _):
+        log.rebuild()
     return path
 
 
@@ -25,7 +27,6 @@ def test_the_storage_form_is_what_the_commit_path_writes(tmp_path: Path) -> None
 
 def test_every_session_is_eight_events_and_one_decision_has_120_bars(planted: Path) -> None:
     with bench.opened(planted) as (log, _):
-        log.rebuild()
         rows = log.query("SELECT series, bars FROM decision_history WHERE scope = 'LINEAGE' AND champion <> ''")
         assert {row["bars"] for row in rows} == {120}
         [row] = log.query("SELECT COUNT(*) AS n FROM decision_history WHERE scope = 'LINEAGE'")
