@@ -135,12 +135,30 @@ class Client:
     # Data
 
     def import_bars(
-        self, file: str | Path, series: str, *, replace: bool = False, request_id: str = ""
+        self,
+        file: str | Path,
+        series: str,
+        *,
+        replace: bool = False,
+        timezone: str = "",
+        market_timezone: str = "",
+        request_id: str = "",
     ) -> trainer_pb.ImportBarsResponse:
-        """Send a file of bars in pieces of 1 MiB; `replace` allows changed history."""
+        """Send a file of bars in pieces of 1 MiB.
+
+        Args:
+            replace: allows changed history, and another market time zone.
+            timezone: zone of the file's times without a UTC offset, an IANA name such as America/New_York.
+            market_timezone: zone in which the calendar features of the series are computed; `timezone` by default.
+        """
         path = _existing(file, series)
         header = trainer_pb.ImportBarsHeader(
-            request_id=_or_new(request_id), series=series, file_name=path.name, replace=replace
+            request_id=_or_new(request_id),
+            series=series,
+            file_name=path.name,
+            replace=replace,
+            timezone=timezone,
+            market_timezone=market_timezone,
         )
 
         def pieces() -> Iterator[trainer_pb.ImportBarsRequest]:

@@ -65,6 +65,11 @@ class Series:
             )
         return cls(symbol, timeframe)
 
+    @property
+    def intraday(self) -> bool:
+        """Whether bars have a time of day: those of days and weeks have a date."""
+        return self.timeframe[-1] in "mh"
+
     def __str__(self) -> str:
         return self.symbol if self.timeframe == "1d" else f"{self.symbol}@{self.timeframe}"
 

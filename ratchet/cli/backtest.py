@@ -20,8 +20,9 @@ from ratchet.backtest.plan import EVERY, plan
 from ratchet.backtest.result import Result, Setting
 from ratchet.cli.backtest_homes import GATED, PLAIN, Homes, replay_both
 from ratchet.cli.connect import connect
+from ratchet.cli.data import zone_options, zone_words
 from ratchet.cli.output import HORIZON, home_option, output_option, show, table
-from ratchet.errors import DataRefused, PreconditionFailed
+from ratchet.errors import DataRefused, InvalidInput, PreconditionFailed
 from ratchet.names import MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
 
 POLICIES: tuple[Policy, ...] = ("balanced", "strict")
@@ -46,6 +47,7 @@ DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
 @click.option(
     "--data", "file", type=click.Path(path_type=Path), default=None, help="CSV file of bars  [default: those imported]"
 )
+@zone_options
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -63,6 +65,8 @@ def backtest(
     every: int,
     policy: str,
     file: Path | None,
+    timezone: str,
+    market_timezone: str,
     out: Path | None,
     home: str | None,
     output: str,
@@ -75,6 +79,8 @@ def backtest(
     task = Task.of(target, horizon or 0)
     lineage = Lineage(Series.parse(series), task, one_of("model", model_type, MODEL_TYPES))
     rule = one_of("policy", policy, POLICIES)
+    if file is None and (timezone or market_timezone):
+        raise InvalidInput("--timezone and --market-timezone are of a file; give it with --data, or leave them out")
     first = parsed("--start", start) if start else None
     folder = out or Path(f"backtest-{lineage.series}-{task}-{lineage.model_type}")
     _prepare(folder, keeps=out is not None)
@@ -82,9 +88,10 @@ def backtest(
     with ExitStack() as stack:
         stack.callback(_remove_if_empty, folder)
         place = folder if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-backtest-")))
-        bars = file or _export(lineage, place / BARS, home)
+        bars = file or place / BARS
+        zones = (timezone, market_timezone) if file else ("", _export(lineage, bars, home))
         homes = stack.enter_context(Homes(place, say=_say))
-        times = _import(homes, lineage, bars)
+        times = _import(homes, lineage, bars, *zones)
         segments = plan(str(lineage.series), times, task.horizon, first, every)
         _say(f"{len(segments)} sessions under {rule} and as many under plain")
         gated, plain = replay_both(homes, lineage, rule, segments)
@@ -99,7 +106,7 @@ def backtest(
         first_bar=times[0],
         last_bar=times[-1],
         source=file.name if file else "the imported bars",
-        command=_command(lineage, rule, start, every, file),
+        command=_command(lineage, rule, start, every, file, zones),
         version=importlib.metadata.version("ratchet"),
         seconds=time.monotonic() - began,
     )
@@ -140,18 +147,19 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _export(lineage: Lineage, bars: Path, home: str | None) -> Path:
-    """The imported bars of the running services, in a file."""
+def _export(lineage: Lineage, bars: Path, home: str | None) -> str:
+    """Write the imported bars of the running services to a file; returns their market time zone."""
+    series = str(lineage.series)
     with connect(home) as client, bars.open("wb") as target:
-        target.writelines(client.export_bars(str(lineage.series)))
-    return bars
+        target.writelines(client.export_bars(series))
+        return next(client.list_datasets(series, latest_only=True)).registered.market_timezone
 
 
-def _import(homes: Homes, lineage: Lineage, file: Path) -> list[int]:
+def _import(homes: Homes, lineage: Lineage, file: Path, timezone: str, market_timezone: str) -> list[int]:
     """Bring the bars into both homes; their times, as the services understood them."""
     series = str(lineage.series)
     for client in homes.clients.values():
-        client.import_bars(file, series)
+        client.import_bars(file, series, timezone=timezone, market_timezone=market_timezone)
     text = b"".join(homes.clients[GATED].export_bars(series)).decode()
     times = [bar_time(line.partition(",")[0]) for line in text.splitlines()[1:]]
     if not times:
@@ -206,13 +214,13 @@ def _row(score: Score) -> tuple[str, ...]:
     )
 
 
-def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path | None) -> str:
+def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path | None, zones: tuple[str, str]) -> str:
     """The command line that makes the same backtest."""
     line = ["ratchet", "backtest", str(lineage.series), "--model", lineage.model_type]
     line += ["--target", lineage.task.target, "--horizon", str(lineage.task.horizon)]
     line += ["--every", str(every), "--policy", policy]
     line += ["--start", start] if start else []
-    line += ["--data", str(file)] if file else []
+    line += ["--data", str(file), *zone_words(*zones)] if file else []
     return shlex.join(line)
 
 

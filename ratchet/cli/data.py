@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -15,7 +16,17 @@ from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 timeframe_option = click.option("--timeframe", default="1d", show_default=True, help="Length of a bar, such as 15m.")
+
+
+def zone_options(command: Command) -> Command:
+    """--timezone and --market-timezone of a command that reads a file of bars."""
+    file = "Zone of times without a UTC offset  [default: as in the last import, else the market's]"
+    market = "Zone of the calendar features  [default: --timezone, else as in the last import]"
+    command = click.option("--market-timezone", default="", metavar="ZONE", help=market)(command)
+    return click.option("--timezone", default="", metavar="ZONE", help=file)(command)
 
 
 @click.group()
@@ -27,24 +38,47 @@ def data() -> None:
 @click.argument("symbol")
 @click.argument("file", type=click.Path(path_type=Path))
 @timeframe_option
-@click.option("--replace", is_flag=True, help="Accept history that differs from the last snapshot.")
+@zone_options
+@click.option("--replace", is_flag=True, help="Accept another history, or market zone, than in the last snapshot.")
 @home_option
 @output_option
-def import_(symbol: str, file: Path, timeframe: str, replace: bool, home: str | None, output: str) -> None:
+def import_(
+    symbol: str,
+    file: Path,
+    timeframe: str,
+    timezone: str,
+    market_timezone: str,
+    replace: bool,
+    home: str | None,
+    output: str,
+) -> None:
     """Import the bars of SYMBOL from a CSV file.
 
     A known symbol gets a new snapshot; the older ones stay.
+
+    Hour and weekday of bars within a day are computed in the time zone of their market, an IANA name such as
+    America/New_York. It has to be given once, unless the bars trade around the clock, seven days a week: then it is
+    UTC. A UTC offset in the file names no zone. Daily and weekly bars need none: they keep the date as written.
     """
     series = _series(symbol, timeframe)
     with connect(home) as client:
         try:
-            answer = client.import_bars(file, series, replace=replace)
+            answer = client.import_bars(
+                file, series, replace=replace, timezone=timezone, market_timezone=market_timezone
+            )
         except DataRefused as error:
             if error.metadata.get("remedy") == "replace":
-                again = command_line(home, "data", "import", series, str(file), "--replace")
+                zones = zone_words(timezone, market_timezone)
+                again = command_line(home, "data", "import", series, str(file), *zones, "--replace")
                 raise DataRefused(f"{error.message}: {again}", metadata=error.metadata) from error
             raise
     show(answer, output, lambda found: _render_import(found, home))
+
+
+def zone_words(timezone: str, market_timezone: str) -> list[str]:
+    """The options of `zone_options`, as a command line has them."""
+    given = (("--timezone", timezone), ("--market-timezone", market_timezone))
+    return [word for option, zone in given if zone for word in (option, zone)]
 
 
 def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> None:
@@ -57,6 +91,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
         changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
         click.echo(f"  against the snapshot before: {changes}")
     lines(f"  {note}" for note in bars.notes)
+    click.echo(f"  market time zone {bars.market_timezone}")
     click.echo(f"  {answer.usable_bars} usable for training, snapshot {bars.digest[:12]}")
     if answer.usable_bars == 0:
         click.echo("too short to train on: import more history")
@@ -73,7 +108,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
 def export(symbol: str, file: Path, timeframe: str, home: str | None, output: str) -> None:
     """Write the newest bars of SYMBOL to a CSV file, which must not be there yet.
 
-    Imported again, the file makes the same snapshot.
+    Imported again, the file makes the same snapshot: the series keeps its market time zone, which is not in the file.
     """
     series = _series(symbol, timeframe)
     if file.exists():
@@ -144,6 +179,7 @@ def _render(found: Sequence[registry_pb2.Dataset], home: str | None) -> None:
             str(bars.rows),
             day(bars.first_bar),
             day(bars.last_bar),
+            bars.market_timezone,
             f"cut of {bars.cut_from[:12]}" if bars.cut_from else "latest" if dataset.latest else "",
             f"+{bars.rows_appended} ~{bars.rows_changed} -{bars.rows_removed}" if bars.previous_digest else "",
             when(dataset.recorded_at),
@@ -153,5 +189,5 @@ def _render(found: Sequence[registry_pb2.Dataset], home: str | None) -> None:
         for dataset in found
         for bars in (dataset.registered,)
     ]
-    columns = ("series", ">bars", "first", "last", "", "change", "imported", "source", "digest")
+    columns = ("series", ">bars", "first", "last", "market zone", "", "change", "imported", "source", "digest")
     table("", columns, rows)

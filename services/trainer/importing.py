@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from services.kernel.artifacts import ArtifactStore
 from services.kernel.limits import Limits
 from services.trainer.data import csvfile, snapshot
 from services.trainer.data.bars import Bars, written
+from services.trainer.data.zones import UNKNOWN, Zones
 
 
 @dataclass(frozen=True)
@@ -69,23 +71,32 @@ class Importer:
         """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
         return csvfile.write(self.latest(series)[1])
 
-    def add(self, request_id: str, series: Series, name: str, content: bytes, replace: bool) -> Imported:
-        """Import a CSV file. DataRefused where a row breaks a rule, or where known history would change.
+    def add(
+        self, request_id: str, series: Series, name: str, content: bytes, replace: bool, zones: Zones = UNKNOWN
+    ) -> Imported:
+        """Import a CSV file; zones that `zones` does not name are those of the series' newest snapshot.
 
         Known bars are put into the store again: a snapshot that was lost there is back, a damaged one is CorruptData.
+        Raises DataRefused where a row breaks a rule, a time zone is unclear, or known history or the market's time
+        zone would change without `replace`.
         """
-        parsed = csvfile.read(content, str(series), name, self._limits.import_rows)
+        previous = self._newest(series)
+        parsed = csvfile.read(content, str(series), name, self._limits.import_rows, known_zones(previous, zones))
         bars = parsed.bars
         encoded = snapshot.encode(bars)
-        previous = self._newest(series)
         if previous is not None and previous.registered.digest == snapshot.digest(encoded):
             self._store.put(encoded)
             return Imported(previous, unchanged=True, bars=bars)
-        fact = _describe(series, bars, encoded, name)
+        fact = _describe(series, bars, encoded, name, parsed.timezone)
         fact.notes.extend(parsed.notes)
         if previous is None:
             fact.rows_appended = len(bars)
         else:
+            before = previous.registered.market_timezone
+            if before != bars.zone:
+                if not replace:
+                    raise _other_market(series, name, before, bars.zone)
+                fact.notes.append(f"market time zone {bars.zone}, before {before}: calendar features change")
             difference = snapshot.difference(self.bars(previous.registered.digest), bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
@@ -113,7 +124,8 @@ class Importer:
             )
         encoded = snapshot.encode(kept)
         digest = dataset.registered.digest
-        fact = _describe(series, kept, encoded, f"{digest[:12]} until {written(until)}")
+        source = f"{digest[:12]} until {written(until)}"
+        fact = _describe(series, kept, encoded, source, dataset.registered.timezone)
         fact.cut_from = digest
         return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
 
@@ -125,7 +137,24 @@ class Importer:
         return self._client.register_dataset(fact, request_id=request_id)
 
 
-def _describe(series: Series, bars: Bars, encoded: bytes, source: str) -> facts_pb2.DatasetRegistered:
+def known_zones(newest: registry_pb2.Dataset | None, asked: Zones = UNKNOWN) -> Zones:
+    """The zones that are asked for, and those of the series' newest snapshot."""
+    if newest is None:
+        return asked
+    fact = newest.registered
+    return dataclasses.replace(asked, timezone_before=fact.timezone, market_before=fact.market_timezone)
+
+
+def _other_market(series: Series, name: str, before: str, now: str) -> DataRefused:
+    return DataRefused(
+        f"{series}: {name} would change its market time zone from {before} to {now}, and with it weekday and hour of"
+        f" bars within a day; keep it with --market-timezone {before}, or, if the new zone is the right one, import the"
+        " file with --replace (the older snapshot stays)",
+        metadata={"remedy": "replace"},
+    )
+
+
+def _describe(series: Series, bars: Bars, encoded: bytes, source: str, timezone: str) -> facts_pb2.DatasetRegistered:
     return facts_pb2.DatasetRegistered(
         symbol=series.symbol,
         timeframe=series.timeframe,
@@ -135,4 +164,6 @@ def _describe(series: Series, bars: Bars, encoded: bytes, source: str) -> facts_
         last_bar=Timestamp(seconds=int(bars.time[-1])),
         source=source,
         size_bytes=len(encoded),
+        timezone=timezone,
+        market_timezone=bars.zone,
     )

@@ -7,7 +7,7 @@ never waits for a training session. What one model says of one snapshot is compu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
 
@@ -23,7 +23,7 @@ from services.kernel.artifacts import ArtifactStore
 from services.trainer import targets
 from services.trainer.data import csvfile
 from services.trainer.data.bars import WARM_UP, Bars, check, written
-from services.trainer.importing import Importer
+from services.trainer.importing import Importer, known_zones
 from services.trainer.learning.columns import Table, features_of
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
@@ -101,11 +101,13 @@ class Predictor:
             case "bars":
                 if len(request.bars.bars) > MOST_BARS:
                     raise DataRefused(f"{len(request.bars.bars)} bars, {MOST_BARS} at most; send the newest ones")
-                bars = listed(series, request.bars)
+                zone = self._importer.newest(series).registered.market_timezone
+                bars = replace(listed(series, request.bars), zone=zone)
                 check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
                 return bars
             case "csv":
-                return csvfile.read(request.csv, str(series), "the file", MOST_BARS).bars
+                zones = known_zones(self._importer.newest(series))
+                return csvfile.read(request.csv, str(series), "the file", MOST_BARS, zones).bars
             case _:
                 return None
 

@@ -17,6 +17,7 @@ from ratchet.trainer.v1 import trainer_pb2_grpc
 from services.kernel.calls import Caller
 from services.trainer import targets, windows
 from services.trainer.data.bars import WARM_UP
+from services.trainer.data.zones import Zones
 from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
 from services.trainer.models import families
@@ -37,12 +38,15 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     ) -> pb.ImportBarsResponse:
         header = _header(request_iterator)
         series = Series.parse(header.series)
+        zones = Zones(header.timezone, header.market_timezone)
         content = self._importer.received(piece.content for piece in request_iterator)
         imported = self._importer.acting_as(Caller.of(context).actor).add(
-            _required(header.request_id), series, header.file_name or "the file", content, header.replace
+            _required(header.request_id), series, header.file_name or "the file", content, header.replace, zones
         )
         return pb.ImportBarsResponse(
-            dataset=imported.dataset, unchanged=imported.unchanged, usable_bars=max(0, len(imported.bars) - WARM_UP)
+            dataset=imported.dataset,
+            unchanged=imported.unchanged,
+            usable_bars=max(0, len(imported.bars) - WARM_UP),
         )
 
     def StartTraining(

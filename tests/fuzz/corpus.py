@@ -102,7 +102,13 @@ class Recorder:
         return self.corpus
 
     def imported(self, series: str, count: int) -> registry_pb.Dataset:
-        header = trainer_pb.ImportBarsHeader(request_id=self.new_id(), series=series, file_name="bars.csv")
+        header = trainer_pb.ImportBarsHeader(
+            request_id=self.new_id(),
+            series=series,
+            file_name="bars.csv",
+            timezone="America/New_York",
+            market_timezone="America/New_York",
+        )
         content = bars(count)
         pieces = [trainer_pb.ImportBarsRequest(content=content[i : i + 9000]) for i in range(0, len(content), 9000)]
         answer: trainer_pb.ImportBarsResponse = self.ask(

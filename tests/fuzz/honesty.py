@@ -17,7 +17,15 @@ from tests.fuzz.methods import Method
 
 BELIEVED: Mapping[str, frozenset[str]] = {
     "RegisterDataset": frozenset(
-        {"dataset.digest", "dataset.size_bytes", "dataset.previous_digest", "dataset.cut_from", "dataset.symbol"}
+        {
+            "dataset.digest",
+            "dataset.size_bytes",
+            "dataset.previous_digest",
+            "dataset.cut_from",
+            "dataset.symbol",
+            "dataset.timezone",
+            "dataset.market_timezone",
+        }
     ),
     "RecordTraining": frozenset(
         {

@@ -42,6 +42,8 @@ class DatasetRegistered(_message.Message):
     ROWS_REMOVED_FIELD_NUMBER: _builtins.int
     CUT_FROM_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    MARKET_TIMEZONE_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     timeframe: _builtins.str
     digest: _builtins.str
@@ -57,6 +59,10 @@ class DatasetRegistered(_message.Message):
     rows_removed: _builtins.int
     cut_from: _builtins.str
     """Set where the snapshot was cut from another one (--until): it is then not the latest of its series."""
+    timezone: _builtins.str
+    """IANA name of the zone in which times without a UTC offset were read; empty where the file has none."""
+    market_timezone: _builtins.str
+    """IANA name of the zone in which calendar features are computed."""
     @_builtins.property
     def first_bar(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -82,10 +88,12 @@ class DatasetRegistered(_message.Message):
         rows_removed: _builtins.int = ...,
         cut_from: _builtins.str = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        timezone: _builtins.str = ...,
+        market_timezone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "notes", b"notes", "previous_digest", b"previous_digest", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "size_bytes", b"size_bytes", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "notes", b"notes", "previous_digest", b"previous_digest", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "size_bytes", b"size_bytes", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,11 +55,21 @@ class ImportBarsHeader(_message.Message):
     SERIES_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    MARKET_TIMEZONE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     series: _builtins.str
     file_name: _builtins.str
     replace: _builtins.bool
-    """Allow changed or removed history."""
+    """Allow changed or removed history, and another market time zone."""
+    timezone: _builtins.str
+    """IANA name of the zone of times without a UTC offset. Empty: the one recorded with the series' newest snapshot, else
+    market_timezone.
+    """
+    market_timezone: _builtins.str
+    """IANA name of the zone in which calendar features are computed. Empty: timezone, else the one of the series' newest
+    snapshot, else UTC for bars of days and weeks and for those that trade around the clock.
+    """
     def __init__(
         self,
         *,
@@ -67,10 +77,12 @@ class ImportBarsHeader(_message.Message):
         series: _builtins.str = ...,
         file_name: _builtins.str = ...,
         replace: _builtins.bool = ...,
+        timezone: _builtins.str = ...,
+        market_timezone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_name", b"file_name", "replace", b"replace", "request_id", b"request_id", "series", b"series"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_name", b"file_name", "market_timezone", b"market_timezone", "replace", b"replace", "request_id", b"request_id", "series", b"series", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
+from ratchet.names import Series
 from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
+from services.trainer.data.zones import DAY, offsets
+from services.trainer.data.zones import Times as Times
 
 Floats: TypeAlias = NDArray[np.float64]
-Times: TypeAlias = NDArray[np.int64]
+
+COLUMNS = ("open", "high", "low", "close", "volume")
 
 WARM_UP = 250
 """Bars at the start of a series whose features are not used for training."""
@@ -22,7 +27,6 @@ WARM_UP = 250
 TOLERANCE = 1e-6
 """By how much, relatively, an open or close may leave [low, high]: exports of 32-bit floats differ that much."""
 
-_DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,7 +35,8 @@ class Bars:
     """The bars of one series, oldest first.
 
     `time` is int64[n], epoch seconds UTC, strictly increasing (daily bars: midnight of the date);
-    prices and volume are float64[n]. `check` proves that the rules hold.
+    prices and volume are float64[n]; `zone` is the IANA name of the market's time zone.
+    `check` proves that the rules hold.
     """
 
     series: str
@@ -41,19 +46,30 @@ class Bars:
     low: Floats
     close: Floats
     volume: Floats
+    zone: str = field(default="UTC", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.time)
 
+    @cached_property
+    def local_time(self) -> Times:
+        """int64[n]: the date and time of day in the market's zone, in seconds, as if that zone were UTC.
+
+        Bars of days and weeks keep the date as written: no zone shifts it.
+        """
+        return self.time + offsets(self.zone, self.time) if Series.parse(self.series).intraday else self.time
+
     def head(self, n: int) -> Bars:
         """The first `n` bars."""
-        return Bars(
-            self.series, self.time[:n], self.open[:n], self.high[:n], self.low[:n], self.close[:n], self.volume[:n]
-        )
+        return self._chosen(slice(n))
 
     def until(self, epoch_seconds: int) -> Bars:
         """The bars whose time is `epoch_seconds` or earlier."""
         return self.head(int(np.searchsorted(self.time, epoch_seconds, side="right")))
+
+    def _chosen(self, rows: slice) -> Bars:
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("time", *COLUMNS)}
+        return replace(self, **chosen)
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,7 @@ def check(
 def written(time: np.int64 | int) -> str:
     """A bar's time as people write it: the date, or RFC 3339 UTC where it is not midnight."""
     moment = _EPOCH + timedelta(seconds=int(time))
-    return f"{moment:%Y-%m-%d}" if int(time) % _DAY == 0 else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{moment:%Y-%m-%d}" if int(time) % DAY == 0 else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _time_rule(bars: Bars, row_of: Callable[[int], int]) -> _Rule:
@@ -107,14 +123,17 @@ def _time_rule(bars: Bars, row_of: Callable[[int], int]) -> _Rule:
     backward = np.zeros(len(bars), np.bool_)
     backward[1:] = bars.time[1:] <= latest[:-1]
 
+    advice = (
+        "local times repeat an hour when clocks are set back: give their zone with --timezone"
+        if Series.parse(bars.series).intraday
+        else "bars within a day need --timeframe"
+    )
+
     def say(i: int) -> str:
         date = written(bars.time[i])
         same = np.flatnonzero(bars.time[:i] == bars.time[i])
         if len(same):
-            return (
-                f"date {date} is there twice, first in row {row_of(int(same[0]))}; a date has one row (bars within a"
-                " day need --timeframe)"
-            )
+            return f"date {date} is there twice, first in row {row_of(int(same[0]))}; a date has one row ({advice})"
         return f"date {date} comes after the later {written(latest[i - 1])}; dates must increase, oldest first"
 
     return _Rule(backward, say)

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ratchet.names import Series
 from services.trainer.data.bars import Floats, Times
+from services.trainer.data.zones import DAY
 
 _MICROSECONDS = 1_000_000
-_DAY = 86_400
 _DATE = 10
 _ZONED = r"\d{2}:.*([zZ]|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
 
@@ -60,21 +61,20 @@ def numbers(field: str, text: pa.ChunkedArray) -> Column:
     )
 
 
-def times(parts: Sequence[pa.ChunkedArray], timeframe: str) -> tuple[Column, tuple[str, ...]]:
-    """The column of times, epoch seconds UTC when parsed, and what is to be said about it.
+def times(parts: Sequence[pa.ChunkedArray], series: Series) -> tuple[Column, bool, tuple[str, ...]]:
+    """The column of times, epoch seconds UTC when parsed; whether it is naive; and notes on it.
 
     `parts` are dates with or without times of day, or dates and times of day apart. Bars of days and weeks lie at
-    midnight UTC of the date as written; others at their moment, UTC where no zone is written. The first cell
-    says whether all have a zone.
+    midnight UTC of the date as written. Bars within a day lie at their moment; the column is naive if no UTC offset
+    is written: moments are then parsed as if they were UTC. The first cell says whether all have an offset.
     """
     trimmed = [pc.utf8_trim_whitespace(part) for part in parts]
     text = trimmed[0] if len(trimmed) == 1 else pc.binary_join_element_wise(*trimmed, " ")
     zoned = bool(pc.match_substring_regex(text[0], _ZONED).as_py())
-    daily = timeframe[-1] in "dw"
 
     def parse(cells: pa.ChunkedArray) -> Times:
         moments = _moments(cells, zoned)
-        return _dates(cells) if daily else moments
+        return moments if series.intraday else _dates(cells)
 
     column = Column(
         "date",
@@ -83,9 +83,11 @@ def times(parts: Sequence[pa.ChunkedArray], timeframe: str) -> tuple[Column, tup
         "is not a day of the calendar, written like the rows above as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS+00:00",
         "write dates as YYYY-MM-DD",
     )
-    if daily and bool(pc.any(pc.greater(pc.utf8_length(text), _DATE)).as_py()):
-        return column, ("times of day were dropped: a bar lies at midnight UTC of its date as written",)
-    return column, ("times carry a zone and were converted to UTC",) if zoned else ()
+    if series.intraday:
+        return column, not zoned, ("times carry a UTC offset and were converted to UTC",) if zoned else ()
+    dropped = bool(pc.any(pc.greater(pc.utf8_length(text), _DATE)).as_py())
+    note = "times of day were dropped: a bar lies at midnight UTC of its date as written"
+    return column, False, (note,) if dropped else ()
 
 
 def _floats(text: pa.ChunkedArray) -> Floats:
@@ -99,4 +101,4 @@ def _moments(text: pa.ChunkedArray, zoned: bool) -> Times:
 
 def _dates(text: pa.ChunkedArray) -> Times:
     days = pc.cast(pc.cast(pc.utf8_slice_codeunits(text, 0, _DATE), pa.date32()), pa.int32())
-    return np.asarray(days.to_numpy(), np.int64) * _DAY
+    return np.asarray(days.to_numpy(), np.int64) * DAY

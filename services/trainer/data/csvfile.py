@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.names import Series
-from services.trainer.data.bars import Bars, Floats, check
+from services.trainer.data.bars import COLUMNS, Bars, Floats, Times, check
 from services.trainer.data.column import Column, numbers, times
-from services.trainer.data.header import FIELDS, Layout, layout
+from services.trainer.data.header import Layout, layout
+from services.trainer.data.zones import EXAMPLE, UNKNOWN, Zones, around_the_clock, to_utc
 
 MOST_ROWS = 5_000_000
 MOST_COLUMNS = 256
@@ -29,18 +30,23 @@ _ROWS_A_PIECE = 4096
 
 @dataclass(frozen=True)
 class Parsed:
-    """The bars of a file, and what was done to them or left aside, a sentence each."""
+    """The bars of a file; what was done to them or left aside, a sentence each.
+
+    `timezone` is the zone in which times without a UTC offset were read; empty where the file has none.
+    """
 
     bars: Bars
     notes: tuple[str, ...]
+    timezone: str = ""
 
 
-def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS) -> Parsed:
+def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS, zones: Zones = UNKNOWN) -> Parsed:
     """The bars in a CSV file's bytes; `series` is their name, `name` the file's name for messages.
 
-    Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are
-    YYYY-MM-DD, with time and zone if wanted; without a zone they are UTC. Bars of days or weeks take the date as
-    it is written and lie at its midnight UTC. The factor of an adjusted close is applied to all prices.
+    Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are YYYY-MM-DD, with
+    time and UTC offset if wanted. Bars of days or weeks take the date as it is written and lie at its midnight UTC;
+    their market zone is UTC where `zones` has none. Bars within a day need both zones from `zones`, unless they trade
+    around the clock: then UTC. The factor of an adjusted close is applied to all prices.
 
     Raises DataRefused with the row (the header is row 1), the value, the rule and the next step.
     """
@@ -54,43 +60,64 @@ def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS) -> 
             " import it again"
         )
     table = _cells(content, columns, name, rows)
-    file = _File(name, content)
-    when, notes = times([table[str(cell)] for cell in columns.when], Series.parse(series).timeframe)
+    when, naive, notes = times([table[str(cell)] for cell in columns.when], Series.parse(series))
+    file = _File(name, content, series, zones.of_file or "UTC" if naive else "")
     texts = [when, *(numbers(field, table[str(cell)]) for field, cell in columns.fields.items())]
-    values = _values(texts, series, file)
-    bars = _bars(values, series)
+    values = _values(texts, file)
+    zone = _market_zone(values["date"], zones, naive, file)
+    bars = replace(file.bars(values), zone=zone)
     check(bars, name, file.row)
+    if file.timezone:
+        notes = (*notes, f"times without a zone read as {file.timezone}")
     if columns.ignored:
         notes = (f"ignored columns: {', '.join(columns.ignored)}", *notes)
     if "adjclose" in values:
         bars, factor = _adjusted(bars, values["adjclose"], file)
         notes = (*notes, factor)
-    return Parsed(bars, notes)
+    return Parsed(bars, notes, file.timezone)
 
 
 def write(bars: Bars) -> Iterator[bytes]:
     """A CSV file of `bars` in pieces below 1 MiB, from which `read` makes bars that are equal to the last bit.
 
-    Bars of days and weeks have a date, others a time in RFC 3339 UTC.
+    Bars of days and weeks have a date, others a time in RFC 3339 UTC; the market's time zone is not in the file.
     """
-    daily = Series.parse(bars.series).timeframe[-1] in "dw"
-    yield f"date,{','.join(FIELDS)}\n".encode()
+    intraday = Series.parse(bars.series).intraday
+    yield f"date,{','.join(COLUMNS)}\n".encode()
     for start in range(0, len(bars), _ROWS_A_PIECE):
         part = slice(start, start + _ROWS_A_PIECE)
         moments = bars.time[part].astype("datetime64[s]")
-        dates = np.datetime_as_string(moments, unit="D") if daily else np.strings.add(moments.astype(str), "Z")
-        columns = [dates.tolist(), *(map(repr, getattr(bars, field)[part].tolist()) for field in FIELDS)]
+        dates = np.strings.add(moments.astype(str), "Z") if intraday else np.datetime_as_string(moments, unit="D")
+        columns = [dates.tolist(), *(map(repr, getattr(bars, field)[part].tolist()) for field in COLUMNS)]
         yield "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True)).encode()
 
 
 @dataclass(frozen=True)
 class _File:
-    """What a refusal needs to name a row: blank lines hold no bar, but count as rows."""
+    """A file of a series' bars, whose times are local ones of `timezone`, or UTC where that is empty."""
 
     name: str
     content: bytes
+    series: str
+    timezone: str
+
+    def bars(self, values: dict[str, NDArray[Any]]) -> Bars:
+        """Bars of parsed columns; DataRefused for a local time that no clock showed."""
+        time = values["date"]
+        if self.timezone:
+            time, skipped = to_utc(self.timezone, time)
+            if bool(skipped.any()):
+                index = int(np.argmax(skipped))
+                raise self.refuse(
+                    index,
+                    f"no clock in {self.timezone} showed {values['date'][index].astype('datetime64[s]')!s}: clocks"
+                    " were set forward over it",
+                    "give the zone in which the times are written with --timezone, or correct the row,",
+                )
+        return Bars(self.series, time, *(values[field] for field in COLUMNS))
 
     def row(self, index: int) -> int:
+        """The row of a bar: blank lines hold no bar, but count as rows."""
         filled = [number for number, line in enumerate(self.content.splitlines(), 1) if line]
         return filled[index + 1]
 
@@ -154,20 +181,34 @@ def _ragged(content: bytes, columns: Layout, name: str, otherwise: str) -> DataR
     )
 
 
-def _values(columns: list[Column], series: str, file: _File) -> dict[str, NDArray[Any]]:
+def _values(columns: list[Column], file: _File) -> dict[str, NDArray[Any]]:
     """The parsed columns by field; DataRefused for the first row that can't be parsed or breaks a rule before."""
     try:
         return {column.field: column.parse(column.text) for column in columns}
     except pa.ArrowInvalid as error:
         index, column = min(((column.first_failing(), column) for column in columns), key=lambda found: found[0])
         above = {column.field: column.parse(column.head(index).text) for column in columns}
-        check(_bars(above, series), file.name, file.row)
+        check(file.bars(above), file.name, file.row)
         value = column.text[index].as_py()
         raise file.refuse(index, f"{column.field} {value[:60]!r} {column.rule}", column.then) from error
 
 
-def _bars(values: dict[str, NDArray[Any]], series: str) -> Bars:
-    return Bars(series, values["date"], *(values[field] for field in FIELDS))
+def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
+    """The zone of the series' calendar; DataRefused where it is unclear, or where the zone of naive times is."""
+    if not Series.parse(file.series).intraday:
+        return zones.of_market or "UTC"
+    clear = bool(zones.of_market) and not (naive and not zones.of_file)
+    if clear or around_the_clock(time):
+        return zones.of_market or "UTC"
+    if naive:
+        raise DataRefused(
+            f"{file.name}: its times have no UTC offset, and their zone is not known; import it with --market-timezone"
+            f" ZONE, such as --market-timezone {EXAMPLE}, if they are written in market time, else with --timezone too"
+        )
+    raise DataRefused(
+        f"{file.name}: its times have UTC offsets, which do not name the time zone of the market, in which hour and"
+        f" weekday are computed; import it with --market-timezone ZONE, such as --market-timezone {EXAMPLE}"
+    )
 
 
 def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, str]:

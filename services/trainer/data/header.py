@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 from ratchet.errors import DataRefused
+from services.trainer.data.bars import COLUMNS
 
 SEPARATORS = (",", ";", "\t")
-FIELDS = ("open", "high", "low", "close", "volume")
 
 _SPELLINGS = {
     "date": "date",
@@ -31,7 +31,7 @@ _SPELLINGS = {
 class Layout:
     """Where the columns of a file are: cell numbers from 0.
 
-    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of FIELDS, and
+    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of COLUMNS, and
     `adjclose` where the file has it, to its cell; `ignored` are the names of the other columns.
     """
 
@@ -68,13 +68,13 @@ def layout(line: str, name: str) -> Layout:
         else:
             found[field] = cell
     when = _when(found)
-    missing = [*([] if when else ["date"]), *(field for field in FIELDS if field not in found)]
+    missing = [*([] if when else ["date"]), *(field for field in COLUMNS if field not in found)]
     if missing:
         raise DataRefused(
             f"{name} row 1: no column {', '.join(missing)} among {_shown(titles)}; the first row must name the columns"
             " date, open, high, low, close and volume: add what is missing and import it again"
         )
-    fields = {field: found[field] for field in (*FIELDS, "adjclose") if field in found}
+    fields = {field: found[field] for field in (*COLUMNS, "adjclose") if field in found}
     return Layout(separator, len(titles), when, fields, tuple(ignored))
 
 

@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ratchet.errors import CorruptData
-from services.trainer.data.bars import Bars
+from services.trainer.data.bars import COLUMNS, Bars
 
-_SERIES = b"series"
-_COLUMNS = ("open", "high", "low", "close", "volume")
+_SERIES, _ZONE = b"series", b"zone"
 _ROW_GROUP = 1 << 16
 
 
@@ -33,11 +32,12 @@ class Difference:
 
 
 def encode(bars: Bars) -> bytes:
-    """Parquet bytes: equal bars of one series give equal bytes with the same library versions."""
-    arrays = [pa.array(bars.time, pa.int64()), *(pa.array(getattr(bars, name), pa.float64()) for name in _COLUMNS)]
+    """Parquet bytes: equal bars of one series and market time zone give equal bytes with the same library versions."""
+    arrays = [pa.array(bars.time, pa.int64()), *(pa.array(getattr(bars, name), pa.float64()) for name in COLUMNS)]
     fields = [pa.field("time", pa.int64(), nullable=False)]
-    fields += [pa.field(name, pa.float64(), nullable=False) for name in _COLUMNS]
-    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_SERIES: bars.series.encode()}))
+    fields += [pa.field(name, pa.float64(), nullable=False) for name in COLUMNS]
+    metadata = {_SERIES: bars.series.encode(), _ZONE: bars.zone.encode()}
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -55,12 +55,15 @@ def decode(content: bytes) -> Bars:
     """The bars that `encode` wrote; CorruptData for bytes that it did not write."""
     try:
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True, use_threads=False)
-        names, series = table.column_names, (table.schema.metadata or {}).get(_SERIES, b"").decode()
+        names, metadata = table.column_names, table.schema.metadata or {}
+        series, zone = (metadata.get(key, b"").decode() for key in (_SERIES, _ZONE))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorruptData(f"not a snapshot: {_brief(error)}; import the series again") from error
-    if names != ["time", *_COLUMNS] or not series or not _typed(table):
-        raise CorruptData(f"not a snapshot: columns {names} of series {series!r}; import the series again")
-    return Bars(series, **{name: np.ascontiguousarray(table[name].to_numpy()) for name in names})
+    if names != ["time", *COLUMNS] or not series or not zone or not _typed(table):
+        raise CorruptData(
+            f"not a snapshot: columns {names} of series {series!r}, zone {zone!r}; import the series again"
+        )
+    return Bars(series, **{name: np.ascontiguousarray(table[name].to_numpy()) for name in names}, zone=zone)
 
 
 def digest(content: bytes) -> str:
@@ -86,7 +89,7 @@ def _rows(bars: Bars) -> NDArray[np.float64]:
 
 
 def _typed(table: pa.Table) -> bool:
-    kinds = [pa.int64(), *(pa.float64() for _ in _COLUMNS)]
+    kinds = [pa.int64(), *(pa.float64() for _ in COLUMNS)]
     return bool(table.schema.types == kinds) and all(column.null_count == 0 for column in table.columns)
 
 

@@ -1,4 +1,4 @@
-"""What the calendar says of a bar, in UTC. For daily bars the hour is always 0."""
+"""Calendar features, in the market's time zone. Bars of days and weeks keep their date: their hour is always 0."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from services.kernel.rule_text import Op
 from services.trainer.data.bars import Bars, Floats
+from services.trainer.data.zones import DAY
 from services.trainer.features.feature import Feature, feature
 from services.trainer.features.phrases import coded
 
@@ -21,11 +22,16 @@ _MONTHS = (
 
 
 def _days(bars: Bars) -> NDArray[np.datetime64]:
-    return bars.time.astype("datetime64[s]").astype("datetime64[D]")
+    return bars.local_time.astype("datetime64[s]").astype("datetime64[D]")
 
 
 def _months(bars: Bars) -> NDArray[np.datetime64]:
     return _days(bars).astype("datetime64[M]")
+
+
+def _weekday(bars: Bars) -> Floats:
+    """0 to 6; 0 is Monday."""
+    return np.asarray((bars.local_time // DAY + 3) % 7, np.float64)
 
 
 def _month(bars: Bars) -> Floats:
@@ -42,6 +48,11 @@ def _turn_of_month(bars: Bars) -> Floats:
     """1 on the first and last _TURN calendar days of a month, else 0: known from the date alone."""
     left = ((_months(bars) + 1).astype("datetime64[D]") - _days(bars)).astype(np.float64)
     return np.asarray((_day_of_month(bars) <= _TURN) | (left <= _TURN), np.float64)
+
+
+def _hour(bars: Bars) -> Floats:
+    """0 to 23."""
+    return np.asarray(bars.local_time % DAY // 3600, np.float64)
 
 
 def _weekday_words(op: Op, day: float) -> str | None:
@@ -77,22 +88,20 @@ def _day_words(op: Op, day: float) -> str | None:
 def _hour_words(op: Op, hour: float) -> str | None:
     """Words for the hour in which a bar lies."""
     if op == "is" and hour in range(24):
-        return f"at {int(hour):02}:00 UTC"
+        return f"at {int(hour):02}:00 market time"
     if op == "<=" and hour in range(23):
-        return f"before {int(hour) + 1:02}:00 UTC"
+        return f"before {int(hour) + 1:02}:00 market time"
     if op == ">" and hour in range(23):
-        return f"from {int(hour) + 1:02}:00 UTC on"
+        return f"from {int(hour) + 1:02}:00 market time on"
     return None
 
 
 _turn_words = coded({0.0: "away from the turn of the month", 1.0: "at the turn of the month"})
 
 FEATURES: tuple[Feature, ...] = (
-    feature(
-        "weekday", "calendar", lambda bars: ((bars.time // 86_400 + 3) % 7).astype(np.float64), phrase=_weekday_words
-    ),
+    feature("weekday", "calendar", _weekday, phrase=_weekday_words),
     feature("month", "calendar", _month, phrase=_month_words),
     feature("day_of_month", "calendar", _day_of_month, phrase=_day_words),
     feature("turn_of_month", "calendar", _turn_of_month, phrase=_turn_words),
-    feature("hour", "calendar", lambda bars: (bars.time % 86_400 // 3600).astype(np.float64), phrase=_hour_words),
+    feature("hour", "calendar", _hour, phrase=_hour_words),
 )

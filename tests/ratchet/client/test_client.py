@@ -283,10 +283,12 @@ def test_a_file_is_sent_in_pieces_and_anew_after_an_outage(serve: Serve, tmp_pat
     file.write_bytes(content)
     trainer = Trainer()
     with Client(trainer=serve(trainer.serving())) as client:
-        assert client.import_bars(file, "AAPL", replace=True).usable_bars == 7
+        sent = client.import_bars(file, "AAPL", replace=True, timezone="Asia/Tokyo", market_timezone="Asia/Seoul")
+        assert sent.usable_bars == 7
     lost, (first, *pieces) = trainer.imports
     assert lost[0].header == first.header
     assert (first.header.series, first.header.file_name, first.header.replace) == ("AAPL", "AAPL.csv", True)
+    assert (first.header.timezone, first.header.market_timezone) == ("Asia/Tokyo", "Asia/Seoul")
     assert b"".join(piece.content for piece in pieces) == content
     assert max(len(piece.content) for piece in pieces) == 1024 * 1024
 

@@ -20,6 +20,7 @@ from services.knowledge import bootstrap as knowledge
 from services.registry import bootstrap as registry
 from services.trainer.conductor import SessionConductor
 from services.trainer.data.csvfile import read
+from services.trainer.data.zones import UNKNOWN, Zones
 from services.trainer.evaluating import Evaluator
 from services.trainer.importing import Importer
 from services.trainer.predicting import Predictor
@@ -71,9 +72,9 @@ class World:
     store: ArtifactStore
     folder: Path
 
-    def add(self, series: str, content: bytes, replace: bool = False) -> registry_pb2.Dataset:
+    def add(self, series: str, content: bytes, replace: bool = False, zones: Zones = UNKNOWN) -> registry_pb2.Dataset:
         importer = Importer(self.client, self.store)
-        return importer.add(uuid.uuid4().hex, Series.parse(series), "bars.csv", content, replace).dataset
+        return importer.add(uuid.uuid4().hex, Series.parse(series), "bars.csv", content, replace, zones).dataset
 
     def artifact_file(self, digest: str) -> Path:
         return self.folder / "artifacts" / digest[:2] / digest[2:]

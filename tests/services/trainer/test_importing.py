@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from ratchet.client import Client
@@ -13,11 +16,14 @@ from ratchet.errors import DataRefused, NotFound
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
 from services.kernel.artifacts import ArtifactStore
+from services.trainer import features
 from services.trainer.data import snapshot
+from services.trainer.data.zones import UNKNOWN, Zones
 from services.trainer.importing import Imported, Importer
 
 LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
+NEW_YORK = "America/New_York"
 
 
 def rows(count: int, **changed: bytes) -> bytes:
@@ -98,6 +104,73 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
     assert same.dataset == whole.dataset
     with pytest.raises(DataRefused, match="AAPL has no bar until 2000-02-29, its first is 2000-03-01"):
         importer.cut("cut/3", whole.dataset, whole.bars, int(whole.bars.time[0]) - 86_400)
+
+
+@pytest.fixture
+def hourly(importer: Importer) -> Callable[..., Imported]:
+    """Import bars of New York's sessions, with UTC offsets or in local time."""
+    ids = iter(range(100))
+
+    def add(local: bool, zones: Zones = UNKNOWN, series: str = "AAPL@1h", replace: bool = False) -> Imported:
+        return importer.add(f"hourly/{next(ids)}", Series.parse(series), "H1.csv", session_bars(local), replace, zones)
+
+    return add
+
+
+def session_bars(local: bool) -> bytes:
+    """The demo file's bars as if they were those of sessions from 9:30 on, over both changes of the clocks."""
+    days = (datetime(2023, 9, 1, 9, 30, tzinfo=ZoneInfo(NEW_YORK)) + timedelta(days=day) for day in range(290))
+    times = [day.replace(hour=hour) for day in days if day.weekday() < 5 for hour in range(9, 16)]
+    form = "%Y-%m-%d %H:%M" if local else "%Y-%m-%dT%H:%M%z"
+    bars = (line.partition(b",")[2] for line in LINES[1:])
+    return LINES[0] + b"".join(b"%b,%b" % (f"{t:{form}}".encode(), bar) for t, bar in zip(times, bars, strict=False))
+
+
+def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Callable[..., Imported]) -> None:
+    zoned = hourly(False, Zones(market=NEW_YORK), "ZONED@1h").bars
+    local = hourly(True, Zones(NEW_YORK), "LOCAL@1h").bars
+    calendar = [name for name, kind in features.FEATURE_KIND.items() if kind == "calendar"]
+    assert np.array_equal(features.compute(zoned, calendar), features.compute(local, calendar))
+    assert np.array_equal(zoned.time, local.time)
+    assert set(features.compute(zoned, ["hour"])[:, 0]) == set(range(9, 16))
+
+
+def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly: Callable[..., Imported]) -> None:
+    first = hourly(True, Zones(NEW_YORK))
+    fact = first.dataset.registered
+    assert (fact.timezone, fact.market_timezone, list(fact.notes)) == (
+        NEW_YORK,
+        NEW_YORK,
+        [f"times without a zone read as {NEW_YORK}"],
+    )
+    for local in (True, False):
+        again = hourly(local)
+        assert (again.unchanged, again.dataset) == (True, first.dataset)
+    cut = importer.cut("cut/1", first.dataset, first.bars, int(first.bars.time[99]))
+    assert cut.bars.zone == NEW_YORK
+    assert (cut.dataset.registered.timezone, cut.dataset.registered.market_timezone) == (NEW_YORK, NEW_YORK)
+
+
+def test_another_market_zone_needs_replace(hourly: Callable[..., Imported]) -> None:
+    hourly(False, Zones(market=NEW_YORK))
+    with pytest.raises(DataRefused, match=f"from {NEW_YORK} to Europe/Berlin.* --market-timezone {NEW_YORK}"):
+        hourly(False, Zones(market="Europe/Berlin"))
+    fact = hourly(False, Zones(market="Europe/Berlin"), replace=True).dataset.registered
+    assert (fact.market_timezone, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (
+        "Europe/Berlin",
+        0,
+        0,
+        0,
+    )
+    assert f"market time zone Europe/Berlin, before {NEW_YORK}: calendar features change" in fact.notes
+
+
+def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., Imported]) -> None:
+    head = client.get_head().position
+    for local in (True, False):
+        with pytest.raises(DataRefused, match="--market-timezone"):
+            hourly(local)
+    assert client.get_head().position == head
 
 
 def test_a_refused_file_leaves_no_trace(client: Client, importer: Importer, add: Callable[..., Imported]) -> None:

@@ -14,6 +14,7 @@ from predicting_world import AAPL, FILE, LINEAGE, TRAINED_ON, World, hourly, row
 from ratchet.errors import CorruptData, DataRefused, InvalidInput, LimitReached, NotFound, RatchetError
 from ratchet.events.v1 import model_pb2
 from ratchet.trainer.v1 import trainer_pb2
+from services.trainer.data.zones import Zones
 from services.trainer.evaluating import AT_ONCE
 from services.trainer.importing import Importer
 from services.trainer.learning.columns import predict
@@ -188,15 +189,23 @@ def test_a_prediction_waits_for_no_worker(tmp_path: Path) -> None:
         assert [len(each.result().times) for each in waiting] == [50] * AT_ONCE
 
 
-def test_intraday_series_are_predicted_too(made: World) -> None:
+def test_intraday_series_are_predicted_too(made: World, tmp_path: Path) -> None:
     content = hourly(1100)
     with pytest.raises(NotFound, match="no model for AAPL@1h/range; train one with ratchet train AAPL@1h"):
         made.client.predict("AAPL@1h", "range")
     with pytest.raises(InvalidInput, match="predicts range of AAPL, not range of AAPL@1h"):
         made.client.predict("AAPL@1h", model=MODEL)
-    name = made.train("AAPL@1h/range/logistic", made.add("AAPL@1h", content))
+    name = made.train("AAPL@1h/range/logistic", made.add("AAPL@1h", content, zones=Zones("America/New_York")))
     found = made.client.predict("AAPL@1h", "range")
-    assert (found.model, found.bar.ToJsonString()) == (name, "2024-02-15T19:30:00Z")
+    assert (found.model, found.bar.ToJsonString()) == (name, "2024-02-16T00:30:00Z")
+    file = tmp_path / "hourly.csv"
+    file.write_bytes(content)
+    assert made.client.predict("AAPL@1h", "range", file=file) == found
+    bars = made.bars(1100)
+    for bar, hour in zip(bars, range(1100), strict=True):
+        bar.time.FromJsonString("2024-01-01T05:30:00Z")
+        bar.time.seconds += 3600 * hour
+    assert made.client.predict("AAPL@1h", "range", bars=bars) == found
 
 
 def record(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ratchet.errors import DataRefused
-from services.trainer.data.bars import Bars, check, written
+from services.trainer.data.bars import COLUMNS, Bars, check, written
 
 DAY = 86_400
-COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def bars(n: int) -> Bars:
@@ -27,6 +28,20 @@ def test_until_includes_the_bar_at_that_time_and_nothing_later() -> None:
     assert len(bars(5).until(2 * DAY - 1)) == 2
     assert len(bars(5).until(-1)) == 0
     assert len(bars(5).until(99 * DAY)) == 5
+
+
+def test_a_part_of_the_bars_keeps_series_and_zone() -> None:
+    zoned = replace(bars(9), zone="Asia/Tokyo")
+    for part in (zoned.head(2), zoned.until(DAY)):
+        assert (part.series, part.zone, len(part)) == ("TEST", "Asia/Tokyo", 2)
+
+
+def test_local_time_is_that_of_the_market_and_dates_stay() -> None:
+    summer = 1_688_212_800
+    hourly = replace(bars(2), series="TEST@1h", time=np.array([summer, summer + 184 * DAY]), zone="America/New_York")
+    assert (hourly.time - hourly.local_time).tolist() == [4 * 3600, 5 * 3600]
+    daily = replace(hourly, series="TEST")
+    assert daily.local_time.tolist() == daily.time.tolist()
 
 
 def test_good_bars_and_no_bars_pass() -> None:

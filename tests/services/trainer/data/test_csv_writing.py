@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.trainer.data import csvfile, snapshot
 from services.trainer.data.bars import Bars
+from services.trainer.data.zones import Zones
 
 TINY, HUGE = 5e-324, 1.7e308
 DAY = 86_400
@@ -26,14 +27,15 @@ def bars(draw: st.DrawFn) -> Bars:
     rows = [sorted(draw(st.tuples(prices, prices, prices, prices))) for _ in times]
     low, one, other, high = (np.array(column) for column in zip(*rows, strict=True))
     traded = np.array([draw(volumes) for _ in times])
-    return Bars(series, np.sort(np.array(times)) * unit, one, high, low, other, traded)
+    zone = draw(st.sampled_from(["UTC", "America/New_York"]))
+    return Bars(series, np.sort(np.array(times)) * unit, one, high, low, other, traded, zone=zone)
 
 
 @settings(max_examples=200, deadline=None)
 @given(bars=bars())
 def test_bars_survive_a_file(bars: Bars) -> None:
     content = b"".join(csvfile.write(bars))
-    back = csvfile.read(content, bars.series, "bars.csv").bars
+    back = csvfile.read(content, bars.series, "bars.csv", zones=Zones(market=bars.zone)).bars
     assert snapshot.encode(back) == snapshot.encode(bars)
 
 

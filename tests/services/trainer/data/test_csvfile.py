@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 
 from ratchet.errors import DataRefused
 from services.trainer.data import csvfile
-from services.trainer.data.bars import written
+from services.trainer.data.bars import Bars, written
+from services.trainer.data.zones import UNKNOWN, Zones
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
 HEADER = "Date,Open,High,Low,Close,Volume\n"
@@ -21,14 +24,27 @@ GOOD = (
 )
 
 
-def read(text: str, series: str = "TEST") -> csvfile.Parsed:
-    return csvfile.read(text.encode(), series, "test.csv")
+def read(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> csvfile.Parsed:
+    return csvfile.read(text.encode(), series, "test.csv", zones=zones)
 
 
-def refusal(text: str, series: str = "TEST") -> str:
+def refusal(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> str:
     with pytest.raises(DataRefused) as refused:
-        read(text, series)
+        read(text, series, zones)
     return refused.value.message
+
+
+def hourly(*times: str) -> str:
+    return HEADER + "".join(f"{time},10,11,9,10,5\n" for time in times)
+
+
+def every_hour(first: str, count: int, keeps: Callable[[datetime], bool] = lambda time: True) -> str:
+    times = (datetime.fromisoformat(first) + timedelta(hours=hour) for hour in range(count))
+    return hourly(*(f"{time}" for time in times if keeps(time)))
+
+
+def utc(bars: Bars) -> list[str]:
+    return [written(moment) for moment in bars.time]
 
 
 def with_row(row: str, at: int = 3) -> str:
@@ -110,13 +126,78 @@ def test_daily_bars_lie_at_midnight_of_the_date_as_written() -> None:
     ],
 )
 def test_intraday_times_become_utc(first: str, second: str) -> None:
-    bars = read(HEADER + f"{first},10,11,9,10,5\n{second},10,11,9,10,5\n", "TEST@1h").bars
-    assert [written(moment) for moment in bars.time] == ["2012-01-03T20:00:00Z", "2012-01-03T21:00:00Z"]
+    parsed = read(hourly(first, second), "TEST@1h", Zones("UTC", "America/New_York"))
+    assert utc(parsed.bars) == ["2012-01-03T20:00:00Z", "2012-01-03T21:00:00Z"]
+    assert parsed.bars.zone == "America/New_York"
 
 
 def test_a_date_and_a_time_column_make_one_moment() -> None:
     text = "Date,Time,Open,High,Low,Close,Volume\n2012-01-03,20:00,10,11,9,10,5\n2012-01-03,21:00,10,11,9,10,5\n"
-    assert written(read(text, "TEST@1h").bars.time[1]) == "2012-01-03T21:00:00Z"
+    assert utc(read(text, "TEST@1h", Zones("UTC")).bars)[1] == "2012-01-03T21:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("zones", "read_in", "market"),
+    [
+        (Zones(timezone="Europe/Berlin"), "Europe/Berlin", "Europe/Berlin"),
+        (Zones(market="Europe/Berlin"), "Europe/Berlin", "Europe/Berlin"),
+        (Zones("Europe/Berlin", "America/New_York", "UTC", "UTC"), "Europe/Berlin", "America/New_York"),
+        (Zones("", "America/New_York", "Europe/Berlin", "UTC"), "Europe/Berlin", "America/New_York"),
+        (Zones("", "", "Europe/Berlin", "America/New_York"), "Europe/Berlin", "America/New_York"),
+        (Zones("Europe/Berlin", "", "UTC", "America/New_York"), "Europe/Berlin", "Europe/Berlin"),
+    ],
+)
+def test_local_times_are_read_in_their_zone(zones: Zones, read_in: str, market: str) -> None:
+    parsed = read(hourly("2012-01-03 21:00", "2012-07-03 21:00"), "TEST@1h", zones)
+    assert utc(parsed.bars) == ["2012-01-03T20:00:00Z", "2012-07-03T19:00:00Z"]
+    assert (parsed.timezone, parsed.bars.zone) == (read_in, market)
+    assert parsed.notes == (f"times without a zone read as {read_in}",)
+
+
+def test_an_unclear_zone_is_refused_and_the_option_named() -> None:
+    naive, offset = every_hour("2024-01-01 09:00", 300, in_session), hourly("2012-01-03T20:00:00-05:00")
+    for text in (naive, offset, hourly("2012-01-03 20:00")):
+        assert "import it with --market-timezone ZONE, such as --market-timezone America/New_York" in refusal(
+            text, "TEST@1h"
+        )
+    assert "UTC offsets, which do not name the time zone of the market" in refusal(offset, "TEST@1h")
+    assert "no UTC offset, and their zone is not known" in refusal(
+        naive, "TEST@1h", Zones(market_before="America/New_York")
+    )
+
+
+def in_session(time: datetime) -> bool:
+    return time.weekday() < 5 and 9 <= time.hour < 16
+
+
+def test_a_market_that_trades_around_the_clock_is_in_utc() -> None:
+    parsed = read(every_hour("2024-01-01", 200), "TEST@1h")
+    assert (parsed.timezone, parsed.bars.zone) == ("UTC", "UTC")
+    assert utc(parsed.bars)[-1] == "2024-01-09T07:00:00Z"
+    zoned = read(every_hour("2024-01-01T00:00:00+02:00", 200), "TEST@1h")
+    assert (zoned.timezone, zoned.bars.zone) == ("", "UTC")
+
+
+def test_the_hour_that_occurs_twice_is_told_by_the_order_of_the_rows() -> None:
+    text = hourly("2023-10-29 01:00", "2023-10-29 02:00", "2023-10-29 02:00", "2023-10-29 03:00")
+    bars = read(text, "TEST@1h", Zones("Europe/Berlin")).bars
+    assert utc(bars) == ["2023-10-28T23:00:00Z", "2023-10-29", "2023-10-29T01:00:00Z", "2023-10-29T02:00:00Z"]
+    assert "row 4: date 2023-10-29T02:00:00Z is there twice" in refusal(text, "TEST@1h", Zones("UTC"))
+    assert "give their zone with --timezone" in refusal(text, "TEST@1h", Zones("UTC"))
+
+
+def test_a_local_time_that_no_clock_showed_is_refused_with_its_row() -> None:
+    text = hourly("2023-03-26 01:00", "2023-03-26 02:30", "2023-03-26 03:00")
+    message = refusal(text, "TEST@1h", Zones("Europe/Berlin"))
+    assert message.startswith("test.csv row 3: no clock in Europe/Berlin showed 2023-03-26T02:30:00")
+    assert "--timezone" in message
+
+
+def test_dates_are_read_in_no_zone() -> None:
+    parsed = read(HEADER + GOOD, zones=Zones("Asia/Tokyo"))
+    assert np.array_equal(parsed.bars.time, read(HEADER + GOOD).bars.time)
+    assert (parsed.timezone, parsed.bars.zone, parsed.notes) == ("", "Asia/Tokyo", ())
+    assert read(HEADER + GOOD).bars.zone == "UTC"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +312,6 @@ def test_float32_rounding_of_an_export_is_tolerated() -> None:
 def test_a_million_rows_are_read() -> None:
     moments = np.datetime_as_string(np.datetime64("1990-01-01T00:00") + np.arange(1_000_000), unit="m")
     rows = [f"{moment},10.25,18.123456,9.5,{11 + i % 5}.25,{i}" for i, moment in enumerate(moments)]
-    bars = csvfile.read((HEADER + "\n".join(rows)).encode(), "TEST@1m", "test.csv").bars
+    bars = read(HEADER + "\n".join(rows), "TEST@1m").bars
     assert len(bars) == 1_000_000
     assert bars.volume[-1] == 999_999

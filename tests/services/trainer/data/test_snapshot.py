@@ -73,6 +73,12 @@ def test_equal_bars_of_two_series_differ() -> None:
     assert snapshot.encode(made([0])) != snapshot.encode(replace(made([0]), series="OTHER"))
 
 
+def test_the_market_time_zone_is_kept_and_covered_by_the_digest() -> None:
+    zoned = replace(made([0]), zone="America/New_York")
+    assert snapshot.decode(snapshot.encode(zoned)).zone == "America/New_York"
+    assert snapshot.encode(zoned) != snapshot.encode(made([0]))
+
+
 def test_corrupt_bytes_are_refused() -> None:
     content = snapshot.encode(aapl())
     flipped = bytearray(content)

@@ -44,6 +44,22 @@ def test_the_hour_of_intraday_bars() -> None:
     assert column(hourly, "hour").tolist() == [13, 14, 15]
 
 
+def test_the_calendar_of_intraday_bars_is_that_of_their_market() -> None:
+    time = np.array([datetime.fromisoformat(f"{text}:00+00:00").timestamp() for text in UTC_TIMES], np.int64)
+    some = Bars("TEST@1h", time, *(np.full(len(time), 10.0) for _ in range(5)), zone="America/New_York")
+    assert column(some, "hour").tolist() == [9, 9, 20]
+    assert column(some, "weekday").tolist() == [3, 3, 6]
+    assert column(some, "month").tolist() == [2, 3, 3]
+    assert column(some, "day_of_month").tolist() == [29, 14, 31]
+    assert column(some, "turn_of_month").tolist() == [1, 0, 1]
+    daily = Bars("TEST", bars(np.full(3, 10.0)).time, *(np.full(3, 10.0) for _ in range(5)), zone="Asia/Tokyo")
+    assert column(daily, "weekday").tolist() == column(bars(np.full(3, 10.0)), "weekday").tolist()
+
+
+UTC_TIMES = ("2024-02-29T14:30", "2024-03-14T13:30", "2024-04-01T00:30")
+"""Before and after the clocks of New York are set forward, and an evening there that is the next day in UTC."""
+
+
 def test_days_before_1970_have_their_weekday() -> None:
     assert column(bars(np.full(2, 10.0), start="1969-12-31"), "weekday").tolist() == [2, 3]
 
