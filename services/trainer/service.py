@@ -46,7 +46,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         return pb.ImportBarsResponse(
             dataset=imported.dataset,
             unchanged=imported.unchanged,
-            usable_bars=max(0, len(imported.bars) - WARM_UP),
+            usable_bars=max(0, len(imported.bars.traded()) - WARM_UP),
         )
 
     def StartTraining(

@@ -19,7 +19,8 @@ from services.trainer.data.zones import Times as Times
 
 Floats: TypeAlias = NDArray[np.float64]
 
-COLUMNS = ("open", "high", "low", "close", "volume")
+PRICES = ("open", "high", "low", "close")
+COLUMNS = (*PRICES, "volume")
 
 WARM_UP = 250
 """Bars at the start of a series whose features are not used for training."""
@@ -27,7 +28,19 @@ WARM_UP = 250
 TOLERANCE = 1e-6
 """By how much, relatively, an open or close may leave [low, high]: exports of 32-bit floats differ that much."""
 
+STANDING = 5
+"""Bars in a row of one price and no volume that count as a market in which nothing trades; fewer are a quiet moment."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Standstill:
+    """A run of bars without trade: the times of its first and last bar, epoch seconds UTC, and their number."""
+
+    first: int
+    last: int
+    bars: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +72,40 @@ class Bars:
         """
         return self.time + offsets(self.zone, self.time) if Series.parse(self.series).intraday else self.time
 
+    @property
+    def has_volume(self) -> bool:
+        """Whether any bar has a volume: a series of a currency or an index may have none."""
+        return bool(self.volume.any())
+
+    def standstills(self) -> tuple[Standstill, ...]:
+        """The runs of bars on which nothing trades, oldest first.
+
+        A run is STANDING or more bars in a row with volume 0 whose open, high, low and close are one price, the same
+        for all. In a series without volume the price alone decides.
+        """
+        stands, run = self._standing()
+        time = self.time[stands]
+        _, start, length = np.unique(run[stands], return_index=True, return_counts=True)
+        return tuple(
+            Standstill(int(time[i]), int(time[i + n - 1]), n) for i, n in zip(start, length.tolist(), strict=True)
+        )
+
+    def traded(self) -> Bars:
+        """These bars without their standstills."""
+        stands, _ = self._standing()
+        return self._chosen(~stands) if stands.any() else self
+
+    def _standing(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which bars stand still, and the number of the run that each bar belongs to."""
+        still: NDArray[np.bool_] = self.volume == 0
+        for price in (self.open, self.high, self.low):
+            still = still & (price == self.close)
+        continues = np.zeros(len(self), np.bool_)
+        continues[1:] = still[1:] & still[:-1] & (self.close[1:] == self.close[:-1])
+        run = np.cumsum(~continues, dtype=np.int64)
+        long_enough = np.bincount(run)[run] >= STANDING
+        return np.logical_and(still, long_enough), run
+
     def head(self, n: int) -> Bars:
         """The first `n` bars."""
         return self._chosen(slice(n))
@@ -67,7 +114,7 @@ class Bars:
         """The bars whose time is `epoch_seconds` or earlier."""
         return self.head(int(np.searchsorted(self.time, epoch_seconds, side="right")))
 
-    def _chosen(self, rows: slice) -> Bars:
+    def _chosen(self, rows: slice | NDArray[np.bool_]) -> Bars:
         chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("time", *COLUMNS)}
         return replace(self, **chosen)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.names import Series
-from services.trainer.data.bars import COLUMNS, Bars, Floats, Times, check
+from services.trainer.data.bars import COLUMNS, Bars, Floats, Times, check, written
 from services.trainer.data.column import Column, numbers, times
 from services.trainer.data.header import Layout, layout
 from services.trainer.data.zones import EXAMPLE, UNKNOWN, Zones, around_the_clock, to_utc
@@ -26,6 +26,7 @@ MOST_COLUMNS = 256
 LONGEST_HEADER = 65_536
 
 _ROWS_A_PIECE = 4096
+_RUNS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS, zon
     Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are YYYY-MM-DD, with
     time and UTC offset if wanted. Bars of days or weeks take the date as it is written and lie at its midnight UTC;
     their market zone is UTC where `zones` has none. Bars within a day need both zones from `zones`, unless they trade
-    around the clock: then UTC. The factor of an adjusted close is applied to all prices.
+    around the clock: then UTC. Without a volume column every volume is 0. The factor of an adjusted close is applied
+    to all prices.
 
     Raises DataRefused with the row (the header is row 1), the value, the rule and the next step.
     """
@@ -71,10 +73,12 @@ def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS, zon
         notes = (*notes, f"times without a zone read as {file.timezone}")
     if columns.ignored:
         notes = (f"ignored columns: {', '.join(columns.ignored)}", *notes)
+    if "volume" not in columns.fields:
+        notes = (*notes, "no volume column: the series has no volume")
     if "adjclose" in values:
         bars, factor = _adjusted(bars, values["adjclose"], file)
         notes = (*notes, factor)
-    return Parsed(bars, notes, file.timezone)
+    return Parsed(bars, (*notes, *_on_standstills(bars)), file.timezone)
 
 
 def write(bars: Bars) -> Iterator[bytes]:
@@ -114,7 +118,8 @@ class _File:
                     " were set forward over it",
                     "give the zone in which the times are written with --timezone, or correct the row,",
                 )
-        return Bars(self.series, time, *(values[field] for field in COLUMNS))
+        columns = {"volume": np.zeros(len(time))} | values
+        return Bars(self.series, time, *(columns[field] for field in COLUMNS))
 
     def row(self, index: int) -> int:
         """The row of a bar: blank lines hold no bar, but count as rows."""
@@ -209,6 +214,18 @@ def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
         f"{file.name}: its times have UTC offsets, which do not name the time zone of the market, in which hour and"
         f" weekday are computed; import it with --market-timezone ZONE, such as --market-timezone {EXAMPLE}"
     )
+
+
+def _on_standstills(bars: Bars) -> tuple[str, ...]:
+    """A note on the bars without trade, with the first few runs."""
+    runs = bars.standstills()
+    if not runs:
+        return ()
+    count = sum(run.bars for run in runs)
+    spans = [f"{written(run.first)} to {written(run.last)}" for run in runs[:_RUNS_NAMED]]
+    others = len(runs) - _RUNS_NAMED
+    more = f" and {others} more run{'s' * (others > 1)}" if others > 0 else ""
+    return (f"{count} bars without trade, {', '.join(spans)}{more}: they carry no label, evidence or pattern",)
 
 
 def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, str]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ratchet.errors import DataRefused
-from services.trainer.data.bars import COLUMNS
+from services.trainer.data.bars import COLUMNS, PRICES
 
 SEPARATORS = (",", ";", "\t")
 
@@ -31,8 +31,8 @@ _SPELLINGS = {
 class Layout:
     """Where the columns of a file are: cell numbers from 0.
 
-    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of COLUMNS, and
-    `adjclose` where the file has it, to its cell; `ignored` are the names of the other columns.
+    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of PRICES, and
+    `volume` and `adjclose` where the file has them, to its cell; `ignored` are the names of the other columns.
     """
 
     separator: str
@@ -68,11 +68,11 @@ def layout(line: str, name: str) -> Layout:
         else:
             found[field] = cell
     when = _when(found)
-    missing = [*([] if when else ["date"]), *(field for field in COLUMNS if field not in found)]
+    missing = [*([] if when else ["date"]), *(field for field in PRICES if field not in found)]
     if missing:
         raise DataRefused(
             f"{name} row 1: no column {', '.join(missing)} among {_shown(titles)}; the first row must name the columns"
-            " date, open, high, low, close and volume: add what is missing and import it again"
+            " date, open, high, low and close, and volume if there is one: add what is missing and import it again"
         )
     fields = {field: found[field] for field in (*COLUMNS, "adjclose") if field in found}
     return Layout(separator, len(titles), when, fields, tuple(ignored))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ratchet.errors import DataRefused
-from services.trainer.data.bars import COLUMNS, Bars, check, written
+from services.trainer.data.bars import COLUMNS, Bars, Standstill, check, written
 
 DAY = 86_400
 
@@ -32,7 +32,7 @@ def test_until_includes_the_bar_at_that_time_and_nothing_later() -> None:
 
 def test_a_part_of_the_bars_keeps_series_and_zone() -> None:
     zoned = replace(bars(9), zone="Asia/Tokyo")
-    for part in (zoned.head(2), zoned.until(DAY)):
+    for part in (zoned.head(2), zoned.until(DAY), standing(zoned, slice(2, 9)).traded()):
         assert (part.series, part.zone, len(part)) == ("TEST", "Asia/Tokyo", 2)
 
 
@@ -42,6 +42,42 @@ def test_local_time_is_that_of_the_market_and_dates_stay() -> None:
     assert (hourly.time - hourly.local_time).tolist() == [4 * 3600, 5 * 3600]
     daily = replace(hourly, series="TEST")
     assert daily.local_time.tolist() == daily.time.tolist()
+
+
+def standing(some: Bars, rows: slice, price: float = 15.0, volume: float = 0.0) -> Bars:
+    """The bars, in which some rows have one price."""
+    columns = {name: getattr(some, name).copy() for name in COLUMNS}
+    for name in COLUMNS:
+        columns[name][rows] = volume if name == "volume" else price
+    return replace(some, **columns)
+
+
+def test_five_bars_of_one_price_without_volume_are_a_standstill() -> None:
+    some = bars(30)
+    assert standing(some, slice(10, 15)).standstills() == (Standstill(10 * DAY, 14 * DAY, 5),)
+    for trades in (
+        some,
+        standing(some, slice(10, 14)),
+        standing(some, slice(10, 15), volume=1.0),
+        standing(standing(some, slice(10, 14)), slice(14, 18), price=16.0),
+        replace(standing(some, slice(10, 15)), high=some.high + 1),
+    ):
+        assert trades.standstills() == ()
+        assert trades.traded() is trades
+
+
+def test_without_volume_the_price_alone_decides() -> None:
+    some = replace(bars(30), volume=np.zeros(30))
+    assert not some.has_volume
+    assert some.standstills() == ()
+    assert standing(some, slice(25, 30)).standstills() == (Standstill(25 * DAY, 29 * DAY, 5),)
+
+
+def test_traded_bars_are_those_outside_the_standstills() -> None:
+    some = standing(standing(bars(30), slice(2, 8)), slice(20, 30), price=16.0)
+    assert [run.bars for run in some.standstills()] == [6, 10]
+    assert (some.traded().time // DAY).tolist() == [0, 1, *range(8, 20)]
+    assert len(standing(some, slice(0, 30)).traded()) == 0
 
 
 def test_good_bars_and_no_bars_pass() -> None:

@@ -200,6 +200,23 @@ def test_dates_are_read_in_no_zone() -> None:
     assert read(HEADER + GOOD).bars.zone == "UTC"
 
 
+def test_without_a_volume_column_the_series_has_no_volume() -> None:
+    parsed = read("\n".join(row.rpartition(",")[0] for row in (HEADER + GOOD).splitlines()))
+    assert not parsed.bars.has_volume
+    assert parsed.notes == ("no volume column: the series has no volume",)
+
+
+def test_bars_without_trade_are_named() -> None:
+    days = np.datetime_as_string(np.datetime64("2009-01-01") + np.arange(60))
+    rows = [f"{day},10,11,9,{10 + i % 2},5" for i, day in enumerate(days)]
+    for start in (5, 15, 25, 35, 45):
+        rows[start : start + 6] = [f"{day},12,12,12,12,0" for day in days[start : start + 6]]
+    still = "bars without trade, 2009-01-06 to 2009-01-11"
+    assert read(HEADER + "\n".join(rows[:12])).notes == (f"6 {still}: they carry no label, evidence or pattern",)
+    (note,) = read(HEADER + "\n".join(rows)).notes
+    assert note.startswith(f"30 {still}, 2009-01-16 to 2009-01-21, 2009-01-26 to 2009-01-31 and 2 more runs:")
+
+
 @pytest.mark.parametrize(
     ("row", "what"),
     [
@@ -272,8 +289,8 @@ def test_newest_first_is_refused_with_the_way_out() -> None:
         (b" \n\n", "row 1: the file is empty"),
         (HEADER.encode(), "a header and no rows"),
         (HEADER.encode() + b"\n\n", "a header and no rows"),
-        (GOOD.encode(), "row 1: no column date, open, high, low, close, volume among '2012-01-03'"),
-        ((HEADER + GOOD).replace("Volume", "Shares").encode(), "row 1: no column volume among 'Date'"),
+        (GOOD.encode(), "row 1: no column date, open, high, low, close among '2012-01-03'"),
+        ((HEADER + GOOD).replace("Close", "Last").encode(), "row 1: no column close among 'Date'"),
         ((HEADER + GOOD).replace("Date", "Day").encode(), "row 1: no column date among 'Day'"),
         ((HEADER + GOOD).replace("Open", "Close").encode(), "row 1: columns 'Close' and 'Close' both say close"),
         (b"PK\x03\x04\x00\x00" + GOOD.encode(), "byte 4 is NUL"),

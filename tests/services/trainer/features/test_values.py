@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.trainer import features
 from services.trainer.data import trailing
-from services.trainer.data.bars import Bars
+from services.trainer.data.bars import PRICES, Bars
 
 DAY = 86_400
 
@@ -58,6 +59,24 @@ def test_the_calendar_of_intraday_bars_is_that_of_their_market() -> None:
 
 UTC_TIMES = ("2024-02-29T14:30", "2024-03-14T13:30", "2024-04-01T00:30")
 """Before and after the clocks of New York are set forward, and an evening there that is the next day in UTC."""
+
+
+def test_bars_without_trade_leave_the_features_of_traded_bars_as_they_are() -> None:
+    rng = np.random.default_rng(1)
+    close = np.exp(np.cumsum(0.01 * rng.standard_normal(700)))
+    some = bars(close, rng.integers(100, 1000, 700).astype(np.float64))
+    before, after = slice(300), slice(300, None)
+
+    def around(values: NDArray[np.float64], still: float) -> NDArray[np.float64]:
+        return np.concatenate([values[before], np.full(400, still), values[after]])
+
+    gap = 400 * DAY
+    later = replace(some, time=np.concatenate([some.time[before], some.time[after] + gap]))
+    prices = {name: around(getattr(some, name), close[299]) for name in PRICES}
+    time = some.time[0] + DAY * np.arange(1100)
+    suspended = Bars("TEST", time, **prices, volume=around(some.volume, 0.0))
+    assert np.array_equal(suspended.traded().time, later.time)
+    assert np.array_equal(features.compute(suspended.traded()), features.compute(later), equal_nan=True)
 
 
 def test_days_before_1970_have_their_weekday() -> None:
