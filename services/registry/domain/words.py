@@ -38,7 +38,7 @@ def first_model(record: model_pb2.ModelRecord) -> str:
     if not worse:
         return "first model of its lineage: nothing to compare it with"
     named = " and ".join(f"{_shown_worse(each.gain)} than {baseline_words(each.name)}" for each in worse)
-    scores = " and ".join(f"{_brier(each.metrics):.3f} (gain {_gain(each.gain)})" for each in worse)
+    scores = " and ".join(f"{own + each.gain.value:.3f} (gain {_gain(each.gain)})" for each in worse)
     return f"first model of its lineage, and {named} on its holdout: Brier {own:.3f} against {scores}"
 
 
