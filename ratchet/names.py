@@ -23,6 +23,9 @@ MODEL_TYPES: tuple[ModelType, ...] = get_args(ModelType)
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 DEFAULT_HORIZON: dict[Target, int] = {"direction": 1, "range": 1, "volatility": 5, "volume": 1}
 MAX_HORIZON = 60
+NAIVE_BASELINES = ("base-rate@baseline", "persistence@baseline")
+SKILL_BASELINES = (*NAIVE_BASELINES, "har@baseline", "online@baseline")
+"""A model shows skill where it is better than each of these on its holdout, paired, with an interval above 0."""
 
 Word = TypeVar("Word", bound=str)
 
@@ -39,6 +42,11 @@ def one_of(what: str, value: str, allowed: tuple[Word, ...]) -> Word:
     near = difflib.get_close_matches(value, allowed, 1)
     hint = f" did you mean {near[0]}?" if near else ""
     raise InvalidInput(f"unknown {what} {value!r};{hint} choose one of {', '.join(allowed)}", fields={what: "unknown"})
+
+
+def baseline_words(name: str) -> str:
+    """A baseline in words: base rate for base-rate@baseline."""
+    return name.removesuffix("@baseline").replace("-", " ")
 
 
 @dataclass(frozen=True, order=True)

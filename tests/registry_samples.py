@@ -37,8 +37,9 @@ def record(
         metrics=[model_pb2.Metric(name="brier", interval=model_pb2.Interval(value=0.22, low=0.2, high=0.24))],
         baselines=[
             model_pb2.Baseline(
-                name="majority",
+                name="base-rate@baseline",
                 metrics=[model_pb2.Metric(name="brier", interval=model_pb2.Interval(value=0.25, low=0.24, high=0.26))],
+                gain=model_pb2.Interval(value=0.03, low=0.01, high=0.05),
             )
         ],
         complexity_step=1,

@@ -9,9 +9,9 @@ import click
 
 from ratchet.cli.connect import at_home, command_line
 from ratchet.cli.moments import PRESENT, Moment
-from ratchet.cli.output import day, interval, lines, newest, number, say_left_out, table, when, word
-from ratchet.cli.record_views import render_record
-from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of
+from ratchet.cli.output import day, interval, lines, measured, newest, say_left_out, table, when
+from ratchet.cli.record_views import complexity, render_record
+from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of, verdict_of_model
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
@@ -47,10 +47,10 @@ def _version(model: registry_pb2.Model, stale: bool) -> tuple[str, ...]:
     return (
         f"v{model.version}",
         model.parent.rpartition("/")[2] or "-",
-        number(model.accuracy),
-        number(model.brier, 4),
+        measured(model, "accuracy"),
+        measured(model, "brier", 4),
         improvement if model.HasField("improvement_over_parent") else "-",
-        word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_"),
+        verdict_of_model(model),
         flags(model, stale),
     )
 
@@ -69,10 +69,9 @@ def flags(model: registry_pb2.Model, stale: bool = False) -> str:
 def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None) -> None:
     record, windows = model.record, model.record.windows
     patterns = [feature for feature in record.features if feature.source == "pattern"]
-    verdict = word(decision_pb2.Verdict.Name(model.verdict), "VERDICT_")
     lines(
         [
-            f"{model.name}   {verdict}   {flags(model)}".rstrip(),
+            f"{model.name}   {verdict_of_model(model)}   {flags(model)}".rstrip(),
             f"recorded    {when(model.recorded_at)}, log position {model.position}, session {model.session_id}",
             f"parent      {model.parent or 'none: the first of its lineage'}",
             f"data        {record.dataset_digest[:12]}",
@@ -87,7 +86,8 @@ def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None
             ),
             f"features    {len(record.features)}, of these {len(patterns)} from patterns",
             f"artifact    {record.artifact.digest[:12]}, {record.artifact.size_bytes} bytes, {record.artifact.format}",
-            f"seed        {record.seed}, complexity step {record.complexity_step}, {record.cpu_seconds:.1f} s of CPU",
+            f"seed        {record.seed}, {record.cpu_seconds:.1f} s of CPU",
+            *(f"complexity  {steps}" for steps in complexity(record)),
             "parameters  " + ", ".join(f"{p.name}={p.value}" for p in record.hyperparameters),
         ]
     )
@@ -106,11 +106,11 @@ def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None
 def comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str, str]) -> None:
     first, second = found.model, found.other
     rows = [
-        ("Brier on its own holdout", number(first.brier, 4), number(second.brier, 4)),
-        ("accuracy on its own holdout", number(first.accuracy), number(second.accuracy)),
+        ("Brier on its own holdout", measured(first, "brier", 4), measured(second, "brier", 4)),
+        ("accuracy on its own holdout", measured(first, "accuracy"), measured(second, "accuracy")),
         ("features", str(first.features), str(second.features)),
         ("patterns", str(first.patterns), str(second.patterns)),
-        ("verdict", *(word(decision_pb2.Verdict.Name(m.verdict), "VERDICT_") for m in (first, second))),
+        ("verdict", verdict_of_model(first), verdict_of_model(second)),
     ]
     table("", ("", first.name, second.name), rows)
     click.echo("Scores from different windows do not compare models; paired evidence does:")
@@ -149,15 +149,19 @@ def best(found: registry_pb2.GetSymbolBestResponse) -> None:
 
 
 def decisions(
-    found: Sequence[registry_pb2.Decision], limit: int, lineage: str, home: str | None, as_of: Moment = PRESENT
+    found: Sequence[registry_pb2.Decision],
+    first: registry_pb2.Model,
+    limit: int,
+    home: str | None,
+    as_of: Moment = PRESENT,
 ) -> None:
-    """The `limit` newest decisions on a lineage, oldest first."""
+    """The `limit` newest decisions on a lineage, oldest first; `first` is its first model."""
     told: Sequence[decision_pb2.Evidence] = ()
     shown = newest(found, limit)
     for decision in shown:
-        click.echo(f"{when(decision.recorded_at)}   position {decision.position}   {verdict_of(decision)}")
-        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
+        click.echo(f"{when(decision.recorded_at)}   position {decision.position}   {verdict_of(decision, first)}")
+        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told, first))
         told = outcome_of(decision).evidence
         click.echo()
-    asked = command_line(home, "models", "history", lineage, *as_of.words)
+    asked = command_line(home, "models", "history", first.lineage, *as_of.words)
     say_left_out(len(found) - len(shown), "older decisions are left out", asked)

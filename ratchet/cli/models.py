@@ -122,7 +122,8 @@ def promote(model: str, reason: str, expected: str | None, home: str | None, out
     with connect(home) as client:
         seen = client.get_champion(str(name.lineage)).model.name if expected is None else expected
         decision = client.promote_model(str(name), reason, seen)
-    show(decision, output, lambda made: lines(decision_lines(made)))
+        promoted = client.get_model(str(name))
+    show(decision, output, lambda made: lines(decision_lines(made, model=promoted)))
 
 
 @models.command()
@@ -158,11 +159,12 @@ def history(lineage: str, limit: int, as_of: Moment, home: str | None, output: s
     with connect(home) as client:
         decided = client.list_decisions(lineage=name, as_of=as_of.point)
         found = sorted(decided, key=lambda decision: decision.position)
-    if not found:
-        past = f" as of {as_of}" if as_of.asked else ""
-        raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
+        if not found:
+            past = f" as of {as_of}" if as_of.asked else ""
+            raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
+        first = client.get_model(f"{name}/v1", as_of=as_of.point)
     say_past(as_of, output)
-    show(found, output, lambda decisions: model_views.decisions(decisions, limit, name, home, as_of))
+    show(found, output, lambda decisions: model_views.decisions(decisions, first, limit, home, as_of))
 
 
 models.add_command(reproduce)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ratchet.events.v1.model_pb2 import Interval
@@ -171,6 +172,14 @@ def interval(found: Interval, digits: int = 3, signed: bool = False) -> str:
         return f"{sign}{fixed(found.value, digits)}"
     low, high = fixed(found.low, digits), fixed(found.high, digits)
     return f"{sign}{fixed(found.value, digits)} [{low}, {high}]"
+
+
+def measured(message: Message, field: str, digits: int = 3, signed: bool = False) -> str:
+    """A field that holds a number or an Interval; `not defined` where it is not set."""
+    if not message.HasField(field):
+        return "not defined"
+    value = getattr(message, field)
+    return number(value, digits) if isinstance(value, float) else interval(value, digits, signed)
 
 
 def word(enum_name: str, prefix: str) -> str:

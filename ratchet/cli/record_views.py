@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ratchet.cli.output import day, interval, lines, number, table, word
+from ratchet.cli.output import day, interval, lines, measured, number, table, word
 from ratchet.events.v1 import model_pb2
 
 METRICS = ("brier", "accuracy", "auc")
+SIZES = {"trees": "{} trees", "rounds": "{} rounds", "units": "{} units", "depth": "depth {}"}
+"""The hyperparameters that grow with the complexity step, in words."""
 
 
 def render_record(record: model_pb2.ModelRecord) -> None:
@@ -16,16 +18,30 @@ def render_record(record: model_pb2.ModelRecord) -> None:
     lines(_measured(record))
 
 
+def complexity(record: model_pb2.ModelRecord) -> Iterator[str]:
+    """The complexity step offered and the one taken; nothing for a model type of one size."""
+    offered, taken = record.complexity_step_offered, record.complexity_step
+    if not offered:
+        return
+    if taken == offered:
+        params = {param.name: param.value for param in record.hyperparameters}
+        sizes = ", ".join(words.format(params[name]) for name, words in SIZES.items() if name in params)
+        yield f"step {taken} of {offered} offered{f' ({sizes})' if sizes else ''}"
+    else:
+        gain = measured(record, "smaller_step_gain", 4, signed=True)
+        yield f"step {taken} taken of {offered} offered: better on tune by {gain}"
+
+
 def _scores(record: model_pb2.ModelRecord) -> None:
     """The model beside the baselines on the holdout."""
     holdout = record.windows.holdout
     title = f"Holdout: {holdout.rows} bars, {day(holdout.first_bar)} to {day(holdout.last_bar)}"
-    gains = {base.name: interval(base.gain, 4, signed=True) for base in record.baselines if base.HasField("gain")}
+    gains = {base.name: measured(base, "gain", 4, signed=True) for base in record.baselines}
     named = [("this model", record.metrics), *((base.name, base.metrics) for base in record.baselines)]
-    scores = [(name, {metric.name: metric.interval for metric in metrics}) for name, metrics in named]
+    scores = [(name, {metric.name: metric for metric in metrics}) for name, metrics in named]
     shown = [metric for metric in METRICS if any(metric in found for _, found in scores)]
     rows = [
-        [name, *(interval(found[m]) if m in found else "-" for m in shown), gains.get(name, "")]
+        [name, *(measured(found[m], "interval") if m in found else "-" for m in shown), gains.get(name, "")]
         for name, found in scores
     ]
     table(title, ("", *(f">{metric}" for metric in shown), ">Brier gain of the model"), rows)

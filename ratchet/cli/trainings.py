@@ -21,9 +21,10 @@ from ratchet.cli.output import (
     word,
 )
 from ratchet.cli.train import show_ended, watch_to_end
+from ratchet.cli.verdict import verdict_of_training
 from ratchet.client import Client
 from ratchet.errors import NotFound
-from ratchet.events.v1 import decision_pb2, model_pb2
+from ratchet.events.v1 import model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 
@@ -98,7 +99,7 @@ def state_of(training: registry_pb2.Training) -> str:
 
 def verdict_or_reason(training: registry_pb2.Training) -> str:
     if training.state == registry_pb2.TRAINING_STATE_COMPLETED:
-        return word(decision_pb2.Verdict.Name(training.verdict), "VERDICT_")
+        return verdict_of_training(training)
     return training.reason or "-"
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
 
 from ratchet.cli.connect import at_home, command_line
 from ratchet.cli.learned import Learned, fetch_learned, learned_lines
-from ratchet.cli.output import day, interval, lines, number, word
-from ratchet.cli.record_views import render_record
+from ratchet.cli.output import day, lines, measured, number, word
+from ratchet.cli.record_views import complexity, render_record
 from ratchet.client import Client
-from ratchet.events.v1 import decision_pb2, facts_pb2
-from ratchet.names import Model
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
+from ratchet.names import SKILL_BASELINES, Model, baseline_words
 from ratchet.registry.v1 import registry_pb2
 
 
@@ -47,17 +47,16 @@ def fetch_outcome(client: Client, training: registry_pb2.Training) -> Outcome:
 
 def render(outcome: Outcome, home: str | None) -> None:
     training, record = outcome.training, outcome.model.record
-    verdict = word(decision_pb2.Verdict.Name(training.verdict), "VERDICT_")
-    skill = "" if outcome.model.skill_shown else "   no skill shown: it does not beat every baseline"
-    click.echo(f"\n{training.model}   {verdict}{skill}\n")
+    skill = "" if outcome.model.skill_shown else f"   {no_skill(record)}"
+    click.echo(f"\n{training.model}   {verdict_of_training(training)}{skill}\n")
     told: list[decision_pb2.Evidence] = []
     for decision in outcome.decisions:
-        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told))
+        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told, outcome.model))
         told.extend(outcome_of(decision).evidence)
         click.echo()
     render_record(record)
     lines(learned_lines(outcome.learned))
-    click.echo(f"mining: {record.mining}")
+    lines([*(f"complexity: {steps}" for steps in complexity(record)), f"mining: {record.mining}"])
     series = str(Model.parse(training.model).lineage.series)
     lines(
         [
@@ -75,17 +74,61 @@ def outcome_of(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | fac
     return decision.promoted if decision.HasField("promoted") else decision.declined
 
 
-def verdict_of(decision: registry_pb2.Decision) -> str:
-    if decision.HasField("promoted"):
-        return "ROLLED BACK" if decision.promoted.rollback else "PROMOTED"
-    return word(decision_pb2.Verdict.Name(decision.declined.verdict), "VERDICT_")
+def no_skill(record: model_pb2.ModelRecord) -> str:
+    """The baselines that a model without skill is not shown to be better than."""
+    beaten = {base.name for base in record.baselines if base.gain.low > 0.0}
+    unbeaten = [name for name in SKILL_BASELINES if name not in beaten]
+    return f"no skill shown{f': not shown better than {_listed(unbeaten)}' if unbeaten else ''}"
 
 
-def decision_lines(decision: registry_pb2.Decision, told: Sequence[decision_pb2.Evidence] = ()) -> Iterator[str]:
-    """The verdict with its reason, evidence, diagnosis and advice; evidence that was `told` before is not repeated."""
+def _listed(baselines: Iterable[str]) -> str:
+    """base rate, persistence and har"""
+    *most, last = map(baseline_words, baselines)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _verdict(verdict: decision_pb2.Verdict.ValueType, version: int, defined: bool, worse_than: Sequence[str]) -> str:
+    """A verdict in words; a first model that is promoted without a comparison has its flaw beside it."""
+    said = word(decision_pb2.Verdict.Name(verdict), "VERDICT_")
+    if verdict != decision_pb2.VERDICT_PROMOTED or version != 1 or (defined and not worse_than):
+        return said
+    return f"{said} (first; {f'worse than {_listed(worse_than)}' if defined else 'no metric is defined'})"
+
+
+def verdict_of_model(model: registry_pb2.Model) -> str:
+    """The newest verdict on a model, such as `PROMOTED (first; worse than persistence)`."""
+    return _verdict(model.verdict, model.version, model.HasField("brier"), model.worse_than)
+
+
+def verdict_of_training(training: registry_pb2.Training) -> str:
+    """The verdict of a completed session on its model, as `verdict_of_model`."""
+    defined = training.HasField("improvement_over_baseline")
+    return _verdict(training.verdict, Model.parse(training.model).version, defined, training.worse_than)
+
+
+def verdict_of(decision: registry_pb2.Decision, model: registry_pb2.Model | None = None) -> str:
+    """What was decided; `model`: the one that the decision may be on, whose flaw is told when it is promoted."""
+    if not decision.HasField("promoted"):
+        return word(decision_pb2.Verdict.Name(decision.declined.verdict), "VERDICT_")
+    if decision.promoted.rollback:
+        return "ROLLED BACK"
+    if model is None or model.name != decision.promoted.model:
+        return "PROMOTED"
+    return _verdict(decision_pb2.VERDICT_PROMOTED, model.version, model.HasField("brier"), model.worse_than)
+
+
+def decision_lines(
+    decision: registry_pb2.Decision,
+    told: Sequence[decision_pb2.Evidence] = (),
+    model: registry_pb2.Model | None = None,
+) -> Iterator[str]:
+    """The verdict with its reason, evidence, diagnosis and advice.
+
+    Evidence that was `told` before is not repeated; `model` is that of `verdict_of`.
+    """
     fact = outcome_of(decision)
     symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
-    yield f"{'best of its symbol' if symbol else 'champion'}: {verdict_of(decision)} {fact.model}"
+    yield f"{'best of its symbol' if symbol else 'champion'}: {verdict_of(decision, model)} {fact.model}"
     if isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
         yield f"  decided by {decision.actor}"
     if fact.reason:
@@ -107,13 +150,12 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
         yield "  no bar is new to both of them"
         return
     yield f"  bars                      {judged.bars}, {day(evidence.first_bar)} to {day(evidence.last_bar)}"
-    yield f"  paired Brier difference   {interval(judged.mean_difference, 4, signed=True)}   (above 0: better)"
-    if judged.HasField("refitted_difference"):
-        refitted = interval(judged.refitted_difference, 4, signed=True)
-        yield f"  the same, recalibrated    {refitted}   (above 0: more skilled)"
-    yield f"  improvement               {interval(judged.improvement_percent, 1, signed=True)} %"
-    if judged.HasField("auc_difference"):
-        yield f"  AUC difference            {interval(judged.auc_difference, signed=True)}"
+    yield f"  paired Brier difference   {measured(judged, 'mean_difference', 4, signed=True)}   (above 0: better)"
+    refitted = measured(judged, "refitted_difference", 4, signed=True)
+    yield f"  the same, recalibrated    {refitted}   (above 0: more skilled)"
+    unit = " %" if judged.HasField("improvement_percent") else ""
+    yield f"  improvement               {measured(judged, 'improvement_percent', 1, signed=True)}{unit}"
+    yield f"  AUC difference            {measured(judged, 'auc_difference', signed=True)}   (above 0: more skilled)"
     yield f"  E                         {number(judged.e_value, 2)}   reversed {number(judged.e_value_reverse, 2)}"
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:

@@ -31,8 +31,8 @@ And is all of it right? Replay answers both questions for a whole log, decision 
     report.verified, report.findings
 
 The modules, each with its source: `gate` (policies and verdicts) on `evalue`, `diebold_mariano`, `hac`, `scores`,
-`head` and `special`; `evidence` (the packed bytes); `merkle`; `heads` (signatures and keys); `replay` on `forms`,
-`signatures`, `history`, `standing`, `redecide`, `rejudge`, `race` and `once`; `export` and `readable` (a log as lines
-of JSON). Arrays or bytes in, numbers or bytes out; no clock, no randomness but in new keys, no I/O but where a path is
-given. In a pair A is the champion and B the contender; a loss difference is positive when B is better.
+`calibration` and `special`; `evidence` (the packed bytes); `merkle`; `heads` (signatures and keys); `replay` on
+`forms`, `signatures`, `history`, `standing`, `redecide`, `rejudge`, `race` and `once`; `export` and `readable` (a log
+as lines of JSON). Arrays or bytes in, numbers or bytes out; no clock, no randomness but in new keys, no I/O but where a
+path is given. In a pair A is the champion and B the contender; a loss difference is positive when B is better.
 """

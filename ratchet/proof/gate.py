@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from ratchet.errors import InvalidInput
+from ratchet.proof.calibration import refitted_difference
 from ratchet.proof.diebold_mariano import diebold_mariano
 from ratchet.proof.evalue import e_values, loss_difference
 from ratchet.proof.evidence import Pair
 from ratchet.proof.hac import forecast_variance
-from ratchet.proof.head import refitted_difference
-from ratchet.proof.scores import Interval, accuracy, auc_difference, brier, mean_difference
+from ratchet.proof.scores import UNDEFINED, Interval, accuracy, auc_difference, brier, defined, mean_difference
 
 Verdict = Literal["PROMOTED", "REJECTED", "INCONCLUSIVE", "NO_NEW_EVIDENCE"]
 PolicyName = Literal["plain", "balanced", "strict"]
@@ -33,7 +33,6 @@ CONTENDERS_KEPT = 3
 SYMBOL_BEST_BARS = 120
 
 _POWER = 2.49
-_NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class Judgement(Ruling):
 
     `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
     the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `refitted_difference`: as
-    `mean_difference`, on the second half of the bars after both heads were refitted on the first. `bars_needed`: scored
-    bars in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not
-    estimable.
+    `mean_difference`, on the second half of the bars after both calibrations were refitted on the first. `bars_needed`:
+    scored bars in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not
+    estimable. Of a degenerate pair nothing is defined.
     """
 
     bars_needed: float | None
@@ -94,7 +93,8 @@ def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, min
     """Rule on the contender (B) of `pair` against its champion (A) on their scored bars.
 
     `horizon`: bars between a forecast and its outcome. `comparisons`: how many lineages compete for a symbol best;
-    the threshold of E is that many times higher. Fewer than `minimum_bars` bars never decide.
+    the threshold of E is that many times higher. Fewer than `minimum_bars` bars never decide, and a degenerate pair
+    (fewer than 20 bars of either class) is INCONCLUSIVE with E 1 and p 1.
     PROMOTED: the policy accepts; REJECTED: E of the reversed pair >= 20; NO_NEW_EVIDENCE: no bar; else INCONCLUSIVE.
     InvalidInput for an unknown policy, or a horizon or number of comparisons below 1.
     """
@@ -106,6 +106,8 @@ def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, min
         raise InvalidInput(f"horizon {horizon} and comparisons {comparisons}: both must be 1 or more")
     if len(pair) == 0:
         return Ruling("NO_NEW_EVIDENCE", 0, 1.0, 1.0, 0.0, 1.0)
+    if not defined(pair.y):
+        return Ruling("INCONCLUSIVE", len(pair), 1.0, 1.0, 0.0, 1.0)
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     e = e_values(pair.p_a, pair.p_b, pair.y, horizon)
     test = diebold_mariano(d, horizon)
@@ -121,8 +123,8 @@ def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, min
 def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Judgement:
     """`rule`, with everything that describes the pair. Arguments and errors are those of `rule`."""
     ruling = rule(pair, horizon, policy, comparisons, minimum_bars)
-    if ruling.bars == 0:
-        return _without_bars(ruling)
+    if not defined(pair.y):
+        return _undefined(ruling)
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     mean = mean_difference(d, horizon)
     champion_brier = brier(pair.p_a, pair.y)
@@ -130,7 +132,7 @@ def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, mi
         **vars(ruling),
         bars_needed=_bars_needed(mean, forecast_variance(d, horizon)),
         mean_difference=mean,
-        improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else _NOTHING,
+        improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else UNDEFINED,
         auc_difference=auc_difference(pair.p_a, pair.p_b, pair.y, horizon),
         refitted_difference=refitted_difference(pair.p_a, pair.p_b, pair.y, horizon),
         champion_brier=champion_brier,
@@ -171,16 +173,16 @@ def _bars_needed(mean: Interval, variance: float) -> float | None:
     return ratio * ratio if math.isfinite(ratio * ratio) else None
 
 
-def _without_bars(ruling: Ruling) -> Judgement:
+def _undefined(ruling: Ruling) -> Judgement:
     return Judgement(
         **vars(ruling),
         bars_needed=None,
-        mean_difference=_NOTHING,
-        improvement_percent=_NOTHING,
-        auc_difference=_NOTHING,
-        refitted_difference=_NOTHING,
+        mean_difference=UNDEFINED,
+        improvement_percent=UNDEFINED,
+        auc_difference=UNDEFINED,
+        refitted_difference=UNDEFINED,
         champion_brier=math.nan,
         contender_brier=math.nan,
-        champion_accuracy=_NOTHING,
-        contender_accuracy=_NOTHING,
+        champion_accuracy=UNDEFINED,
+        contender_accuracy=UNDEFINED,
     )

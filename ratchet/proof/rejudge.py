@@ -15,6 +15,7 @@ from ratchet.events.v1 import decision_pb2
 from ratchet.proof import evidence as packing
 from ratchet.proof import gate, race
 from ratchet.proof.evalue import loss_difference
+from ratchet.proof.scores import defined
 from ratchet.proof.standing import BEGINNING, seconds_of
 
 TOLERANCE = 1e-9
@@ -65,21 +66,27 @@ def rejudged(evidence: decision_pb2.Evidence, terms: Terms, blind: int, wrong: l
             wrong.append(f"bar {day(first)} of {model} was spent: a person decided on bars up to {day(terms.spent)}")
         if last > terms.through:
             wrong.append(f"the evidence on {model} goes to bar {day(last)}, beyond {day(terms.through)}")
-    mean = float(loss_difference(pair.p_a, pair.p_b, pair.y).mean()) if len(pair) else 0.0
+    mean = float(loss_difference(pair.p_a, pair.p_b, pair.y).mean()) if defined(pair.y) else math.nan
     numbers = (
         ("bars", judgement.bars, ruling.bars),
         ("E", judgement.e_value, ruling.e_value),
         ("reverse E", judgement.e_value_reverse, ruling.e_value_reverse),
         ("DM statistic", judgement.dm_statistic, ruling.dm_statistic),
         ("p", judgement.dm_p, ruling.dm_p),
-        ("mean difference", judgement.mean_difference.value, mean),
+        ("mean difference", _mean(judgement), mean),
     )
     for what, said, follows in numbers:
-        if said != follows and not math.isclose(said, follows, rel_tol=TOLERANCE, abs_tol=_TINY):
+        undefined = math.isnan(said) and math.isnan(follows)
+        if said != follows and not undefined and not math.isclose(said, follows, rel_tol=TOLERANCE, abs_tol=_TINY):
             wrong.append(f"its {what} of {model} is recorded as {said!r}; {follows!r} follows from its evidence")
     if judgement.verdict != number(ruling.verdict):
         wrong.append(f"its verdict on {model} is {name(judgement.verdict)}; {ruling.verdict} follows")
     return race.Runner(model, ruling.e_value, ruling.verdict)
+
+
+def _mean(judgement: decision_pb2.Judgement) -> float:
+    """The recorded mean difference; nan where it is not defined."""
+    return judgement.mean_difference.value if judgement.HasField("mean_difference") else math.nan
 
 
 def day(seconds: int) -> str:

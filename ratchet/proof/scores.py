@@ -1,6 +1,7 @@
 """Scores of probability forecasts, each with an interval. Smaller Brier is better, larger accuracy and AUC are better.
 
-Where an interval can't be estimated (too few bars, one class, no variance) low and high are nan.
+Where an interval can't be estimated (too few bars, no variance) low and high are nan. A window with fewer than
+CLASS_ROWS bars of either class is degenerate: no metric is defined on it, and its value is nan as well.
 Sources: Brier 1950; Wilson 1927; DeLong, DeLong & Clarke-Pearson 1988 (structural components of the AUC),
 their variance made robust to autocorrelation after Newey & West 1987.
 """
@@ -20,6 +21,11 @@ from ratchet.proof.hac import long_run_variance, newey_west_lags
 from ratchet.proof.special import normal_ppf, student_t_ppf
 
 CONFIDENCE = 0.95
+CLASS_ROWS = 20
+"""The bars of each class without which a window is degenerate."""
+
+_ROUNDING = 1e-12
+"""Forecasts closer than this are in no order."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,36 @@ class Interval:
     def scaled(self, factor: float) -> Interval:
         """Value and limits times `factor`, which is positive."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+
+UNDEFINED = Interval(math.nan, math.nan, math.nan)
+"""The value of a metric that is not defined."""
+
+
+def defined(y: Flags) -> bool:
+    """Whether metrics are defined on outcomes `y`, shape (n,): at least CLASS_ROWS bars of each class."""
+    return rarer(y) >= CLASS_ROWS
+
+
+def rarer(y: Flags) -> int:
+    """The number of bars of the rarer class among outcomes `y`, shape (n,)."""
+    ones = int(np.count_nonzero(y))
+    return min(ones, len(y) - ones)
+
+
+def same_ranking(p_a: Floats, p_b: Floats) -> bool:
+    """Whether two forecasts, shape (n,), rank the bars alike up to ties: no two bars stand in opposite order.
+
+    So it is after any recalibration of one model, rounded or clipped. Differences below 1e-12 are ties. A constant
+    forecast ranks nothing and is like no other.
+    """
+    if any(float(np.ptp(p)) <= _ROUNDING for p in (p_a, p_b)):
+        return False
+    order = np.argsort(p_a, kind="stable")
+    first, second = p_a[order], p_b[order]
+    lower = np.searchsorted(first, first - _ROUNDING, "left")
+    highest = np.concatenate(([-np.inf], np.maximum.accumulate(second)))[lower]
+    return bool((highest <= second + _ROUNDING).all())
 
 
 def brier(p: ArrayLike, y: ArrayLike) -> float:
@@ -88,8 +124,14 @@ def auc(p: ArrayLike, y: ArrayLike) -> float:
 
 
 def auc_interval(p: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float = CONFIDENCE) -> Interval:
-    """The AUC with its interval, within 0 and 1; DeLong's when bars are independent, HAC when they are not."""
-    value, influence = _ranking(*_columns(p, y))
+    """The AUC with its interval, within 0 and 1; DeLong's when bars are independent, HAC when they are not.
+
+    nan where `y` is degenerate.
+    """
+    forecast, outcome = _columns(p, y)
+    if not defined(outcome):
+        return UNDEFINED
+    value, influence = _ranking(forecast, outcome)
     interval = _ranking_interval(value, influence, horizon, confidence)
     return Interval(value, _clipped(interval.low, 0.0), _clipped(interval.high, 0.0))
 
@@ -97,10 +139,18 @@ def auc_interval(p: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float
 def auc_difference(
     p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float = CONFIDENCE
 ) -> Interval:
-    """AUC of `p_b` minus AUC of `p_a` on the same outcomes, with its paired interval, within -1 and 1."""
-    value_a, influence_a = _ranking(*_columns(p_a, y))
-    value_b, influence_b = _ranking(*_columns(p_b, y))
-    same_length(p_a=influence_a, p_b=influence_b)
+    """AUC of `p_b` minus AUC of `p_a` on the same outcomes, with its paired interval, within -1 and 1.
+
+    Exactly 0, without limits, where both rank alike up to ties (`same_ranking`). nan where `y` is degenerate.
+    """
+    forecast_a, outcome = _columns(p_a, y)
+    forecast_b, _ = _columns(p_b, y)
+    if not defined(outcome):
+        return UNDEFINED
+    if same_ranking(forecast_a, forecast_b):
+        return Interval(0.0, math.nan, math.nan)
+    value_a, influence_a = _ranking(forecast_a, outcome)
+    value_b, influence_b = _ranking(forecast_b, outcome)
     value = value_b - value_a
     interval = _ranking_interval(value, influence_b - influence_a, horizon, confidence)
     return Interval(value, _clipped(interval.low, -1.0), _clipped(interval.high, -1.0))
@@ -138,8 +188,6 @@ def _ranking(p: Floats, y: Flags) -> tuple[float, Floats]:
 
 def _ranking_interval(value: float, influence: Floats, horizon: int, confidence: float) -> Interval:
     n = len(influence)
-    if math.isnan(value):
-        return Interval(math.nan, math.nan, math.nan)
     variance = long_run_variance(influence, max(horizon - 1, newey_west_lags(n)))
     if variance <= 0.0:
         return Interval(value, math.nan, math.nan)

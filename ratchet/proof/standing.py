@@ -95,7 +95,7 @@ class LineageStanding:
         known = dict(self.contenders)
         for evidence in fact.evidence:
             known[evidence.contender] = evidence.judgement.e_value
-            if evidence.judgement.bars:
+            if evidence.judgement.HasField("mean_difference"):
                 self.means[evidence.contender] = evidence.judgement.mean_difference.value
         self.contenders = {model: known.get(model, 1.0) for model in fact.contenders_kept}
         self.decided_through = max(self.decided_through, seconds_of(fact, "decided_through"))
@@ -148,7 +148,7 @@ class Arena:
 
     def declined(self, fact: facts_pb2.PromotionDeclined) -> None:
         for evidence in fact.evidence:
-            if evidence.judgement.bars:
+            if evidence.judgement.HasField("mean_difference"):
                 self.means[evidence.contender] = evidence.judgement.mean_difference.value
         through = max(seconds_of(fact, "decided_through"), self.decided_through(fact.model))
         self.decided[fact.model] = through

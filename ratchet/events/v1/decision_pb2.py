@@ -26,25 +26,25 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ratchet.events.v1 import model_pb2 as ratchet_dot_events_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/events/v1/decision.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratchet/events/v1/model.proto\"\x85\x04\n\tJudgement\x12+\n\x07verdict\x18\x01 \x01(\x0e\x32\x1a.ratchet.events.v1.Verdict\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\x0f\n\x07\x65_value\x18\x03 \x01(\x01\x12\x17\n\x0f\x65_value_reverse\x18\x04 \x01(\x01\x12\x34\n\x0fmean_difference\x18\x05 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x14\n\x0c\x64m_statistic\x18\x06 \x01(\x01\x12\x0c\n\x04\x64m_p\x18\x07 \x01(\x01\x12\x16\n\x0e\x63hampion_brier\x18\x08 \x01(\x01\x12\x17\n\x0f\x63ontender_brier\x18\t \x01(\x01\x12\x19\n\x11\x63hampion_accuracy\x18\n \x01(\x01\x12\x1a\n\x12\x63ontender_accuracy\x18\x0b \x01(\x01\x12\x38\n\x13improvement_percent\x18\x0c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x33\n\x0e\x61uc_difference\x18\r \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x18\n\x0b\x62\x61rs_needed\x18\x0e \x01(\x01H\x00\x88\x01\x01\x12\x38\n\x13refitted_difference\x18\x0f \x01(\x0b\x32\x1b.ratchet.events.v1.IntervalB\x0e\n\x0c_bars_needed\"\xde\x01\n\x08\x45vidence\x12\x10\n\x08\x63hampion\x18\x01 \x01(\t\x12\x11\n\tcontender\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06packed\x18\x06 \x01(\x0c\x12/\n\tjudgement\x18\x07 \x01(\x0b\x32\x1c.ratchet.events.v1.Judgement\"`\n\tDiagnosis\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .ratchet.events.v1.DiagnosisKind\x12\x13\n\x0bmeasurement\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_LINEAGE\x10\x01\x12\x10\n\x0cSCOPE_SYMBOL\x10\x02*S\n\tDecidedBy\x12\x1a\n\x16\x44\x45\x43IDED_BY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45\x43IDED_BY_GATE\x10\x01\x12\x15\n\x11\x44\x45\x43IDED_BY_PERSON\x10\x02*\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PROMOTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x1b\n\x17VERDICT_NO_NEW_EVIDENCE\x10\x04*\xcf\x01\n\rDiagnosisKind\x12\x1e\n\x1a\x44IAGNOSIS_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44IAGNOSIS_KIND_NO_NEW_EVIDENCE\x10\x01\x12\x1f\n\x1b\x44IAGNOSIS_KIND_REGIME_SHIFT\x10\x02\x12\x1a\n\x16\x44IAGNOSIS_KIND_OVERFIT\x10\x03\x12\x1c\n\x18\x44IAGNOSIS_KIND_SATURATED\x10\x04\x12\x1f\n\x1b\x44IAGNOSIS_KIND_INCONCLUSIVE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/events/v1/decision.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratchet/events/v1/model.proto\"\xed\x04\n\tJudgement\x12+\n\x07verdict\x18\x01 \x01(\x0e\x32\x1a.ratchet.events.v1.Verdict\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\x0f\n\x07\x65_value\x18\x03 \x01(\x01\x12\x17\n\x0f\x65_value_reverse\x18\x04 \x01(\x01\x12\x34\n\x0fmean_difference\x18\x05 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x14\n\x0c\x64m_statistic\x18\x06 \x01(\x01\x12\x0c\n\x04\x64m_p\x18\x07 \x01(\x01\x12\x1b\n\x0e\x63hampion_brier\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0f\x63ontender_brier\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63hampion_accuracy\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12\x63ontender_accuracy\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x38\n\x13improvement_percent\x18\x0c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x33\n\x0e\x61uc_difference\x18\r \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x18\n\x0b\x62\x61rs_needed\x18\x0e \x01(\x01H\x04\x88\x01\x01\x12\x38\n\x13refitted_difference\x18\x0f \x01(\x0b\x32\x1b.ratchet.events.v1.IntervalB\x11\n\x0f_champion_brierB\x12\n\x10_contender_brierB\x14\n\x12_champion_accuracyB\x15\n\x13_contender_accuracyB\x0e\n\x0c_bars_needed\"\xde\x01\n\x08\x45vidence\x12\x10\n\x08\x63hampion\x18\x01 \x01(\t\x12\x11\n\tcontender\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06packed\x18\x06 \x01(\x0c\x12/\n\tjudgement\x18\x07 \x01(\x0b\x32\x1c.ratchet.events.v1.Judgement\"`\n\tDiagnosis\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .ratchet.events.v1.DiagnosisKind\x12\x13\n\x0bmeasurement\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_LINEAGE\x10\x01\x12\x10\n\x0cSCOPE_SYMBOL\x10\x02*S\n\tDecidedBy\x12\x1a\n\x16\x44\x45\x43IDED_BY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45\x43IDED_BY_GATE\x10\x01\x12\x15\n\x11\x44\x45\x43IDED_BY_PERSON\x10\x02*\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PROMOTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x1b\n\x17VERDICT_NO_NEW_EVIDENCE\x10\x04*\xcf\x01\n\rDiagnosisKind\x12\x1e\n\x1a\x44IAGNOSIS_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44IAGNOSIS_KIND_NO_NEW_EVIDENCE\x10\x01\x12\x1f\n\x1b\x44IAGNOSIS_KIND_REGIME_SHIFT\x10\x02\x12\x1a\n\x16\x44IAGNOSIS_KIND_OVERFIT\x10\x03\x12\x1c\n\x18\x44IAGNOSIS_KIND_SATURATED\x10\x04\x12\x1f\n\x1b\x44IAGNOSIS_KIND_INCONCLUSIVE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratchet.events.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCOPE']._serialized_start=962
-  _globals['_SCOPE']._serialized_end=1029
-  _globals['_DECIDEDBY']._serialized_start=1031
-  _globals['_DECIDEDBY']._serialized_end=1114
-  _globals['_VERDICT']._serialized_start=1117
-  _globals['_VERDICT']._serialized_end=1250
-  _globals['_DIAGNOSISKIND']._serialized_start=1253
-  _globals['_DIAGNOSISKIND']._serialized_end=1460
+  _globals['_SCOPE']._serialized_start=1066
+  _globals['_SCOPE']._serialized_end=1133
+  _globals['_DECIDEDBY']._serialized_start=1135
+  _globals['_DECIDEDBY']._serialized_end=1218
+  _globals['_VERDICT']._serialized_start=1221
+  _globals['_VERDICT']._serialized_end=1354
+  _globals['_DIAGNOSISKIND']._serialized_start=1357
+  _globals['_DIAGNOSISKIND']._serialized_end=1564
   _globals['_JUDGEMENT']._serialized_start=120
-  _globals['_JUDGEMENT']._serialized_end=637
-  _globals['_EVIDENCE']._serialized_start=640
-  _globals['_EVIDENCE']._serialized_end=862
-  _globals['_DIAGNOSIS']._serialized_start=864
-  _globals['_DIAGNOSIS']._serialized_end=960
+  _globals['_JUDGEMENT']._serialized_end=741
+  _globals['_EVIDENCE']._serialized_start=744
+  _globals['_EVIDENCE']._serialized_end=966
+  _globals['_DIAGNOSIS']._serialized_start=968
+  _globals['_DIAGNOSIS']._serialized_end=1064
 # @@protoc_insertion_point(module_scope)

@@ -101,7 +101,9 @@ Global___DiagnosisKind: _TypeAlias = DiagnosisKind  # noqa: Y015
 
 @_typing.final
 class Judgement(_message.Message):
-    """What the gate computed from the packed bytes; ratchet.proof.gate computes the same again."""
+    """What the gate computed from the packed bytes; ratchet.proof.gate computes the same again. Of a degenerate pair, with
+    fewer than 20 bars of either class, no metric is defined: they are not set, E and p are 1.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -144,8 +146,8 @@ class Judgement(_message.Message):
     def auc_difference(self) -> _model_pb2.Interval: ...
     @_builtins.property
     def refitted_difference(self) -> _model_pb2.Interval:
-        """As mean_difference, on the later scored bars, after both heads were refitted on the earlier ones: what is left is
-        skill and not calibration. Not set where there are too few bars.
+        """As mean_difference, on the later scored bars, after both calibrations were refitted on the earlier ones by isotonic
+        regression: what is left is skill and not calibration. Not set where there are too few bars.
         """
 
     def __init__(
@@ -158,22 +160,39 @@ class Judgement(_message.Message):
         mean_difference: _model_pb2.Interval | None = ...,
         dm_statistic: _builtins.float = ...,
         dm_p: _builtins.float = ...,
-        champion_brier: _builtins.float = ...,
-        contender_brier: _builtins.float = ...,
-        champion_accuracy: _builtins.float = ...,
-        contender_accuracy: _builtins.float = ...,
+        champion_brier: _builtins.float | None = ...,
+        contender_brier: _builtins.float | None = ...,
+        champion_accuracy: _builtins.float | None = ...,
+        contender_accuracy: _builtins.float | None = ...,
         improvement_percent: _model_pb2.Interval | None = ...,
         auc_difference: _model_pb2.Interval | None = ...,
         bars_needed: _builtins.float | None = ...,
         refitted_difference: _model_pb2.Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars_needed", b"bars_needed", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "_champion_accuracy", b"_champion_accuracy", "_champion_brier", b"_champion_brier", "_contender_accuracy", b"_contender_accuracy", "_contender_brier", b"_contender_brier", "auc_difference", b"auc_difference", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "_champion_accuracy", b"_champion_accuracy", "_champion_brier", b"_champion_brier", "_contender_accuracy", b"_contender_accuracy", "_contender_brier", b"_contender_brier", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bars_needed: _TypeAlias = _typing.Literal["bars_needed"]  # noqa: Y015
     _WhichOneofArgType__bars_needed: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed"]  # noqa: Y015
+    _WhichOneofReturnType__champion_accuracy: _TypeAlias = _typing.Literal["champion_accuracy"]  # noqa: Y015
+    _WhichOneofArgType__champion_accuracy: _TypeAlias = _typing.Literal["_champion_accuracy", b"_champion_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__champion_brier: _TypeAlias = _typing.Literal["champion_brier"]  # noqa: Y015
+    _WhichOneofArgType__champion_brier: _TypeAlias = _typing.Literal["_champion_brier", b"_champion_brier"]  # noqa: Y015
+    _WhichOneofReturnType__contender_accuracy: _TypeAlias = _typing.Literal["contender_accuracy"]  # noqa: Y015
+    _WhichOneofArgType__contender_accuracy: _TypeAlias = _typing.Literal["_contender_accuracy", b"_contender_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__contender_brier: _TypeAlias = _typing.Literal["contender_brier"]  # noqa: Y015
+    _WhichOneofArgType__contender_brier: _TypeAlias = _typing.Literal["_contender_brier", b"_contender_brier"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bars_needed) -> _WhichOneofReturnType__bars_needed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__champion_accuracy) -> _WhichOneofReturnType__champion_accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__champion_brier) -> _WhichOneofReturnType__champion_brier | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contender_accuracy) -> _WhichOneofReturnType__contender_accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contender_brier) -> _WhichOneofReturnType__contender_brier | None: ...
 
 Global___Judgement: _TypeAlias = Judgement  # noqa: Y015
 

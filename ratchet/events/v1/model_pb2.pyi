@@ -326,7 +326,9 @@ class Metric(_message.Message):
     name: _builtins.str
     """brier, accuracy, auc, log_loss"""
     @_builtins.property
-    def interval(self) -> Global___Interval: ...
+    def interval(self) -> Global___Interval:
+        """Not set where the metric is not defined."""
+
     def __init__(
         self,
         *,
@@ -349,7 +351,7 @@ class Baseline(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """majority, persistence, logistic"""
+    """base-rate@baseline, persistence@baseline, har@baseline, …"""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]: ...
     @_builtins.property
@@ -558,6 +560,8 @@ class ModelRecord(_message.Message):
     CORRECTIONS_FIELD_NUMBER: _builtins.int
     FEATURES_LEFT_OUT_FIELD_NUMBER: _builtins.int
     PATTERNS_WORTH_FIELD_NUMBER: _builtins.int
+    COMPLEXITY_STEP_OFFERED_FIELD_NUMBER: _builtins.int
+    SMALLER_STEP_GAIN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -566,13 +570,15 @@ class ModelRecord(_message.Message):
     dataset_digest: _builtins.str
     complexity_step: _builtins.int
     skill_shown: _builtins.bool
-    """The model beats every baseline on the holdout with an interval above 0."""
+    """On the holdout the model is better than base rate, persistence, har and online each, paired, interval above 0."""
     seed: _builtins.int
     read_position: _builtins.int
     """The session read registry and knowledge as of this log position."""
     cpu_seconds: _builtins.float
     mining: _builtins.str
     """What the search for patterns did, or what it waits for, in words."""
+    complexity_step_offered: _builtins.int
+    """The complexity step that the session started from; complexity_step is the one taken. 0 for a model type without."""
     @_builtins.property
     def windows(self) -> Global___Windows: ...
     @_builtins.property
@@ -617,6 +623,10 @@ class ModelRecord(_message.Message):
         Not set where the model has none.
         """
 
+    @_builtins.property
+    def smaller_step_gain(self) -> Global___Interval:
+        """Brier loss on tune of the offered step less that of the step taken, paired; set only where a smaller step was taken."""
+
     def __init__(
         self,
         *,
@@ -648,10 +658,12 @@ class ModelRecord(_message.Message):
         corrections: _abc.Iterable[Global___Correction] | None = ...,
         features_left_out: _abc.Iterable[Global___FeatureLeftOut] | None = ...,
         patterns_worth: Global___Interval | None = ...,
+        complexity_step_offered: _builtins.int = ...,
+        smaller_step_gain: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "patterns_worth", b"patterns_worth", "windows", b"windows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "patterns_worth", b"patterns_worth", "smaller_step_gain", b"smaller_step_gain", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "complexity_step_offered", b"complexity_step_offered", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "smaller_step_gain", b"smaller_step_gain", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

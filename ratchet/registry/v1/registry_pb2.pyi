@@ -219,6 +219,7 @@ class Training(_message.Message):
     IMPROVEMENT_OVER_PARENT_FIELD_NUMBER: _builtins.int
     IMPROVEMENT_OVER_BASELINE_FIELD_NUMBER: _builtins.int
     REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    WORSE_THAN_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     lineage: _builtins.str
     state: Global___TrainingState.ValueType
@@ -242,6 +243,10 @@ class Training(_message.Message):
     def improvement_over_parent(self) -> _model_pb2.Interval: ...
     @_builtins.property
     def improvement_over_baseline(self) -> _model_pb2.Interval: ...
+    @_builtins.property
+    def worse_than(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The naive baselines that its model loses to, as in Model."""
+
     def __init__(
         self,
         *,
@@ -262,10 +267,11 @@ class Training(_message.Message):
         improvement_over_parent: _model_pb2.Interval | None = ...,
         improvement_over_baseline: _model_pb2.Interval | None = ...,
         requested_by: _builtins.str = ...,
+        worse_than: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "improvement_over_baseline", b"improvement_over_baseline", "improvement_over_parent", b"improvement_over_parent", "request", b"request", "requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "ended_at", b"ended_at", "improvement_over_baseline", b"improvement_over_baseline", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "message", b"message", "model", b"model", "promoted", b"promoted", "reason", b"reason", "request", b"request", "requested_at", b"requested_at", "requested_by", b"requested_by", "requested_position", b"requested_position", "session_id", b"session_id", "state", b"state", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "ended_at", b"ended_at", "improvement_over_baseline", b"improvement_over_baseline", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "message", b"message", "model", b"model", "promoted", b"promoted", "reason", b"reason", "request", b"request", "requested_at", b"requested_at", "requested_by", b"requested_by", "requested_position", b"requested_position", "session_id", b"session_id", "state", b"state", "verdict", b"verdict", "worse_than", b"worse_than"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +631,7 @@ class Model(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     PATTERNS_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
+    WORSE_THAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -636,6 +643,7 @@ class Model(_message.Message):
     contender: _builtins.bool
     verdict: _decision_pb2.Verdict.ValueType
     brier: _builtins.float
+    """On the holdout; not set where they are not defined."""
     accuracy: _builtins.float
     auc: _builtins.float
     skill_shown: _builtins.bool
@@ -650,6 +658,10 @@ class Model(_message.Message):
     @_builtins.property
     def record(self) -> _model_pb2.ModelRecord:
         """Only GetModel and RecordTraining fill it."""
+
+    @_builtins.property
+    def worse_than(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The naive baselines (base-rate@baseline, persistence@baseline) with the smaller Brier score on the holdout."""
 
     def __init__(
         self,
@@ -666,21 +678,31 @@ class Model(_message.Message):
         contender: _builtins.bool = ...,
         verdict: _decision_pb2.Verdict.ValueType = ...,
         improvement_over_parent: _model_pb2.Interval | None = ...,
-        brier: _builtins.float = ...,
-        accuracy: _builtins.float = ...,
+        brier: _builtins.float | None = ...,
+        accuracy: _builtins.float | None = ...,
         auc: _builtins.float | None = ...,
         skill_shown: _builtins.bool = ...,
         features: _builtins.int = ...,
         patterns: _builtins.int = ...,
         record: _model_pb2.ModelRecord | None = ...,
+        worse_than: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_auc", b"_auc", "auc", b"auc", "improvement_over_parent", b"improvement_over_parent", "record", b"record", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "improvement_over_parent", b"improvement_over_parent", "record", b"record", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auc", b"_auc", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "contender", b"contender", "features", b"features", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "lineage_champion", b"lineage_champion", "name", b"name", "parent", b"parent", "patterns", b"patterns", "position", b"position", "record", b"record", "recorded_at", b"recorded_at", "session_id", b"session_id", "skill_shown", b"skill_shown", "symbol_best", b"symbol_best", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "contender", b"contender", "features", b"features", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "lineage_champion", b"lineage_champion", "name", b"name", "parent", b"parent", "patterns", b"patterns", "position", b"position", "record", b"record", "recorded_at", b"recorded_at", "session_id", b"session_id", "skill_shown", b"skill_shown", "symbol_best", b"symbol_best", "verdict", b"verdict", "version", b"version", "worse_than", b"worse_than"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accuracy: _TypeAlias = _typing.Literal["accuracy"]  # noqa: Y015
+    _WhichOneofArgType__accuracy: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy"]  # noqa: Y015
     _WhichOneofReturnType__auc: _TypeAlias = _typing.Literal["auc"]  # noqa: Y015
     _WhichOneofArgType__auc: _TypeAlias = _typing.Literal["_auc", b"_auc"]  # noqa: Y015
+    _WhichOneofReturnType__brier: _TypeAlias = _typing.Literal["brier"]  # noqa: Y015
+    _WhichOneofArgType__brier: _TypeAlias = _typing.Literal["_brier", b"_brier"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accuracy) -> _WhichOneofReturnType__accuracy | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__auc) -> _WhichOneofReturnType__auc | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brier) -> _WhichOneofReturnType__brier | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
 

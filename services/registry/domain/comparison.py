@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import Policy
+from ratchet.names import NAIVE_BASELINES, Policy
 from ratchet.proof import evidence as packing
 from ratchet.proof import gate, scores
 from services.registry.domain.moments import BEGINNING, day, seconds_of, timestamp
@@ -56,6 +56,15 @@ class Trained(NamedTuple):
 def patterns_of(record: model_pb2.ModelRecord) -> list[tuple[str, int]]:
     """The patterns that a model uses, each with the end of its evidence."""
     return [(use.pattern_id, seconds_of(use, "evidence_end")) for use in record.patterns_used]
+
+
+def worse_than(record: model_pb2.ModelRecord) -> list[model_pb2.Baseline]:
+    """The naive baselines with the smaller Brier score on the model's holdout."""
+    return [
+        baseline
+        for baseline in record.baselines
+        if baseline.name in NAIVE_BASELINES and baseline.HasField("gain") and baseline.gain.value < 0.0
+    ]
 
 
 def latest(uses: Iterable[tuple[str, int]]) -> tuple[str, int]:
@@ -128,19 +137,19 @@ def _require_blind(model: Trained, first: int) -> None:
 
 
 def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
-    """A judgement as it is stored. A number that is not estimable (nan) is left unset."""
+    """A judgement as it is stored. A number that is not defined (nan) is left unset."""
     return decision_pb2.Judgement(
         verdict=VERDICTS[judgement.verdict],
         bars=judgement.bars,
         e_value=judgement.e_value,
         e_value_reverse=judgement.e_value_reverse,
         mean_difference=_interval(judgement.mean_difference),
-        dm_statistic=_number(judgement.dm_statistic),
+        dm_statistic=judgement.dm_statistic,
         dm_p=judgement.dm_p,
-        champion_brier=_number(judgement.champion_brier),
-        contender_brier=_number(judgement.contender_brier),
-        champion_accuracy=_number(judgement.champion_accuracy.value),
-        contender_accuracy=_number(judgement.contender_accuracy.value),
+        champion_brier=_defined(judgement.champion_brier),
+        contender_brier=_defined(judgement.contender_brier),
+        champion_accuracy=_defined(judgement.champion_accuracy.value),
+        contender_accuracy=_defined(judgement.contender_accuracy.value),
         improvement_percent=_interval(judgement.improvement_percent),
         auc_difference=_interval(judgement.auc_difference),
         refitted_difference=_interval(judgement.refitted_difference),
@@ -148,15 +157,11 @@ def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
     )
 
 
-def _number(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
-
-
-def _limit(value: float) -> float | None:
+def _defined(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
 def _interval(interval: scores.Interval) -> model_pb2.Interval | None:
     if math.isnan(interval.value):
         return None
-    return model_pb2.Interval(value=interval.value, low=_limit(interval.low), high=_limit(interval.high))
+    return model_pb2.Interval(value=interval.value, low=_defined(interval.low), high=_defined(interval.high))

@@ -213,7 +213,7 @@ def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDecl
         contender, judgement = evidence.contender, evidence.judgement
         number = _version(contender)
         race[contender] = Contender(number, judgement.e_value)
-        if judgement.bars:
+        if judgement.HasField("mean_difference"):
             means = means.with_entry(number, judgement.mean_difference.value)
         if contender == model:
             own = judgement

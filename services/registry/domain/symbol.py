@@ -97,7 +97,7 @@ def _evolve(state: SymbolState, fact: Fact) -> SymbolState:
         case facts_pb2.PromotionDeclined() as declined:
             means = state.means
             for evidence in declined.evidence:
-                if evidence.judgement.bars:
+                if evidence.judgement.HasField("mean_difference"):
                     means = means.with_entry(evidence.contender, evidence.judgement.mean_difference.value)
             through = max(seconds_of(declined, "decided_through"), state.decided_through(declined.model))
             decided = state.decided.with_entry(declined.model, through)

@@ -129,7 +129,7 @@ def _evidence(
 
 def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:
     Trained.of(record.model, record)
-    promoted = _model_promoted(state, command, record.model, words.FIRST_MODEL)
+    promoted = _model_promoted(state, command, record.model, words.first_model(record))
     return Outcome(facts_pb2.ModelTrained(record=record), promoted, decision_pb2.VERDICT_PROMOTED, True)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy
+from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy, baseline_words
 from ratchet.proof import gate
+from ratchet.proof.evidence import unpack
+from ratchet.proof.scores import CLASS_ROWS, rarer
+from services.registry.domain.comparison import worse_than
 from services.registry.domain.moments import day, seconds_of
 from services.registry.domain.saturation import FlatSession
 
-FIRST_MODEL = "first model of its lineage: nothing to compare it with"
 SIMPLEST: ModelType = "logistic"
 
 
@@ -22,6 +24,22 @@ class Alternatives:
 
     tried: frozenset[str] = frozenset()
     symbol_best: str = ""
+
+
+def first_model(record: model_pb2.ModelRecord) -> str:
+    """Why the first model of a lineage is its champion, and on what it is worse than a naive baseline."""
+    own = _brier(record.metrics)
+    if own is None:
+        return (
+            f"first model of its lineage; its holdout has fewer than {CLASS_ROWS} bars of one class:"
+            " no metric is defined"
+        )
+    worse = worse_than(record)
+    if not worse:
+        return "first model of its lineage: nothing to compare it with"
+    named = " and ".join(f"{_shown_worse(each.gain)} than {baseline_words(each.name)}" for each in worse)
+    scores = " and ".join(f"{own + each.gain.value:.3f} (gain {_gain(each.gain)})" for each in worse)
+    return f"first model of its lineage, and {named} on its holdout: Brier {own:.3f} against {scores}"
 
 
 def promoted(evidence: decision_pb2.Evidence, policy: Policy) -> str:
@@ -39,15 +57,17 @@ def declined(evidence: decision_pb2.Evidence, verdict: decision_pb2.Verdict.Valu
         return f"{champion} is better than {contender}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
     if not evidence.judgement.bars:
         return f"{contender} could not be compared with {champion}: no scored bar that both had not seen"
+    if _undefined(evidence.judgement):
+        return f"{contender} could not be compared with {champion}: {_still_needed(evidence)}"
     return (
         f"{contender} is not shown to be better than {champion}: {_numbers(evidence)}; {_asked(policy, 1)};"
-        f" {_still_needed(evidence.judgement)}"
+        f" {_still_needed(evidence)}"
     )
 
 
 def no_new_bars(evidence: decision_pb2.Evidence, decided_through: int, lineage: Lineage) -> str:
     """Why nothing can be decided on bars that were decided on before."""
-    return f"0 new bars since {day(decided_through)}, {_still_needed(evidence.judgement)}; {_more_bars(lineage)}"
+    return f"0 new bars since {day(decided_through)}, {_still_needed(evidence)}; {_more_bars(lineage)}"
 
 
 def no_new_evidence(decided_through: int, lineage: Lineage) -> decision_pb2.Diagnosis:
@@ -63,8 +83,9 @@ def inconclusive(
 ) -> decision_pb2.Diagnosis:
     return decision_pb2.Diagnosis(
         kind=decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE,
-        measurement=f"E {_e(evidence.judgement.e_value)}, p {_p(evidence.judgement.dm_p)};"
-        f" {_still_needed(evidence.judgement)}",
+        measurement=_still_needed(evidence)
+        if _undefined(evidence.judgement)
+        else f"E {_e(evidence.judgement.e_value)}, p {_p(evidence.judgement.dm_p)}; {_still_needed(evidence)}",
         advice=f"import newer bars with {_import(lineage)}{_other_type(lineage, alternatives)}",
     )
 
@@ -137,6 +158,8 @@ def symbol_declined(evidence: decision_pb2.Evidence, policy: Policy, lineages: i
     stays = f"{evidence.champion} stays the symbol's best"
     if judgement.bars < gate.SYMBOL_BEST_BARS:
         return f"{stays}: {judgement.bars} common bars with {rival}, {gate.SYMBOL_BEST_BARS} needed"
+    if _undefined(judgement):
+        return f"{stays}: {rival} could not be compared with it: {_still_needed(evidence)}"
     if judgement.verdict == decision_pb2.VERDICT_REJECTED:
         return f"{stays}: it is better than {rival}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
     return f"{stays}: {rival} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
@@ -154,7 +177,7 @@ def _numbers(evidence: decision_pb2.Evidence) -> str:
     first, last = seconds_of(evidence, "first_bar"), seconds_of(evidence, "last_bar")
     return (
         f"E {_e(judgement.e_value)}, p {_p(judgement.dm_p)},"
-        f" Brier improvement {_percent(judgement.improvement_percent)}"
+        f" Brier improvement {_percent(judgement)}"
         f" on {judgement.bars} bars, {day(first)} to {day(last)}"
     )
 
@@ -163,7 +186,25 @@ def _above_zero(interval: model_pb2.Interval) -> bool:
     return interval.HasField("low") and interval.low > 0.0
 
 
-def _percent(interval: model_pb2.Interval) -> str:
+def _shown_worse(gain: model_pb2.Interval) -> str:
+    return "shown worse" if gain.HasField("high") and gain.high < 0.0 else "worse"
+
+
+def _brier(metrics: Iterable[model_pb2.Metric]) -> float | None:
+    """The Brier score among metrics; None where it is not defined."""
+    defined = (metric for metric in metrics if metric.name == "brier" and metric.HasField("interval"))
+    return next((metric.interval.value for metric in defined), None)
+
+
+def _gain(gain: model_pb2.Interval) -> str:
+    limits = f" [{gain.low:+.4f}, {gain.high:+.4f}]" if gain.HasField("low") and gain.HasField("high") else ""
+    return f"{gain.value:+.4f}{limits}"
+
+
+def _percent(judgement: decision_pb2.Judgement) -> str:
+    if not judgement.HasField("improvement_percent"):
+        return "not defined"
+    interval = judgement.improvement_percent
     if not (interval.HasField("low") and interval.HasField("high")):
         return f"{_signed(interval.value)} %"
     return _limits(interval.value, interval.low, interval.high)
@@ -198,7 +239,19 @@ def _asked(policy: Policy, comparisons: int) -> str:
     return f"{policy} asks for E of {rule.e_threshold * comparisons:.0f}{lineages} and p below {rule.dm_level}"
 
 
-def _still_needed(judgement: decision_pb2.Judgement) -> str:
+def _undefined(judgement: decision_pb2.Judgement) -> bool:
+    """Whether the bars of a pair define no metric."""
+    return judgement.bars > 0 and not judgement.HasField("mean_difference")
+
+
+def _still_needed(evidence: decision_pb2.Evidence) -> str:
+    judgement = evidence.judgement
+    if _undefined(judgement):
+        missing = CLASS_ROWS - rarer(unpack(evidence.packed).y)
+        return (
+            f"fewer than {CLASS_ROWS} bars of one class among {judgement.bars} scored bars:"
+            f" nothing can be compared yet; {missing} more bar{'' if missing == 1 else 's'} of that class needed"
+        )
     if not judgement.HasField("bars_needed"):
         return "how many bars are needed is not estimable, since it is not ahead"
     missing = math.ceil(judgement.bars_needed - judgement.bars)

@@ -26,6 +26,7 @@ _MEASURED = {
     "improvement_over_baseline": None,
     "improvement_over_baseline_low": None,
     "improvement_over_baseline_high": None,
+    "worse_than": "",
 }
 
 

@@ -41,13 +41,14 @@ def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
         contender=bool(row["is_contender"]),
         verdict=_verdict(row["verdict"]),
         improvement_over_parent=_interval(row, "improvement_over_parent"),
-        brier=row["brier"] or 0.0,
-        accuracy=row["accuracy"] or 0.0,
+        brier=row["brier"],
+        accuracy=row["accuracy"],
         auc=row["auc"],
         skill_shown=bool(row["skill_shown"]),
         features=row["features"],
         patterns=row["patterns"],
         record=record,
+        worse_than=_listed(row["worse_than"]),
     )
 
 
@@ -96,6 +97,7 @@ def training(row: Row) -> pb.Training:
         improvement_over_parent=_interval(row, "improvement_over_parent"),
         improvement_over_baseline=_interval(row, "improvement_over_baseline"),
         requested_by=row["requested_by"],
+        worse_than=_listed(row["worse_than"]),
     )
 
 
@@ -126,6 +128,10 @@ def decisions(events: Iterable[Recorded]) -> list[pb.Decision]:
 
 def _verdict(word: str | None) -> decision_pb2.Verdict.ValueType:
     return decision_pb2.Verdict.Value(f"VERDICT_{word}") if word else decision_pb2.VERDICT_UNSPECIFIED
+
+
+def _listed(names: str) -> list[str]:
+    return names.split(", ") if names else []
 
 
 def _interval(row: Row, name: str) -> model_pb2.Interval | None:

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage
+from services.registry.domain.comparison import worse_than
 from services.registry.log.append import Recorded
 from services.registry.log.database import SqlValue
 
@@ -58,6 +59,11 @@ def interval(message: Message, field: str) -> Limits:
 def metric(metrics: Iterable[model_pb2.Metric], name: str) -> Limits:
     """The metric called `name`."""
     return next((interval(found, "interval") for found in metrics if found.name == name), (None, None, None))
+
+
+def baselines_ahead(record: model_pb2.ModelRecord) -> str:
+    """The naive baselines with the smaller Brier score on the holdout, separated by a comma and a space."""
+    return ", ".join(baseline.name for baseline in worse_than(record))
 
 
 def verdict_word(verdict: decision_pb2.Verdict.ValueType) -> str | None:

@@ -8,7 +8,16 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from services.registry.log.append import Recorded
 from services.registry.log.database import SqlValue
 from services.registry.log.tables import Statement, Table
-from services.registry.tables.columns import interval, metric, names, recorded_at, time_of, upsert, verdict_word
+from services.registry.tables.columns import (
+    baselines_ahead,
+    interval,
+    metric,
+    names,
+    recorded_at,
+    time_of,
+    upsert,
+    verdict_word,
+)
 
 _CREATE = """
 CREATE TABLE {model_registry} (
@@ -42,6 +51,7 @@ CREATE TABLE {model_registry} (
     auc_low DOUBLE PRECISION,
     auc_high DOUBLE PRECISION,
     skill_shown BIGINT NOT NULL,
+    worse_than TEXT NOT NULL,
     features BIGINT NOT NULL,
     patterns BIGINT NOT NULL,
     candidate TEXT,
@@ -143,6 +153,7 @@ def _row(event: Recorded, record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
         "auc_low": auc[1],
         "auc_high": auc[2],
         "skill_shown": int(record.skill_shown),
+        "worse_than": baselines_ahead(record),
         "features": len(record.features),
         "patterns": len(record.patterns_used),
         "candidate": model_pb2.CandidateKind.Name(chosen).removeprefix("CANDIDATE_KIND_") if chosen else None,

@@ -8,7 +8,17 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from services.registry.log.append import Recorded
 from services.registry.log.database import SqlValue
 from services.registry.log.tables import Statement, Table
-from services.registry.tables.columns import Limits, interval, metric, names, recorded_at, time_of, upsert, verdict_word
+from services.registry.tables.columns import (
+    Limits,
+    baselines_ahead,
+    interval,
+    metric,
+    names,
+    recorded_at,
+    time_of,
+    upsert,
+    verdict_word,
+)
 
 _CREATE = """
 CREATE TABLE {training_history} (
@@ -43,7 +53,8 @@ CREATE TABLE {training_history} (
     improvement_over_parent_high DOUBLE PRECISION,
     improvement_over_baseline DOUBLE PRECISION,
     improvement_over_baseline_low DOUBLE PRECISION,
-    improvement_over_baseline_high DOUBLE PRECISION
+    improvement_over_baseline_high DOUBLE PRECISION,
+    worse_than TEXT NOT NULL
 )
 """
 
@@ -107,6 +118,7 @@ def _measured(record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
         "improvement_over_baseline": value,
         "improvement_over_baseline_low": low,
         "improvement_over_baseline_high": high,
+        "worse_than": baselines_ahead(record),
     }
 
 
@@ -149,6 +161,7 @@ def _row(event: Recorded, fact: facts_pb2.TrainingRequested) -> dict[str, SqlVal
         "promoted": 0,
         "reason": "",
         "message": "",
+        "worse_than": "",
     }
 
 

@@ -78,6 +78,10 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
         self._heard(request)
         return registry_pb2.ListModelsResponse(models=[MODEL])
 
+    def GetModel(self, request: Any, context: Any) -> registry_pb2.GetModelResponse:
+        self._heard(request)
+        return registry_pb2.GetModelResponse(model=MODEL)
+
     def GetChampion(self, request: Any, context: Any) -> registry_pb2.GetChampionResponse:
         self._heard(request)
         return registry_pb2.GetChampionResponse(model=MODEL)

@@ -68,7 +68,7 @@ RECORD = model_pb2.ModelRecord(
     metrics=[model_pb2.Metric(name="brier", interval=interval(0.24, 0.23, 0.25))],
     baselines=[
         model_pb2.Baseline(
-            name="persistence",
+            name="persistence@baseline",
             metrics=[model_pb2.Metric(name="brier", interval=interval(0.35, 0.33, 0.37))],
             gain=interval(0.11, 0.08, 0.14),
         )
@@ -95,6 +95,9 @@ RECORD = model_pb2.ModelRecord(
             kind="offset", description="+0.1", score_with=0.24, score_without=0.25, bars=90, applied=True
         )
     ],
+    complexity_step=2,
+    complexity_step_offered=3,
+    smaller_step_gain=interval(0.0042, 0.0011, 0.0073),
     patterns_worth=interval(0.004, -0.001, 0.009),
     features_left_out=[model_pb2.FeatureLeftOut(name="weekday", reason="ranked useless three times")],
 )
@@ -278,7 +281,8 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
     ran = run(*LINE)
     assert ran.code == 0
     for said in (
-        f"{LINEAGE}/v2   INCONCLUSIVE   no skill shown",
+        f"{LINEAGE}/v2   INCONCLUSIVE   no skill shown: not shown better than base rate, har and online\n",
+        "complexity: step 2 taken of 3 offered: better on tune by +0.0042 [0.0011, 0.0073]\n",
         "the gain is too small to be sure of",
         "+0.0031 [-0.0011, 0.0073]",
         "+1.3 [-0.4, 3.0] %",
@@ -304,7 +308,7 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
 def test_what_a_session_learned_is_told_as_it_was_when_it_ended(run: Run, services: Services) -> None:
     services(COMPLETED)
     told = run(*LINE).out
-    assert told[told.index("patterns used") : told.index("mining:")].splitlines() == [
+    assert told[told.index("patterns used") : told.index("complexity:")].splitlines() == [
         "patterns used: 1",
         "  rsi_14 > 70 → wider range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars",
         "patterns found: 1",

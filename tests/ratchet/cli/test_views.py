@@ -9,7 +9,7 @@ import click
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli import cli, demo, lineage, model_views
+from ratchet.cli import cli, demo, lineage, model_views, trainings
 from ratchet.cli.facts import read_fact
 from ratchet.cli.verdict import evidence_lines
 from ratchet.errors import CorruptData
@@ -122,7 +122,8 @@ def test_a_rollback_by_a_person_is_called_that(capsys: Captured) -> None:
         rollback=True,
         reason="bad file",
     )
-    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)], 0, LINEAGE, None)
+    first = registry_pb2.Model(name=f"{LINEAGE}/v1", lineage=LINEAGE, version=1, worse_than=["persistence@baseline"])
+    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)], first, 0, None)
     out = capsys.readouterr().out
     assert "ROLLED BACK" in out
     assert "decided by ann@desk" in out
@@ -136,17 +137,95 @@ def test_bars_that_are_still_needed_are_told_to_those_who_were_declined(verdict:
     assert ("412" in said) is told
 
 
-def test_skill_is_told_beside_the_difference_where_it_could_be_measured() -> None:
+def test_numbers_that_are_not_defined_are_told_as_that() -> None:
     judged = decision_pb2.Judgement(bars=252, mean_difference=model_pb2.Interval(value=0.004, low=0.001, high=0.007))
-    before = list(evidence_lines(decision_pb2.Evidence(judgement=judged)))
-    judged.auc_difference.CopyFrom(model_pb2.Interval(value=0.02, low=-0.01, high=0.05))
     judged.refitted_difference.CopyFrom(model_pb2.Interval(value=0.001, low=-0.002, high=0.004))
-    after = list(evidence_lines(decision_pb2.Evidence(judgement=judged)))
-    assert [line.split("   ")[0].strip() for line in after if line not in before] == [
-        "the same, recalibrated",
-        "AUC difference",
+    lines = [line.strip() for line in evidence_lines(decision_pb2.Evidence(judgement=judged))]
+    assert lines[2:6] == [
+        "paired Brier difference   +0.0040 [0.0010, 0.0070]   (above 0: better)",
+        "the same, recalibrated    +0.0010 [-0.0020, 0.0040]   (above 0: more skilled)",
+        "improvement               not defined",
+        "AUC difference            not defined   (above 0: more skilled)",
     ]
-    assert any(line.endswith("+0.0010 [-0.0020, 0.0040]   (above 0: more skilled)") for line in after)
+
+
+FIRSTS = pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ({"brier": 0.25}, "PROMOTED"),
+        ({"brier": 0.25, "worse_than": ["persistence@baseline"]}, "PROMOTED (first; worse than persistence)"),
+        (
+            {"brier": 0.25, "worse_than": ["base-rate@baseline", "persistence@baseline"]},
+            "PROMOTED (first; worse than base rate and persistence)",
+        ),
+        ({}, "PROMOTED (first; no metric is defined)"),
+    ],
+    ids=["sound", "worse", "worse than both", "undefined"],
+)
+
+
+@FIRSTS
+def test_wherever_a_first_model_is_promoted_its_flaw_is_told_in_the_same_line(
+    first: dict[str, Any], said: str, capsys: Captured
+) -> None:
+    model = registry_pb2.Model(
+        name=f"{LINEAGE}/v1", lineage=LINEAGE, version=1, verdict=decision_pb2.VERDICT_PROMOTED, **first
+    )
+    decisions = [
+        registry_pb2.Decision(position=position, promoted=facts_pb2.ModelPromoted(scope=scope, model=model.name))
+        for position, scope in enumerate((decision_pb2.SCOPE_LINEAGE, decision_pb2.SCOPE_SYMBOL), start=1)
+    ]
+    model_views.trajectory([model], 0, "", None)
+    model_views.one(model, {}, None)
+    model_views.decisions(decisions, model, 0, None)
+    model_views.comparison(registry_pb2.CompareModelsResponse(model=model, other=model), {})
+    training = registry_pb2.Training(
+        state=registry_pb2.TRAINING_STATE_COMPLETED,
+        model=model.name,
+        verdict=model.verdict,
+        worse_than=model.worse_than,
+        improvement_over_baseline=model_pb2.Interval(value=1.0) if model.HasField("brier") else None,
+    )
+    trainings.render([training], 0, "", None)
+    promoted = [line for line in capsys.readouterr().out.splitlines() if "PROMOTED" in line]
+    assert len(promoted) == 8
+    assert all(said in line for line in promoted)
+    assert ("(first" in "".join(promoted)) is ("(first" in said)
+
+
+def test_metrics_that_are_not_defined_are_told_as_that(capsys: Captured) -> None:
+    undefined = [model_pb2.Metric(name=name) for name in ("brier", "accuracy", "auc")]
+    baseline = model_pb2.Baseline(name="persistence@baseline", metrics=undefined)
+    record = model_pb2.ModelRecord(metrics=undefined, baselines=[baseline])
+    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "not defined" in line]
+    assert [row.count("not defined") for row in rows] == [3, 4]
+    model_views.trajectory([registry_pb2.Model(lineage=LINEAGE, version=2)], 0, "", None)
+    assert capsys.readouterr().out.count("not defined") == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ({"complexity_step": 3, "complexity_step_offered": 3}, "step 3 of 3 offered (110 trees, depth 14)"),
+        (
+            {
+                "complexity_step": 2,
+                "complexity_step_offered": 3,
+                "smaller_step_gain": model_pb2.Interval(value=0.0042, low=0.0011, high=0.0073),
+            },
+            "step 2 taken of 3 offered: better on tune by +0.0042 [0.0011, 0.0073]",
+        ),
+    ],
+    ids=["offered", "smaller"],
+)
+def test_the_complexity_step_offered_and_taken_is_told(steps: dict[str, Any], said: str, capsys: Captured) -> None:
+    sizes = [model_pb2.Parameter(name=name, value=value) for name, value in (("depth", "14"), ("trees", "110"))]
+    record = model_pb2.ModelRecord(hyperparameters=sizes, **steps)
+    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
+    assert f"complexity  {said}\n" in capsys.readouterr().out
+    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2), {}, None)
+    assert "complexity" not in capsys.readouterr().out
 
 
 def test_lineage_as_a_tree_shows_each_node_once() -> None:

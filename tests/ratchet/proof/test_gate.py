@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from bench.gate import SIX_POINTS, changed_hands_share, outside, promoted_share
 from ratchet.errors import InvalidInput
 from ratchet.names import POLICIES as POLICY_NAMES
+from ratchet.proof.calibration import refitted_difference
 from ratchet.proof.diebold_mariano import diebold_mariano
 from ratchet.proof.evalue import e_values, loss_difference
 from ratchet.proof.evidence import Pair, pack, unpack
 from ratchet.proof.gate import POLICIES, Judgement, PolicyName, Ruling, Verdict, choose, judge, keep, rule
-from ratchet.proof.head import refitted_difference
 
 
 def pair_of(skill_a: float, skill_b: float, bars: int, seed: int = 1) -> Pair:
@@ -74,10 +74,15 @@ def test_no_bars_are_no_new_evidence(policy: PolicyName) -> None:
 
 
 def test_plain_promotes_any_positive_mean_and_nothing_else() -> None:
-    up = Pair.of([0.5], [0.6], [1], [1])
-    down = Pair.of([0.5], [0.6], [0], [1])
-    same = Pair.of([0.5], [0.5], [0], [1])
-    assert [judge(pair, 1, "plain").verdict for pair in (up, down, same)] == [
+    y = np.arange(40) % 2 == 0
+
+    def moved(right: int) -> Pair:
+        """A contender that moves .1 from one half, towards the outcome on the first `right` of 40 bars."""
+        towards = np.where(y, 0.1, -0.1) * np.where(np.arange(40) < right, 1, -1)
+        return Pair.of(np.full(40, 0.5), 0.5 + towards, y, np.arange(40))
+
+    same = Pair.of(np.full(40, 0.5), np.full(40, 0.5), y, np.arange(40))
+    assert [judge(pair, 1, "plain").verdict for pair in (moved(24), moved(20), same)] == [
         "PROMOTED",
         "INCONCLUSIVE",
         "INCONCLUSIVE",
@@ -96,12 +101,36 @@ def test_strict_asks_for_five_times_the_evidence_of_balanced() -> None:
 
 
 def test_evidence_without_significance_is_not_enough() -> None:
-    """E and the test must both agree; here a few bars with large stakes carry E alone."""
-    y = np.ones(7, dtype=bool)
-    judgement = judge(Pair.of(np.full(7, 0.02), np.full(7, 0.98), y, np.arange(7)), 1, "balanced")
+    """E and the test must both agree; here differences that never vary carry E alone."""
+    y = np.arange(40) % 2 == 0
+    judgement = judge(Pair.of(np.where(y, 0.4, 0.6), np.where(y, 0.6, 0.4), y, np.arange(40)), 1, "balanced")
     assert judgement.e_value >= 20
     assert judgement.dm_p == 1.0
     assert judgement.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("policy", ["plain", "balanced", "strict"])
+@pytest.mark.parametrize("rare", [True, False])
+def test_fewer_than_20_bars_of_a_class_decide_nothing_and_define_no_metric(policy: PolicyName, rare: bool) -> None:
+    y = np.full(63, not rare)
+    y[:20] = rare
+    better, worse = np.where(y, 0.9, 0.1), np.where(y, 0.4, 0.6)
+    assert judge(Pair.of(worse, better, y, np.arange(63)), 1, policy).contender_brier == pytest.approx(0.01)
+    y[0] = not rare
+    for p_a, p_b in ((worse, better), (better, worse)):
+        judgement = judge(Pair.of(p_a, p_b, y, np.arange(63)), 1, policy)
+        assert (judgement.verdict, judgement.bars, judgement.bars_needed) == ("INCONCLUSIVE", 63, None)
+        assert (judgement.e_value, judgement.e_value_reverse, judgement.dm_p) == (1.0, 1.0, 1.0)
+        numbers = (
+            *(judgement.champion_brier, judgement.contender_brier),
+            *astuple(judgement.mean_difference),
+            *astuple(judgement.improvement_percent),
+            *astuple(judgement.auc_difference),
+            *astuple(judgement.refitted_difference),
+            *astuple(judgement.champion_accuracy),
+            *astuple(judgement.contender_accuracy),
+        )
+        assert all(map(math.isnan, numbers))
 
 
 def test_too_few_bars_never_decide() -> None:
@@ -141,13 +170,11 @@ def test_too_few_bars_for_two_halves_leave_only_the_refitted_difference_open() -
     assert math.isfinite(judgement.auc_difference.low)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40),
-    st.integers(1, 10),
-)
-def test_exchanging_the_models_mirrors_the_judgement(rows: list[tuple[float, float, int]], horizon: int) -> None:
-    p_a, p_b, y = zip(*rows, strict=True)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=40, max_size=60), st.integers(1, 10))
+def test_exchanging_the_models_mirrors_the_judgement(rows: list[tuple[float, float]], horizon: int) -> None:
+    p_a, p_b = zip(*rows, strict=True)
     times = list(range(len(rows)))
+    y = [time % 2 for time in times]
     one = judge(Pair.of(p_a, p_b, y, times), horizon, "balanced")
     other = judge(Pair.of(p_b, p_a, y, times), horizon, "balanced")
     assert (one.e_value, one.e_value_reverse) == (other.e_value_reverse, other.e_value)
@@ -156,11 +183,12 @@ def test_exchanging_the_models_mirrors_the_judgement(rows: list[tuple[float, flo
     assert {one.verdict, other.verdict} != {"PROMOTED"}
 
 
-@given(st.integers(1, 323), st.integers(8, 30))
+@given(st.integers(1, 323), st.integers(40, 60))
 def test_differences_too_small_to_square_are_judged_all_the_same(exponent: int, bars: int) -> None:
-    tiny = 10.0**-exponent
-    p_b = np.where(np.arange(bars) % 3, 0.0, tiny)
-    judgement = judge(Pair.of(np.full(bars, tiny), p_b, np.zeros(bars), np.arange(bars)), 1, "balanced")
+    tiny, times = 10.0**-exponent, np.arange(bars)
+    y = times % 2 == 0
+    p_a, p_b = np.where(y, 0.5, tiny), np.where(y, 0.5, np.where(times % 3, 0.0, tiny))
+    judgement = judge(Pair.of(p_a, p_b, y, times), 1, "balanced")
     assert judgement.bars_needed is None or math.isfinite(judgement.bars_needed)
     assert 0.0 <= judgement.dm_p <= 1.0
 

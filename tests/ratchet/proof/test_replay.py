@@ -30,14 +30,18 @@ PUBLIC = heads.public_bytes(KEY)
 Events = list[Stored]
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Events:
-    folder = tmp_path_factory.mktemp("written")
+def events_after(write: Callable[[Auditee], None], folder: Path) -> Events:
+    """The events of a new log, signed with KEY, in which `write` has done something."""
     log = open_log(f"sqlite://{folder}/log.sqlite", TABLES, clock=SteppingClock())
     log.sign_with(Signer(KEY))
-    write_history(Auditee(log, open_store((folder / "artifacts").as_uri())))
+    write(Auditee(log, open_store((folder / "artifacts").as_uri())))
     log.close()
     return events_of(Path(folder / "log.sqlite"))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Events:
+    return events_after(write_history, tmp_path_factory.mktemp("written"))
 
 
 def head_of(events: Events, key: Ed25519PrivateKey = KEY) -> Head:
@@ -133,6 +137,7 @@ LIES = [
     (DECLINE, set_to("evidence.0.judgement.e_value", lambda e: e * (1 + 1e-8)), "its E of .* is recorded as"),
     (DECLINE, set_to("evidence.0.judgement.dm_p", 0.01), "its p of .* is recorded as"),
     (DECLINE, set_to("evidence.0.judgement.mean_difference.value", 0.1), "its mean difference of"),
+    (DECLINE, lambda fact: fact.evidence[0].judgement.ClearField("mean_difference"), "its mean difference of"),
     (DECLINE, set_to("evidence.0.judgement.bars", 1), "its bars of"),
     (DECLINE, set_to("evidence.0.judgement.verdict", decision_pb2.VERDICT_PROMOTED), "its verdict on"),
     (DECLINE, set_to("evidence.0.first_bar.seconds", 0), "unlike what it says"),
@@ -193,6 +198,24 @@ def test_a_signed_lie_is_found_at_its_position(
     own = [finding for finding in findings if finding.startswith(f"position {at + 1}: ")]
     later = [finding for finding in findings if kind is facts_pb2.TrainingCompleted]
     assert any(re.search(said, finding) for finding in [*own, *later]), findings
+
+
+def test_a_degenerate_pair_decides_nothing_when_it_is_replayed(tmp_path: Path) -> None:
+    def write(auditee: Auditee) -> None:
+        auditee.import_bars("AAPL")
+        auditee.train(FOREST, 100, 220)
+        auditee.train(FOREST, 221, 250, 0.1)
+        auditee.train(FOREST, 250, 400, 0.1, contenders={f"{FOREST}/v2": 0.0})
+
+    events = events_after(write, tmp_path)
+    at = first(events, Declined)
+    [evidence] = fact_of(events[at]).evidence
+    assert (evidence.judgement.bars, evidence.judgement.HasField("mean_difference")) == (29, False)
+    assert replayed(events).findings == ()
+    for path, value in (("e_value", 1e3), ("mean_difference.value", 0.0), ("verdict", decision_pb2.VERDICT_PROMOTED)):
+        lie = changed(events[at], set_to(f"evidence.0.judgement.{path}", value))
+        findings = replayed([*events[:at], lie, *events[at + 1 :]]).findings
+        assert any(finding.startswith(f"position {at + 1}: ") for finding in findings)
 
 
 def test_a_model_that_knew_the_bars_that_scored_it_is_found_at_the_decision(written: Events) -> None:

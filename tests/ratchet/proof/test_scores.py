@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ratchet.proof.scores import (
     auc_difference,
     auc_interval,
     brier,
+    defined,
     mean_difference,
     wilson,
 )
@@ -86,10 +88,11 @@ def test_auc_agrees_with_its_definition_ties_included(rows: list[tuple[float, in
     assert auc(p, y) == pytest.approx(roc_auc_score(y, p))
 
 
-@given(forecasts, st.integers(1, 5))
-def test_auc_intervals_hold_their_value_and_stay_in_range(rows: list[tuple[float, int]], horizon: int) -> None:
-    p, y = ([row[k] for row in rows] for k in (0, 1))
+@given(st.lists(coarse, min_size=40, max_size=60), st.integers(1, 5))
+def test_auc_intervals_hold_their_value_and_stay_in_range(p: list[float], horizon: int) -> None:
+    y = [place % 2 for place in range(len(p))]
     interval = auc_interval(p, y, horizon)
+    assert interval.value == auc(p, y)
     if not math.isnan(interval.low):
         assert 0 <= interval.low <= interval.value <= interval.high <= 1
 
@@ -119,7 +122,7 @@ def test_what_can_not_be_estimated_excludes_nothing() -> None:
     for interval in (
         auc_interval([0.2, 0.3], [1, 1]),
         auc_interval([0.2, 0.8], [0, 1]),
-        auc_difference([0.2, 0.3, 0.1], [0.2, 0.3, 0.1], [0, 1, 1]),
+        auc_difference([0.2, 0.3, 0.1], [0.2, 0.1, 0.3], [0, 1, 1]),
         mean_difference([0.1] * 7, 1),
         mean_difference([0.1] * 70, 1),
         mean_difference([], 1),
@@ -127,6 +130,46 @@ def test_what_can_not_be_estimated_excludes_nothing() -> None:
         assert math.isnan(interval.low)
         assert math.isnan(interval.high)
         assert not interval.excludes(0.0)
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+def test_fewer_than_20_bars_of_a_class_define_no_auc(rare: int) -> None:
+    _, p_a, p_b = sample(200)
+    for count, known in ((20, True), (19, False)):
+        y = np.where(np.arange(200) < count, rare, 1 - rare).astype(bool)
+        assert defined(y) is known
+        for found in (auc_interval(p_a, y), auc_difference(p_a, p_b, y)):
+            assert math.isfinite(found.value) is math.isfinite(found.low) is known
+
+
+@pytest.mark.parametrize(
+    "recalibrate",
+    [
+        lambda p: p,
+        lambda p: p**4,
+        lambda p: np.round(p, 2),
+        lambda p: np.clip(p, 0.3, 0.7),
+        lambda p: p + 1e-15 * np.random.default_rng(1).normal(size=len(p)),
+        lambda p: 1 / (1 + np.exp(-40 * (p - 0.2))),
+    ],
+    ids=["same", "bent", "rounded", "clipped", "rounding noise", "saturated"],
+)
+def test_rankings_that_are_equal_up_to_ties_have_no_auc_difference(
+    recalibrate: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    y, p, other = sample(400)
+    copy = recalibrate(p)
+    for found in (auc_difference(p, copy, y), auc_difference(copy, p, y)):
+        assert found.value == 0.0
+        assert not found.excludes(0.0)
+    assert math.isfinite(auc_difference(other, copy, y).low)
+
+
+def test_a_constant_forecast_ranks_nothing_and_is_compared_as_it_is() -> None:
+    y, p, _ = sample(400)
+    found = auc_difference(np.full(400, 0.6), p, y)
+    assert found.value == auc(p, y) - 0.5
+    assert found.low > 0
 
 
 def test_an_interval_excludes_what_lies_outside() -> None:

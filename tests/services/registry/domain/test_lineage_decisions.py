@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from registry_samples import bar, evidence, record, stamp
 
@@ -12,7 +13,7 @@ from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, Prec
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import MODEL_TYPES
 from ratchet.proof import gate
-from ratchet.proof.evidence import unpack
+from ratchet.proof.evidence import pack, unpack
 from services.kernel.facts import Fact
 from services.registry.domain import lineage, words
 from services.registry.domain.comparison import judgement_message
@@ -68,7 +69,7 @@ def declined(outcome: Outcome) -> facts_pb2.PromotionDeclined:
 class TestTheGate:
     def test_the_first_model_is_promoted_because_there_is_nothing_to_compare_it_with(self) -> None:
         state, outcome = train(EMPTY, command(100, 220, {}, champion=""))
-        assert promoted(outcome).reason == "first model of its lineage: nothing to compare it with"
+        assert promoted(outcome).reason.startswith("first model of its lineage")
         assert (state.champion, state.versions, state.decided_through) == (1, 1, bar(220))
         assert (outcome.verdict, outcome.promoted) == (decision_pb2.VERDICT_PROMOTED, True)
 
@@ -113,12 +114,33 @@ class TestTheGate:
     def test_at_most_three_contenders_stay_those_with_the_largest_e(self, v1: LineageState) -> None:
         state = v1
         for number in range(2, 7):
-            last = 200 + 20 * number
+            last = 200 + 40 * number
             state, outcome = train(state, command(200, last, {"": evidence(201, last, 0.0, seed=number)}))
             declined(outcome)
         e_values = [contender.e_value for contender in state.contenders]
         assert len(e_values) == 3
         assert e_values == sorted(e_values, reverse=True)
+
+    def test_bars_of_one_class_decide_and_measure_nothing(self, v1: LineageState) -> None:
+        pair = unpack(evidence(221, 283, 0.1))
+        ones = pack(pair.p_a, pair.p_b, np.arange(63) >= 12, pair.times)
+        state, outcome = train(v1, command(200, 283, {"": ones}))
+        fact = declined(outcome)
+        assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
+        assert fact.reason == (
+            f"{NAME}/v2 could not be compared with {NAME}/v1: fewer than 20 bars of one class among 63 scored bars:"
+            " nothing can be compared yet; 8 more bars of that class needed"
+        )
+        assert fact.diagnosis[0].measurement.startswith("fewer than 20 bars of one class among 63 scored bars")
+        [found] = fact.evidence
+        assert [field.name for field, _ in found.judgement.ListFields()] == [
+            "verdict",
+            "bars",
+            "e_value",
+            "e_value_reverse",
+            "dm_p",
+        ]
+        assert (state.contender_names, dict(state.means), state.flat) == ((f"{NAME}/v2",), {}, ())
 
     def test_the_judgement_in_the_fact_is_what_anybody_computes_from_its_bytes(self, v1: LineageState) -> None:
         _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.05)}))
@@ -151,7 +173,7 @@ def flat_sessions(state: LineageState, numbers: range, patterns: tuple[str, ...]
     """Sessions in a row, 20 new bars each, whose models are as good as the champion and use these patterns."""
     outcomes = []
     for number in numbers:
-        last = 220 + 20 * number
+        last = 280 + 20 * number
         used = record(200, dict.fromkeys(patterns, 190))
         pairs = {"": evidence(221, last, 0.0, seed=number)}
         state, outcome = train(state, command(200, last, pairs, record=used))
@@ -191,16 +213,16 @@ class TestDiagnosis:
         assert [kinds(outcome) for outcome in others] == [["inconclusive"]] * 2 + [["saturated"]] * 2
         found = declined(others[2]).diagnosis[0]
         assert found.measurement.startswith("no new pattern in 3 sessions in a row, nor a gain that can be seen: v3 ")
-        assert " on 40 bars, v4 " in found.measurement
-        assert found.measurement.endswith("] on 80 bars")
+        assert " on 100 bars, v4 " in found.measurement
+        assert found.measurement.endswith("] on 140 bars")
         assert "ratchet train AAPL --model logistic --target range" in found.advice
 
     def test_saturation_is_told_beside_what_was_measured(self, v1: LineageState) -> None:
         state = v1
         for outcome in flat_sessions(v1, range(1, 4)):
             state = after(state, outcome.trained, outcome.decision)
-        pairs, used = {"": evidence(221, 300, 0.0, seed=4)}, record(200, {"p1": 190})
-        _, outcome = train(state, command(200, 300, pairs, record=used, diagnosis=brought("overfit")))
+        pairs, used = {"": evidence(221, 360, 0.0, seed=4)}, record(200, {"p1": 190})
+        _, outcome = train(state, command(200, 360, pairs, record=used, diagnosis=brought("overfit")))
         assert kinds(outcome) == ["overfit", "saturated"]
 
     def test_a_new_pattern_a_promotion_or_a_gain_begins_the_count_anew(self, v1: LineageState) -> None:
@@ -218,12 +240,12 @@ class TestDiagnosis:
         state = v1
         for outcome in flat_sessions(v1, range(1, 3)):
             state = after(state, outcome.trained, outcome.decision)
-        again, _ = train(state, command(200, 260, {"": evidence(221, 260, 0.0)}, record=record(200, {"p1": 190})))
+        again, _ = train(state, command(200, 320, {"": evidence(221, 320, 0.0)}, record=record(200, {"p1": 190})))
         assert again.flat == state.flat
-        learned, _ = train(state, command(200, 260, {"": evidence(221, 260, 0.0)}, record=record(200, {"p2": 190})))
+        learned, _ = train(state, command(200, 320, {"": evidence(221, 320, 0.0)}, record=record(200, {"p2": 190})))
         assert learned.flat == ()
 
-    def test_a_gain_without_an_interval_is_no_sign_of_saturation(self, v1: LineageState) -> None:
+    def test_a_gain_that_is_not_defined_is_no_sign_of_saturation(self, v1: LineageState) -> None:
         state, _ = train(v1, command(200, 225, {"": evidence(221, 225, 0.0)}))
         assert state.flat == ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import click
+import numpy as np
 import pytest
 from registry_samples import bar, stamp
 
@@ -12,6 +13,7 @@ from ratchet.cli import cli
 from ratchet.cli.connect import COMMAND
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import MODEL_TYPES, Lineage, ModelType
+from ratchet.proof.evidence import pack
 from services.registry.domain import words
 from services.registry.domain.saturation import FlatSession
 
@@ -31,11 +33,48 @@ def evidence(
             e_value=31.24,
             e_value_reverse=0.01,
             dm_p=0.0042,
+            mean_difference=model_pb2.Interval(value=0.006, low=0.002, high=0.01),
             improvement_percent=model_pb2.Interval(value=3.12, low=low, high=5.2),
             auc_difference=model_pb2.Interval(value=0.02, low=auc_low, high=0.03),
             refitted_difference=model_pb2.Interval(value=0.002, low=refitted_low, high=0.004) if refitted_low else None,
             bars_needed=bars_needed,
         ),
+    )
+
+
+def first(**gains: tuple[float, float, float]) -> model_pb2.ModelRecord:
+    """A first model with a Brier score of .251, and its gains over baselines whose score follows."""
+    return model_pb2.ModelRecord(
+        metrics=[model_pb2.Metric(name="brier", interval=model_pb2.Interval(value=0.251))],
+        baselines=[
+            model_pb2.Baseline(
+                name=f"{name.replace('_', '-')}@baseline",
+                metrics=[model_pb2.Metric(name="brier", interval=model_pb2.Interval(value=0.251 + value))],
+                gain=model_pb2.Interval(value=value, low=low, high=high),
+            )
+            for name, (value, low, high) in gains.items()
+        ],
+    )
+
+
+def test_a_first_model_that_loses_to_a_naive_baseline_says_so() -> None:
+    better = (0.02, 0.01, 0.03)
+    alone = "first model of its lineage: nothing to compare it with"
+    assert words.first_model(first(base_rate=better, persistence=better, har=(-0.02, -0.03, -0.01))) == alone
+    assert words.first_model(first(base_rate=better, persistence=(-0.011, -0.03, 0.008))) == (
+        "first model of its lineage, and worse than persistence on its holdout:"
+        " Brier 0.251 against 0.240 (gain -0.0110 [-0.0300, +0.0080])"
+    )
+    assert words.first_model(first(base_rate=(-0.011, -0.02, -0.002), persistence=(-0.006, -0.02, 0.008))) == (
+        "first model of its lineage, and shown worse than base rate and worse than persistence on its holdout:"
+        " Brier 0.251 against 0.240 (gain -0.0110 [-0.0200, -0.0020]) and 0.245 (gain -0.0060 [-0.0200, +0.0080])"
+    )
+
+
+def test_a_first_model_whose_holdout_is_degenerate_says_so() -> None:
+    undefined = model_pb2.ModelRecord(metrics=[model_pb2.Metric(name="brier")])
+    assert words.first_model(undefined) == (
+        "first model of its lineage; its holdout has fewer than 20 bars of one class: no metric is defined"
     )
 
 
@@ -70,6 +109,29 @@ def test_the_bars_that_are_still_needed() -> None:
         100.0: "a few more needed to be sure",
         None: "how many bars are needed is not estimable, since it is not ahead",
     }
+
+
+def degenerate(ones: int) -> decision_pb2.Evidence:
+    """252 scored bars with so many of outcome 1."""
+    found = evidence(None)
+    found.packed = pack(np.full(252, 0.4), np.full(252, 0.6), np.arange(252) < ones, np.arange(252))
+    for field in ("mean_difference", "improvement_percent", "auc_difference"):
+        found.judgement.ClearField(field)
+    return found
+
+
+@pytest.mark.parametrize(("ones", "said"), [(0, "20 more bars"), (19, "1 more bar"), (240, "8 more bars")])
+def test_too_few_bars_of_a_class_are_counted(ones: int, said: str) -> None:
+    found = degenerate(ones)
+    nothing = "fewer than 20 bars of one class among 252 scored bars: nothing can be compared yet;"
+    for text in (
+        words.declined(found, decision_pb2.VERDICT_INCONCLUSIVE, "balanced"),
+        words.symbol_declined(found, "balanced", 2),
+        words.no_new_bars(found, bar(0), HOURLY),
+        words.inconclusive(found, HOURLY, words.Alternatives()).measurement,
+    ):
+        assert f"{nothing} {said} of that class needed" in text
+        assert "Brier" not in text
 
 
 def test_the_commands_name_timeframe_and_horizon() -> None:

@@ -8,7 +8,7 @@ from registry_samples import evidence, record, stamp
 
 from ratchet.errors import AlreadyExists, ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2
-from ratchet.events.v1 import decision_pb2
+from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.proof import gate
 from ratchet.proof.evidence import unpack
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -54,6 +54,30 @@ def test_a_lineage_ratchets_forward(registry: Registry) -> None:
     assert champion.last_labelled_bar == stamp(800)
     assert registry.best().model.name == f"{FOREST}/v4"
     assert "in its own lineage" in registry.best().reason
+
+
+def test_a_first_model_that_loses_to_a_naive_baseline_is_listed_with_it(registry: Registry) -> None:
+    asked = registry.trained(FOREST, 100, 220)
+    gain = model_pb2.Interval(value=-0.011, low=-0.02, high=-0.002)
+    asked.record.baselines.add(name="persistence@baseline", gain=gain)
+    answer = registry.record(asked)
+    assert "shown worse than persistence on its holdout" in answer.decisions[0].promoted.reason
+    [model], [training] = (
+        registry.call(pb.ListModelsRequest(lineage=FOREST)).models,
+        registry.call(pb.ListTrainingsRequest(lineage=FOREST)).trainings,
+    )
+    for found in (answer.model, model, answer.training, training):
+        assert list(found.worse_than) == ["persistence@baseline"]
+
+
+def test_metrics_that_are_not_defined_are_not_set(registry: Registry) -> None:
+    asked = registry.trained(FOREST, 100, 220)
+    del asked.record.metrics[:]
+    asked.record.metrics.add(name="brier")
+    answer = registry.record(asked)
+    assert "no metric is defined" in answer.decisions[0].promoted.reason
+    [model] = registry.call(pb.ListModelsRequest(lineage=FOREST)).models
+    assert not any(found.HasField(name) for found in (answer.model, model) for name in ("brier", "accuracy", "auc"))
 
 
 def test_a_second_training_on_the_same_bars_says_so(registry: Registry) -> None:

@@ -19,9 +19,9 @@ from services.trainer.windows import split
 
 
 def test_metrics_by_hand() -> None:
-    p, y = np.tile([0.8, 0.3, 0.6, 0.1], 5), np.tile([1.0, 0.0, 0.0, 1.0], 5)
+    p, y = np.tile([0.8, 0.3, 0.6, 0.1], 10), np.tile([1.0, 0.0, 0.0, 1.0], 10)
     found = metrics(p, y, 1)
-    assert found.bars == 20
+    assert found.bars == 40
     assert found.brier.value == pytest.approx((0.04 + 0.09 + 0.36 + 0.81) / 4)
     assert found.accuracy.value == 0.5
     assert found.auc.value == 0.5
