@@ -430,14 +430,19 @@ class Client:
         as_of: AsOf | None = None,
         min_position: int = 0,
         include_all: bool = False,
+        market_time: Timestamp | None = None,
     ) -> knowledge_pb.GetKnowledgeResponse:
-        """Patterns by labels known before a market time, from facts up to a log position or recorded by a moment."""
+        """Patterns by labels known before a market time, from facts up to a log position or recorded by a moment.
+
+        `market_time`: of the session that asks; facts of later sessions do not count.
+        """
         request = knowledge_pb.GetKnowledgeRequest(
             series=series,
             task=task,
             known_before=known_before,
             min_position=min_position,
             include_all=include_all,
+            market_time=market_time,
             **_log_time(as_of),
         )
         return self.knowledge.unary(self._knowledge.GetKnowledge, request)
@@ -512,12 +517,20 @@ class Client:
         return self.knowledge.unary(self._knowledge.ListSuccessRates, request).rates
 
     def list_feature_history(
-        self, lineage: str, *, as_of: AsOf | None = None, min_position: int = 0
+        self,
+        lineage: str,
+        *,
+        as_of: AsOf | None = None,
+        min_position: int = 0,
+        market_time: Timestamp | None = None,
     ) -> Iterator[knowledge_pb.FeatureRanking]:
+        """Rankings of a lineage, oldest first. `market_time`: of the session that asks; those of later ones are left
+        out."""
         request = knowledge_pb.ListFeatureHistoryRequest(
             lineage=lineage,
             page_size=PAGE,
             min_position=min_position,
+            market_time=market_time,
             **_log_time(as_of),
         )
         return _pages(

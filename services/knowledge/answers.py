@@ -22,7 +22,7 @@ CONFIDENCES = 60
 
 
 def known_pattern(found: View) -> knowledge_pb2.KnownPattern:
-    test = next((change for change in found.changes if change.state is not State.OFFERED), None)
+    test = next((change for change in found.changes if change.passed_first_test is not None), None)
     message = knowledge_pb2.KnownPattern(
         pattern=found.record.definition,
         state=_number(found.state),
@@ -47,7 +47,7 @@ def history(found: View) -> Iterator[knowledge_pb2.PatternChange]:
     """The facts of a view. As of a market time each has the state of its own and the counts that the labels known by
     then gave it, and is left out where there were none."""
     for change in found.changes:
-        if found.known_before is None:
+        if found.recorded:
             yield _change(found, change, change.state, change.counts)
         elif then := view(found.record, change.position, found.known_before):
             yield _change(found, change, then.state, then.counts)
@@ -88,10 +88,10 @@ def feature_ranking(ranking: Ranking) -> knowledge_pb2.FeatureRanking:
 def _confidences(found: View) -> list[float]:
     """After each fact that tells counts, oldest first; as of a market time, by the labels known by then."""
     told = [change for change in found.changes if change.state is not State.OFFERED][-CONFIDENCES:]
-    if found.known_before is None:
+    if found.recorded:
         return [change.counts.confidence for change in told]
-    record, union = found.record, found.record.evidence
-    whole_until = min(union.source[union.label_times >= found.known_before], default=found.changes[-1].version + 1)
+    record = found.record
+    whole_until = _whole_until(found)
     confidences: list[float] = []
     bars = 0
     for change in told:
@@ -104,6 +104,13 @@ def _confidences(found: View) -> list[float]:
             confidences.append(confidences[-1])
         bars = len(part)
     return confidences
+
+
+def _whole_until(found: View) -> int:
+    """The version of the first fact whose counts hold more, or less, than what the view knows."""
+    union, end = found.record.evidence, found.changes[-1].version + 1
+    late = union.source[:0] if found.known_before is None else union.source[union.label_times >= found.known_before]
+    return min(int(late.min(initial=end)), end if found.record.gap is None else found.record.gap)
 
 
 def _change(found: View, change: Change, state: State, counts: Counts) -> knowledge_pb2.PatternChange:
@@ -145,7 +152,7 @@ def _offer(found: View) -> knowledge_pb2.Offer | None:
         offered_at=_moment(first.recorded_at),
         position=first.position,
     )
-    if found.known_before is None:
+    if found.recorded:
         message.state = offer.from_state
         message.counts.CopyFrom(offer.foreign)
     return message

@@ -64,7 +64,10 @@ class Knowledge(RemoteApplication):
         def decided(now: Contents) -> list[Fact]:
             return [] if request.session_id in now.sessions else evidence_facts(request, now)
 
-        return self._commit(decided, contents, scope, f"evidence/{request.session_id}", by, request.session_id)
+        def covering(now: Contents) -> list[Fact]:
+            return settle(now.scope(*scope), [], request.session_id, request.market_time)
+
+        return self._commit(decided, contents, f"evidence/{request.session_id}", by, covering)
 
     def retire(self, pattern_id: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
         """Append a person's retirement of a pattern in `contents`, after the facts that free what it covered; returns
@@ -78,7 +81,10 @@ class Knowledge(RemoteApplication):
                 return []
             return settle(now.scope(*scope), [decide.retire(record, reason)], "")
 
-        return self._commit(decided, contents, scope, request_id, by)
+        def covering(now: Contents) -> list[Fact]:
+            return settle(now.scope(*scope), [], "")
+
+        return self._commit(decided, contents, request_id, by, covering)
 
     def offer(self, pattern_id: str, series: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
         """Append the offer of a pattern in `contents` to another series; returns its position.
@@ -94,18 +100,17 @@ class Knowledge(RemoteApplication):
                 return []
             return [decide.offer(record, target, reason, there)]
 
-        return self._commit(decided, contents, None, request_id, by)
+        return self._commit(decided, contents, request_id, by)
 
     def _commit(
         self,
         decided: Callable[[Contents], list[Fact]],
         contents: Contents,
-        scope: tuple[str, str] | None,
         request_id: str,
         by: By,
-        cause: str = "",
+        covering: Callable[[Contents], list[Fact]] | None = None,
     ) -> int:
-        """`scope`: whose covering the facts may change; `cause`: the session that made them, none for a person."""
+        """`covering`: the facts that settle once more what covers what, where the facts may change that."""
         with self._writing:
             for attempt in range(1, ATTEMPTS + 1):
                 contents = self._up_to_date(contents)
@@ -122,15 +127,17 @@ class Knowledge(RemoteApplication):
                     if decided(self._up_to_date(contents)):
                         raise
                     return 0
-                if scope is not None and positions[0] > contents.position + 1:
-                    self._settle_again(scope, contents, f"covering/{positions[-1]}", by, cause)
+                if covering is not None and positions[0] > contents.position + 1:
+                    self._settle_again(covering, contents, f"covering/{positions[-1]}", by)
                 return positions[-1]
         raise AssertionError("the last attempt returns or raises")
 
-    def _settle_again(self, scope: tuple[str, str], contents: Contents, request_id: str, by: By, cause: str) -> None:
+    def _settle_again(
+        self, covering: Callable[[Contents], list[Fact]], contents: Contents, request_id: str, by: By
+    ) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             contents = self._up_to_date(contents)
-            facts = settle(contents.scope(*scope), [], cause)
+            facts = covering(contents)
             if not facts:
                 return
             try:
@@ -160,21 +167,18 @@ def evidence_facts(request: knowledge_pb2.RecordEvidenceRequest, contents: Conte
     """The facts that a session's evidence and ranking make; InvalidInput where it contradicts what is known."""
     lineage = Lineage.parse(request.lineage)
     decided = [
-        decide.record_evidence(
-            contents.patterns.get(tested.pattern.id),
-            tested,
-            request.session_id,
-            request.lineage,
-            request.candidates_tested,
-        )
-        for tested in request.tested
+        decide.record_evidence(contents.patterns.get(tested.pattern.id), tested, request) for tested in request.tested
     ]
     told = [fact for fact in decided if fact is not None]
-    facts = settle(contents.scope(str(lineage.series), str(lineage.task)), told, request.session_id) if told else []
+    scope = contents.scope(str(lineage.series), str(lineage.task))
+    facts = settle(scope, told, request.session_id, request.market_time) if told else []
     if request.features:
         ranked = contents.rankings.get(request.lineage)
         message = facts_pb2.FeaturesRanked(
-            lineage=request.lineage, session_id=request.session_id, features=request.features
+            lineage=request.lineage,
+            session_id=request.session_id,
+            features=request.features,
+            market_time=request.market_time,
         )
         version = ranked.version + 1 if ranked else 1
         facts.append(Fact(ranking.stream_of(request.lineage), version, message, causation_id=request.session_id))

@@ -25,17 +25,30 @@ Read: TypeAlias = (
     | knowledge_pb2.ListFeatureHistoryRequest
 )
 
+ByMarketTime: TypeAlias = (
+    knowledge_pb2.GetKnowledgeRequest | knowledge_pb2.ListPatternsRequest | knowledge_pb2.GetPatternRequest
+)
+
+OfSession: TypeAlias = (
+    knowledge_pb2.RecordEvidenceRequest | knowledge_pb2.GetKnowledgeRequest | knowledge_pb2.ListFeatureHistoryRequest
+)
+
 _PATTERN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def evidence(request: knowledge_pb2.RecordEvidenceRequest) -> None:
-    """A session's evidence: one lineage, each pattern once and of the lineage's series and task."""
+    """A session's evidence: one lineage, a market time, each pattern once and of the lineage's series and task."""
     named("session_id", request.session_id)
     lineage = Lineage.parse(request.lineage)
     if str(lineage) != request.lineage:
         raise InvalidInput(f"{request.lineage!r} is written {lineage}", fields={"lineage": "not its shortest form"})
     if request.candidates_tested < 0:
         raise InvalidInput("candidates_tested is below 0", fields={"candidates_tested": "below 0"})
+    if market_time(request) is None:
+        raise InvalidInput(
+            f"the evidence of session {request.session_id} has no market_time; send the last labelled bar of its data",
+            fields={"market_time": "missing"},
+        )
     for tested in request.tested:
         _tested(tested, lineage)
     twice = [name for name, times in Counter(tested.pattern.id for tested in request.tested).items() if times > 1]
@@ -71,10 +84,21 @@ def log_time(request: Read) -> datetime | None:
     return asked
 
 
-def market_time(known_before: Timestamp) -> int:
-    """In whole epoch seconds, as bars have them: the first one that is not before `known_before`."""
-    _moment("known_before", known_before)
-    return known_before.seconds + (known_before.nanos > 0)
+def known_before(request: ByMarketTime) -> int | None:
+    """The market time before which labels were known, if a read asks for one, in whole epoch seconds as bars have them:
+    the first one that is not before it."""
+    if not request.HasField("known_before"):
+        return None
+    _moment("known_before", request.known_before)
+    return request.known_before.seconds + (request.known_before.nanos > 0)
+
+
+def market_time(request: OfSession) -> int | None:
+    """The market time of the session that asks or tells, if the request has one, in whole epoch seconds."""
+    if not request.HasField("market_time"):
+        return None
+    _moment("market_time", request.market_time)
+    return request.market_time.seconds
 
 
 def _moment(field: str, message: Timestamp) -> datetime:

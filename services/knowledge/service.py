@@ -58,22 +58,19 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
     def GetKnowledge(
         self, request: knowledge_pb2.GetKnowledgeRequest, context: grpc.ServicerContext
     ) -> knowledge_pb2.GetKnowledgeResponse:
-        """What was known at a log position of bars labelled before a market time.
+        """What was known at a log position of bars labelled before `known_before`, to a session of `market_time`.
 
-        `tested_ids` and `tested_through` follow the log position alone: a rule, or a bar, that served a first test is
-        spent, whatever market time is asked about. Bars that only validated known patterns are not spent, and a rule
-        that was only offered is yet to be tested.
+        `tested_ids` and `tested_through` do not follow `known_before`: a rule, or a bar, that served a first test of a
+        session that counts is spent. Bars that only validated known patterns are not spent, and a rule that was only
+        offered is yet to be tested.
         """
         scope = str(Series.parse(request.series)), str(Task.parse(request.task))
         contents, position = self._as_of(request, context)
-        before = _known_before(request)
-        views = standing.views(contents.scope(*scope), position, before)
+        before, market_time = checks.known_before(request), checks.market_time(request)
+        records = [record.of_market(market_time) for record in contents.scope(*scope)]
+        views = standing.views(records, position, before, market_time)
         shown = [found for found in views if request.include_all or found.state.active]
-        tested = {
-            record.id: last
-            for record in contents.scope(*scope)
-            if (last := record.tested_through(position)) is not None
-        }
+        tested = {record.id: last for record in records if (last := record.tested_through(position)) is not None}
         answer = knowledge_pb2.GetKnowledgeResponse(
             patterns=map(known_pattern, sorted(shown, key=_surest_first)),
             tested_ids=sorted(tested),
@@ -88,7 +85,7 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
     ) -> knowledge_pb2.ListPatternsResponse:
         page = Page.of(request)
         contents, position = self._as_of(request, context, page)
-        before = _known_before(request)
+        before = checks.known_before(request)
         views = [
             found
             for scope in scopes(contents, request.series, request.task)
@@ -105,7 +102,7 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
     ) -> knowledge_pb2.GetPatternResponse:
         contents, position = self._as_of(request, context)
         record = resolve(contents, request.pattern_id, position)
-        before = _known_before(request)
+        before = checks.known_before(request)
         found = view(record, position)
         if before is not None:
             scope = contents.scope(record.definition.series, record.definition.task)
@@ -172,8 +169,8 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         lineage = str(Lineage.parse(request.lineage))
         page = Page.of(request)
         contents, position = self._as_of(request, context, page)
-        record = contents.rankings.get(lineage)
-        rankings = [ranking for ranking in (record.rankings if record else ()) if ranking.position <= position]
+        record, market_time = contents.rankings.get(lineage), checks.market_time(request)
+        rankings = record.known(position, market_time) if record else ()
         shown, following = page.cut(rankings, position, request.page_size)
         return knowledge_pb2.ListFeatureHistoryResponse(
             rankings=map(feature_ranking, shown), next_page_token=following, position=position
@@ -223,12 +220,6 @@ def _by_person(
 ) -> By:
     caller = Caller.of(context)
     return By(caller.actor, caller.correlation_id or request.request_id)
-
-
-def _known_before(
-    request: knowledge_pb2.GetKnowledgeRequest | knowledge_pb2.ListPatternsRequest | knowledge_pb2.GetPatternRequest,
-) -> int | None:
-    return checks.market_time(request.known_before) if request.HasField("known_before") else None
 
 
 def _require_same_session(request: knowledge_pb2.RecordEvidenceRequest, trace: SessionTrace) -> None:

@@ -40,6 +40,7 @@ def evidence_request(
         lineage=training.lineage,
         candidates_tested=len(outcome.mined.rules),
         features=_ranked(outcome),
+        market_time=Timestamp(seconds=outcome.last_labelled_time),
     )
     for tested in outcome.mined.rules:
         request.tested.add(

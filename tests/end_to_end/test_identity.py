@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from running import DATA, ROOT
 
 from ratchet import Client, tokens
@@ -158,7 +159,11 @@ def test_who_retires_a_pattern_or_offers_it_is_its_own_name_in_the_log(home: Hom
         passed=True,
     )
     evidence = knowledge_pb2.RecordEvidenceRequest(
-        session_id="s1", lineage="IBM/range/logistic", tested=[tested], candidates_tested=20
+        session_id="s1",
+        lineage="IBM/range/logistic",
+        tested=[tested],
+        candidates_tested=20,
+        market_time=Timestamp(seconds=599 * 86_400),
     )
     with home.client(home.texts[1]) as service, home.client(home.texts[0]) as ann:
         with pytest.raises(NotAllowed):

@@ -245,10 +245,19 @@ class Recorder:
         self.ask(
             "RecordEvidence",
             knowledge_pb.RecordEvidenceRequest(
-                session_id=session, lineage=f"{WHOLE}/range/xgboost", tested=[tested], candidates_tested=10
+                session_id=session,
+                lineage=f"{WHOLE}/range/xgboost",
+                tested=[tested],
+                candidates_tested=10,
+                market_time=Timestamp(seconds=799 * _DAY),
             ),
         )
-        self.ask("GetKnowledge", knowledge_pb.GetKnowledgeRequest(series=WHOLE, task="range", include_all=True))
+        self.ask(
+            "GetKnowledge",
+            knowledge_pb.GetKnowledgeRequest(
+                series=WHOLE, task="range", include_all=True, market_time=Timestamp(seconds=799 * _DAY)
+            ),
+        )
         self.ask("ListPatterns", knowledge_pb.ListPatternsRequest(series=WHOLE, page_size=1))
         self.ask("GetPattern", knowledge_pb.GetPatternRequest(pattern_id=known))
         offered = knowledge_pb.OfferPatternRequest(

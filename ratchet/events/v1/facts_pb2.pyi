@@ -396,6 +396,7 @@ class PatternDiscovered(_message.Message):
     CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
     PASSED_FIELD_NUMBER: _builtins.int
     COVERED_BY_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     lineage: _builtins.str
     state: _pattern_pb2.PatternState.ValueType
@@ -412,6 +413,10 @@ class PatternDiscovered(_message.Message):
     def evidence(self) -> _pattern_pb2.BarEvidence: ...
     @_builtins.property
     def after(self) -> _pattern_pb2.PatternCounts: ...
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of its session: the last labelled bar of the session's data."""
+
     def __init__(
         self,
         *,
@@ -425,10 +430,11 @@ class PatternDiscovered(_message.Message):
         candidates_tested: _builtins.int = ...,
         passed: _builtins.bool = ...,
         covered_by: _builtins.str = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "evidence", b"evidence", "pattern", b"pattern"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "evidence", b"evidence", "market_time", b"market_time", "pattern", b"pattern"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "candidates_tested", b"candidates_tested", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "p_value", b"p_value", "passed", b"passed", "pattern", b"pattern", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "candidates_tested", b"candidates_tested", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "market_time", b"market_time", "p_value", b"p_value", "passed", b"passed", "pattern", b"pattern", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,6 +499,7 @@ class PatternValidated(_message.Message):
     CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
     PASSED_FIELD_NUMBER: _builtins.int
     COVERED_BY_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     pattern_id: _builtins.str
     session_id: _builtins.str
     lineage: _builtins.str
@@ -513,6 +520,10 @@ class PatternValidated(_message.Message):
     def conflicting_bars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Bars on which this evidence disagrees with what was recorded first, which stays."""
 
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of the session that caused it; not set where a person did."""
+
     def __init__(
         self,
         *,
@@ -528,10 +539,11 @@ class PatternValidated(_message.Message):
         candidates_tested: _builtins.int = ...,
         passed: _builtins.bool = ...,
         covered_by: _builtins.str = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "evidence", b"evidence", "p_value", b"p_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "evidence", b"evidence", "market_time", b"market_time", "p_value", b"p_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "candidates_tested", b"candidates_tested", "conflicting_bars", b"conflicting_bars", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "p_value", b"p_value", "passed", b"passed", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "candidates_tested", b"candidates_tested", "conflicting_bars", b"conflicting_bars", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "market_time", b"market_time", "p_value", b"p_value", "passed", b"passed", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__p_value: _TypeAlias = _typing.Literal["p_value"]  # noqa: Y015
     _WhichOneofArgType__p_value: _TypeAlias = _typing.Literal["_p_value", b"_p_value"]  # noqa: Y015
@@ -552,6 +564,7 @@ class PatternRetired(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     pattern_id: _builtins.str
     session_id: _builtins.str
     decided_by: _decision_pb2.DecidedBy.ValueType
@@ -562,6 +575,10 @@ class PatternRetired(_message.Message):
     def before(self) -> _pattern_pb2.PatternCounts: ...
     @_builtins.property
     def after(self) -> _pattern_pb2.PatternCounts: ...
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of the session whose evidence retired it; not set where a person did."""
+
     def __init__(
         self,
         *,
@@ -572,10 +589,11 @@ class PatternRetired(_message.Message):
         evidence: _pattern_pb2.BarEvidence | None = ...,
         before: _pattern_pb2.PatternCounts | None = ...,
         after: _pattern_pb2.PatternCounts | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "evidence", b"evidence", "market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "decided_by", b"decided_by", "evidence", b"evidence", "pattern_id", b"pattern_id", "reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "decided_by", b"decided_by", "evidence", b"evidence", "market_time", b"market_time", "pattern_id", b"pattern_id", "reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,11 +609,16 @@ class FeaturesRanked(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     session_id: _builtins.str
     model: _builtins.str
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.RankedFeature]: ...
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of its session: the last labelled bar of the session's data."""
+
     def __init__(
         self,
         *,
@@ -603,10 +626,11 @@ class FeaturesRanked(_message.Message):
         session_id: _builtins.str = ...,
         model: _builtins.str = ...,
         features: _abc.Iterable[_model_pb2.RankedFeature] | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "lineage", b"lineage", "model", b"model", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "lineage", b"lineage", "market_time", b"market_time", "model", b"model", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

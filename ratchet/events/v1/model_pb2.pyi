@@ -117,7 +117,7 @@ class Windows(_message.Message):
     NEW_BARS_FIELD_NUMBER: _builtins.int
     horizon: _builtins.int
     new_bars: _builtins.int
-    """Bars labelled since the lineage's last session."""
+    """Bars labelled since the lineage's last session of an earlier or the same market time."""
     @_builtins.property
     def training(self) -> Global___Window: ...
     @_builtins.property
@@ -566,6 +566,7 @@ class ModelRecord(_message.Message):
     lineage: _builtins.str
     version: _builtins.int
     parent: _builtins.str
+    """The model that it was transferred from: the champion of the session's market time. Empty: none."""
     session_id: _builtins.str
     dataset_digest: _builtins.str
     complexity_step: _builtins.int

@@ -66,6 +66,7 @@ class RecordEvidenceRequest(_message.Message):
     TESTED_FIELD_NUMBER: _builtins.int
     CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Idempotent by session."""
     lineage: _builtins.str
@@ -76,6 +77,10 @@ class RecordEvidenceRequest(_message.Message):
     def features(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.RankedFeature]:
         """Features of the model, ranked; goes to features/<lineage>."""
 
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of the session: the last labelled bar of its data. Required; no evidence is of a later bar."""
+
     def __init__(
         self,
         *,
@@ -84,10 +89,11 @@ class RecordEvidenceRequest(_message.Message):
         tested: _abc.Iterable[Global___TestedPattern] | None = ...,
         candidates_tested: _builtins.int = ...,
         features: _abc.Iterable[_model_pb2.RankedFeature] | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_tested", b"candidates_tested", "features", b"features", "lineage", b"lineage", "session_id", b"session_id", "tested", b"tested"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_tested", b"candidates_tested", "features", b"features", "lineage", b"lineage", "market_time", b"market_time", "session_id", b"session_id", "tested", b"tested"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -247,6 +253,7 @@ class GetKnowledgeRequest(_message.Message):
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     INCLUDE_ALL_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     series: _builtins.str
     task: _builtins.str
     as_of_position: _builtins.int
@@ -263,6 +270,10 @@ class GetKnowledgeRequest(_message.Message):
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
         """Log time as a moment: only facts recorded by then count. Not together with as_of_position."""
 
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of the asking session: only facts of sessions up to it count, and facts by persons."""
+
     def __init__(
         self,
         *,
@@ -273,10 +284,11 @@ class GetKnowledgeRequest(_message.Message):
         min_position: _builtins.int = ...,
         include_all: _builtins.bool = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "known_before", b"known_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "known_before", b"known_before", "market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "include_all", b"include_all", "known_before", b"known_before", "min_position", b"min_position", "series", b"series", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "include_all", b"include_all", "known_before", b"known_before", "market_time", b"market_time", "min_position", b"min_position", "series", b"series", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,11 +308,11 @@ class GetKnowledgeResponse(_message.Message):
     def patterns(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownPattern]: ...
     @_builtins.property
     def tested_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of every rule that was ever tested for this series and task, whatever came of it."""
+        """Ids of every rule that was ever tested for this series and task by a session that counts, whatever came of it."""
 
     @_builtins.property
     def tested_through(self) -> _timestamp_pb2.Timestamp:
-        """The bar time of the last bar that any test used."""
+        """The bar time of the last bar that any such test used."""
 
     def __init__(
         self,
@@ -779,6 +791,7 @@ class ListFeatureHistoryRequest(_message.Message):
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     AS_OF_POSITION_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
@@ -786,6 +799,10 @@ class ListFeatureHistoryRequest(_message.Message):
     as_of_position: _builtins.int
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Only rankings of sessions whose market time is not later count."""
+
     def __init__(
         self,
         *,
@@ -795,10 +812,11 @@ class ListFeatureHistoryRequest(_message.Message):
         min_position: _builtins.int = ...,
         as_of_position: _builtins.int = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "lineage", b"lineage", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "lineage", b"lineage", "market_time", b"market_time", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -632,6 +632,7 @@ class Model(_message.Message):
     PATTERNS_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
     WORSE_THAN_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -663,6 +664,10 @@ class Model(_message.Message):
     def worse_than(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The naive baselines (base-rate@baseline, persistence@baseline) with the smaller Brier score on the holdout."""
 
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of its session: the last labelled bar of the session's data."""
+
     def __init__(
         self,
         *,
@@ -686,10 +691,11 @@ class Model(_message.Message):
         patterns: _builtins.int = ...,
         record: _model_pb2.ModelRecord | None = ...,
         worse_than: _abc.Iterable[_builtins.str] | None = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "improvement_over_parent", b"improvement_over_parent", "record", b"record", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "improvement_over_parent", b"improvement_over_parent", "market_time", b"market_time", "record", b"record", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "contender", b"contender", "features", b"features", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "lineage_champion", b"lineage_champion", "name", b"name", "parent", b"parent", "patterns", b"patterns", "position", b"position", "record", b"record", "recorded_at", b"recorded_at", "session_id", b"session_id", "skill_shown", b"skill_shown", "symbol_best", b"symbol_best", "verdict", b"verdict", "version", b"version", "worse_than", b"worse_than"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_auc", b"_auc", "_brier", b"_brier", "accuracy", b"accuracy", "auc", b"auc", "brier", b"brier", "contender", b"contender", "features", b"features", "improvement_over_parent", b"improvement_over_parent", "lineage", b"lineage", "lineage_champion", b"lineage_champion", "market_time", b"market_time", "name", b"name", "parent", b"parent", "patterns", b"patterns", "position", b"position", "record", b"record", "recorded_at", b"recorded_at", "session_id", b"session_id", "skill_shown", b"skill_shown", "symbol_best", b"symbol_best", "verdict", b"verdict", "version", b"version", "worse_than", b"worse_than"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accuracy: _TypeAlias = _typing.Literal["accuracy"]  # noqa: Y015
     _WhichOneofArgType__accuracy: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy"]  # noqa: Y015

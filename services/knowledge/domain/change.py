@@ -28,6 +28,7 @@ class Change(NamedTuple):
 
     session_id         whose evidence it is; empty where a person decided, or only the covering changed
     lineage            that of the session; a retirement does not tell it
+    market_time        that of the session, epoch seconds; None where a person decided
     reason             of an offer or a retirement
     by_person          a person retired it
     covered_by         id of the simpler pattern where the state is COVERED, else empty
@@ -41,6 +42,7 @@ class Change(NamedTuple):
     request_id: str
     session_id: str
     lineage: str
+    market_time: int | None
     state: State
     reason: str
     by_person: bool
@@ -53,7 +55,9 @@ class Change(NamedTuple):
     def of(cls, fact: Fact, message: Message, position: int) -> Change:
         """`message` is the fact's; InvalidInput for a state that is none."""
         session_id, lineage, reason, covered_by = "", "", "", ""
-        by_person, passed = False, None
+        by_person, passed, market_time = False, None, None
+        if not isinstance(message, facts_pb2.PatternOffered) and message.HasField("market_time"):
+            market_time = message.market_time.seconds
         match message:
             case facts_pb2.PatternValidated():
                 state, session_id, lineage = _state(message.state), message.session_id, message.lineage
@@ -77,6 +81,7 @@ class Change(NamedTuple):
             fact.request_id,
             session_id,
             lineage,
+            market_time,
             state,
             reason,
             by_person,

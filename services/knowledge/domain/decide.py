@@ -20,37 +20,36 @@ from services.knowledge.domain.rules import State, after_first_test, why_below
 
 
 def record_evidence(
-    record: PatternRecord | None,
-    tested: knowledge_pb2.TestedPattern,
-    session_id: str,
-    lineage: str,
-    candidates_tested: int,
+    record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session: knowledge_pb2.RecordEvidenceRequest
 ) -> Fact | None:
-    """The fact that a session's evidence for one pattern makes, with the pattern's own state: what covers it is for
-    `settle` to say. None when a known pattern met no bar.
+    """The fact that the evidence of `session` for one pattern makes, with the pattern's own state: what covers it is
+    for `settle` to say. None when a known pattern met no bar.
 
-    InvalidInput for a first test without bars or p value, and for an id that stands for another rule.
+    InvalidInput for a first test without bars or p value, for a bar after the session's market time, and for an id that
+    stands for another rule.
     """
     bars = decode_all(tested.evidence)
     _require_horizon(tested)
+    _require_bars_by_then(tested.pattern.id, bars, session.market_time.seconds)
     if record is not None:
         _require_same_rule(record.definition, tested.pattern)
     if record is None or record.state is State.OFFERED:
         version = record.version + 1 if record else 1
-        message = _discovered(tested, bars, session_id, lineage, candidates_tested)
-        return Fact(stream_of(tested.pattern.id), version, message, causation_id=session_id)
+        message = _discovered(tested, bars, session)
+        return Fact(stream_of(tested.pattern.id), version, message, causation_id=session.session_id)
     if not len(bars.times):
         return None
     told = facts_pb2.PatternValidated(
         pattern_id=record.id,
-        session_id=session_id,
-        lineage=lineage,
+        session_id=session.session_id,
+        lineage=session.lineage,
         evidence=tested.evidence,
         before=record.counts.message(),
+        market_time=session.market_time,
     )
     if tested.HasField("p_value"):
-        told.p_value, told.passed, told.candidates_tested = tested.p_value, tested.passed, candidates_tested
-    fact = Fact(stream_of(record.id), record.version + 1, told, causation_id=session_id)
+        told.p_value, told.passed, told.candidates_tested = tested.p_value, tested.passed, session.candidates_tested
+    fact = Fact(stream_of(record.id), record.version + 1, told, causation_id=session.session_id)
     after = evolve(record, fact)
     counts = count(after.evidence, record.label, record.horizon)
     state = state_of(after, after.evidence, counts, after.changes)
@@ -148,11 +147,12 @@ def _retired_by_gate(told: facts_pb2.PatternValidated, after: Counts) -> facts_p
         evidence=told.evidence,
         before=told.before,
         after=after.message(),
+        market_time=told.market_time,
     )
 
 
 def _discovered(
-    tested: knowledge_pb2.TestedPattern, bars: EvidenceBars, session_id: str, lineage: str, candidates_tested: int
+    tested: knowledge_pb2.TestedPattern, bars: EvidenceBars, session: knowledge_pb2.RecordEvidenceRequest
 ) -> facts_pb2.PatternDiscovered:
     pattern_id = tested.pattern.id
     if not len(bars.times):
@@ -168,14 +168,15 @@ def _discovered(
     counts = count(union, tested.pattern.rule.label, Task.parse(tested.pattern.task).horizon)
     return facts_pb2.PatternDiscovered(
         pattern=tested.pattern,
-        session_id=session_id,
-        lineage=lineage,
+        session_id=session.session_id,
+        lineage=session.lineage,
         evidence=tested.evidence,
         after=counts.message(),
         state=state_number(after_first_test(tested.passed, counts)),
         p_value=tested.p_value,
         passed=tested.passed,
-        candidates_tested=candidates_tested,
+        candidates_tested=session.candidates_tested,
+        market_time=session.market_time,
     )
 
 
@@ -188,6 +189,17 @@ def _require_horizon(tested: knowledge_pb2.TestedPattern) -> None:
                 f" labels of {tested.pattern.task} are known {horizon} bars later: send {span.bars + horizon} times",
                 fields={"tested": "not the task's horizon"},
             )
+
+
+def _require_bars_by_then(pattern_id: str, bars: EvidenceBars, market_time: int) -> None:
+    """A later bar would tell sessions of this market time what they must not know."""
+    last = int(bars.times.max(initial=market_time))
+    if last > market_time:
+        raise InvalidInput(
+            f"evidence for pattern {pattern_id} goes to bar {last}, after the market time {market_time} of its session;"
+            " send the last labelled bar of the session's data",
+            fields={"market_time": "before the evidence"},
+        )
 
 
 def _require_same_rule(known: pattern_pb2.Pattern, sent: pattern_pb2.Pattern) -> None:

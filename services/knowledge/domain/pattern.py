@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 
@@ -29,11 +30,24 @@ PREFIX = "pattern/"
 @dataclass(frozen=True, eq=False)
 class PatternRecord:
     """Everything recorded of one pattern. `definition` is that of the fact that discovered it, or of its offer as long
-    as it is only that."""
+    as it is only that. `gap`: the version of the first fact that is left out, None where all are there: the states and
+    counts that later facts carry do not hold then."""
 
     definition: pattern_pb2.Pattern
     changes: tuple[Change, ...]
     offer: facts_pb2.PatternOffered | None = None
+    gap: int | None = None
+
+    def of_market(self, time: int | None) -> PatternRecord:
+        """The record as if no session of a market time later than `time` (epoch seconds) had told anything; itself
+        where none did. Facts by persons have no market time and stay. None: all facts."""
+        if time is None:
+            return self
+        counts = [each.market_time is None or each.market_time <= time for each in self.changes]
+        if all(counts):
+            return self
+        counted = tuple(compress(self.changes, counts))
+        return PatternRecord(self.definition, counted, self.offer, gap=self.changes[counts.index(False)].version)
 
     @property
     def id(self) -> str:
@@ -126,7 +140,7 @@ class PatternRecord:
 @dataclass(frozen=True, eq=False)
 class View:
     """What was known of a pattern: only the facts that counted then, and of their bars those with labels known before
-    `known_before`, in epoch seconds; None: all of them."""
+    `known_before`, in epoch seconds; None: all of them. `recorded`: state and counts are those that were recorded."""
 
     record: PatternRecord
     state: State
@@ -134,6 +148,7 @@ class View:
     changes: tuple[Change, ...]
     known_before: int | None = None
     covered_by: str = ""
+    recorded: bool = False
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -169,31 +184,37 @@ def stream_of(pattern_id: str) -> str:
     return PREFIX + pattern_id
 
 
-def view(record: PatternRecord, position: int | None = None, known_before: int | None = None) -> View | None:
+def view(
+    record: PatternRecord,
+    position: int | None = None,
+    known_before: int | None = None,
+    market_time: int | None = None,
+) -> View | None:
     """The pattern as of a log position; None when it was not recorded by then.
 
-    Without `known_before` as it was recorded. With it (epoch seconds) only bars whose label was known before that
-    market time count, and the state is the pattern's own: what covers it then is a question to its whole scope, which
-    `standing.views` answers. None, too, when no bar counts; but an offer is known from log time alone, so a pattern
-    that was offered is OFFERED until a bar counts. A rule whose first test was not over at `known_before` is
-    UNDECIDED: that it passed was known only later.
+    Without a time as it was recorded. With `known_before` (epoch seconds) only bars whose label was known before it
+    count, with `market_time` only facts of sessions up to it (see `PatternRecord.of_market`). The state is then the
+    pattern's own: what covers it is a question to its whole scope, which `standing.views` answers. None, too, when no
+    bar counts; but an offer is known from log time alone, so a pattern that was offered is OFFERED until a bar counts.
+    A rule whose first test was not over at `known_before` is UNDECIDED: that it passed was known only later.
     """
+    record = record.of_market(market_time)
     changes = record.changes
-    if position is not None and changes[-1].position > position:
+    if position is not None and changes and changes[-1].position > position:
         changes = tuple(change for change in changes if change.position <= position)
     if not changes:
         return None
     last = changes[-1]
-    if known_before is None:
-        return View(record, last.state, last.counts, changes, covered_by=last.covered_by)
-    recorded = int(np.count_nonzero(record.evidence.source <= last.version))
+    if known_before is None and market_time is None:
+        return View(record, last.state, last.counts, changes, covered_by=last.covered_by, recorded=True)
+    told = int(np.count_nonzero(record.evidence.source <= last.version))
     evidence = record.evidence.known(last.version, known_before)
     if not len(evidence):
         return View(record, State.OFFERED, Counts(), changes, known_before) if record.offer else None
-    if len(evidence) == recorded:
+    if len(evidence) == told and record.gap is None:
         return View(record, own_state(last), last.counts, changes, known_before)
     counts = count(evidence, record.label, record.horizon)
-    if bool((record.first_test(last.version).label_times >= known_before).any()):
+    if known_before is not None and bool((record.first_test(last.version).label_times >= known_before).any()):
         return View(record, State.UNDECIDED, counts, changes, known_before)
     return View(record, state_of(record, evidence, counts, changes), counts, changes, known_before)
 

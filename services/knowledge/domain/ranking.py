@@ -28,6 +28,14 @@ class RankingRecord:
     version: int
     rankings: tuple[Ranking, ...]
 
+    def known(self, position: int, market_time: int | None = None) -> tuple[Ranking, ...]:
+        """Those recorded up to a log position and, with `market_time` (epoch seconds), by sessions not later."""
+        return tuple(
+            each
+            for each in self.rankings
+            if each.position <= position and (market_time is None or each.message.market_time.seconds <= market_time)
+        )
+
 
 def stream_of(lineage: str) -> str:
     return PREFIX + lineage

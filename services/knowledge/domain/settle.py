@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from ratchet.events.v1 import facts_pb2
 from services.kernel.facts import Fact
 from services.knowledge.domain.decide import state_number
@@ -13,13 +15,15 @@ from services.knowledge.domain.rules import State
 from services.knowledge.domain.standing import covering
 
 
-def settle(scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str) -> list[Fact]:
+def settle(
+    scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str, market_time: Timestamp | None = None
+) -> list[Fact]:
     """What is to be appended: first a fact without evidence for each other pattern of the scope that is now covered, or
     free again; then `facts`, with what covers them.
 
     `scope`: all patterns of one series and task before `facts`, which are on streams of that scope, one at most on
-    each. `cause`: the session that made the facts, empty for a person. As of the last one the covering of the scope is
-    complete.
+    each. `cause`: the session that made the facts, empty for a person; `market_time`: its own. As of the last one the
+    covering of the scope is complete.
     """
     records = {record.id: record for record in scope}
     for fact in facts:
@@ -28,18 +32,23 @@ def settle(scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str) ->
     covered = covering(records.values())
     written = {fact.stream for fact in facts}
     moved = [
-        _moved(record, covered.get(name, ""), cause)
+        _moved(record, covered.get(name, ""), cause, market_time)
         for name, record in sorted(records.items())
         if stream_of(name) not in written and record.covered_by != covered.get(name, "")
     ]
     return moved + [_covered(fact, covered.get(fact.stream.removeprefix(PREFIX), "")) for fact in facts]
 
 
-def _moved(record: PatternRecord, covered_by: str, cause: str) -> Fact:
+def _moved(record: PatternRecord, covered_by: str, cause: str, market_time: Timestamp | None) -> Fact:
     counts = record.counts.message()
     state = State.COVERED if covered_by else own_state(record.changes[-1])
     message = facts_pb2.PatternValidated(
-        pattern_id=record.id, before=counts, after=counts, state=state_number(state), covered_by=covered_by
+        pattern_id=record.id,
+        before=counts,
+        after=counts,
+        state=state_number(state),
+        covered_by=covered_by,
+        market_time=market_time,
     )
     return Fact(stream_of(record.id), record.version + 1, message, causation_id=cause)
 

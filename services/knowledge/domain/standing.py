@@ -12,15 +12,18 @@ from services.knowledge.domain.rules import State
 
 
 def views(
-    records: Iterable[PatternRecord], position: int | None = None, known_before: int | None = None
+    records: Iterable[PatternRecord],
+    position: int | None = None,
+    known_before: int | None = None,
+    market_time: int | None = None,
 ) -> tuple[View, ...]:
     """What was known of the patterns of one scope, those left out of which nothing was known; see `pattern.view`.
 
-    Without `known_before` the recorded states stand. With it states and covering are worked out anew from the bars
-    that counted then.
+    Without `known_before` and `market_time` the recorded states stand. With one of them states and covering are worked
+    out anew from the bars that counted then.
     """
-    found = [each for record in records if (each := view(record, position, known_before))]
-    if known_before is None:
+    found = [each for record in records if (each := view(record, position, known_before, market_time))]
+    if known_before is None and market_time is None:
         return tuple(found)
     covered = _coverings((each.record, each.evidence) for each in found if each.state.active)
     return tuple(

@@ -49,6 +49,7 @@ def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
         patterns=row["patterns"],
         record=record,
         worse_than=_listed(row["worse_than"]),
+        market_time=timestamp_in(row["holdout_last_bar"]),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import FOREST, Truth, first_test, met_again
+from truth import Truth, first_test, met_again, session
 
 from ratchet.knowledge.v1 import knowledge_pb2
 from services.knowledge.answers import CONFIDENCES, history, known_pattern
@@ -26,7 +26,7 @@ spans = st.tuples(st.integers(250, 1900), st.integers(1, 300)).map(lambda s: (s[
 def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     record = None
     for position, tested in enumerate(told, start=1):
-        fact = record_evidence(record, tested, f"s{position}", FOREST, 20)
+        fact = record_evidence(record, tested, session(f"s{position}"))
         assert fact is not None
         record = evolve(record, fact, position)
     assert record is not None

@@ -27,9 +27,9 @@ BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 def story() -> list[tuple[int, Fact]]:
     """Positions leave room for facts of other streams."""
-    first = record_evidence(None, first_test(TRUTH, (0, 500)), "s1", FOREST, 20)
+    first = record_evidence(None, first_test(TRUTH, (0, 500)), session("s1"))
     assert first is not None
-    second = record_evidence(evolve(None, first), met_again(TRUTH, (500, 900)), "s2", LOGISTIC, 0)
+    second = record_evidence(evolve(None, first), met_again(TRUTH, (500, 900)), session("s2", lineage=LOGISTIC))
     assert second is not None
     ranked = facts_pb2.FeaturesRanked(
         lineage=LOGISTIC, session_id="s2", features=[model_pb2.RankedFeature(name="rsi_14", rank=1)]

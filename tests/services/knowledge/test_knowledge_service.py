@@ -107,7 +107,8 @@ def test_a_session_records_once(knowing: Knowing) -> None:
 
 def test_a_session_without_patterns_still_ranks_its_features(knowing: Knowing) -> None:
     assert record(knowing, session("s1")).position == 1
-    nothing = pb.RecordEvidenceRequest(session_id="s2", lineage=FOREST)
+    nothing = session("s2")
+    nothing.ClearField("features")
     assert record(knowing, nothing).position == 1
     [ranking] = knowing.ask(knowing.stub.ListFeatureHistory, pb.ListFeatureHistoryRequest(lineage=FOREST)).rankings
     assert (ranking.session_id, ranking.position, ranking.features[0].name) == ("s1", 1, "rsi_14")
@@ -280,6 +281,8 @@ def test_nobody_waits_for_a_position_that_the_log_does_not_have(knowing: Knowing
         (lambda request: request.tested[0].ClearField("p_value"), "without the p value"),
         (lambda request: setattr(request.tested[0], "p_value", 1.5), "p value of 1.5"),
         (lambda request: request.tested[0].evidence.spans[0].times.pop(), "times"),
+        (lambda request: request.ClearField("market_time"), "has no market_time; send the last labelled bar"),
+        (lambda request: request.market_time.FromSeconds(TRUTH.time(798)), "after the market time"),
     ],
 )
 def test_a_wrong_request_is_refused_with_its_field_and_leaves_nothing(

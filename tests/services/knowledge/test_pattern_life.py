@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import FOREST, LOGISTIC, Truth, first_test, met_again, pattern
+from truth import LOGISTIC, Truth, first_test, met_again, pattern, session
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
@@ -24,8 +24,8 @@ TURNING = replace(GOOD, outcomes=GOOD.outcomes.copy())
 TURNING.outcomes[SPLIT:] = BAD.outcomes[SPLIT:]
 
 
-def after(record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session: str = "s") -> PatternRecord:
-    fact = record_evidence(record, tested, session, FOREST, 20)
+def after(record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session_id: str = "s") -> PatternRecord:
+    fact = record_evidence(record, tested, session(session_id))
     assert fact is not None
     return evolve(record, fact, position=fact.version)
 
@@ -58,7 +58,7 @@ def test_a_rule_that_passed_below_the_line_is_refuted() -> None:
 
 def test_a_kept_pattern_that_falls_below_the_line_is_retired_by_the_gate_and_says_why() -> None:
     record = discovered(GOOD, 0, 400)
-    fact = record_evidence(record, met_again(TURNING, (SPLIT, 1900)), "s2", FOREST, 0)
+    fact = record_evidence(record, met_again(TURNING, (SPLIT, 1900)), session("s2"))
     assert fact is not None
     message = fact.message
     assert isinstance(message, facts_pb2.PatternRetired)
@@ -105,24 +105,24 @@ def test_retiring_needs_a_reason_and_something_to_retire() -> None:
 )
 def test_a_first_test_has_bars_a_p_value_and_the_tasks_horizon(tested: knowledge_pb2.TestedPattern, word: str) -> None:
     with pytest.raises(InvalidInput, match=word):
-        record_evidence(None, tested, "s", FOREST, 20)
+        record_evidence(None, tested, session("s"))
 
 
 def test_an_id_stands_for_one_rule() -> None:
     tested = met_again(GOOD, (0, 100))
     tested.pattern.rule.conditions[0].threshold = 71
     with pytest.raises(InvalidInput, match="needs an id of its own"):
-        record_evidence(discovered(GOOD, 0, 800), tested, "s", FOREST, 20)
+        record_evidence(discovered(GOOD, 0, 800), tested, session("s"))
 
 
 def test_a_known_pattern_without_new_bars_makes_no_fact() -> None:
-    assert record_evidence(discovered(GOOD, 0, 800), met_again(GOOD), "s", FOREST, 20) is None
+    assert record_evidence(discovered(GOOD, 0, 800), met_again(GOOD), session("s")) is None
 
 
 def test_a_validation_carries_what_was_before_what_is_after_and_the_bars_in_dispute() -> None:
     record = discovered(GOOD, 0, 800)
     disputed = replace(GOOD, outcomes=~GOOD.outcomes, digest="d2")
-    fact = record_evidence(record, met_again(disputed, (798, 801)), "s2", LOGISTIC, 0)
+    fact = record_evidence(record, met_again(disputed, (798, 801)), session("s2", lineage=LOGISTIC))
     assert fact is not None
     message = fact.message
     assert isinstance(message, facts_pb2.PatternValidated)
@@ -134,7 +134,7 @@ def test_a_validation_carries_what_was_before_what_is_after_and_the_bars_in_disp
 
 
 def test_deciding_is_deterministic() -> None:
-    facts = [record_evidence(None, first_test(GOOD, (0, 800)), "s", FOREST, 20) for _ in range(2)]
+    facts = [record_evidence(None, first_test(GOOD, (0, 800)), session("s")) for _ in range(2)]
     assert facts[0] == facts[1]
 
 
@@ -192,7 +192,7 @@ def test_later_evidence_is_not_seen_from_an_earlier_market_time() -> None:
 
 
 def test_facts_in_an_impossible_order_are_refused() -> None:
-    fact = record_evidence(None, first_test(GOOD, (0, 800)), "s", FOREST, 20)
+    fact = record_evidence(None, first_test(GOOD, (0, 800)), session("s"))
     assert fact is not None
     with pytest.raises(InvalidInput, match="can't be version 1 of pattern/aa11"):
         evolve(discovered(GOOD, 0, 800), fact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from truth import FOREST, TASK, Truth, first_test
+from truth import TASK, Truth, first_test, session
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2, pattern_pb2
@@ -18,7 +18,7 @@ GOOD = Truth.drawn(1, bars=2000)
 
 
 def source(passed: bool = True) -> PatternRecord:
-    fact = record_evidence(None, first_test(GOOD, (0, 800), passed=passed), "s", FOREST, 20)
+    fact = record_evidence(None, first_test(GOOD, (0, 800), passed=passed), session("s"))
     assert fact is not None
     return evolve(None, fact, 1)
 
@@ -64,7 +64,7 @@ def test_an_offer_is_known_from_log_time_alone() -> None:
 @pytest.mark.parametrize(("passed", "state"), [(True, State.CONFIRMED), (False, State.REFUTED)])
 def test_what_is_offered_is_kept_by_its_own_evidence_only(passed: bool, state: State) -> None:
     _, record = offered()
-    fact = record_evidence(record, brought_by(record, passed), "s2", "MSFT/range/logistic", 5)
+    fact = record_evidence(record, brought_by(record, passed), session("s2", lineage="MSFT/range/logistic"))
     assert fact is not None
     assert (fact.version, type(fact.message)) == (2, facts_pb2.PatternDiscovered)
     found = evolve(record, fact, 3)
@@ -81,9 +81,7 @@ def test_the_first_bars_of_what_is_offered_need_a_p_value() -> None:
         record_evidence(
             record,
             knowledge_pb2.TestedPattern(pattern=record.definition, evidence=GOOD.evidence((0, 9))),
-            "s",
-            FOREST,
-            1,
+            session("s"),
         )
 
 
@@ -110,7 +108,7 @@ def test_an_offer_can_not_be_retired_or_validated() -> None:
 
 def test_an_offer_does_not_follow_a_test() -> None:
     fact, record = offered()
-    found = record_evidence(record, brought_by(record, True), "s2", FOREST, 5)
+    found = record_evidence(record, brought_by(record, True), session("s2"))
     assert found is not None
     with pytest.raises(InvalidInput, match="can't be version 1"):
         evolve(evolve(record, found), fact)

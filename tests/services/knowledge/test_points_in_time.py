@@ -27,6 +27,7 @@ READS: dict[str, tuple[str, Message]] = {
     "features": ("ListFeatureHistory", pb.ListFeatureHistoryRequest(lineage=FOREST)),
 }
 SEEN_BY_MARKET_TIME = ("knowledge", "patterns", "pattern")
+SEEN_BY_SESSIONS = ("knowledge", "features")
 
 
 def ask(knowing: Knowing, name: str, **asked: Any) -> Any:
@@ -101,6 +102,8 @@ def test_a_point_in_time_that_is_none_is_refused_with_its_field(knowing: Knowing
     if name in SEEN_BY_MARKET_TIME:
         wrong.append(("known_before", Timestamp(seconds=10**12)))
         told(knowing)
+    if name in SEEN_BY_SESSIONS:
+        wrong.append(("market_time", Timestamp(seconds=10**12)))
     for field, value in wrong:
         with pytest.raises(InvalidInput) as caught:
             ask(knowing, name, **{field: value})

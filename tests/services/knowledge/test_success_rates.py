@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from truth import FOREST, SERIES, Truth, first_test, met_again
+from truth import SERIES, Truth, first_test, met_again, session
 
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.proof.special import betainc
@@ -34,7 +34,7 @@ fates = st.builds(
 def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     record = None
     for position, tested in enumerate(told, start=1):
-        fact = record_evidence(record, tested, f"s{position}", FOREST, 20)
+        fact = record_evidence(record, tested, session(f"s{position}"))
         assert fact is not None
         record = evolve(record, fact, position)
     assert record is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from ratchet.events.v1 import model_pb2, pattern_pb2
@@ -77,12 +78,14 @@ def met_again(truth: Truth, *ranges: tuple[int, int], pattern_id: str = "aa11") 
 
 
 def session(
-    session_id: str, *tested: knowledge_pb2.TestedPattern, lineage: str = FOREST
+    session_id: str, *tested: knowledge_pb2.TestedPattern, lineage: str = FOREST, market_bar: int = 5000
 ) -> knowledge_pb2.RecordEvidenceRequest:
+    """`market_bar`: the last labelled bar of the session's data."""
     return knowledge_pb2.RecordEvidenceRequest(
         session_id=session_id,
         lineage=lineage,
         tested=tested,
         candidates_tested=20,
         features=[model_pb2.RankedFeature(name="rsi_14", rank=1)],
+        market_time=Timestamp(seconds=FIRST + market_bar * DAY),
     )
