@@ -1,7 +1,8 @@
 """The iterative loop of one lineage in one process: the trainer's own conductor over a ledger in memory.
 
 Only the wires are missing: what registry and knowledge decide and answer comes from their own pure code, which is given
-its facts here instead of from a log. Each session starts from what the ones before it left.
+its facts here instead of from a log. Each session starts from what the ones before it left. Lineages may share what
+they know and their artifacts: `Loop(..., beside=another)`.
 """
 
 from __future__ import annotations
@@ -60,9 +61,16 @@ class Played:
 class Loop:
     """Sessions of one lineage, one after the other."""
 
-    def __init__(self, lineage: str, policy: Policy = "balanced", recipe: Recipe = Recipe()) -> None:  # noqa: B008
-        self.ledger = Ledger(Lineage.parse(lineage))
-        self.store = Artifacts()
+    def __init__(
+        self,
+        lineage: str,
+        policy: Policy = "balanced",
+        recipe: Recipe = Recipe(),  # noqa: B008
+        beside: Loop | None = None,
+    ) -> None:
+        """`beside`: the loop of another lineage, with which this one shares knowledge, log positions and artifacts."""
+        self.ledger: Ledger = Ledger(Lineage.parse(lineage), beside.ledger.facts if beside else Facts())
+        self.store: Artifacts = beside.store if beside else Artifacts()
         self._policy, self._recipe = policy, recipe
         self._conductor = SessionConductor(cast(Client, self.ledger), cast(ArtifactStore, self.store), _Here())
 
@@ -114,18 +122,19 @@ class _Here:
 class Ledger:
     """Registry and knowledge of one lineage, with those methods of `ratchet.client.Client` that a session calls."""
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, lineage: Lineage, facts: Facts) -> None:
         self.state = LineageState(str(lineage))
         self.decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined = facts_pb2.PromotionDeclined()
+        self.facts = facts
         self._lineage = lineage
-        self._facts = _Facts()
-        self._knowledge = KnowledgeService(cast(Any, self._facts), cast(Any, self._facts), self._facts.book)
+        self._knowledge = KnowledgeService(cast(Any, facts), cast(Any, facts), facts.book)
+        self._decisions: list[registry_pb2.Decision] = []
         self._open: registry_pb2.Training | None = None
         self._models: dict[str, registry_pb2.Model] = {}
 
     def request(self, dataset_digest: str, policy: Policy, seed: int) -> registry_pb2.Training:
         """A session is asked for."""
-        position = self._facts.advance()
+        position = self.facts.advance()
         session_id, lineage = f"session-{position}", str(self._lineage)
         request = facts_pb2.TrainingRequested(
             session_id=session_id, lineage=lineage, dataset_digest=dataset_digest, policy=policy, seed=seed
@@ -153,17 +162,21 @@ class Ledger:
         self.state.require(model)
         return self._models[model]
 
+    def list_models(self, *, lineage: str) -> Iterator[registry_pb2.Model]:  # noqa: ARG002
+        return iter(self._models.values())
+
+    def list_decisions(self, *, lineage: str) -> Iterator[registry_pb2.Decision]:  # noqa: ARG002
+        return iter(self._decisions)
+
     def get_knowledge(
         self, series: str, task: str, *, as_of: int = 0, **asked: Any
     ) -> knowledge_pb2.GetKnowledgeResponse:
         request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, as_of_position=as_of, **asked)
         return self._knowledge.GetKnowledge(request, cast(Any, _Call()))
 
-    def list_feature_history(
-        self, lineage: str, *, as_of: int, min_position: int
-    ) -> Sequence[knowledge_pb2.FeatureRanking]:
+    def list_feature_history(self, lineage: str, *, as_of: int, **asked: Any) -> Sequence[knowledge_pb2.FeatureRanking]:
         request = knowledge_pb2.ListFeatureHistoryRequest(
-            lineage=lineage, as_of_position=as_of, min_position=min_position, page_size=1000
+            lineage=lineage, as_of_position=as_of, page_size=1000, **asked
         )
         return self._knowledge.ListFeatureHistory(request, cast(Any, _Call())).rankings
 
@@ -190,16 +203,27 @@ class Ledger:
         state = project(self.state, facts)
         assert state is not None
         self.state, self.decision = state, decided.decision
-        name, position = record.model, self._facts.advance()
+        name = record.model
         self._models[name] = registry_pb2.Model(
-            name=name, lineage=record.lineage, version=record.version, position=position, record=record
+            name=name,
+            lineage=record.lineage,
+            version=record.version,
+            session_id=record.session_id,
+            position=self.facts.advance(),
+            record=record,
+            market_time=record.windows.holdout.last_bar,
         )
-        self._facts.advance()
+        told = registry_pb2.Decision(position=self.facts.advance())
+        if isinstance(decided.decision, facts_pb2.ModelPromoted):
+            told.promoted.CopyFrom(decided.decision)
+        else:
+            told.declined.CopyFrom(decided.decision)
+        self._decisions.append(told)
         self._open.model, self._open.verdict, self._open.promoted = name, decided.verdict, decided.promoted
         return registry_pb2.RecordTrainingResponse(model=self._models[name], training=self._open)
 
 
-class _Facts:
+class Facts:
     """Positions, and what the knowledge service needs of a log: its head, and a place for its facts."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from services.trainer.gathering import gather, the_race
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import rescored, run
+from services.trainer.learning.succession import Succession, champion
 from services.trainer.sessions import Report, Training
 from services.trainer.workers import Workers
 
@@ -29,7 +30,7 @@ class SessionConductor:
     workers: Workers
 
     def gather(self, training: Training) -> SessionInputs:
-        return gather(self.client, self.store, training)
+        return gather(self.client, self.store, training, self._champion)
 
     def work(self, job: SessionInputs, report: Report) -> SessionOutcome:
         return self.workers.run(run, job, report)
@@ -50,5 +51,12 @@ class SessionConductor:
                 outcome = rescored(race, outcome)
         return self._end(recording.training_request(training, job, race, outcome, digest))
 
+    def _champion(self, succession: Succession) -> str:
+        return self.workers.run(champion, succession, _unwatched)
+
     def _end(self, request: registry_pb2.RecordTrainingRequest) -> Training:
         return self.client.record_training(request).training
+
+
+def _unwatched(phase: str, fraction: float) -> None:
+    """What a session waits for before its own work is not reported."""

@@ -64,13 +64,13 @@ def training_request(
 ) -> registry_pb2.RecordTrainingRequest:
     """The model, which came of `inputs`, with its evidence against the champions of `race`.
 
-    They are the same unless a champion moved while the model was trained.
+    Those are the ones of `inputs` unless a champion moved while the model was trained.
     """
     return registry_pb2.RecordTrainingRequest(
         request_id=f"record/{training.session_id}",
         session_id=training.session_id,
         record=_record(training, inputs, outcome, artifact_digest),
-        expected_champion=race.parent.name if race.parent else "",
+        expected_champion=race.champion.name if race.champion else "",
         comparisons=_comparisons(outcome.pairs),
         expected_symbol_best=race.symbol_best.name if race.symbol_best else "",
         symbol_comparisons=_comparisons(outcome.symbol_pairs),

@@ -65,8 +65,12 @@ class Recipe:
 class SessionInputs:
     """`bars` end where the session's knowledge of the market ends; times are epoch seconds UTC.
 
-    `last_labelled_time`: the last labelled bar of the lineage's last session; None in its first.
+    Everything remembered is of sessions whose market time, the last labelled bar of their data, is not later than this
+    session's: those are its earlier sessions, in log order.
+    `last_labelled_time`: the latest market time of the lineage's earlier sessions; None in its first.
     `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
+    `parent`: the lineage's champion had no session of a later market time been: the session transfers from it.
+    `champion`, `contenders`, `symbol_best`: those in force, of any market time: only the race knows them.
     `patterns`: as known before `plan(...).known_before`. `refuted`: rules that failed their test. `offered`: rules of
     other series that are to be tested here, those that are surest there first.
     `trials`: the memory of the lineage's studies, oldest first.
@@ -86,6 +90,7 @@ class SessionInputs:
     sessions: int = 0
     last_labelled_time: int | None = None
     parent: ScoredModel | None = None
+    champion: ScoredModel | None = None
     contenders: tuple[ScoredModel, ...] = ()
     symbol_best: ScoredModel | None = None
     patterns: tuple[KnownPattern, ...] = ()

@@ -12,12 +12,13 @@ from services.trainer.learning.inputs import ScoredModel
 from services.trainer.learning.outcome import ScoredPair
 from services.trainer.models.artifact import ModelFile
 from services.trainer.models.port import Floats
+from services.trainer.windows import Rows
 
 NEW_MODEL = ""
 
 
 @dataclass(frozen=True, eq=False)
-class _Runner:
+class Runner:
     """`knows`: the last moment that its fits or its patterns know of, epoch seconds UTC."""
 
     name: str
@@ -35,31 +36,36 @@ def pairs(
     inputs = context.inputs
     challengers = (
         _runner(context, NEW_MODEL, new, fit_end_label_time),
-        *(_opened(context, contender) for contender in inputs.contenders),
+        *(opened(context, contender) for contender in inputs.contenders),
     )
-    champion = _opened(context, inputs.parent) if inputs.parent else None
+    champion = opened(context, inputs.champion) if inputs.champion else None
     own = tuple(_pair(context, champion, each) for each in challengers) if champion else ()
     if inputs.symbol_best is None or (champion and champion.name == inputs.symbol_best.name):
         return own, ()
-    best = _opened(context, inputs.symbol_best)
+    best = opened(context, inputs.symbol_best)
     rivals = (*challengers, champion) if champion else challengers
     return own, tuple(_pair(context, best, each) for each in rivals)
 
 
-def _opened(context: Context, scored: ScoredModel) -> _Runner:
+def opened(context: Context, scored: ScoredModel) -> Runner:
+    """A recorded model, with what it says of the session's bars."""
     return _runner(context, scored.name, context.open(scored), scored.fit_end_label_time)
 
 
-def _runner(context: Context, name: str, model: ModelFile, fit_end_label_time: int) -> _Runner:
-    knows = max((fit_end_label_time, *(pattern.evidence_end for pattern in model.patterns)))
-    return _Runner(name, context.probabilities(model), knows)
-
-
-def _pair(context: Context, champion: _Runner, contender: _Runner) -> ScoredPair:
-    """Both on all labelled bars after the later of their training ends; none that a pattern of theirs knows."""
+def unseen_by_both(context: Context, champion: Runner, contender: Runner) -> Rows:
+    """All labelled bars after the later of their training ends; none that a pattern of theirs knows."""
     after = max(champion.knows, contender.knows)
     rows = np.arange(context.windows.training.start, context.windows.holdout.stop)
-    rows = rows[context.times[rows] > after]
+    return rows[context.times[rows] > after]
+
+
+def _runner(context: Context, name: str, model: ModelFile, fit_end_label_time: int) -> Runner:
+    knows = max((fit_end_label_time, *(pattern.evidence_end for pattern in model.patterns)))
+    return Runner(name, context.probabilities(model), knows)
+
+
+def _pair(context: Context, champion: Runner, contender: Runner) -> ScoredPair:
+    rows = unseen_by_both(context, champion, contender)
     packed = evidence.pack(
         champion.probabilities[rows], contender.probabilities[rows], context.y[rows], context.times[rows]
     )

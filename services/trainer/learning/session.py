@@ -40,23 +40,27 @@ _FIT, _SHUFFLE = 0, 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a session will use for what. Patterns may be asked for as known before the market time `known_before`."""
+    """What a session will use for what. Patterns may be asked for as known before the bar time `known_before`.
+
+    `market_time`: the last labelled bar; what sessions of a later one recorded does not count.
+    """
 
     windows: Windows
     new_bars: int
     known_before: int
+    market_time: int
 
 
 def plan(bars: Bars, target: str, horizon: int, last_labelled_time: int | None) -> Plan:
     """The plan of a session; DataRefused when there are too few usable bars.
 
-    `last_labelled_time`: the last labelled bar of the lineage's last session, None in its first.
+    `last_labelled_time`: the latest market time of the lineage's earlier sessions, None in its first.
     """
     y = targets.labels(target, bars, horizon)
     labelled = bars.time[usable_rows(y)]
     new = len(labelled) if last_labelled_time is None else int(np.sum(labelled > last_labelled_time))
     windows = split(y, horizon, None if last_labelled_time is None else new, series=bars.series)
-    return Plan(windows, new, int(bars.time[windows.tune.start]))
+    return Plan(windows, new, int(bars.time[windows.tune.start]), int(bars.time[windows.last_label]))
 
 
 def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time) -> SessionOutcome:
@@ -68,7 +72,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     started = clock()
     report("features", 0.0)
     planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
-    context = _context(inputs, planned)
+    context = context_of(inputs, planned)
     windows = context.windows
     parent = context.open(inputs.parent) if inputs.parent else None
     grown = columns.grow(parent, inputs.patterns)
@@ -106,7 +110,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
         artifact=artifact.dump(model),
         format=artifact.FORMAT,
         windows=_window_reports(context),
-        last_labelled_time=int(context.times[windows.last_label]),
+        last_labelled_time=planned.market_time,
         new_bars=planned.new_bars,
         fit_end_label_time=fit_end,
         features=grown.columns,
@@ -141,12 +145,13 @@ def rescored(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
 
     For when these moved after the session began: the bars are the same, the model is not trained again.
     """
-    context = _context(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
+    context = context_of(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
     pairs, symbol_pairs = race.pairs(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
     return replace(outcome, pairs=pairs, symbol_pairs=symbol_pairs)
 
 
-def _context(inputs: SessionInputs, planned: Plan) -> Context:
+def context_of(inputs: SessionInputs, planned: Plan) -> Context:
+    """What the steps of the planned session share."""
     y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
     return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars))
 

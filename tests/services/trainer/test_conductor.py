@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import cast
 import pytest
 
 from ratchet.client import Client
+from ratchet.events.v1 import model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.kernel.artifacts import ArtifactStore
 from services.trainer.conductor import SessionConductor
 from services.trainer.importing import Importer
+from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import plan
 from services.trainer.workers import Job, Report, Result
 
@@ -45,14 +48,14 @@ class World:
     conductor: SessionConductor
     importer: Importer
 
-    def asked(self, bars: int) -> pb.Training:
+    def asked(self, bars: int, lineage: str = LINEAGE) -> pb.Training:
         """A request to train on the first bars of the demo file."""
-        imported = self.importer.add(f"import/{bars}", AAPL, "AAPL.csv", b"".join(LINES[: bars + 1]), replace=False)
+        imported = self.importer.add(uuid.uuid4().hex, AAPL, "AAPL.csv", b"".join(LINES[: bars + 1]), replace=True)
         digest = imported.dataset.registered.digest
-        return self.client.request_training(pb.RequestTrainingRequest(lineage=LINEAGE, dataset_digest=digest))
+        return self.client.request_training(pb.RequestTrainingRequest(lineage=lineage, dataset_digest=digest))
 
-    def trained(self, bars: int) -> pb.Training:
-        training = self.asked(bars)
+    def trained(self, bars: int, lineage: str = LINEAGE) -> pb.Training:
+        training = self.asked(bars, lineage)
         job = self.conductor.gather(training)
         return self.conductor.record(training, job, self.conductor.work(job, quiet))
 
@@ -65,6 +68,11 @@ def world(registry_address: str, knowledge_address: str, store: ArtifactStore) -
     client = Client(registry_address, knowledge_address, actor="trainer")
     yield World(client, SessionConductor(client, store, Here()), Importer(client, store))
     client.close()
+
+
+def ranked(world: World, lineage: str) -> list[model_pb2.RankedFeature]:
+    """The features of its last session."""
+    return list(list(world.client.list_feature_history(lineage))[-1].features)
 
 
 @dataclass(frozen=True)
@@ -161,3 +169,58 @@ def test_a_session_remembers_what_the_lineage_tried_and_what_was_useless_to_it(w
     assert all(shares[name] > 0.1 for name in job.important)
     leaned_on = [feature for feature in records[2].importance if feature.share.value > 0.1 and not feature.useless]
     assert set(job.important) == {feature.name for feature in leaned_on if not feature.name.startswith("rule:")}
+
+
+OF_THE_REQUEST = {"bars", "seed", "read_position"}
+OF_THE_RACE = {"champion", "contenders", "symbol_best"}
+
+
+def remembered(job: SessionInputs) -> dict[str, object]:
+    return {name: value for name, value in vars(job).items() if name not in OF_THE_REQUEST | OF_THE_RACE}
+
+
+def test_features_that_a_later_session_of_another_type_found_important_are_not_tried(world: World) -> None:
+    world.trained(1500)
+    before = world.conductor.gather(world.asked(1700))
+    world.trained(3000, "AAPL/range/xgboost")
+    leaned_on = {feature.name for feature in ranked(world, "AAPL/range/xgboost") if feature.share.value > 0.1}
+    assert not leaned_on <= set(before.important)
+    assert remembered(world.conductor.gather(world.asked(1700))) == remembered(before)
+    assert leaned_on <= set(world.conductor.gather(world.asked(3100)).important)
+
+
+def test_a_session_that_goes_back_remembers_no_later_session_of_its_lineage(world: World) -> None:
+    """Neither studies nor useless features, steps, holdout, patterns or parent; it races against the one in force."""
+    for bars in (1500, 1700):
+        world.trained(bars)
+    before = world.conductor.gather(world.asked(1900))
+    for bars in (2600, 2900, 3200):
+        world.trained(bars)
+    if world.client.get_champion(LINEAGE).model.version != 5:
+        in_force = world.client.get_champion(LINEAGE).model.name
+        world.client.promote_model(f"{LINEAGE}/v5", "the newest", in_force)
+    training = world.asked(1900)
+    job = world.conductor.gather(training)
+    assert remembered(job) == remembered(before)
+    assert job.sessions == 2
+    assert job.champion is not None
+    assert before.parent is not None
+    assert job.champion.name == f"{LINEAGE}/v5"
+    ended = world.conductor.record(training, job, world.conductor.work(job, quiet))
+    record = world.client.get_model(ended.model).record
+    assert (record.parent, record.windows.new_bars) == (before.parent.name, 200)
+    assert not ended.promoted
+    assert world.client.get_champion(LINEAGE).model.name == f"{LINEAGE}/v5"
+    assert world.client.verify().verified
+
+
+def test_a_promotion_by_a_person_counts_where_the_promoted_model_does(world: World) -> None:
+    for bars in (1500, 1700, 3000):
+        world.trained(bars)
+    for version in (1, 2, 3, 1):
+        in_force = world.client.get_champion(LINEAGE).model.name
+        if in_force != f"{LINEAGE}/v{version}":
+            world.client.promote_model(f"{LINEAGE}/v{version}", "a second opinion", in_force)
+            parent = world.conductor.gather(world.asked(1900)).parent
+            assert parent is not None
+            assert parent.name == f"{LINEAGE}/v{version if version != 3 else 2}"

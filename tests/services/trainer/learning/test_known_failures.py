@@ -45,7 +45,9 @@ def test_a_parent_trained_on_part_of_the_holdout_is_compared_only_after_it(aapl:
     and the registry refuses bars that the parent knew, whoever sends them.
     """
     early = aapl.head(1700)
-    inputs = SessionInputs("AAPL", "range", 1, "logistic", early, seed=2, sessions=1, parent=scored(parent))
+    inputs = SessionInputs(
+        "AAPL", "range", 1, "logistic", early, seed=2, sessions=1, parent=scored(parent), champion=scored(parent)
+    )
     child = run(inputs, quiet)
     (pair,) = child.pairs
     assert pair.bars == 0

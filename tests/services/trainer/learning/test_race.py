@@ -47,7 +47,7 @@ def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars)
         )
     )
     y = labels("range", bars, 1)
-    raced = replace(inputs, parent=parent, contenders=(contender,), symbol_best=best)
+    raced = replace(inputs, champion=parent, contenders=(contender,), symbol_best=best)
     new = load(trained[0].artifact)
 
     def told(inputs: SessionInputs) -> list[list[tuple[str, str]]]:

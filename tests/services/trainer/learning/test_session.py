@@ -57,6 +57,7 @@ def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars
         sessions=1,
         last_labelled_time=first.last_labelled_time,
         parent=champion,
+        champion=champion,
         patterns=(known(WIDE, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
         mined_through=first.mined.mined_through,
         recipe=QUICK,
@@ -230,7 +231,7 @@ def test_a_moved_champion_is_scored_without_training_again(
     inputs = second_inputs(aapl, first, champion)
     assert plain(rescored(inputs, second)) == plain(second)
     moved = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time + 86_400 * 90, 1, {})
-    again = rescored(replace(inputs, parent=moved, contenders=(champion,)), second)
+    again = rescored(replace(inputs, champion=moved, contenders=(champion,)), second)
     assert again.artifact == second.artifact
     assert [(each.champion, each.contender) for each in again.pairs] == [
         (moved.name, NEW_MODEL),
