@@ -20,10 +20,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, cast
 
-from bench.units import FIVE, SMALL, TWENTY, Gain, Result, Unit, play
+from bench.units import FIVE, SMALL, TWENTY, WHOLE, Gain, Result, Unit, play
 from bench.verdicts import table
 from ratchet.names import MODEL_TYPES, ModelType
-from services.trainer.learning.inputs import Recipe
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -37,6 +36,7 @@ CODE = (
     *("bench/loop.py", "bench/planted.py", "bench/units.py", "ratchet/proof/*.py"),
     *("services/knowledge/domain/*.py", "services/knowledge/application.py", "services/registry/domain/*.py"),
     "services/kernel/keep_line.py",
+    *("bench/real.py", "services/trainer/baselines/*.py"),
     *("services/trainer/*.py", "services/trainer/data/*.py", "services/trainer/features/*.py"),
     *("services/trainer/learning/*.py", "services/trainer/mining/*.py", "services/trainer/models/*.py"),
     "services/trainer/targets/*.py",
@@ -52,10 +52,9 @@ def units(series: int | None = None, only: Sequence[str] = ()) -> list[Unit]:
     ranked: list[tuple[float, Unit]] = []
     for model_type in MODEL_TYPES:
         large = model_type in LARGE_NULL
-        null_series, sessions, recipe = (LARGE_SERIES, TWENTY, SMALL) if large else (SMALL_SERIES, FIVE, Recipe())
+        null_series, sessions, recipe = (LARGE_SERIES, TWENTY, SMALL) if large else (SMALL_SERIES, FIVE, WHOLE)
         ranked += [
-            (index / PLANTED_SERIES, Unit("planted", model_type, index, FIVE, Recipe()))
-            for index in range(PLANTED_SERIES)
+            (index / PLANTED_SERIES, Unit("planted", model_type, index, FIVE, WHOLE)) for index in range(PLANTED_SERIES)
         ]
         ranked += [
             (1 + index / null_series, Unit("null", model_type, index, sessions, recipe)) for index in range(null_series)

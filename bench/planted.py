@@ -29,11 +29,12 @@ FIRES = (0.09, 0.19)
 CONTRADICTED = 0.1
 """The share of its fires on which a rule may meet one of the other direction: there the next move is a coin's."""
 
-LEVELS_OF_BASE = ("volume_ratio_20", "range_1")
-LEVELS_OF_LIBRARY = (
-    *("volume_regime", "volume_regime_5", "range_regime", "range_regime_5", "move_regime", "move_regime_5"),
-    *("volatility_5", "volatility_regime_5", "volatility_10", "pvo_12_26"),
+LEVELS_OF_BASE = (
+    *("volume_ratio_20", "range_1", "volume_regime", "volume_regime_5", "range_regime", "range_regime_5"),
+    *("move_regime", "move_regime_5", "volatility_5", "volatility_regime_5", "volatility_10"),
 )
+LEVELS_OF_LIBRARY = ("pvo_12_26", "facilitation_1")
+"""The levels beyond BASE that do not depend on the signs of the moves."""
 CALENDAR = (
     *(Condition("weekday", "is", float(day)) for day in range(5)),
     Condition("day_of_month", "<=", 10.0),

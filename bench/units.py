@@ -27,7 +27,8 @@ TARGET, TASK, HORIZON = "direction", "direction", 1
 FIVE = (650, 1_250, 1_850, 2_400, 3_000)
 """Usable bars at each session."""
 TWENTY = tuple(round(bars) for bars in np.linspace(650, planted.USABLE, 20).tolist())
-SMALL = Recipe(asked=0, mine=False)
+SMALL = Recipe(asked=0, mine=False, baselines=False)
+WHOLE = Recipe(baselines=False)
 
 SAME_BARS = 0.5
 """A planted rule is found by a pattern of its direction when both fire on half of the bars where either does."""

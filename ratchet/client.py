@@ -398,7 +398,7 @@ class Client:
         baselines: bool = False,
         fresh_model_type: str = "",
     ) -> trainer_pb.EvaluateResponse:
-        """What models, and simple alternatives fitted at `first_bar`, say of the bars from there to `last_bar`."""
+        """What models, baselines and a model trained anew at `first_bar` say of the bars from there to `last_bar`."""
         request = trainer_pb.EvaluateRequest(
             series=series,
             target=target,

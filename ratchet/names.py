@@ -15,12 +15,13 @@ from typing import Literal, TypeVar, get_args
 from ratchet.errors import InvalidInput
 
 Target = Literal["direction", "range", "volatility", "volume"]
-ModelType = Literal["random-forest", "gradient-boosting", "xgboost", "lstm", "logistic"]
+ModelType = Literal["har", "random-forest", "gradient-boosting", "xgboost", "lstm", "logistic"]
 Policy = Literal["balanced", "strict", "plain"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 MODEL_TYPES: tuple[ModelType, ...] = get_args(ModelType)
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+DEFAULT_TARGET: Target = "range"
 DEFAULT_HORIZON: dict[Target, int] = {"direction": 1, "range": 1, "volatility": 5, "volume": 1}
 MAX_HORIZON = 60
 NAIVE_BASELINES = ("base-rate@baseline", "persistence@baseline")

@@ -23,7 +23,6 @@ from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.trainer import features
 from services.trainer.data.bars import Bars
 from services.trainer.data.csvfile import read
-from services.trainer.learning.columns import Table
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
 from services.trainer.models.port import Params, Sample
@@ -89,7 +88,8 @@ def _messages(bars: Bars) -> list[pb.Bar]:
 def _batch(model_type: ModelType) -> Measured:
     """A model of one link over the base features, and the library's own model with the same settings."""
     bars = read(AAPL.read_bytes(), "AAPL", AAPL.name).bars
-    matrix = Table.of(bars, features.BASE).values
+    names = tuple(name for name in features.BASE if name != features.LAST_LABEL)
+    matrix = features.compute(bars, names)
     matrix = np.where(np.isfinite(matrix), matrix, 0.0)
     labels = (np.arange(len(matrix)) % 3 == 0).astype(np.float64)
     fitted_on = np.arange(len(matrix) - ROWS, dtype=np.int64)
@@ -98,7 +98,7 @@ def _batch(model_type: ModelType) -> Measured:
     params = family.params(1)
     fitted = family.fit(Sample(matrix, labels, fitted_on), params, 7)
     link = Link(tuple(range(matrix.shape[1])), fitted, 0.0, 1.0, 0.0)
-    function = Function(features.BASE, (link,))
+    function = Function(names, (link,))
     library = LIBRARY[model_type](params).fit(matrix[fitted_on], labels[fitted_on])
     ours = _quickest(lambda: function.probability(matrix, rows))
     bare = _quickest(lambda: library.predict_proba(matrix[rows]))

@@ -1,9 +1,10 @@
 """Which model each arm has in force on each bar, and the forecasts of an arm put together from the segments.
 
-ratchet          the champion under the policy            always replaced  the newest version
-never retrained  v1                                       plain            the champion when a better mean promotes
-from scratch     trained anew at each date on the base features, nothing learned
-logistic, persistence, majority: fitted anew at each date
+ratchet          the champion under the policy
+always replaced  the newest version
+never retrained  v1
+from scratch     trained anew at each date on the features that version 1 of its family reads
+har@baseline …   each baseline, by its name
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from dataclasses import dataclass
 
 from ratchet.backtest.moments import day
 from ratchet.backtest.plan import Segment
-from ratchet.backtest.result import Arm, ArmName, Loop
-from ratchet.errors import CorruptData, PreconditionFailed
+from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Arm, Loop, is_baseline
+from ratchet.errors import PreconditionFailed
 
 FRESH = "fresh"
-BASELINES: tuple[ArmName, ...] = ("logistic", "persistence", "majority")
 FIRST_VERSION = 1
 
 
@@ -46,37 +46,24 @@ def never(loop: Loop) -> tuple[int, ...]:
     return tuple(FIRST_VERSION for _ in loop.sessions)
 
 
-def assemble(
-    segments: Sequence[Segment], gated: Loop, plain: Loop, scored: Sequence[Scored], scored_plain: Sequence[Scored]
-) -> tuple[Arm, ...]:
+def assemble(segments: Sequence[Segment], loop: Loop, scored: Sequence[Scored]) -> tuple[Arm, ...]:
     """The arms over all segments.
 
-    `scored` names versions by their number in the gated loop and has the baselines; `scored_plain` names the plain
-    loop's and has FRESH. PreconditionFailed when a model in force knew a label of a bar that it forecasts; CorruptData
-    when the two loops scored different bars.
+    Args:
+        scored: one for each segment. It names versions by their number, the model trained from scratch FRESH, and
+            each baseline by its name.
+
+    Raises:
+        PreconditionFailed: a model in force knew a label of a bar that it forecasts.
     """
-    for mine, other in zip(scored, scored_plain, strict=True):
-        if (mine.times, mine.outcomes) != (other.times, other.outcomes):
-            raise CorruptData(
-                f"the two loops scored different bars from {day(mine.times[0]) if mine.times else 'an empty segment'}"
-                " on; they must replay the same bars: run the backtest again"
-            )
-    spent = sum(session.cpu_seconds for session in gated.sessions)
-    first = next(session.cpu_seconds for session in gated.sessions if session.version == FIRST_VERSION)
+    spent = sum(session.cpu_seconds for session in loop.sessions)
+    first = next(session.cpu_seconds for session in loop.sessions if session.version == FIRST_VERSION)
     return (
-        _recorded("ratchet", segments, gated, champions(gated), scored, spent),
-        _recorded("never retrained", segments, gated, never(gated), scored, first),
-        _recorded("always replaced", segments, gated, newest(gated), scored, spent),
-        _recorded(
-            "plain",
-            segments,
-            plain,
-            champions(plain),
-            scored_plain,
-            sum(session.cpu_seconds for session in plain.sessions),
-        ),
-        _fitted("from scratch", FRESH, scored_plain),
-        *(_fitted(name, name, scored) for name in BASELINES),
+        _recorded(RATCHET, segments, loop, champions(loop), scored, spent),
+        _recorded(ALWAYS, segments, loop, newest(loop), scored, spent),
+        _recorded(NEVER, segments, loop, never(loop), scored, first),
+        _fitted(SCRATCH, FRESH, scored),
+        *(_fitted(name, name, scored) for name in scored[0].probabilities if is_baseline(name)),
     )
 
 
@@ -86,13 +73,13 @@ def require_unseen(segments: Sequence[Segment], loop: Loop, versions: Sequence[i
         known = loop.version(number).fit_label_end
         if known >= segment.first:
             raise PreconditionFailed(
-                f"v{number} of the {loop.policy} loop knows labels up to {day(known)} and would be scored from"
-                f" {day(segment.first)} on; a model is scored only on later bars"
+                f"v{number} knows labels up to {day(known)} and would be scored from {day(segment.first)} on;"
+                " a model is scored only on later bars"
             )
 
 
 def _recorded(
-    name: ArmName,
+    name: str,
     segments: Sequence[Segment],
     loop: Loop,
     versions: tuple[int, ...],
@@ -104,7 +91,7 @@ def _recorded(
     return Arm(name, _joined(parts), versions, cpu_seconds)
 
 
-def _fitted(name: ArmName, forecast: str, scored: Sequence[Scored]) -> Arm:
+def _fitted(name: str, forecast: str, scored: Sequence[Scored]) -> Arm:
     spent = sum(part.cpu_seconds[forecast] for part in scored)
     return Arm(name, _joined(part.probabilities[forecast] for part in scored), (), spent)
 

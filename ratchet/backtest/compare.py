@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ratchet.backtest.result import ArmName, Result
+from ratchet.backtest.result import RATCHET, Result, is_baseline
 from ratchet.proof.arrays import Flags, Floats
-from ratchet.proof.scores import Interval, accuracy, auc_difference, auc_interval, mean_difference
+from ratchet.proof.scores import UNDEFINED, Interval, accuracy, auc_difference, auc_interval, defined, mean_difference
 
 Finding = Literal["better", "worse", "not shown"]
 
@@ -36,7 +37,7 @@ class Gain:
 class Score:
     """An arm's scores on all scored bars; `gain` is None for `ratchet` itself."""
 
-    arm: ArmName
+    arm: str
     brier: Interval
     accuracy: Interval
     auc: Interval
@@ -52,26 +53,33 @@ def finding(gain: Interval) -> Finding:
 
 
 def scores(result: Result) -> tuple[Score, ...]:
-    """A score for each arm, in the order of the result."""
+    """A score for each arm, in the order of the result. Where the bars define no metric, all are nan."""
     y = np.array(result.outcomes, np.bool_)
     horizon = result.setting.horizon
-    mine = np.array(result.arm("ratchet").probabilities)
+    mine = np.array(result.arm(RATCHET).probabilities)
     return tuple(
         Score(
             arm.name,
-            mean_difference(losses(p, y), horizon),
-            accuracy(p, y),
+            mean_difference(losses(p, y), horizon) if defined(y) else UNDEFINED,
+            accuracy(p, y) if defined(y) else UNDEFINED,
             auc_interval(p, y, horizon),
             arm.cpu_seconds,
-            None if arm.name == "ratchet" else gain_over(p, mine, y, horizon),
+            None if arm.name == RATCHET else gain_over(p, mine, y, horizon),
         )
         for arm in result.arms
         for p in [np.array(arm.probabilities)]
     )
 
 
+def best_baseline(scores: Sequence[Score]) -> Score:
+    """The baseline with the lowest Brier score on these bars; the first one where none is defined."""
+    return min((score for score in scores if is_baseline(score.arm)), key=lambda score: score.brier.value)
+
+
 def gain_over(other: Floats, mine: Floats, y: Flags, horizon: int) -> Gain:
-    """What `mine` gains over `other`: probabilities of shape (n,) for the same outcomes `y`."""
+    """What `mine` gains over `other`: probabilities of shape (n,) for the same outcomes `y`; nan where not defined."""
+    if not defined(y):
+        return Gain(UNDEFINED, UNDEFINED, UNDEFINED)
     difference = mean_difference(losses(other, y) - losses(mine, y), horizon)
     return Gain(
         difference,

@@ -10,7 +10,7 @@ from ratchet.backtest.result import Belief, PatternHistory, Rows, Session, Teste
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage, Model
-from ratchet.proof.scores import Interval
+from ratchet.proof.scores import UNDEFINED, Interval
 from ratchet.registry.v1 import registry_pb2
 
 MOST_PATTERNS = 10
@@ -103,7 +103,7 @@ def _tested(evidence: decision_pb2.Evidence) -> Tested:
         e_value=judged.e_value,
         e_value_reverse=judged.e_value_reverse,
         dm_p=judged.dm_p,
-        improvement_percent=_interval(judged.improvement_percent),
+        improvement_percent=_improvement(judged),
         verdict=_word(decision_pb2.Verdict.Name(judged.verdict), "VERDICT_"),
     )
 
@@ -122,7 +122,11 @@ def _rows(window: model_pb2.Window) -> Rows:
     return Rows(window.first_bar.seconds, window.last_bar.seconds, window.label_end.seconds, window.rows)
 
 
-def _interval(found: model_pb2.Interval) -> Interval:
+def _improvement(judged: decision_pb2.Judgement) -> Interval:
+    """In percent; nan where the bars of the pair define no metric."""
+    if not judged.HasField("improvement_percent"):
+        return UNDEFINED
+    found = judged.improvement_percent
     known = found.HasField("low") and found.HasField("high")
     return Interval(found.value, found.low if known else math.nan, found.high if known else math.nan)
 

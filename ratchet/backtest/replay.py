@@ -1,4 +1,4 @@
-"""One loop replayed on the services of a home: a session at each date, then the scores of the bars that follow it."""
+"""The loop replayed on the services of a home: a session at each date, then the scores of the bars that follow it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ratchet.trainer.v1 import trainer_pb2
 
 
 class Watcher(Protocol):
-    """Is told how a loop goes on; raises to stop it."""
+    """Is told how the loop goes on; raises to stop it."""
 
     def going(self, phase: str, fraction: float) -> None: ...
 
@@ -29,27 +29,15 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is scored in each segment beside the champion: v1 and the newest version, the simple baselines, and a model
-    of the lineage's type that learned nothing."""
-
-    versions: bool = False
-    baselines: bool = False
-    fresh: bool = False
-
-
-@dataclass(frozen=True)
 class Replayed:
-    """A loop with what was scored in each of its segments."""
+    """The loop with what was scored in each of its segments."""
 
     loop: Loop
     scored: tuple[Scored, ...]
     patterns: tuple[PatternHistory, ...]
 
 
-def replay(
-    client: Client, lineage: Lineage, policy: Policy, segments: Sequence[Segment], asked: Asked, watcher: Watcher
-) -> Replayed:
+def replay(client: Client, lineage: Lineage, policy: Policy, segments: Sequence[Segment], watcher: Watcher) -> Replayed:
     """Run the loop; the bars of the series are imported already. A session that fails is raised as its error."""
     sessions: list[Session] = []
     versions: list[Version] = []
@@ -64,11 +52,11 @@ def replay(
         sessions.append(session_of(segment.date, training, decisions, champion))
         versions.append(version_of(trained.record))
         watcher.going("scoring the next bars", 1.0)
-        scored.append(_score(client, lineage, segment, sessions[-1], asked))
+        scored.append(_score(client, lineage, segment, sessions[-1]))
         watcher.held(sessions[-1])
     dates = {session.session_id: session.date for session in sessions}
     found = patterns_of(client, lineage, versions, dates, position)
-    return Replayed(Loop(policy, tuple(sessions), tuple(versions)), tuple(scored), found)
+    return Replayed(Loop(tuple(sessions), tuple(versions)), tuple(scored), found)
 
 
 def _hold(
@@ -86,21 +74,21 @@ def _hold(
     for step in client.watch_training(started.session_id):
         watcher.going(step.phase, step.fraction)
         if step.HasField("ended"):
-            return _completed(step.ended, segment, policy)
+            return _completed(step.ended, segment)
     raise Internal(f"the trainer stopped telling about session {started.session_id}; run the backtest again")
 
 
-def _completed(ended: registry_pb2.Training, segment: Segment, policy: Policy) -> registry_pb2.Training:
+def _completed(ended: registry_pb2.Training, segment: Segment) -> registry_pb2.Training:
     if ended.state == registry_pb2.TRAINING_STATE_COMPLETED:
         return ended
     kind = BY_REASON.get(ended.reason, Internal)
     why = ended.message or ended.reason or "it was cancelled"
-    raise kind(f"the {policy} session of {day(segment.date)} made no model: {why}")
+    raise kind(f"the session of {day(segment.date)} made no model: {why}")
 
 
-def _score(client: Client, lineage: Lineage, segment: Segment, session: Session, asked: Asked) -> Scored:
-    """What is forecast on the segment's bars, versions by their number."""
-    numbers = {session.champion, *((FIRST_VERSION, session.version) if asked.versions else ())}
+def _score(client: Client, lineage: Lineage, segment: Segment, session: Session) -> Scored:
+    """What each arm forecasts on the segment's bars, versions by their number."""
+    numbers = {session.champion, FIRST_VERSION, session.version}
     names = {str(lineage.version(number)): str(number) for number in sorted(numbers)}
     answer = client.evaluate(
         str(lineage.series),
@@ -109,8 +97,8 @@ def _score(client: Client, lineage: Lineage, segment: Segment, session: Session,
         first_bar=Timestamp(seconds=segment.first),
         last_bar=Timestamp(seconds=segment.last),
         models=list(names),
-        baselines=asked.baselines,
-        fresh_model_type=lineage.model_type if asked.fresh else "",
+        baselines=True,
+        fresh_model_type=lineage.model_type,
     )
     return scored_of(answer, names)
 

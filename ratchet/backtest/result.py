@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from ratchet.backtest.plan import Segment
 from ratchet.errors import InvalidInput
 from ratchet.proof.scores import Interval
 
-FORMAT = "ratchet.backtest/1"
+FORMAT = "ratchet.backtest/2"
+
+RATCHET, ALWAYS, NEVER, SCRATCH = "ratchet", "always replaced", "never retrained", "from scratch"
+TRAINED = (RATCHET, ALWAYS, NEVER, SCRATCH)
+"""The arms that train models; the others are baselines."""
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-ArmName = Literal[
-    "ratchet", "never retrained", "always replaced", "plain", "from scratch", "logistic", "persistence", "majority"
-]
-ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
 Value = TypeVar("Value")
 
@@ -109,9 +109,8 @@ class Version:
 
 @dataclass(frozen=True)
 class Loop:
-    """The sessions of one policy, one for each segment, and the versions that they made."""
+    """The sessions, one for each segment, and the versions that they made."""
 
-    policy: str
     sessions: tuple[Session, ...]
     versions: tuple[Version, ...]
 
@@ -121,12 +120,13 @@ class Loop:
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to choose the forecast of each bar. `versions`: the model in force in each segment; empty: no recorded one.
+    """A way to choose the forecast of each bar.
 
-    `probabilities`: one for each scored bar.
+    `name`: one of TRAINED, or that of a baseline. `probabilities`: one for each scored bar. `versions`: the model in
+    force in each segment; empty: no recorded one. `cpu_seconds` of its fits; 0 for a baseline, whose fits all share.
     """
 
-    name: ArmName
+    name: str
     probabilities: tuple[float, ...]
     versions: tuple[int, ...]
     cpu_seconds: float
@@ -164,12 +164,16 @@ class Result:
     times: tuple[int, ...]
     outcomes: tuple[bool, ...]
     arms: tuple[Arm, ...]
-    gated: Loop
-    plain: Loop
+    loop: Loop
     patterns: tuple[PatternHistory, ...]
 
-    def arm(self, name: ArmName) -> Arm:
+    def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether an arm or a forecast of this name is a baseline."""
+    return name.endswith("@baseline")
 
 
 def to_json(value: object) -> Json:
@@ -208,10 +212,6 @@ def _member(hint: object, data: Json, path: str) -> object:
         if not isinstance(data, list):
             raise _wrong(path, "a list", data)
         return tuple(_member(get_args(hint)[0], item, f"{path}[{number}]") for number, item in enumerate(data))
-    if get_origin(hint) is Literal:
-        if data not in get_args(hint):
-            raise _wrong(path, f"one of {', '.join(map(str, get_args(hint)))}", data)
-        return data
     if hint is float and (isinstance(data, int | float) or data in ("NaN", "Infinity", "-Infinity")):
         return float(data)
     if hint in (int, str, bool):

@@ -20,11 +20,11 @@ def summary(result: Result) -> dict[str, Json]:
     return {
         "setting": to_json(result.setting),
         "bars_scored": len(result.times),
-        "headline": words.headline(result, sentences),
+        "headline": words.headline(result, found),
         "history": words.history(result),
         "sentences": [sentence.text for sentence in sentences],
         "scores": [_score(score) for score in found],
-        "sessions": to_json(result.gated.sessions),
+        "sessions": to_json(result.loop.sessions),
     }
 
 

@@ -6,19 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.compare import Finding, Gain, Score
+from ratchet.backtest.compare import Finding, Gain, Score, best_baseline
 from ratchet.backtest.moments import day
-from ratchet.backtest.result import ArmName, Loop, Result
-from ratchet.proof.scores import Interval
+from ratchet.backtest.result import ALWAYS, NEVER, SCRATCH, Loop, Result, is_baseline
+from ratchet.names import baseline_words
+from ratchet.proof.scores import CLASS_ROWS, Interval
 
-AGAINST: dict[ArmName, str] = {
-    "never retrained": "never retraining",
-    "always replaced": "always replacing",
-    "plain": "promoting on the mean alone",
-    "from scratch": "training from scratch each time",
-    "logistic": "a logistic regression",
-    "persistence": "persistence",
-    "majority": "the majority class",
+AGAINST = {
+    ALWAYS: "always replacing",
+    NEVER: "never retraining",
+    SCRATCH: "training from scratch each time",
+}
+CLAIM: dict[Finding, str] = {
+    "better": "better than",
+    "worse": "worse than",
+    "not shown": "not shown to differ from",
 }
 
 
@@ -26,7 +28,7 @@ AGAINST: dict[ArmName, str] = {
 class Sentence:
     """What `ratchet` is found to be against an arm: `against` names it, `measured` is the gain in words."""
 
-    arm: ArmName
+    arm: str
     finding: Finding
     against: str
     measured: str
@@ -36,43 +38,64 @@ class Sentence:
         return f"Against {self.against}: {self.finding} ({self.measured})."
 
 
+def named(arm: str) -> str:
+    """An arm in words."""
+    return baseline_words(arm) if is_baseline(arm) else arm
+
+
 def against(scores: Sequence[Score]) -> tuple[Sentence, ...]:
     """A sentence for each arm that `ratchet` is compared with."""
     return tuple(
-        Sentence(score.arm, score.gain.finding, AGAINST[score.arm], _measured(score.gain))
+        Sentence(score.arm, score.gain.finding, AGAINST.get(score.arm, named(score.arm)), _measured(score.gain))
         for score in scores
         if score.gain is not None
     )
 
 
 def _measured(gain: Gain) -> str:
+    if math.isnan(gain.brier.value):
+        return f"not defined: fewer than {CLASS_ROWS} bars of one class"
     if math.isnan(gain.brier.low):
         return "the same forecasts on every bar" if gain.brier.value == 0.0 else "no interval can be estimated"
     holds = "; the interval holds 0" if gain.finding == "not shown" else ""
     return f"Brier {percent(gain.percent)}{holds}"
 
 
-def headline(result: Result, sentences: Sequence[Sentence]) -> str:
-    """One sentence: against how many of the arms `ratchet` is better, worse, or neither."""
-    named: dict[Finding, list[str]] = {"better": [], "not shown": [], "worse": []}
-    for sentence in sentences:
-        named[sentence.finding].append(AGAINST[sentence.arm])
-    said = {
-        "better than": named["better"],
-        "worse than": named["worse"],
-        "not shown to differ from": named["not shown"],
-    }
-    parts = [f"{words} {_listed(arms)}" for words, arms in said.items() if arms]
-    return f"On {len(result.times):,} bars that no model in force had seen, ratchet is {'; '.join(parts)}."
+def headline(result: Result, scores: Sequence[Score]) -> str:
+    """One sentence: is `ratchet` better than the best baseline?"""
+    best = best_baseline(scores)
+    count = sum(1 for score in scores if is_baseline(score.arm))
+    (sentence,) = (one for one in against(scores) if one.arm == best.arm)
+    return (
+        f"On {len(result.times):,} bars that no model in force had seen, ratchet is {CLAIM[sentence.finding]}"
+        f" {sentence.against}, the best of {count} baselines ({sentence.measured})."
+    )
+
+
+def by_finding(sentences: Sequence[Sentence]) -> dict[Finding, str]:
+    """The arms that `ratchet` is better than, worse than, and not shown to differ from; in words, each arm once."""
+    count = sum(1 for sentence in sentences if is_baseline(sentence.arm))
+    said: dict[Finding, str] = {}
+    for finding in CLAIM:
+        found = [sentence for sentence in sentences if sentence.finding == finding]
+        trained = [sentence.against for sentence in found if not is_baseline(sentence.arm)]
+        baselines = [sentence.against for sentence in found if is_baseline(sentence.arm)]
+        parts = [_listed(trained)] if trained else []
+        if baselines:
+            one = "the baseline" if len(baselines) == 1 else "the baselines"
+            parts.append("every baseline" if len(baselines) == count else f"{one} {_listed(baselines)}")
+        if parts:
+            said[finding] = "; ".join(parts)
+    return said
 
 
 def history(result: Result) -> str:
-    """What the gate did: sessions, promotions, and the same of the plain loop."""
-    after = len(result.gated.sessions) - 1
+    """What the gate did: sessions and promotions, and how often a better mean alone would have promoted."""
+    after = len(result.loop.sessions) - 1
     return (
-        f"{after + 1} sessions from {day(result.segments[0].date)} to {day(result.segments[-1].date)}. In the {after}"
-        f" after the first, {result.setting.policy} promoted {promotions(result.gated)}, and a better mean on the"
-        f" holdout alone promoted {promotions(result.plain)}."
+        f"{after + 1} sessions from {day(result.segments[0].date)} to {day(result.segments[-1].date)}. Of the {after}"
+        f" after the first, {result.setting.policy} promoted in {promotions(result.loop)}; the new version had a better"
+        f" mean on its holdout than the champion in {better_means(result.loop)}."
     )
 
 
@@ -81,25 +104,43 @@ def promotions(loop: Loop) -> int:
     return max(0, sum(1 for session in loop.sessions if session.promoted) - 1)
 
 
+def better_means(loop: Loop) -> int:
+    """New versions whose mean was better than that of the champion on the bars that compared them first."""
+    return sum(
+        1
+        for session in loop.sessions
+        for pair in session.tested
+        if pair.contender == session.version and pair.improvement_percent.value > 0.0
+    )
+
+
 def percent(interval: Interval) -> str:
-    """`+3.1 % [+1.0, +5.2]`, without the limits where there are none."""
+    """`+3.1 % [+1.0, +5.2]`, without the limits where there are none; `not defined` where the value is not.
+
+    A limit near 0 gets more digits, so that its side of 0 is seen.
+    """
+    if math.isnan(interval.value):
+        return "not defined"
     if math.isnan(interval.low):
         return f"{signed(interval.value, 1)} %"
-    return f"{signed(interval.value, 1)} % [{signed(interval.low, 1)}, {signed(interval.high, 1)}]"
+    nearest = min(abs(limit) for limit in (interval.low, interval.high))
+    digits = next((digits for digits in (1, 2, 3) if round(nearest, digits) or not nearest), 4)
+    value, low, high = (signed(number, digits) for number in (interval.value, interval.low, interval.high))
+    return f"{value} % [{low}, {high}]"
 
 
 def signed(value: float, digits: int) -> str:
-    """A number with its sign, and no sign before a zero; `?` for what is not known."""
-    if math.isnan(value):
-        return "?"
+    """A number with its sign, and no sign before a zero."""
     rounded = round(value, digits) + 0.0
     return f"{rounded:+.{digits}f}" if rounded else f"{0.0:.{digits}f}"
 
 
 def estimate(interval: Interval, digits: int) -> str:
-    """`0.241 [0.232, 0.250]`, without the limits where there are none."""
+    """`0.241 [0.232, 0.250]`, without the limits where there are none; `not defined` where the value is not."""
+    if math.isnan(interval.value):
+        return "not defined"
     if math.isnan(interval.low):
-        return "?" if math.isnan(interval.value) else f"{interval.value:.{digits}f}"
+        return f"{interval.value:.{digits}f}"
     return f"{interval.value:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 

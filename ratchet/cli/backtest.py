@@ -1,4 +1,4 @@
-"""ratchet backtest: the whole loop replayed over history, in homes of its own."""
+"""ratchet backtest: the whole loop replayed over history, in a home of its own."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ratchet.backtest.arms import assemble
 from ratchet.backtest.compare import Score, scores
 from ratchet.backtest.moments import bar_time, parsed
 from ratchet.backtest.plan import EVERY, plan
-from ratchet.backtest.result import Result, Setting
-from ratchet.cli.backtest_homes import GATED, PLAIN, Homes, replay_both
+from ratchet.backtest.result import Result, Setting, is_baseline
+from ratchet.cli.backtest_home import Home, replay_watched, running
 from ratchet.cli.connect import connect
 from ratchet.cli.data import zone_options, zone_words
 from ratchet.cli.output import HORIZON, home_option, output_option, show, table
 from ratchet.errors import DataRefused, InvalidInput, PreconditionFailed
-from ratchet.names import MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
+from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
 
 POLICIES: tuple[Policy, ...] = ("balanced", "strict")
-DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
+DOCUMENT, PAGE, BARS, HOME = "backtest.json", "report.html", "bars.csv", "home"
 
 
 @click.command()
@@ -39,7 +39,7 @@ DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
     metavar="TYPE",
     help=f"One of {', '.join(MODEL_TYPES)}.",
 )
-@click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option("--target", default=DEFAULT_TARGET, show_default=True, help=f"One of {', '.join(TARGETS)}.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @click.option("--start", default="", metavar="DATE", help="The first session  [default: 1,000 usable bars]")
 @click.option("--every", type=click.IntRange(min=1), default=EVERY, show_default=True, help="Bars between sessions.")
@@ -52,7 +52,7 @@ DOCUMENT, PAGE, BARS = "backtest.json", "report.html", "bars.csv"
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Folder for the report, and for the homes, which are then kept  [default: ./backtest-SERIES-TASK-TYPE]",
+    help="Folder for the report, and for the home, which is then kept  [default: ./backtest-SERIES-TASK-TYPE]",
 )
 @home_option
 @output_option
@@ -73,8 +73,8 @@ def backtest(
 ) -> None:
     """Replay the whole loop on SERIES: a session every N bars, then the bars that follow it are scored.
 
-    No session knows a later bar. The loop is compared, on the same bars, with never retraining, always replacing,
-    promoting on a better mean, training from scratch, and simple forecasts.
+    No session knows a later bar. The champion is compared, on the same bars, with always replacing, never retraining,
+    training from scratch, and every baseline.
     """
     task = Task.of(target, horizon or 0)
     lineage = Lineage(Series.parse(series), task, one_of("model", model_type, MODEL_TYPES))
@@ -90,11 +90,11 @@ def backtest(
         place = folder if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-backtest-")))
         bars = file or place / BARS
         zones = (timezone, market_timezone) if file else ("", _export(lineage, bars, home))
-        homes = stack.enter_context(Homes(place, say=_say))
-        times = _import(homes, lineage, bars, *zones)
+        within = stack.enter_context(running(place / HOME, _say))
+        times = _import(within, lineage, bars, *zones)
         segments = plan(str(lineage.series), times, task.horizon, first, every)
-        _say(f"{len(segments)} sessions under {rule} and as many under plain")
-        gated, plain = replay_both(homes, lineage, rule, segments)
+        _say(f"{len(segments)} sessions under {rule}")
+        replayed = replay_watched(within, lineage, rule, segments)
     setting = Setting(
         series=str(lineage.series),
         task=str(task),
@@ -113,17 +113,16 @@ def backtest(
     result = Result(
         setting=setting,
         segments=tuple(segments),
-        times=tuple(moment for part in gated.scored for moment in part.times),
-        outcomes=tuple(outcome for part in gated.scored for outcome in part.outcomes),
-        arms=assemble(segments, gated.loop, plain.loop, gated.scored, plain.scored),
-        gated=gated.loop,
-        plain=plain.loop,
-        patterns=gated.patterns,
+        times=tuple(moment for part in replayed.scored for moment in part.times),
+        outcomes=tuple(outcome for part in replayed.scored for outcome in part.outcomes),
+        arms=assemble(segments, replayed.loop, replayed.scored),
+        loop=replayed.loop,
+        patterns=replayed.patterns,
     )
     files = write(result, folder)
-    kept = {name: str(folder / name) for name in (GATED, PLAIN)} if out else {}
+    kept = str(folder / HOME) if out else None
     show(
-        summary.summary(result) | {"files": files, "homes": kept},
+        summary.summary(result) | {"files": files, "home": kept},
         output,
         lambda _: _render(result, files, kept),
     )
@@ -131,9 +130,8 @@ def backtest(
 
 def _prepare(folder: Path, keeps: bool) -> None:
     """The output folder, before hours are spent; PreconditionFailed when it can't be used."""
-    for name in (GATED, PLAIN) if keeps else ():
-        if (folder / name).exists():
-            raise PreconditionFailed(f"{folder / name} is there already; choose another --out, or remove it")
+    if keeps and (folder / HOME).exists():
+        raise PreconditionFailed(f"{folder / HOME} is there already; choose another --out, or remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -155,12 +153,11 @@ def _export(lineage: Lineage, bars: Path, home: str | None) -> str:
         return next(client.list_datasets(series, latest_only=True)).registered.market_timezone
 
 
-def _import(homes: Homes, lineage: Lineage, file: Path, timezone: str, market_timezone: str) -> list[int]:
-    """Bring the bars into both homes; their times, as the services understood them."""
+def _import(within: Home, lineage: Lineage, file: Path, timezone: str, market_timezone: str) -> list[int]:
+    """Bring the bars into the home; their times, as the services understood them."""
     series = str(lineage.series)
-    for client in homes.clients.values():
-        client.import_bars(file, series, timezone=timezone, market_timezone=market_timezone)
-    text = b"".join(homes.clients[GATED].export_bars(series)).decode()
+    within.client.import_bars(file, series, timezone=timezone, market_timezone=market_timezone)
+    text = b"".join(within.client.export_bars(series)).decode()
     times = [bar_time(line.partition(",")[0]) for line in text.splitlines()[1:]]
     if not times:
         raise DataRefused(f"{file} has no bars; give a file with the history of {series}")
@@ -182,24 +179,23 @@ def write(result: Result, folder: Path) -> dict[str, str]:
     return {"json": str(document), "html": str(page)}
 
 
-def _render(result: Result, files: dict[str, str], kept: dict[str, str]) -> None:
+def _render(result: Result, files: dict[str, str], kept: str | None) -> None:
     found = scores(result)
-    sentences = words.against(found)
     setting = result.setting
     table(
         f"{setting.series}/{setting.task}/{setting.model_type}: {len(result.times):,} bars, the same for all",
         ("arm", ">Brier", ">accuracy", ">AUC", ">ratchet's Brier gain over it", "ratchet is", ">CPU s"),
         [_row(score) for score in found],
     )
-    click.echo(words.headline(result, sentences))
+    click.echo(words.headline(result, found))
+    for finding, said in words.by_finding(words.against(found)).items():
+        click.echo(f"  {words.CLAIM[finding]} {said}")
     click.echo(words.history(result))
-    for sentence in sentences:
-        click.echo(f"  {sentence.text}")
     click.echo(f"\n{setting.seconds:,.0f} s")
     for kind, path in files.items():
         click.echo(f"{kind:<6}{path}")
-    for path in kept.values():
-        click.echo(f"home  {path}   open it with {shlex.join(['ratchet', 'up', '--home', path])}")
+    if kept:
+        click.echo(f"home  {kept}   open it with {shlex.join(['ratchet', 'up', '--home', kept])}")
 
 
 def _row(score: Score) -> tuple[str, ...]:
@@ -210,7 +206,7 @@ def _row(score: Score) -> tuple[str, ...]:
         words.estimate(score.auc, 3),
         words.percent(score.gain.percent) if score.gain else "",
         score.gain.finding if score.gain else "",
-        f"{score.cpu_seconds:,.1f}",
+        "" if is_baseline(score.arm) else f"{score.cpu_seconds:,.1f}",
     )
 
 

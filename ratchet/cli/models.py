@@ -15,7 +15,7 @@ from ratchet.cli.reproduce import reproduce
 from ratchet.cli.verdict import decision_lines
 from ratchet.client import Client
 from ratchet.errors import NotFound
-from ratchet.names import Lineage, Model, Series, Task
+from ratchet.names import DEFAULT_TARGET, Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2
 
 reason_option = click.option("--reason", required=True, help="Why, for the log.")
@@ -96,7 +96,7 @@ def champion(lineage: str, as_of: Moment, home: str | None, output: str) -> None
 
 @models.command()
 @click.argument("series")
-@click.option("--target", default="direction", show_default=True, help="direction, range, volatility or volume.")
+@click.option("--target", default=DEFAULT_TARGET, show_default=True, help="direction, range, volatility or volume.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @as_of_option
 @home_option

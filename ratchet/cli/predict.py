@@ -8,13 +8,15 @@ import click
 
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import HORIZON, day, fixed, home_option, lines, output_option, show
-from ratchet.names import TARGETS, Series, one_of
+from ratchet.names import DEFAULT_TARGET, TARGETS, Series, one_of
 from ratchet.trainer.v1 import trainer_pb2
 
 
 @click.command()
 @click.argument("series")
-@click.option("--target", default="", help=f"One of {', '.join(TARGETS)}  [default: the model's own, or direction]")
+@click.option(
+    "--target", default="", help=f"One of {', '.join(TARGETS)}  [default: the model's own, or {DEFAULT_TARGET}]"
+)
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the model's or the target's own]")
 @click.option("--model", default="", help="A version, or a lineage for its champion  [default: the best of SERIES]")
 @click.option(
@@ -27,7 +29,8 @@ def predict(
 ) -> None:
     """The probability that a model gives the bar after the last one of SERIES.
 
-    With --data, after the last one of a CSV file, which is not imported; it holds at least 251 bars.
+    With --data, after the last one of a CSV file, which is not imported. A model that starts from online@baseline joins
+    its bars to those imported, and any number is enough; another model needs at least 251.
     """
     named = str(Series.parse(series))
     asked = one_of("target", target, TARGETS) if target else ""

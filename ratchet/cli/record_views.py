@@ -27,6 +27,8 @@ def complexity(record: model_pb2.ModelRecord) -> Iterator[str]:
         params = {param.name: param.value for param in record.hyperparameters}
         sizes = ", ".join(words.format(params[name]) for name, words in SIZES.items() if name in params)
         yield f"step {taken} of {offered} offered{f' ({sizes})' if sizes else ''}"
+    elif not record.HasField("smaller_step_gain"):
+        yield f"step {taken} of {offered} offered: the parent is recalibrated, with too few unseen bars for a new part"
     else:
         gain = measured(record, "smaller_step_gain", 4, signed=True)
         yield f"step {taken} taken of {offered} offered: better on tune by {gain}"

@@ -10,14 +10,14 @@ from ratchet.cli.progress import follow
 from ratchet.cli.verdict import Outcome, fetch_outcome, render
 from ratchet.client import Client
 from ratchet.errors import BY_REASON, Cancelled, Internal, RatchetError, Unreachable
-from ratchet.names import MODEL_TYPES, POLICIES, TARGETS, Series, Task, one_of
+from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, POLICIES, TARGETS, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 
 
 @click.command()
 @click.argument("series")
 @click.option("--model", "model_type", required=True, metavar="TYPE", help=f"One of {', '.join(MODEL_TYPES)}.")
-@click.option("--target", default="direction", show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option("--target", default=DEFAULT_TARGET, show_default=True, help=f"One of {', '.join(TARGETS)}.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @click.option("--until", default="", metavar="DATE", help="Train as if no later bar existed.")
 @click.option("--policy", default="balanced", show_default=True, help=f"One of {', '.join(POLICIES)}.")

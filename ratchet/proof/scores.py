@@ -49,12 +49,12 @@ UNDEFINED = Interval(math.nan, math.nan, math.nan)
 """The value of a metric that is not defined."""
 
 
-def defined(y: Flags) -> bool:
+def defined(y: Flags | Floats) -> bool:
     """Whether metrics are defined on outcomes `y`, shape (n,): at least CLASS_ROWS bars of each class."""
     return rarer(y) >= CLASS_ROWS
 
 
-def rarer(y: Flags) -> int:
+def rarer(y: Flags | Floats) -> int:
     """The number of bars of the rarer class among outcomes `y`, shape (n,)."""
     ones = int(np.count_nonzero(y))
     return min(ones, len(y) - ones)

@@ -65,7 +65,7 @@ class Evaluator:
             if not request.HasField(name):
                 raise InvalidInput(f"an evaluation needs its {name}", fields={name: "missing"})
         bars, first = segment.cut(
-            self._importer.latest(series)[1], task.horizon, request.first_bar.seconds, request.last_bar.seconds
+            self._importer.latest(series)[1].traded(), task.horizon, request.first_bar.seconds, request.last_bar.seconds
         )
         return Segment(
             target=task.target,

@@ -83,7 +83,7 @@ def _asked(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> 
         target=lineage.task.target,
         horizon=lineage.task.horizon,
         model_type=lineage.model_type,
-        bars=snapshot.decode(store.get(training.request.dataset_digest)),
+        bars=snapshot.decode(store.get(training.request.dataset_digest)).traded(),
         seed=seed,
         policy=one_of("policy", training.request.policy, POLICIES),
     )

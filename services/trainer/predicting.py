@@ -17,14 +17,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.client import Client
 from ratchet.errors import DataRefused, InvalidInput
 from ratchet.events.v1 import model_pb2
-from ratchet.names import Lineage, Model, Series, Task
+from ratchet.names import DEFAULT_TARGET, SKILL_BASELINES, Lineage, Model, Series, Task
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.kernel.artifacts import ArtifactStore
 from services.trainer import targets
+from services.trainer.baselines.online import Fold
 from services.trainer.data import csvfile
-from services.trainer.data.bars import WARM_UP, Bars, check, written
+from services.trainer.data.bars import WARM_UP, Bars, Floats, check, written
 from services.trainer.importing import Importer, known_zones
-from services.trainer.learning.columns import Table, features_of
+from services.trainer.joining import joined
+from services.trainer.learning.columns import table_for
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
 
@@ -33,6 +35,9 @@ MOST_BARS = 100_000
 
 OPEN_MODELS = 32
 """Model files that are kept open, those used last."""
+
+FOLDS = 16
+"""Folds of online@baseline over a snapshot that are kept, those used last."""
 
 REMEMBERED = 4096
 """Records of models, and what models said of snapshots: those asked for last."""
@@ -56,6 +61,7 @@ class Predictor:
         self._opened = lru_cache(OPEN_MODELS)(self._open)
         self._remembered = lru_cache(REMEMBERED)(self._of_snapshot)
         self._record = lru_cache(REMEMBERED)(self._recorded)
+        self._folded = lru_cache(FOLDS)(self._fold)
 
     def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
         """The answer to a request. NotFound without such a model or bars; DataRefused for bars too few or bad."""
@@ -66,7 +72,7 @@ class Predictor:
         if given is None:
             said = self._remembered(digest, self._importer.newest(series).registered.digest)
         else:
-            said = next_bar(self._opened(digest), given)
+            said = self._of_request(self._opened(digest), series, given)
         task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
             model=record.model,
@@ -81,7 +87,7 @@ class Predictor:
     def _named(self, series: Series, request: pb.PredictRequest) -> str:
         """The model that is asked for: a version, a lineage's champion, or the symbol's best."""
         if not request.model:
-            task = Task.of(request.target or "direction", request.horizon)
+            task = Task.of(request.target or DEFAULT_TARGET, request.horizon)
             return self._client.get_symbol_best(str(series), str(task)).model.name
         version = None if request.model.count("/") == 2 else Model.parse(request.model)
         lineage = version.lineage if version else Lineage.parse(request.model)
@@ -113,20 +119,43 @@ class Predictor:
 
     def _of_snapshot(self, model: str, dataset: str) -> Said:
         """Both by their digests."""
-        return next_bar(self._opened(model), self._importer.bars(dataset))
+        opened = self._opened(model)
+        if not opened.on_margin:
+            return next_bar(opened, self._importer.bars(dataset).traded())
+        fold = self._folded(dataset, opened.target, opened.horizon)
+        return next_bar(opened, fold.bars, fold.z)
+
+    def _of_request(self, model: ModelFile, series: Series, given: Bars) -> Said:
+        """What a model says after the last of the bars in a request."""
+        if not model.on_margin:
+            return next_bar(model, given.traded())
+        dataset = self._importer.newest(series).registered.digest
+        bars = joined(self._importer.bars(dataset), given).traded()
+        return next_bar(model, bars, self._folded(dataset, model.target, model.horizon).log_odds(bars))
+
+    def _fold(self, dataset: str, target: str, horizon: int) -> Fold:
+        """online@baseline over a snapshot: a long one takes seconds, once."""
+        return Fold.over(self._importer.bars(dataset).traded(), target, horizon)
 
     def _open(self, digest: str) -> ModelFile:
         return artifact.load(self._store.get(digest))
 
 
-def next_bar(model: ModelFile, bars: Bars) -> Said:
-    """What the model says after the last of `bars`; all of them count, for features remember. DataRefused if few."""
+def next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Said:
+    """What the model says after the last of `bars`, which all traded; all of them count, for features remember.
+
+    Args:
+        online: the log-odds of online@baseline, float64[n], for a model on the margin.
+
+    Raises:
+        DataRefused: too few bars.
+    """
     if len(bars) <= WARM_UP:
         raise DataRefused(
             f"{bars.series}: {len(bars)} bars, {WARM_UP + 1} needed to predict (the first {WARM_UP} of a series warm"
             " its features up); give more of its history"
         )
-    X = Table.of(bars, features_of(model)).matrix(model.columns, model.patterns)
+    X = table_for(model, bars, online).matrix(model.columns, model.patterns)
     return Said(int(bars.time[-1]), float(model.function.probability(X, np.array([len(bars) - 1]))[0]))
 
 
@@ -151,13 +180,15 @@ _COLUMNS = attrgetter("time.seconds", "open", "high", "low", "close", "volume")
 
 def statement(record: model_pb2.ModelRecord) -> str:
     """What is known of a model's skill, from its record, in words."""
-    own = _brier(record.metrics)
-    kind = record.lineage.rpartition("/")[2]
-    rivals = sorted((each for each in record.baselines if each.name != kind), key=lambda each: _brier(each.metrics))
-    if not rivals:
-        return "no skill shown: its record compares it with no baseline; do not rely on it"
     held = record.windows.holdout
     bars = f"{held.rows} bars, {written(held.first_bar.seconds)} to {written(held.last_bar.seconds)}"
+    asked = [each for each in record.baselines if each.name in SKILL_BASELINES]
+    if not asked:
+        return "no skill shown: its record compares it with no baseline; do not rely on it"
+    if not all(each.HasField("gain") for each in asked):
+        return f"no skill shown: its holdout ({bars}) has too few bars of one class, and no metric is defined"
+    own = _brier(record.metrics)
+    rivals = sorted(asked, key=lambda each: _brier(each.metrics))
     if record.skill_shown:
         best = rivals[0]
         return (

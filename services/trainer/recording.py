@@ -14,6 +14,7 @@ from ratchet.registry.v1 import registry_pb2
 from services.kernel import bar_evidence
 from services.kernel.rule_text import SYMBOLS
 from services.trainer.features import BASE
+from services.trainer.learning.columns import ONLINE_LOG_ODDS
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
 from services.trainer.mining.mine import Mined
@@ -107,6 +108,8 @@ def _record(
         ],
         hyperparameters=parameters(outcome.params),
         complexity_step=outcome.complexity_step,
+        complexity_step_offered=outcome.complexity_step_offered,
+        smaller_step_gain=_interval(outcome.smaller_step_gain) if outcome.smaller_step_gain else None,
         candidates=[
             model_pb2.Candidate(
                 kind=KINDS[candidate.kind],
@@ -191,7 +194,7 @@ def _window(window: WindowReport) -> model_pb2.Window:
 def _source(feature: str) -> str:
     if feature.startswith(RULE_PREFIX):
         return "pattern"
-    return "base" if feature in BASE else "library"
+    return "base" if feature in BASE or feature == ONLINE_LOG_ODDS else "library"
 
 
 def _metrics(metrics: Metrics) -> list[model_pb2.Metric]:

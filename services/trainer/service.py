@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
 from ratchet.errors import InvalidInput, Unreachable
-from ratchet.names import MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
+from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from ratchet.trainer.v1 import trainer_pb2_grpc
@@ -55,7 +55,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         request_id = _required(request.request_id)
         lineage = Lineage(
             Series.parse(request.series),
-            Task.of(request.target or "direction", request.horizon),
+            Task.of(request.target or DEFAULT_TARGET, request.horizon),
             one_of("model type", request.model_type, MODEL_TYPES),
         )
         policy = one_of("policy", request.policy or "balanced", POLICIES)

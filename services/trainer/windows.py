@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused, InvalidInput
+from ratchet.proof.scores import CLASS_ROWS
 from services.trainer.data.bars import WARM_UP
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -96,15 +97,27 @@ def split(
     first, stop = int(rows[0]), int(rows[-1]) + 1
     if stop - first != count:
         raise InvalidInput(f"{series}: {stop - first - count} labels are missing between known ones")
-    return around(Span(stop - holdout_size(count, new_bars), stop), first, horizon)
+    return around(Span(stop - holdout_size(count, new_bars), stop), first, horizon, y)
 
 
-def around(holdout: Span, first: int, horizon: int) -> Windows:
-    """The windows of a session whose usable rows begin at `first`, with this holdout."""
+def around(holdout: Span, first: int, horizon: int, y: NDArray[np.float64]) -> Windows:
+    """The windows of a session whose usable rows begin at `first`, with this holdout; `y` float64[n] are the labels.
+
+    Labels come in regimes: tune reaches back until it holds CLASS_ROWS of each class, at most to half of the rows.
+    """
     size = max(TUNING_MINIMUM, (holdout.start - first) // 10)
     choose = Span(holdout.start - horizon - size, holdout.start - horizon)
-    tune = Span(choose.start - horizon - size, choose.start - horizon)
+    stop = choose.start - horizon
+    tune = Span(stop - size - _missing_rows(y[(first + stop) // 2 : stop], size), stop)
     return Windows(Span(first, tune.start - horizon), tune, choose, holdout, horizon)
+
+
+def _missing_rows(y: NDArray[np.float64], size: int) -> int:
+    """How many rows before the last `size` of `y` complete CLASS_ROWS of each class; 0 where none do."""
+    ones = np.cumsum(y[::-1])
+    rows = np.arange(1, len(y) + 1)
+    enough = np.flatnonzero(np.minimum(ones, rows - ones) >= CLASS_ROWS)
+    return max(0, int(rows[enough[0]]) - size) if len(enough) else 0
 
 
 def holdout_size(count: int, new_bars: int | None) -> int:

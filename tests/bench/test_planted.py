@@ -8,6 +8,7 @@ import pytest
 from bench.planted import USABLE, from_mining_alone, series
 from services.trainer import features, targets
 from services.trainer.data.bars import Bars, check
+from services.trainer.learning.columns import Table
 from services.trainer.mining.rule import Floats, Rule
 from services.trainer.windows import usable_rows
 
@@ -89,8 +90,11 @@ def test_volatility_and_volume_resemble_their_past_and_returns_do_not() -> None:
 
 def test_a_null_series_gives_no_feature_a_say() -> None:
     bars, _ = series(2, rules=0)
-    values, y = usable(bars, features.BASE)
-    known = (values - values.mean(axis=0)) / values.std(axis=0)
+    y = targets.labels("direction", bars, 1)
+    rows = usable_rows(y)
+    values, y = Table.of(bars, "direction", 1, features.BASE).values[rows], y[rows]
+    varied = values[:, np.ptp(values, axis=0) > 0.0]
+    known = (varied - varied.mean(axis=0)) / varied.std(axis=0)
     correlations = known.T @ (y - y.mean()) / (len(y) * y.std())
     assert np.max(np.abs(correlations)) < NOISE / np.sqrt(len(y))
 

@@ -60,7 +60,8 @@ def test_a_worker_scores_the_bars_that_a_model_never_saw(services: Running, mode
         fresh_model_type="logistic",
     )
     assert len(found.times) == len(found.outcomes) == 252
-    assert [each.name for each in found.forecasts] == [model, "majority", "persistence", "logistic", "fresh"]
+    simple = ("base-rate", "persistence", "har", "ridge", "boosting", "online", "mean", "stack")
+    assert [each.name for each in found.forecasts] == [model, *(f"{name}@baseline" for name in simple), "fresh"]
     assert {len(each.probabilities) for each in found.forecasts} == {252}
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import numpy as np
 
+from ratchet.backtest.compare import Score, best_baseline
 from ratchet.backtest.report.figure import AnyChart, Figure, Panel, arm_colour, values
-from ratchet.backtest.result import ArmName, Result
+from ratchet.backtest.result import RATCHET, SCRATCH, Result
+from ratchet.backtest.words import named
 from ratchet.proof.arrays import Flags, Floats
 from ratchet.proof.scores import wilson
 
-SHOWN: list[ArmName] = ["ratchet", "from scratch", "logistic"]
 BINS = 10
 
 
-def figure(result: Result) -> Figure:
+def figure(result: Result, scores: Sequence[Score]) -> Figure:
     y = np.array(result.outcomes, np.bool_)
-    gaps = {arm: _gap(np.array(result.arm(arm).probabilities), y) for arm in SHOWN}
-    told = ", ".join(f"{arm} {100 * gap:.1f}" for arm, gap in gaps.items())
+    best = best_baseline(scores).arm
+    gaps = {arm: _gap(np.array(result.arm(arm).probabilities), y) for arm in (RATCHET, SCRATCH, best)}
+    told = ", ".join(f"{named(arm)} {100 * gap:.1f}" for arm, gap in gaps.items())
     return Figure(
         "calibration",
         "Do the probabilities mean what they say?",
         f"Bars in {BINS} groups of equal size by their forecast, with 95 % intervals. On the diagonal a forecast of"
-        " 60 % comes true 60 times in 100.",
-        (Panel(chart(result, y), f"Mean distance from the diagonal in points: {told}."),),
+        " 60 % comes true 60 times in 100. Of the baselines, the best.",
+        (Panel(chart(result, y, best), f"Mean distance from the diagonal in points: {told}."),),
     )
 
 
@@ -44,8 +48,11 @@ def groups(p: Floats, y: Flags, bins: int = BINS) -> list[dict[str, object]]:
     return found
 
 
-def chart(result: Result, y: Flags) -> AnyChart:
-    rows = [{"arm": arm, **group} for arm in SHOWN for group in groups(np.array(result.arm(arm).probabilities), y)]
+def chart(result: Result, y: Flags, best: str) -> AnyChart:
+    shown = (RATCHET, SCRATCH, best)
+    rows = [
+        {"arm": named(arm), **group} for arm in shown for group in groups(np.array(result.arm(arm).probabilities), y)
+    ]
     numbers = [float(str(row[name])) for row in rows for name in ("low", "high", "forecast")]
     ends = max(0.0, min(numbers) - 0.02), min(1.0, max(numbers) + 0.02)
     scale = alt.Scale(domain=list(ends), nice=False)
@@ -55,7 +62,8 @@ def chart(result: Result, y: Flags) -> AnyChart:
         .mark_line(color="@line", strokeDash=[4, 3])
         .encode(x, alt.Y("frequency:Q", title="came true", scale=scale))
     )
-    base = alt.Chart(values(rows)).encode(x, arm_colour(SHOWN))
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=2.5)
+    base = alt.Chart(values(rows)).encode(x, arm_colour(shown, best, legend))
     bars = base.mark_rule(opacity=0.45).encode(alt.Y("low:Q", scale=scale), alt.Y2("high"))
     y_axis = alt.Y("frequency:Q", title="came true", scale=scale, axis=alt.Axis(format="%", tickCount=6))
     lines = base.mark_line(strokeWidth=1.5).encode(y_axis)

@@ -22,7 +22,7 @@ LOWEST, HIGHEST = 1e-4, 1e6
 
 
 def figure(result: Result) -> Figure:
-    pairs = [pair for session in result.gated.sessions for pair in session.tested]
+    pairs = [pair for session in result.loop.sessions for pair in session.tested]
     threshold = POLICIES[result.setting.policy].e_threshold  # type: ignore[index]
     passed = sum(1 for pair in pairs if pair.verdict == "PROMOTED")
     return Figure(
@@ -35,8 +35,8 @@ def figure(result: Result) -> Figure:
         (
             Panel(
                 chart(result, threshold),
-                f"{len(pairs)} pairs in {len(result.gated.sessions)} sessions; {passed} passed the gate,"
-                f" {promotions(result.gated)} champions were replaced.",
+                f"{len(pairs)} pairs in {len(result.loop.sessions)} sessions; {passed} passed the gate,"
+                f" {promotions(result.loop)} champions were replaced.",
             ),
         ),
     )
@@ -55,7 +55,7 @@ def chart(result: Result, threshold: float) -> AnyChart:
             "p": pair.dm_p,
             "improvement": percent(pair.improvement_percent),
         }
-        for session in result.gated.sessions
+        for session in result.loop.sessions
         for pair in session.tested
     ]
     span = result.segments[0].date, result.segments[-1].date

@@ -5,33 +5,19 @@ Colours in a chart are names such as @ratchet; the page puts in those of the lig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
+import numpy as np
 
-from ratchet.backtest.result import ARMS, ArmName
+from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH
+from ratchet.backtest.words import named
 
 MILLISECONDS = 1000
-ARM_COLOURS: dict[ArmName, str] = {
-    "ratchet": "@ratchet",
-    "never retrained": "@never",
-    "always replaced": "@always",
-    "plain": "@plain",
-    "from scratch": "@scratch",
-    "logistic": "@logistic",
-    "persistence": "@persistence",
-    "majority": "@majority",
-}
-ARM_DASHES: dict[ArmName, list[int]] = {
-    "ratchet": [1, 0],
-    "never retrained": [6, 3],
-    "always replaced": [1, 0],
-    "plain": [1, 0],
-    "from scratch": [1, 0],
-    "logistic": [6, 2, 1, 2],
-    "persistence": [2, 2],
-    "majority": [2, 4],
-}
+ARM_COLOURS = {RATCHET: "@ratchet", ALWAYS: "@always", NEVER: "@never", SCRATCH: "@scratch"}
+LABEL_GAP = 14
+"""Pixels between the middles of two labels."""
 VERDICT_COLOURS = {
     "PROMOTED": "@better",
     "REJECTED": "@worse",
@@ -61,21 +47,33 @@ class Figure:
     panels: tuple[Panel, ...]
 
 
-def arm_colour(shown: list[ArmName]) -> alt.Color:
-    """Colour by arm, the same for an arm in every chart; the legend has those that are `shown`."""
+def arm_colour(shown: Sequence[str], best: str, legend: alt.Legend | None = None) -> alt.Color:
+    """Colour by arm in words, the same for an arm in every chart: baselines share one, but for the `best` of them."""
+    colours = {arm: ARM_COLOURS.get(arm, "@best" if arm == best else "@baseline") for arm in shown}
     return alt.Color(
         "arm:N",
-        scale=alt.Scale(domain=list(ARMS), range=[ARM_COLOURS[arm] for arm in ARMS]),
-        legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=2.5, values=shown),
+        scale=alt.Scale(domain=[named(arm) for arm in shown], range=list(colours.values())),
+        legend=legend,
     )
 
 
-def arm_dash(shown: list[ArmName]) -> alt.StrokeDash:
-    return alt.StrokeDash(
-        "arm:N",
-        scale=alt.Scale(domain=list(ARMS), range=[ARM_DASHES[arm] for arm in ARMS]),
-        legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=2.5, values=shown),
-    )
+def spread(heights: Sequence[float], top: float, gap: float = LABEL_GAP) -> list[float]:
+    """Heights from 0 to `top`, in the same order, `gap` apart and as near to `heights` as that allows.
+
+    Least squares: labels that would overlap form a block, evenly spaced about the middle of their own heights.
+    """
+    order = np.argsort(heights, kind="stable")
+    blocks: list[list[float]] = []
+    for place, index in enumerate(order):
+        blocks.append([heights[index] - place * gap])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    bases = [float(np.mean(block)) for block in blocks for _ in block]
+    most = max(0.0, top - gap * (len(heights) - 1))
+    placed = [0.0] * len(heights)
+    for place, index in enumerate(order):
+        placed[index] = min(max(bases[place], 0.0), most) + place * gap
+    return placed
 
 
 def dates(field: str, span: tuple[int, int] | None = None) -> alt.X:

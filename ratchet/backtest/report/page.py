@@ -7,26 +7,32 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ratchet.backtest.compare import Finding, Score
+from ratchet.backtest.compare import Finding, Score, best_baseline
 from ratchet.backtest.moments import day
 from ratchet.backtest.report.figure import Figure, Panel
 from ratchet.backtest.report.script import script
 from ratchet.backtest.report.style import DARK, LIGHT, css
-from ratchet.backtest.result import ArmName, Result
-from ratchet.backtest.words import Sentence, estimate, headline, history, percent
+from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Result, is_baseline
+from ratchet.backtest.words import CLAIM, against, by_finding, estimate, headline, history, named, percent
+from ratchet.names import NAIVE_BASELINES
 from ratchet.proof.scores import Interval
 
 MARKS: dict[Finding, str] = {"better": "better", "worse": "worse", "not shown": "neutral"}
 VERDICT_MARKS = {"PROMOTED": "better", "REJECTED": "worse"}
-MEANING: dict[ArmName, str] = {
-    "ratchet": "the champion that the gate left in force",
-    "never retrained": "v1 for ever",
-    "always replaced": "the newest version, whatever the gate said",
-    "plain": "promoted on a better mean, in a loop of its own",
-    "from scratch": "trained anew at each date on the base features",
-    "logistic": "logistic regression, fitted anew at each date",
-    "persistence": "the last known label repeated",
-    "majority": "the frequency of the label so far",
+MEANING = {
+    RATCHET: "the champion that the gate left in force",
+    ALWAYS: "the newest version, whatever the gate said",
+    NEVER: "v1 for ever",
+    SCRATCH: "trained anew at each date on the features that version 1 reads",
+    "base-rate@baseline": "the frequency of the label so far",
+    "persistence@baseline": "the frequency of the label after the last known one",
+    "har@baseline": "logistic regression on the HAR columns, refitted as labels come in",
+    "ridge@baseline": "logistic regression on all library features with a strong ridge, refitted as labels come in",
+    "boosting@baseline": "gradient boosting on all library features, refitted as labels come in",
+    "online@baseline": "one Newton step a bar on the HAR columns",
+    "mean@baseline": "the mean of har, online, ridge and boosting",
+    "stack@baseline": "a Newton step a bar on the log-odds of har, online, ridge and boosting",
+    "har-level@baseline": "least squares on the log range, refitted as labels come in",
 }
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:;"
@@ -36,9 +42,7 @@ SIDE_BY_SIDE = ("calibration", "cost")
 GAIN_WIDTH, GAIN_HEIGHT = 170, 18
 
 
-def html(
-    result: Result, scores: Sequence[Score], sentences: Sequence[Sentence], figures: Sequence[Figure], library: str
-) -> str:
+def html(result: Result, scores: Sequence[Score], figures: Sequence[Figure], library: str) -> str:
     """The whole page; `library` is the script that gives it vegaEmbed."""
     setting = result.setting
     title = f"Backtest of {setting.series} {setting.task}, {setting.model_type}"
@@ -50,7 +54,7 @@ def html(
             f'<meta name="theme-color" content="{LIGHT["page"]}" media="(prefers-color-scheme: light)">',
             f'<meta name="theme-color" content="{DARK["page"]}" media="(prefers-color-scheme: dark)">',
             f"<title>{escape(title)}</title><style>{css()}</style></head><body><main>",
-            _head(result, sentences),
+            _head(result, scores),
             _table(scores, len(result.times)),
             *_figures(figures),
             _decisions(result),
@@ -64,40 +68,46 @@ def html(
     )
 
 
-def _head(result: Result, sentences: Sequence[Sentence]) -> str:
+def _head(result: Result, scores: Sequence[Score]) -> str:
     setting = result.setting
     findings = "".join(
-        f'<li><span class="mark {MARKS[one.finding]}">{one.finding}</span><span>against {escape(one.against)}</span>'
-        f'<span class="range">{escape(one.measured)}</span></li>'
-        for one in sentences
+        f'<li><span class="mark {MARKS[finding]}">{CLAIM[finding]}</span><span>{escape(said)}</span></li>'
+        for finding, said in by_finding(against(scores)).items()
     )
     return (
         f"<header><h1>{escape(setting.series)} {escape(setting.task)}, {escape(setting.model_type)}</h1>"
         f'<p class="quiet">The whole loop replayed over history: {len(result.times):,} bars scored,'
         f" {day(result.times[0])} to {day(result.times[-1])}, nothing after each date visible.</p>"
-        f'<p class="lead">{escape(headline(result, sentences))}</p><p>{escape(history(result))}</p></header>'
+        f'<p class="lead">{escape(headline(result, scores))}</p><p>{escape(history(result))}</p></header>'
         f'<ul class="findings" aria-label="What is gained, and what is not">{findings}</ul>'
     )
 
 
 def _table(scores: Sequence[Score], bars: int) -> str:
     limits = [
-        abs(value) for score in scores if score.gain for value in (score.gain.percent.low, score.gain.percent.high)
+        abs(value)
+        for score in scores
+        if score.gain and score.arm not in NAIVE_BASELINES
+        for value in (score.gain.percent.low, score.gain.percent.high)
     ]
     reach = max([1.0, *(value for value in limits if not math.isnan(value))])
-    rows = "".join(_row(score, reach) for score in scores)
+    best = best_baseline(scores)
+    trained = "".join(_row(score, reach, best) for score in scores if not is_baseline(score.arm))
+    baselines = "".join(_row(score, reach, best) for score in scores if is_baseline(score.arm))
     return (
-        '<section><h2>The same bars, eight ways</h2><div class="scroll" tabindex="0" role="region"'
+        '<section><h2>Every arm on the same bars</h2><div class="scroll" tabindex="0" role="region"'
         ' aria-label="Scores of all arms">'
         f"<table><caption>{bars:,} bars, the same for all. A smaller Brier score is better; the gain is ratchet’s,"
         " paired bar by bar, with 95 % intervals.</caption><thead><tr>"
         '<th scope="col">arm</th><th scope="col">Brier</th><th scope="col">accuracy</th><th scope="col">AUC</th>'
         '<th scope="col" colspan="2">ratchet’s Brier gain over it, %</th><th scope="col" class="number">CPU s</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table></div></section>"
+        f'</tr></thead><tbody class="trained">{trained}</tbody>'
+        '<tbody><tr><th class="group" scope="rowgroup" colspan="7">baselines, the best of them in bold</th></tr>'
+        f"{baselines}</tbody></table></div></section>"
     )
 
 
-def _row(score: Score, reach: float) -> str:
+def _row(score: Score, reach: float, best: Score) -> str:
     gain = "<td></td><td></td>"
     if score.gain is not None:
         said = percent(score.gain.percent).replace(" %", "", 1)
@@ -105,23 +115,28 @@ def _row(score: Score, reach: float) -> str:
             f"<td>{_gain(score.gain.percent, score.gain.finding, reach)}</td>"
             f'<td class="{MARKS[score.gain.finding]}">{said}</td>'
         )
+    spent = "" if is_baseline(score.arm) else f"{score.cpu_seconds:,.1f}"
     return (
-        f'<tr><th scope="row" title="{MEANING[score.arm]}">{score.arm}</th>'
+        f"<tr{' class=best' if score.arm == best.arm else ''}>"
+        f'<th scope="row" title="{MEANING.get(score.arm, "")}">{escape(named(score.arm))}</th>'
         f"<td>{_estimate(score.brier, 4)}</td><td>{_estimate(score.accuracy, 3)}</td><td>{_estimate(score.auc, 3)}</td>"
-        f'{gain}<td class="number">{score.cpu_seconds:,.1f}</td></tr>'
+        f'{gain}<td class="number">{spent}</td></tr>'
     )
 
 
 def _estimate(interval: Interval, digits: int) -> str:
-    value, _, limits = estimate(interval, digits).partition(" ")
-    return f'{value} <span class="range">{limits}</span>' if limits else value
+    said = estimate(interval, digits)
+    value, _, limits = said.partition(" [")
+    return f'{value} <span class="range">[{limits}</span>' if limits else said
 
 
 def _gain(gain: Interval, found: Finding, reach: float) -> str:
-    """An interval as a line with a dot, beside zero."""
+    """An interval as a line with a dot, beside zero; an arrow beyond `reach`; nothing where it is not defined."""
+    if math.isnan(gain.value):
+        return ""
 
     def at(value: float) -> float:
-        return round(GAIN_WIDTH / 2 * (1 + 0.96 * value / reach), 1)
+        return round(GAIN_WIDTH / 2 * (1 + 0.96 * max(-1.0, min(1.0, value / reach))), 1)
 
     middle = GAIN_HEIGHT / 2
     limits = (
@@ -129,10 +144,16 @@ def _gain(gain: Interval, found: Finding, reach: float) -> str:
         if math.isnan(gain.low)
         else f'<line class="limits" x1="{at(gain.low)}" x2="{at(gain.high)}" y1="{middle}" y2="{middle}"/>'
     )
+    side = 1 if gain.value > 0 else -1
+    mark = (
+        f'<circle cx="{at(gain.value)}" cy="{middle}" r="4"/>'
+        if abs(gain.value) <= reach
+        else f'<path d="M{at(gain.value)} {middle}l{-7 * side} -5v10z"/>'
+    )
     return (
         f'<svg class="gain {MARKS[found]}" viewBox="0 0 {GAIN_WIDTH} {GAIN_HEIGHT}" aria-hidden="true">'
         f'<line class="zero" x1="{at(0)}" x2="{at(0)}" y1="0" y2="{GAIN_HEIGHT}"/>{limits}'
-        f'<circle cx="{at(gain.value)}" cy="{middle}" r="4"/></svg>'
+        f"{mark}</svg>"
     )
 
 
@@ -193,11 +214,11 @@ def _decisions(result: Result) -> str:
         f'<span class="mark {VERDICT_MARKS.get(session.verdict, "neutral")}">'
         f"{session.ended}</span>"
         f"<div>{''.join(f'<p>{escape(said)}</p>' for said in (session.reason, *session.diagnosis))}</div></li>"
-        for session in result.gated.sessions
+        for session in result.loop.sessions
     )
     return (
         '<section><h2>The decisions, in the registry’s words</h2><p class="reading">One for each session of the'
-        f" {escape(result.setting.policy)} loop. What was not promoted says why.</p>"
+        " loop. What was not promoted says why.</p>"
         f'<ol class="decisions">{items}</ol></section>'
     )
 
@@ -210,10 +231,11 @@ def _made(result: Result) -> str:
         "task": f"{setting.task}, {setting.horizon} bar{'s' if setting.horizon > 1 else ''} ahead",
         "sessions": f"{len(result.segments)}, every {setting.every} bars from {day(result.segments[0].date)} on; each"
         " saw the bars up to its date and nothing later",
-        "policy": f"{setting.policy}; beside it, a loop of its own that promotes on a better mean",
+        "policy": setting.policy,
         "forecasts": "each bar is scored once, by models whose last known label lies before what they forecast",
-        "intervals": "95 %, each for itself, robust to the overlap of forecasts; where no arm differs from another,"
-        " about one table in three still shows a difference",
+        "intervals": "95 %, each for itself, robust to the overlap of forecasts; were all arms equally good, one"
+        " gain in 20 would still be shown as a difference",
+        "best baseline": "the one with the lowest Brier score on these very bars; it is known only afterwards",
         "time": f"{setting.seconds:,.0f} s",
         "version": f"ratchet {setting.version}",
     }

@@ -13,11 +13,9 @@ LIGHT: Mapping[str, str] = {
     "ratchet": "#0f766e",
     "never": "#8456c9",
     "always": "#c2570c",
-    "plain": "#b83280",
     "scratch": "#2f6bc9",
-    "logistic": "#5d5238",
-    "persistence": "#8a9096",
-    "majority": "#a9adb1",
+    "baseline": "#858c93",
+    "best": "#1d2125",
     "better": "#0f766e",
     "worse": "#b3362c",
     "neutral": "#7b828a",
@@ -36,11 +34,9 @@ DARK: Mapping[str, str] = {
     "ratchet": "#3cc7b7",
     "never": "#b493ec",
     "always": "#f0914a",
-    "plain": "#ec7fb8",
     "scratch": "#77a9f2",
-    "logistic": "#d3c290",
-    "persistence": "#8b939a",
-    "majority": "#666d74",
+    "baseline": "#7f888f",
+    "best": "#e4e6e7",
     "better": "#3cc7b7",
     "worse": "#f0796d",
     "neutral": "#98a0a8",
@@ -76,8 +72,8 @@ section{{margin-top:60px}}
 .reading{{color:var(--muted);font-size:.93rem;margin-bottom:16px}}
 .lead{{font-size:1.12rem;line-height:1.5;margin:26px 0 10px;max-width:70ch}}
 .findings{{list-style:none;margin:18px 0 0;padding:0;border-top:1px solid var(--line)}}
-.findings li{{display:grid;grid-template-columns:7.2em 21em 1fr;gap:14px;padding:7px 0;
-font-variant-numeric:tabular-nums;border-bottom:1px solid var(--line)}}
+.findings li{{display:grid;grid-template-columns:13em 1fr;gap:14px;padding:7px 0;
+border-bottom:1px solid var(--line)}}
 .mark{{font-size:.86rem;font-weight:560;white-space:nowrap;align-self:baseline}}
 .mark::before{{content:"";display:inline-block;width:.62em;height:.62em;border-radius:50%;margin-right:.55em;
 background:var(--neutral)}}
@@ -92,14 +88,16 @@ th,td{{text-align:left;padding:7px 16px 7px 0;border-bottom:1px solid var(--line
 vertical-align:baseline}}
 th:last-child,td:last-child{{padding-right:0}}
 thead th{{color:var(--muted);font-weight:500;font-size:.83rem}}
-tbody th{{font-weight:500}} tbody tr:first-child th{{color:var(--ratchet);font-weight:650}}
+tbody th{{font-weight:500}} tbody.trained tr:first-child th{{color:var(--ratchet);font-weight:650}}
+tbody tr.best th{{font-weight:650}}
+tbody th.group{{padding-top:20px;color:var(--muted);font-weight:500;font-size:.83rem}}
 .number{{text-align:right}}
 td small,.range{{color:var(--muted);font-size:.92em}}
 svg.gain{{display:block;position:relative;top:3px;width:170px;height:18px}}
 svg.gain .zero{{stroke:var(--line)}} svg.gain .limits{{stroke-width:2;stroke:var(--neutral)}}
-svg.gain circle{{fill:var(--neutral)}}
-svg.gain.better .limits{{stroke:var(--better)}} svg.gain.better circle{{fill:var(--better)}}
-svg.gain.worse .limits{{stroke:var(--worse)}} svg.gain.worse circle{{fill:var(--worse)}}
+svg.gain circle,svg.gain path{{fill:var(--neutral)}}
+svg.gain.better .limits{{stroke:var(--better)}} svg.gain.better circle,svg.gain.better path{{fill:var(--better)}}
+svg.gain.worse .limits{{stroke:var(--worse)}} svg.gain.worse circle,svg.gain.worse path{{fill:var(--worse)}}
 figure{{margin:0}}
 figcaption{{font-size:.86rem;margin-top:8px;max-width:90ch}}
 .chart{{width:100%}}

@@ -1,77 +1,91 @@
-"""Chart: how much Brier loss each arm has saved over the majority class by each bar, and which version was in force."""
+"""Chart: how much Brier loss each arm has saved over the best baseline by each bar, and which version was in force."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
 
-from ratchet.backtest.compare import losses
+from ratchet.backtest.compare import Score, best_baseline, losses
 from ratchet.backtest.report.figure import (
     MILLISECONDS,
     AnyChart,
     Figure,
     Panel,
     arm_colour,
-    arm_dash,
     dates,
     on_date,
+    spread,
     values,
 )
-from ratchet.backtest.result import ArmName, Result
+from ratchet.backtest.result import RATCHET, Result, is_baseline
+from ratchet.backtest.words import named, signed
+from ratchet.names import NAIVE_BASELINES
 from ratchet.proof.arrays import Floats
 
 POINTS = 400
+HEIGHT = 420
+LABEL_PADDING = 54
+"""Half the room for the labels: Vega takes the padding off the width of the container twice."""
 
 
-def figure(result: Result) -> Figure:
-    saved = savings(result)
-    shown: list[ArmName] = list(saved)
+def figure(result: Result, scores: Sequence[Score]) -> Figure:
+    best = best_baseline(scores).arm
+    saved = savings(result, best)
     last = {arm: float(column[-1]) for arm, column in saved.items()}
-    order = sorted(shown, key=lambda arm: -last[arm])
-    told = ", ".join(f"{arm} {last[arm]:+.1f}" for arm in order)
+    order = sorted(saved, key=lambda arm: -last[arm])
+    told = ", ".join(f"{named(arm)} {signed(last[arm], 1)}" for arm in order)
     return Figure(
         "trajectory",
-        "What each way of retraining earned, bar by bar",
-        "Brier loss saved over the majority class, summed from the first scored bar. A rising line forecasts better"
-        " than the majority class, a flat one as well as it; two lines that run parallel are equally good at that time."
-        " Bands show which version ratchet had in force.",
-        (Panel(chart(result, saved), f"Brier loss saved by the last bar: {told}."),),
+        "What each arm earned, bar by bar",
+        f"Brier loss saved over {named(best)}, the best baseline, summed from the first scored bar. A rising line"
+        " forecasts better than it, a falling one worse; two lines that run parallel are equally good at that time."
+        " Grey lines are the other baselines; an arrow marks one that leaves the picture. Bands show which version"
+        " ratchet had in force.",
+        (Panel(chart(result, saved, best), f"Brier loss saved by the last bar: {told}."),),
     )
 
 
-def savings(result: Result) -> dict[ArmName, Floats]:
-    """The cumulative Brier advantage of each arm over majority, shape (n,) each."""
+def savings(result: Result, best: str) -> dict[str, Floats]:
+    """The cumulative Brier advantage of each arm over the baseline `best`, shape (n,) each."""
     y = np.array(result.outcomes, np.bool_)
-    flat = losses(np.array(result.arm("majority").probabilities), y)
+    reference = losses(np.array(result.arm(best).probabilities), y)
     return {
-        arm.name: np.asarray(np.cumsum(flat - losses(np.array(arm.probabilities), y)), np.float64)
+        arm.name: np.asarray(np.cumsum(reference - losses(np.array(arm.probabilities), y)), np.float64)
         for arm in result.arms
-        if arm.name != "majority"
     }
 
 
-def chart(result: Result, saved: dict[ArmName, Floats]) -> AnyChart:
-    shown: list[ArmName] = list(saved)
+def chart(result: Result, saved: dict[str, Floats], best: str) -> AnyChart:
+    shown = sorted(saved, key=lambda arm: _width(arm, best))
+    words = [named(arm) for arm in shown]
     count = len(result.times)
     picked = sorted({int(index) for index in np.linspace(0, count - 1, min(POINTS, count))})
     rows: list[dict[str, object]] = [
-        {"t": result.times[index] * MILLISECONDS} | {arm: round(float(saved[arm][index]), 3) for arm in shown}
+        {"t": result.times[index] * MILLISECONDS} | {named(arm): round(float(saved[arm][index]), 3) for arm in shown}
         for index in picked
     ]
     span = result.times[0], result.times[-1]
+    within = [column for arm, column in saved.items() if arm not in NAIVE_BASELINES]
+    lowest, highest = min(float(column.min()) for column in within), max(float(column.max()) for column in within)
+    margin = 0.04 * (highest - lowest) or 1.0
+    lowest, highest = lowest - margin, highest + margin
+    scale = alt.Scale(domain=[lowest, highest], nice=False)
     base = alt.Chart(values(rows))
     hover = alt.selection_point(
         name="near", nearest=True, on="pointermove", encodings=["x"], empty=False, clear="pointerout"
     )
+    colour = arm_colour(shown, best)
+    widths = alt.Scale(type="ordinal", domain=words, range=[_width(arm, best) for arm in shown])
     lines = (
-        base.transform_fold(list(shown), as_=["arm", "saved"])
-        .mark_line(interpolate="linear", strokeJoin="round")
+        base.transform_fold([*words], as_=["arm", "saved"])
+        .mark_line(interpolate="linear", strokeJoin="round", clip=True)
         .encode(
             dates("t", span),
-            alt.Y("saved:Q", title="Brier loss saved", axis=alt.Axis(tickCount=6)),
-            arm_colour(shown),
-            arm_dash(shown),
-            strokeWidth=alt.condition("datum.arm == 'ratchet'", alt.value(3), alt.value(1.5)),
+            alt.Y("saved:Q", title="Brier loss saved", scale=scale, axis=alt.Axis(tickCount=6)),
+            colour,
+            alt.StrokeWidth("arm:N", scale=widths, legend=None),
         )
     )
     rule = (
@@ -79,18 +93,44 @@ def chart(result: Result, saved: dict[ArmName, Floats]) -> AnyChart:
         .encode(
             dates("t"),
             opacity=alt.condition(hover, alt.value(0.5), alt.value(0)),
-            tooltip=[on_date("t", "bar"), *(alt.Tooltip(f"{arm}:Q", title=arm, format="+.1f") for arm in shown)],
+            tooltip=[
+                on_date("t", "bar"),
+                *(alt.Tooltip(f"{word}:Q", title=word, format="+.1f") for word in reversed(words)),
+            ],
         )
         .add_params(hover)
     )
-    zero = alt.Chart(values([{"zero": 0}])).mark_rule(color="@line").encode(alt.Y("zero:Q"))
-    return alt.layer(*_reigns(result, span), zero, lines, rule).properties(height=380)
+    unit = (highest - lowest) / HEIGHT
+    places = spread([(float(saved[arm][-1]) - lowest) / unit for arm in shown], HEIGHT)
+    ends: list[dict[str, object]] = [
+        {
+            "arm": named(arm),
+            "place": lowest + place * unit,
+            "said": named(arm) if lowest <= saved[arm][-1] <= highest else f"{named(arm)} ↓",
+        }
+        for arm, place in zip(shown, places, strict=True)
+    ]
+    names = (
+        alt.Chart(values(ends))
+        .mark_text(align="left", dx=8, fontSize=11.5)
+        .encode(alt.Y("place:Q", scale=scale), colour, x=alt.value("width"), text="said:N")
+    )
+    return alt.layer(*_reigns(result, span), lines, names, rule).properties(
+        height=HEIGHT, padding={"left": 2, "top": 2, "bottom": 2, "right": LABEL_PADDING}
+    )
+
+
+def _width(arm: str, best: str) -> float:
+    """The width of an arm's line; wider ones lie above."""
+    if is_baseline(arm):
+        return 1.9 if arm == best else 1.1
+    return 3.0 if arm == RATCHET else 1.6
 
 
 def _reigns(result: Result, span: tuple[int, int]) -> list[alt.Chart]:
     """A band for each champion's time in force, with a mark and a name where it begins."""
     starts: list[tuple[int, int]] = []
-    for segment, session in zip(result.segments, result.gated.sessions, strict=True):
+    for segment, session in zip(result.segments, result.loop.sessions, strict=True):
         if not starts or starts[-1][1] != session.champion:
             starts.append((segment.first, session.champion))
     ends = [start for start, _ in starts[1:]] + [span[1]]

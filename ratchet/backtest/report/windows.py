@@ -19,10 +19,10 @@ ROW_HEIGHT = 20
 
 
 def figure(result: Result) -> Figure:
-    ruled = sorted({session.champion for session in result.gated.sessions})
+    ruled = sorted({session.champion for session in result.loop.sessions})
     earliest = min(
-        (segment.first - result.gated.version(session.champion).fit_label_end) // 86_400
-        for segment, session in zip(result.segments, result.gated.sessions, strict=True)
+        (segment.first - result.loop.version(session.champion).fit_label_end) // 86_400
+        for segment, session in zip(result.segments, result.loop.sessions, strict=True)
     )
     return Figure(
         "windows",
@@ -33,7 +33,7 @@ def figure(result: Result) -> Figure:
         (
             Panel(
                 chart(result),
-                f"{len(result.gated.versions)} versions, of which {', '.join(f'v{number}' for number in ruled)} served."
+                f"{len(result.loop.versions)} versions, of which {', '.join(f'v{number}' for number in ruled)} served."
                 f" The last label that entered a fit of a model in force was known at least {earliest} days before the"
                 f" first bar that it forecast; the first of these bars is {day(result.segments[0].first)}.",
             ),
@@ -42,7 +42,7 @@ def figure(result: Result) -> Figure:
 
 
 def chart(result: Result) -> alt.Chart:
-    rows = [row for version in result.gated.versions for row in _windows(version)]
+    rows = [row for version in result.loop.versions for row in _windows(version)]
     rows += _in_force(result)
     kinds = list(COLOURS)
     made: alt.Chart = (
@@ -51,7 +51,7 @@ def chart(result: Result) -> alt.Chart:
         .encode(
             dates("from"),
             alt.X2("to"),
-            alt.Y("version:N", title=None, sort=[f"v{version.number}" for version in result.gated.versions]),
+            alt.Y("version:N", title=None, sort=[f"v{version.number}" for version in result.loop.versions]),
             alt.Color(
                 "what:N",
                 scale=alt.Scale(domain=kinds, range=list(COLOURS.values())),
@@ -100,9 +100,9 @@ def _in_force(result: Result) -> list[dict[str, object]]:
             "what": "in force",
             "from": segment.date * MILLISECONDS,
             "to": segment.last * MILLISECONDS,
-            "known": result.gated.version(session.champion).fit_label_end * MILLISECONDS,
+            "known": result.loop.version(session.champion).fit_label_end * MILLISECONDS,
             "bars": sum(1 for time in result.times if segment.first <= time <= segment.last),
             "learned": "",
         }
-        for segment, session in zip(result.segments, result.gated.sessions, strict=True)
+        for segment, session in zip(result.segments, result.loop.sessions, strict=True)
     ]

@@ -502,12 +502,12 @@ class EvaluateRequest(_message.Message):
     horizon: _builtins.int
     """0: the target's default."""
     baselines: _builtins.bool
-    """Also: majority, persistence and logistic, fitted at first_bar."""
+    """Also: each baseline. Its forecast of a bar uses what is known at that bar."""
     fresh_model_type: _builtins.str
-    """Also: a model of this type, trained from scratch at first_bar on the base features, as if nothing had been learned."""
+    """Also: a model of this type, trained from scratch at first_bar on the features that version 1 of it reads."""
     @_builtins.property
     def first_bar(self) -> _timestamp_pb2.Timestamp:
-        """Bars from this one on are scored; fits use only labels that were known before it."""
+        """Bars from this one on are scored; models know only labels that were known before it."""
 
     @_builtins.property
     def last_bar(self) -> _timestamp_pb2.Timestamp:
@@ -575,9 +575,9 @@ class Forecast(_message.Message):
     PROBABILITIES_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """A model, majority, persistence, logistic or fresh."""
+    """A model, fresh, or a baseline such as har@baseline."""
     cpu_seconds: _builtins.float
-    """Spent on its fit; 0 for recorded models."""
+    """Spent on the fit of fresh; 0 for recorded models and for baselines, whose fits are made once per snapshot."""
     @_builtins.property
     def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     def __init__(

@@ -15,7 +15,7 @@ from services.registry.domain.comparison import worse_than
 from services.registry.domain.moments import day, seconds_of
 from services.registry.domain.saturation import FlatSession
 
-SIMPLEST: ModelType = "logistic"
+SIMPLEST: ModelType = "har"
 
 
 @dataclass(frozen=True)

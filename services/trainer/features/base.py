@@ -1,4 +1,4 @@
-"""The familiar columns: what the first version of a lineage sees (with `weekday` from the calendar)."""
+"""The classic indicators: what a trader looks at first."""
 
 from __future__ import annotations
 

@@ -42,6 +42,11 @@ class Feature:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def reads_volume(self) -> bool:
+        """Whether a series without volume lacks it."""
+        return self.kind == "volume" or any(word in name for name in self.names for word in ("vwma", "mfi"))
+
 
 def feature(
     name: str, kind: Kind, compute: Callable[[Bars], Floats], unit: Unit = "plain", phrase: Phrase | None = None

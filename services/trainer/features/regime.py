@@ -1,7 +1,8 @@
-"""How a bar stands against its own recent past: log ratios to the trailing 250-bar median.
+"""Regime-relative and HAR columns: log ratios of range, |return|, volume and volatility to their trailing median.
 
-A median is known from half of its window on, so that all columns are known after the warm-up. A ratio below
-_FLOOR counts as _FLOOR: a bar without range, move or volume is far below its past, not unknown.
+The HAR columns average the log ratios over 1, 2, 5, 10, 22 and 66 bars. Source: Corsi 2009 (heterogeneous
+autoregression). A median is known from half of its window of 250 bars on, so that all columns are known after the
+warm-up. A ratio below _FLOOR counts as _FLOOR: a bar without range, move or volume is far below its past, not unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from services.trainer.features.phrases import amount
 _WINDOW = 250
 _KNOWN = 125
 _FLOOR = 0.01
-_SHORT, _MID = 5, 20
+HAR_WINDOWS = (1, 2, 5, 10, 22, 66)
+"""Bars over which a log ratio is averaged."""
 _VOLATILITY_WINDOWS = (5, 10, 20, 60)
 
 
@@ -26,7 +28,8 @@ def _regime(values: Floats) -> Floats:
     return np.log(np.maximum(values / trailing.median(values, _WINDOW, _KNOWN), _FLOOR))
 
 
-def _range(bars: Bars) -> Floats:
+def relative_range(bars: Bars) -> Floats:
+    """(high − low) / close, float64[n]."""
     return (bars.high - bars.low) / bars.close
 
 
@@ -34,15 +37,18 @@ def _move(bars: Bars) -> Floats:
     return np.abs(trailing.log_returns(bars.close))
 
 
-def _against_past(name: str, kind: Kind, values: Callable[[Bars], Floats]) -> Feature:
-    """The log ratio, and its means over the short and the middle past (over the known part of those bars)."""
+def _har(name: str, kind: Kind, values: Callable[[Bars], Floats]) -> Feature:
+    """The log ratio of each bar, and its means over the longer of HAR_WINDOWS (over the known part of those bars)."""
 
     def compute(bars: Bars) -> tuple[Floats, ...]:
         ratio = _regime(values(bars))
-        return ratio, trailing.mean(ratio, _SHORT, 1), trailing.mean(ratio, _MID, 1)
+        return ratio, *(trailing.mean(ratio, window, 1) for window in HAR_WINDOWS[1:])
 
     last = Column(f"{name}_regime", "times", amount(name, "times"))
-    means = (Column(f"{name}_regime_{n}", "times", amount(f"{n}-bar average {name}", "times")) for n in (_SHORT, _MID))
+    means = (
+        Column(f"{name}_regime_{window}", "times", amount(f"{window}-bar average {name}", "times"))
+        for window in HAR_WINDOWS[1:]
+    )
     return Feature((last, *means), kind, compute)
 
 
@@ -57,9 +63,10 @@ def _volatility(window: int) -> Feature:
     return Feature((plain, against), "level", compute)
 
 
-FEATURES: tuple[Feature, ...] = (
-    _against_past("range", "level", _range),
-    _against_past("move", "level", _move),
-    _against_past("volume", "volume", lambda bars: bars.volume),
-    *(_volatility(window) for window in _VOLATILITY_WINDOWS),
+HAR: tuple[Feature, ...] = (
+    _har("range", "level", relative_range),
+    _har("move", "level", _move),
+    _har("volume", "volume", lambda bars: bars.volume),
 )
+
+FEATURES: tuple[Feature, ...] = (*HAR, *(_volatility(window) for window in _VOLATILITY_WINDOWS))

@@ -52,7 +52,9 @@ def choose(
         rows = rows[parent.unseen[rows]]
     scratch = _run(lambda: scratch_trial(material, search, emphasis), clock)
     skipped = transfer_skipped(material, parent) if parent else "no parent"
-    transfer = _run(lambda: transfer_trial(material, parent), clock) if parent and not skipped else None
+    transfer = (
+        _run(lambda: transfer_trial(material, parent, search.enqueued[0]), clock) if parent and not skipped else None
+    )
     if transfer and len(rows) < CHOOSE_ROWS:
         skipped = f"{len(rows)} rows of choose that the parent never saw, {CHOOSE_ROWS} needed to compare"
 

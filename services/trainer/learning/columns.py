@@ -1,4 +1,7 @@
-"""The columns of a model: named features and the 0/1 columns of patterns. A lineage only ever appends to them."""
+"""The columns of a model: named features, columns of its task, and the 0/1 columns of patterns.
+
+A lineage only ever appends to them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from services.trainer import features
+from services.trainer import features, targets
+from services.trainer.baselines.online import Fold
 from services.trainer.data.bars import Bars
+from services.trainer.features import LAST_LABEL
 from services.trainer.learning.inputs import IN_FORCE, KnownPattern
 from services.trainer.learning.outcome import LeftOut
 from services.trainer.models.artifact import RULE_PREFIX, FrozenPattern, ModelFile
@@ -19,21 +24,45 @@ Floats = NDArray[np.float64]
 
 USELESS = "ranked useless by each of the last three sessions"
 
+ONLINE_LOG_ODDS = "online_log_odds"
+"""The log-odds of online@baseline: a model on the margin starts from them."""
+OF_TASK = (LAST_LABEL, ONLINE_LOG_ODDS)
+"""Columns that depend on the task: they are computed from the labels known at each bar."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Feature values float64[n, k], NaN where unknown, under `names`."""
+    """Column values float64[n, k], NaN where unknown, under `names`; those of the task come last."""
 
     names: tuple[str, ...]
     values: Floats
 
     @classmethod
-    def of(cls, bars: Bars, names: Iterable[str] = features.LIBRARY) -> Table:
-        wanted = tuple(dict.fromkeys(names))
-        return cls(wanted, features.compute(bars, wanted))
+    def of(
+        cls, bars: Bars, target: str, horizon: int, names: Iterable[str] | None = None, online: Floats | None = None
+    ) -> Table:
+        """The columns of these names; None: the whole library, and the columns of the task.
+
+        Args:
+            online: the log-odds of online@baseline, float64[n], where they are known already.
+        """
+        wanted = dict.fromkeys((*features.LIBRARY, *OF_TASK) if names is None else names)
+        plain = tuple(name for name in wanted if name not in OF_TASK)
+        of_task = tuple(name for name in OF_TASK if name in wanted)
+        values = [features.compute(bars, plain)]
+        if LAST_LABEL in of_task:
+            values.append(targets.persistence(target, bars, horizon)[:, None])
+        if ONLINE_LOG_ODDS in of_task:
+            values.append((Fold.over(bars, target, horizon).z if online is None else online)[:, None])
+        return cls((*plain, *of_task), np.concatenate(values, axis=1))
+
+    def part(self, names: tuple[str, ...]) -> Table:
+        """The table of these columns alone."""
+        position = {name: index for index, name in enumerate(self.names)}
+        return Table(names, self.values[:, [position[name] for name in names]])
 
     def matrix(self, columns: Sequence[str], patterns: Iterable[FrozenPattern]) -> Floats:
-        """float64[n, len(columns)]; InvalidInput for a column that is neither a feature nor one of `patterns`."""
+        """float64[n, len(columns)]; InvalidInput for a column that is neither here nor one of `patterns`."""
         rules = {pattern.column: pattern.rule for pattern in patterns}
         position = {name: index for index, name in enumerate(self.names)}
         X = np.empty((len(self.values), len(columns)))
@@ -63,16 +92,24 @@ class Grown:
 
 
 def reads(columns: Sequence[str], useless: Collection[str]) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
-    """The places of the columns that a new model reads, and those that are left out; all are read rather than none."""
-    kept = tuple(place for place, name in enumerate(columns) if name not in useless)
+    """The places of the columns that a new part reads, and those that are left out; all are read rather than none.
+
+    The log-odds that a model on the margin starts from are not among them.
+    """
+    readable = tuple(place for place, name in enumerate(columns) if name != ONLINE_LOG_ODDS)
+    kept = tuple(place for place in readable if columns[place] not in useless)
     if not kept:
-        return tuple(range(len(columns))), ()
+        return readable, ()
     return kept, tuple(LeftOut(name, USELESS) for name in columns if name in useless)
 
 
-def grow(parent: ModelFile | None, known: Sequence[KnownPattern]) -> Grown:
-    """The parent's columns (the base set without one), then each newly known pattern and the features it names."""
-    columns = dict.fromkeys(parent.columns if parent else features.BASE)
+def grow(parent: ModelFile | None, known: Sequence[KnownPattern], first: Sequence[str]) -> Grown:
+    """The columns of a new model: its parent's, then each newly known pattern and the features it names.
+
+    Args:
+        first: the features of a lineage's first version; the log-odds of online@baseline come behind them.
+    """
+    columns = dict.fromkeys(parent.columns if parent else (*first, ONLINE_LOG_ODDS))
     patterns = list(parent.patterns if parent else ())
     inherited = {pattern.id for pattern in patterns}
     left_out: list[LeftOut] = []
@@ -105,7 +142,12 @@ def features_of(model: ModelFile) -> tuple[str, ...]:
 
 def predict(model: ModelFile, bars: Bars) -> Floats:
     """The probability of label 1 for every bar, float64[n]; warm-up bars are answered from imputed features."""
-    return probabilities(model, Table.of(bars, features_of(model)))
+    return probabilities(model, table_for(model, bars))
+
+
+def table_for(model: ModelFile, bars: Bars, online: Floats | None = None) -> Table:
+    """The columns that a model needs, over `bars`; `online` as in Table.of."""
+    return Table.of(bars, model.target, model.horizon, features_of(model), online)
 
 
 def probabilities(model: ModelFile, table: Table) -> Floats:

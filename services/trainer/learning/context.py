@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
+from services.trainer import features
 from services.trainer.learning.columns import Table, probabilities
 from services.trainer.learning.inputs import ScoredModel, SessionInputs
 from services.trainer.models import artifact
@@ -26,6 +28,11 @@ class Context:
     table: Table
     _opened: dict[str, ModelFile] = field(default_factory=dict)
     _said: dict[ModelFile, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def library(self) -> Table:
+        """The features that the series has: the columns that mining searches."""
+        return self.table.part(features.available(self.inputs.bars))
 
     @property
     def times(self) -> NDArray[np.int64]:

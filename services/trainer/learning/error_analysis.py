@@ -16,7 +16,7 @@ from services.trainer.models.port import Floats
 Bools = NDArray[np.bool_]
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 BUCKETS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
-VOLATILITY, VOLUME = "volatility_regime_20", "volume_regime_20"
+VOLATILITY, VOLUME = "volatility_regime_20", "volume_regime_22"
 REGIMES = (VOLATILITY, VOLUME)
 
 
@@ -25,8 +25,8 @@ def analyse(
 ) -> tuple[ErrorSlice, ...]:
     """The bias (outcome less probability) in each slice that holds a bar, with its HAC interval.
 
-    Slices: probability bucket, weekday (UTC), and each of `regimes`: values [n] that are log ratios to the usual, so
-    that above 0 is high and the rest, unknown included, is usual.
+    Slices: probability bucket, weekday (`times` are the market's local time), and each of `regimes`: values [n] that
+    are log ratios to the usual, so that above 0 is high and the rest, unknown included, is usual.
     """
     return tuple(
         ErrorSlice(by, name, int(np.sum(inside)), mean_difference((y - p)[inside], horizon))

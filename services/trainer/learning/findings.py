@@ -38,7 +38,8 @@ def _passes(context: Context, pairs: Sequence[ScoredPair]) -> bool:
 
 
 def _regime_shift(context: Context) -> Iterator[Finding]:
-    X, windows = context.table.matrix(features.BASE, ()), context.windows
+    names = features.available(context.inputs.bars, features.CLASSIC)
+    X, windows = context.table.part(names).values, context.windows
     generator = np.random.default_rng([context.inputs.seed, _PERMUTATIONS])
     before = windows.before(windows.holdout.start)
     shift = diagnosis.regime_shift(X[before], X[windows.holdout.rows()], generator)

@@ -55,10 +55,12 @@ class PastTrial:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much a session does: `asked`: settings that its study suggests; `mine`: whether it searches for rules."""
+    """How much a session does: `asked`: settings that its study suggests; `mine`: whether it searches for rules;
+    `baselines`: whether they stand beside its model."""
 
     asked: int = 3
     mine: bool = True
+    baselines: bool = True
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ DOUBLE = 2.0
 
 def mined(context: Context) -> Mined:
     """A round of mining on the rows before tune."""
-    inputs, rows = context.inputs, context.windows.training.rows()
+    inputs, rows, library = context.inputs, context.windows.training.rows(), context.library
     mining_rows = MiningRows(
-        context.table.values[rows],
-        context.table.names,
+        library.values[rows],
+        library.names,
         context.y[rows],
         context.times[rows[0] : rows[-1] + 1 + inputs.horizon],
     )
@@ -46,7 +46,7 @@ def mined(context: Context) -> Mined:
         features.FEATURE_KIND,
         tested_before,
         inputs.mined_through,
-        preferred=inputs.important,
+        preferred=[name for name in inputs.important if name in library.names],
         known=[pattern.rule for pattern in inputs.patterns if pattern.state in IN_FORCE],
         settled=[*inputs.refuted, *(pattern.rule for pattern in inputs.patterns if pattern.state not in IN_FORCE)],
         offered=inputs.offered,
@@ -73,7 +73,7 @@ def parent_errors(context: Context, parent: ModelFile | None) -> tuple[ErrorSlic
     return error_analysis.analyse(
         context.probabilities(parent)[rows],
         context.y[rows],
-        context.times[rows],
+        context.inputs.bars.local_time[rows],
         {name: values[rows] for name, values in _regimes(context).items()},
         context.inputs.horizon,
     )
@@ -86,7 +86,7 @@ def emphasis(context: Context, parent: ModelFile | None) -> Emphasis | None:
         return None
     p, y = context.probabilities(parent), context.y
     weight, named = np.ones(len(p)), []
-    for by, name, inside in error_analysis.slices(p, context.times, _regimes(context)):
+    for by, name, inside in error_analysis.slices(p, context.inputs.bars.local_time, _regimes(context)):
         erred = rows[inside[rows]]
         bias = mean_difference((y - p)[erred], context.inputs.horizon)
         if len(erred) >= FEWEST_IN_SLICE and bias.excludes(0.0):
@@ -102,5 +102,5 @@ def _unseen(context: Context, rows: Rows) -> Rows:
 
 
 def _regimes(context: Context) -> dict[str, Floats]:
-    values = context.table.matrix(error_analysis.REGIMES, ())
-    return dict(zip(error_analysis.REGIMES, values.T, strict=True))
+    regimes = features.available(context.inputs.bars, error_analysis.REGIMES)
+    return dict(zip(regimes, context.table.part(regimes).values.T, strict=True))

@@ -152,7 +152,11 @@ class PatternUpdate:
 
 @dataclass(frozen=True, eq=False)
 class SessionOutcome:
-    """Everything that a session learned. Only the `cpu_seconds` differ between runs of the same inputs."""
+    """Everything that a session learned. Only the `cpu_seconds` differ between runs of the same inputs.
+
+    `smaller_step_gain`: the Brier loss on tune of the complexity step offered less that of the one taken, paired; None
+    where the step offered was taken.
+    """
 
     artifact: bytes = field(repr=False)
     format: str
@@ -166,6 +170,8 @@ class SessionOutcome:
     columns_left_out: tuple[LeftOut, ...]
     params: Mapping[str, float]
     complexity_step: int
+    complexity_step_offered: int
+    smaller_step_gain: Interval | None
     trials: tuple[TrialReport, ...]
     corrections: tuple[Correction, ...]
     candidates: tuple[CandidateReport, ...]

@@ -1,25 +1,24 @@
 """What models, and simple alternatives, say of bars that none of them knows. Pure.
 
-The alternatives are fitted as the first version of a lineage is, with the scored bars as the holdout: their fits use
-only labels that were known before the first scored bar.
+A fresh model is trained as the first version of a lineage is, with the scored bars as the holdout: its fits use only
+labels that were known before the first scored bar. The baselines use what is known at each bar.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
-from services.trainer import features, targets
+from services.trainer import baselines, features, targets
 from services.trainer.data.bars import WARM_UP, Bars, Floats, Times, written
-from services.trainer.learning import evaluation
 from services.trainer.learning.candidates import Material
 from services.trainer.learning.choice import Clock
-from services.trainer.learning.columns import Table, predict
+from services.trainer.learning.columns import Table, grow, predict
 from services.trainer.learning.inputs import Recipe
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.study import search
@@ -44,8 +43,8 @@ class Recorded:
 class Segment:
     """The bars from index `first` on are scored; `bars` end with the one that makes the last label known.
 
-    `baselines`: majority, persistence and logistic are asked too. `fresh_model_type`: so is a model of this type,
-    trained at `first` as if nothing had been learned; "": none.
+    `baselines`: each of them is asked too. `fresh_model_type`: so is a model of this type, trained at `first` on the
+    features that its first version reads by `recipe`, as if nothing had been learned; "": none.
     """
 
     target: str
@@ -55,6 +54,7 @@ class Segment:
     models: tuple[Recorded, ...] = ()
     baselines: bool = False
     fresh_model_type: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
 
 
@@ -107,35 +107,30 @@ def evaluate(segment: Segment, report: Report, clock: Clock = time.process_time)
             f" {WARM_UP} bars before it; choose another period"
         )
     said = [Forecast(each.name, predict(artifact.load(each.artifact), segment.bars)[rows]) for each in segment.models]
-    if segment.baselines or segment.fresh_model_type:
-        said.extend(_alternatives(segment, y, _windows(segment, usable), report, clock))
+    if segment.baselines:
+        report("baselines", 0.1)
+        simple = baselines.forecasts(segment.bars, segment.target, segment.horizon)
+        said.extend(Forecast(name, p[rows]) for name, p in simple.items())
+    if segment.fresh_model_type:
+        report(FRESH, 0.4)
+        said.append(_fresh(segment, y, _windows(segment, y, usable), clock))
     report("scored", 1.0)
     return Scored(segment.bars.time[rows], y[rows] == 1.0, tuple(said))
 
 
-def _alternatives(segment: Segment, y: Floats, windows: Windows, report: Report, clock: Clock) -> Iterator[Forecast]:
-    X = Table.of(segment.bars, features.BASE).matrix(features.BASE, ())
-    held = windows.holdout.rows()
-    if segment.baselines:
-        report("baselines", 0.1)
-        material = Material(X, y, features.BASE, windows, family(evaluation.LOGISTIC), segment.seed)
-        last_label = targets.persistence(segment.target, segment.bars, segment.horizon)
-        began = clock()
-        found = evaluation.baselines(material, last_label)
-        spent = clock() - began
-        # Logistic is the only one that is fitted; the others count labels.
-        yield from (Forecast(name, p, spent if name == evaluation.LOGISTIC else 0.0) for name, p in found.items())
-    if segment.fresh_model_type:
-        report(FRESH, 0.4)
-        material = Material(X, y, features.BASE, windows, family(segment.fresh_model_type), segment.seed)
-        began = clock()
-        trial = scratch_trial(material, search(material.family, 0, None, asked=Recipe().asked))
-        function = scratch_final(material, trial)
-        spent = clock() - began
-        yield Forecast(FRESH, function.probability(X, held), spent)
+def _fresh(segment: Segment, y: Floats, windows: Windows, clock: Clock) -> Forecast:
+    kind = family(segment.fresh_model_type)
+    first = grow(None, (), features.available(segment.bars, kind.features)).columns
+    X = Table.of(segment.bars, segment.target, segment.horizon, first).matrix(first, ())
+    material = Material(X, y, first, windows, kind, segment.seed)
+    began = clock()
+    trial = scratch_trial(material, search(kind, 0, None, asked=segment.recipe.asked))
+    function = scratch_final(material, trial)
+    spent = clock() - began
+    return Forecast(FRESH, function.probability(X, windows.holdout.rows()), spent)
 
 
-def _windows(segment: Segment, usable: Rows) -> Windows:
+def _windows(segment: Segment, y: Floats, usable: Rows) -> Windows:
     """The windows of a first session whose holdout is the segment."""
     first, horizon = segment.first, segment.horizon
     known = int(np.sum(usable + horizon < first))
@@ -145,4 +140,4 @@ def _windows(segment: Segment, usable: Rows) -> Windows:
             f" {written(segment.bars.time[first])}, {MINIMUM_USABLE} needed to fit; choose a later first bar, or"
             " import more history"
         )
-    return around(Span(first, int(usable[-1]) + 1), int(usable[0]), horizon)
+    return around(Span(first, int(usable[-1]) + 1), int(usable[0]), horizon, y)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from services.trainer import targets
+from services.trainer import baselines, features, targets
 from services.trainer.data.bars import Bars
 from services.trainer.learning import columns, evaluation, findings, lessons, race
 from services.trainer.learning.candidates import Material
@@ -24,7 +24,7 @@ from services.trainer.learning.context import Context
 from services.trainer.learning.importance import importance
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
-from services.trainer.learning.study import search
+from services.trainer.learning.study import Setting, search
 from services.trainer.learning.transfer import Parent
 from services.trainer.models import artifact
 from services.trainer.models.artifact import ModelFile
@@ -56,6 +56,7 @@ def plan(bars: Bars, target: str, horizon: int, last_labelled_time: int | None) 
 
     `last_labelled_time`: the latest market time of the lineage's earlier sessions, None in its first.
     """
+    targets.require_volume(target, bars)
     y = targets.labels(target, bars, horizon)
     labelled = bars.time[usable_rows(y)]
     new = len(labelled) if last_labelled_time is None else int(np.sum(labelled > last_labelled_time))
@@ -75,7 +76,8 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     context = context_of(inputs, planned)
     windows = context.windows
     parent = context.open(inputs.parent) if inputs.parent else None
-    grown = columns.grow(parent, inputs.patterns)
+    kind = family(inputs.model_type)
+    grown = columns.grow(parent, inputs.patterns, features.available(inputs.bars, kind.features))
 
     report("mining", 0.1)
     errors = lessons.parent_errors(context, parent)
@@ -84,7 +86,6 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
 
     report("training", 0.25)
     X = context.table.matrix(grown.columns, grown.patterns)
-    kind = family(inputs.model_type)
     reads, left_out = columns.reads(grown.columns, inputs.useless)
     material = Material(X, context.y, grown.columns, windows, kind, _seed(inputs.seed, _FIT), reads)
     carried = _parent(context, parent)
@@ -94,8 +95,9 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     report("evaluating", 0.7)
     held = windows.holdout.rows()
     p, y = chosen.function.probability(X, held), context.y[held]
-    last_label = targets.persistence(inputs.target, inputs.bars, inputs.horizon)
-    baselines = evaluation.compare(p, y, evaluation.baselines(material, last_label), inputs.horizon)
+    asked = inputs.recipe.baselines
+    simple = baselines.forecasts(inputs.bars, inputs.target, inputs.horizon) if asked else {}
+    beside = evaluation.compare(p, y, {name: said[held] for name, said in simple.items()}, inputs.horizon)
 
     report("importance", 0.8)
     generator = np.random.default_rng([inputs.seed, _SHUFFLE])
@@ -119,14 +121,16 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
         columns_left_out=left_out,
         params=dict(chosen.trial.params),
         complexity_step=chosen.trial.step,
+        complexity_step_offered=wanted.offered,
+        smaller_step_gain=chosen.trial.smaller_step_gain,
         trials=chosen.scratch.trials,
         corrections=tuple(
             trial.correction for trial in (chosen.transfer, chosen.scratch) if trial and trial.correction
         ),
         candidates=chosen.reports,
         metrics=evaluation.metrics(p, y, inputs.horizon),
-        baselines=baselines,
-        skill_shown=evaluation.skill_shown(inputs.model_type, baselines),
+        baselines=beside,
+        skill_shown=evaluation.skill_shown(beside),
         error_analysis=errors,
         importance=ranked,
         patterns_worth=evaluation.patterns_worth(material, chosen.scratch, grown.from_patterns),
@@ -153,7 +157,7 @@ def rescored(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
 def context_of(inputs: SessionInputs, planned: Plan) -> Context:
     """What the steps of the planned session share."""
     y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
-    return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars))
+    return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars, inputs.target, inputs.horizon))
 
 
 def _seed(seed: int, purpose: int) -> int:
@@ -165,7 +169,7 @@ def _parent(context: Context, file: ModelFile | None) -> Parent | None:
     if file is None or scored is None:
         return None
     unseen = context.times > scored.fit_end_label_time
-    return Parent(scored.name, file.function, unseen, scored.complexity_step, scored.params)
+    return Parent(scored.name, file.function, unseen, Setting(scored.complexity_step, scored.params))
 
 
 def _versions(model_type: str) -> dict[str, str]:

@@ -19,49 +19,54 @@ from services.trainer.models.port import MAX_STEP, Family, Knob, Params
 STARTUP_TRIALS = 5
 """Suggestions are random until the memory holds this many trials."""
 
-_STEP = "complexity_step"
+ON_MARGIN = "on_margin"
+"""1: the model starts from the log-odds of online@baseline and learns what that misses; 0: it stands alone."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A complexity step, and hyperparameters."""
+    """A complexity step, and hyperparameters with ON_MARGIN among them."""
 
     step: int
     params: Params
 
+    @property
+    def on_margin(self) -> bool:
+        return self.params.get(ON_MARGIN, 0.0) > 0.0
+
 
 @dataclass(frozen=True)
 class Search:
-    """What a study tries: the `enqueued` settings in order, then `asked` suggestions of steps up to `ceiling`."""
+    """What a study tries: the `enqueued` settings in order, the first at the step `offered`, then `asked` suggestions
+    at that step."""
 
     enqueued: tuple[Setting, ...]
-    ceiling: int
+    offered: int
     asked: int = 0
     memory: tuple[PastTrial, ...] = ()
-
-
-def steps(family: Family, *numbers: int) -> Search:
-    """The family's own settings of these complexity steps, and no suggestions."""
-    return Search(tuple(Setting(step, family.params(step)) for step in numbers), max(numbers))
 
 
 def search(
     family: Family, sessions: int, parent: Setting | None, memory: Sequence[PastTrial] = (), asked: int = 0
 ) -> Search:
-    """What the session after `sessions` others tries: what the parent was tuned to, at its step and at the one that is
-    due, and the first step as it is. How many rounds the parent kept binds nobody: each fit stops early for itself.
+    """What the session after `sessions` others tries at the complexity step that is due: the parent's hyperparameters,
+    or the family's own, on the margin and off it; then the same on the margin at the step before. How many rounds the
+    parent kept binds nobody: each fit stops early for itself.
     """
     due = min(MAX_STEP, sessions + 1)
-    enqueued = [Setting(1, family.params(1))]
+    tuned: dict[str, float] = {}
     if parent is not None:
         tuned = {knob.name: parent.params[knob.name] for knob in family.knobs if knob.name in parent.params}
-        enqueued = [*(Setting(step, {**family.params(step), **tuned}) for step in (parent.step, due)), *enqueued]
-    elif due > 1:
-        enqueued.append(Setting(due, family.params(due)))
-    distinct = [setting for place, setting in enumerate(enqueued) if setting not in enqueued[:place]]
-    return Search(tuple(distinct), due, asked, tuple(memory))
+
+    def setting(step: int, on_margin: float) -> Setting:
+        return Setting(step, {**family.params(step), **tuned, ON_MARGIN: on_margin})
+
+    enqueued = [setting(due, 1.0), setting(due, 0.0)]
+    if due > 1:
+        enqueued.append(setting(due - 1, 1.0))
+    return Search(tuple(enqueued), due, asked, tuple(memory))
 
 
 def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting], float]) -> None:
@@ -69,7 +74,7 @@ def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting]
     scores = [score(setting) for setting in wanted.enqueued]
     if not wanted.asked:
         return
-    space: dict[str, BaseDistribution] = {_STEP: IntDistribution(1, max(1, wanted.ceiling))}
+    space: dict[str, BaseDistribution] = {ON_MARGIN: IntDistribution(0, 1)}
     space |= {knob.name: _distribution(knob) for knob in family.knobs}
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
     for past in wanted.memory:
@@ -78,9 +83,9 @@ def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting]
         _remember(study, space, PastTrial(setting.step, setting.params, reached / scores[0]))
     for _ in range(wanted.asked):
         trial = study.ask(space)
-        knobs = {name: float(value) for name, value in trial.params.items() if name != _STEP}
-        step = int(trial.params[_STEP])
-        study.tell(trial, score(Setting(step, {**family.params(step), **knobs})) / scores[0])
+        suggested = {name: float(value) for name, value in trial.params.items()}
+        params = {**family.params(wanted.offered), **suggested}
+        study.tell(trial, score(Setting(wanted.offered, params)) / scores[0])
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
@@ -91,7 +96,7 @@ def _distribution(knob: Knob) -> BaseDistribution:
 
 def _remember(study: optuna.Study, space: Mapping[str, BaseDistribution], past: PastTrial) -> None:
     """Add a trial; one from outside the space (another version's) is left out."""
-    values = {name: past.step if name == _STEP else past.params.get(name) for name in space}
+    values = {name: past.params.get(name) for name in space}
     known = {name: value for name, value in values.items() if value is not None}
     whole = {name: int(value) if isinstance(space[name], IntDistribution) else value for name, value in known.items()}
     if len(whole) < len(space) or not all(space[name]._contains(value) for name, value in whole.items()):

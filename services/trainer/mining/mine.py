@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ratchet.proof.scores import CLASS_ROWS, defined
 from services.trainer.mining.conditions import WIDEST
 from services.trainer.mining.rule import Floats, Rule, pattern_id
 from services.trainer.mining.search import CARRIED, SUPPORT, search
@@ -58,11 +59,11 @@ def mine(
     """Search the first SEARCHED of the rows, test on the rest, purged by the horizon.
 
     Only rows after `mined_through` test, and no rule whose id is in `tested_before` is tested again. With fewer than
-    FEWEST_TEST_ROWS such rows nothing is mined, and `waits` says so. `preferred`: features that the search tries first;
-    the test is the same for all rules. `known`: rules in force, which explain their share of the labels first and are
-    not carried again. `settled`: rules that were tested and are not in force; what nearly is one of them is not carried
-    either. `offered`: rules found elsewhere; the first OFFERED that can be tested here are, together with what the
-    search found, within CARRIED.
+    FEWEST_TEST_ROWS such rows, or CLASS_ROWS of a class among them, nothing is mined, and `waits` says so. `preferred`:
+    features that the search tries first; the test is the same for all rules. `known`: rules in force, which explain
+    their share of the labels first and are not carried again. `settled`: rules that were tested and are not in force;
+    what nearly is one of them is not carried either. `offered`: rules found elsewhere; the first OFFERED that can be
+    tested here are, together with what the search found, within CARRIED.
     """
     n = len(rows.y)
     horizon = len(rows.times) - n
@@ -71,6 +72,9 @@ def mine(
     found_on = max(0, start - horizon)
     if n - start < FEWEST_TEST_ROWS:
         waits = f"waits: {n - start} rows that no test has used, {FEWEST_TEST_ROWS} needed"
+        return Mined((), 0, n - start, mined_through, waits)
+    if not defined(rows.y[start:]):
+        waits = f"waits: fewer than {CLASS_ROWS} of a class among the {n - start} rows that no test has used"
         return Mined((), 0, n - start, mined_through, waits)
     before = frozenset(tested_before)
 

@@ -29,7 +29,7 @@ RULE_PREFIX = "rule:"
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 """Types beyond the defaults of skops. The nodes of a Tree are checked by its family before it is used."""
 
-_LAYOUT = 2
+_LAYOUT = 3
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -79,6 +79,11 @@ class ModelFile:
     def columns(self) -> tuple[str, ...]:
         return self.function.columns
 
+    @property
+    def on_margin(self) -> bool:
+        """Whether it starts from the log-odds of online@baseline, and needs the whole history of its series."""
+        return self.function.start is not None
+
 
 def dump(model: ModelFile) -> bytes:
     """The bytes of a model; equal models give equal bytes with the same library versions."""
@@ -90,6 +95,7 @@ def dump(model: ModelFile) -> bytes:
         "model_type": model.model_type,
         "columns": list(model.columns),
         "patterns": [[pattern.id, str(pattern.rule), pattern.evidence_end] for pattern in model.patterns],
+        "start": model.function.start,
         "links": [_link_state(link) for link in model.function.links],
     }
     return _canonical(skops.io.dumps(plain))
@@ -114,14 +120,16 @@ def load(content: bytes) -> ModelFile:
         )
         patterns = tuple(FrozenPattern(str(id_), Rule.parse(rule), int(end)) for id_, rule, end in plain["patterns"])
         columns = tuple(str(name) for name in plain["columns"])
-        if any(not 0 <= column < len(columns) for link in links for column in link.reads):
+        start = None if plain["start"] is None else int(plain["start"])
+        read = (*(column for link in links for column in link.reads), *(() if start is None else (start,)))
+        if any(not 0 <= column < len(columns) for column in read):
             raise CorruptData("a link reads a column that is not named")
         return ModelFile(
             str(plain["series"]),
             str(plain["target"]),
             int(plain["horizon"]),
             kind.name,
-            Function(columns, links),
+            Function(columns, links, start),
             patterns,
         )
     except _UNREADABLE as error:

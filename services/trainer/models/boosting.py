@@ -25,7 +25,7 @@ class Base:
     """A sample to boost on.
 
     `margin`, float64[m]: the log-odds at its rows that the first round corrects. `prior`: what of them is the new
-    model's own, the log-odds of the base rate; 0 where rounds carry on from a parent.
+    model's own, the log-odds of the base rate; 0 where rounds are fitted on a margin.
     """
 
     sample: Sample
@@ -34,11 +34,12 @@ class Base:
 
 
 def base_of(sample: Sample, start: Start | None) -> Base:
-    """Where boosting begins, from nothing or from a parent's margin; rows of weight 0 have no part in it."""
+    """Where boosting begins: a parent's margin, the sample's, or none; rows of weight 0 have no part in it."""
     counted = counted_rows(sample)
-    if start is not None:
+    margin = sample.margin if start is None else start.margin
+    if margin is not None:
         kept = slice(None) if sample.weight is None else sample.weight > 0
-        return Base(counted, start.margin[kept], 0.0)
+        return Base(counted, margin[kept], 0.0)
     prior = _base_rate(counted)
     return Base(counted, np.full(len(counted.rows), prior), prior)
 
@@ -48,7 +49,13 @@ def counted_rows(sample: Sample) -> Sample:
     if sample.weight is None:
         return sample
     kept = sample.weight > 0
-    return Sample(sample.X, sample.y, sample.rows[kept], sample.weight[kept])
+    margin = None if sample.margin is None else sample.margin[kept]
+    return Sample(sample.X, sample.y, sample.rows[kept], sample.weight[kept], margin)
+
+
+def begun(sample: Sample, prior: float) -> Floats:
+    """The log-odds at the sample's rows before round one, float64[m]."""
+    return np.full(len(sample.rows), prior) if sample.margin is None else sample.margin
 
 
 def read_rows(X: Floats, rows: Rows, width: int) -> Floats:

@@ -1,4 +1,4 @@
-"""The answer where there is nothing to learn: a sample of one class; and the hyperparameters that every state holds."""
+"""The answer where there is nothing to learn, a degenerate sample; and the hyperparameters that every state holds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ratchet.errors import CorruptData
+from ratchet.proof.scores import defined
 from services.trainer.models.port import Floats, Params, Rows, Sample, logit
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The answer of a fit that saw one class, or no row: a margin that ignores its input."""
+    """The answer of a fit that saw too few of a class to learn from: a margin that ignores its input."""
 
     value: float
     params: Params
@@ -26,11 +27,16 @@ class Constant:
 
 
 def constant_of(sample: Sample, params: Params) -> Constant | None:
-    """The smoothed log-odds of a sample of one class (Laplace's rule); None where both classes are there."""
-    ones, count = int(np.sum(sample.labels)), len(sample.rows)
-    if 0 < ones < count:
+    """The smoothed log-odds of a sample with fewer than CLASS_ROWS of a class (Laplace's rule); else None.
+
+    On a margin, where there is no such sample to learn from, nothing is added.
+    """
+    labels = sample.labels
+    if defined(labels):
         return None
-    return Constant(float(logit(np.array([(ones + 1.0) / (count + 2.0)]))[0]), params)
+    if sample.margin is not None:
+        return Constant(0.0, params)
+    return Constant(float(logit(np.array([(float(np.sum(labels)) + 1.0) / (len(labels) + 2.0)]))[0]), params)
 
 
 def restored_constant(state: Mapping[str, object]) -> Constant | None:

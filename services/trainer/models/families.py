@@ -7,13 +7,14 @@ from collections.abc import Callable
 from ratchet.names import MODEL_TYPES, ModelType, one_of
 from services.trainer.models import lstm
 from services.trainer.models.gradient_boosting import GradientBoosting
-from services.trainer.models.logistic import Logistic
+from services.trainer.models.logistic import Logistic, har
 from services.trainer.models.lstm import Lstm
 from services.trainer.models.port import Family
 from services.trainer.models.random_forest import RandomForest
 from services.trainer.models.xgboost import XGBoost
 
 FAMILIES: dict[ModelType, Family] = {
+    "har": har(),
     "random-forest": RandomForest(),
     "gradient-boosting": GradientBoosting(),
     "xgboost": XGBoost(),

@@ -1,14 +1,15 @@
 """The learned function of a model version: a chain that each session may lengthen.
 
-    z_0 = 0,   z_k = a·z_(k−1)(X) + b·s_k(X[:, reads_k]) + c
+    z_0 = 0 or X[:, start],   z_k = a·z_(k−1)(X) + b·s_k(X[:, reads_k]) + c
 
 Columns are named, ordered and only ever appended, so that every link reads its own columns whatever the later ones
-have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link.
+have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link. A model on the
+margin starts from the log-odds of a baseline, which are a column of X, and its links learn what the baseline misses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,16 +30,17 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """`columns` names what the columns of X must be, in order."""
+    """`columns` names the columns of X, in order; `start`: the column of the log-odds that it starts from, or none."""
 
     columns: tuple[str, ...]
     links: tuple[Link, ...]
+    start: int | None = None
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
         """Log-odds of label 1 at `rows`, float64[m]; X float64[n, k] holds every bar and at least the columns."""
         if X.ndim != 2 or X.shape[1] < len(self.columns):
             raise InvalidInput(f"features of shape {X.shape} for a model of {len(self.columns)} columns")
-        z = np.zeros(len(rows))
+        z = np.zeros(len(rows)) if self.start is None else np.nan_to_num(X[rows, self.start])
         for link in self.links:
             z = link.a * z + link.c
             if link.fitted is not None:
@@ -59,4 +61,4 @@ class Function:
         """This function with one more link over `columns`, which begin with its own."""
         if columns[: len(self.columns)] != self.columns:
             raise InvalidInput("columns are appended along a lineage, never reordered or removed")
-        return Function(columns, (*self.links, link))
+        return replace(self, columns=columns, links=(*self.links, link))

@@ -11,10 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.tree._tree import Tree
 
+from services.trainer.features import BASE
 from services.trainer.models.boosting import (
     PATIENCE,
     Base,
     base_of,
+    begun,
     clipped,
     counted_rows,
     kept_params,
@@ -63,15 +65,16 @@ class GradientBoosting:
     """
 
     name: str = "gradient-boosting"
+    features: tuple[str, ...] = BASE
     knobs: tuple[Knob, ...] = (
         Knob("depth", 1, 5, whole=True),
         Knob("leaf", 5, 60, log=True, whole=True),
-        Knob("columns", 0.1, 0.8, log=True),
+        Knob("columns", 0.05, 0.4, log=True),
     )
 
     def params(self, step: int) -> dict[str, float]:
         """The schedule of boosting, with what this library asks for beside it."""
-        return {**schedule(step), "leaf": 15, "columns": 0.2, "subsample": 0.7}
+        return {**schedule(step), "leaf": 15, "columns": 0.1, "subsample": 0.7}
 
     def fit(
         self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
@@ -142,7 +145,7 @@ class _Watch:
         self.best_round = 0
         self._features = features
         self._sample = sample
-        self._margin = np.full(len(features), prior)
+        self._margin = begun(sample, prior).copy()
         self._lowest = np.inf
 
     @classmethod

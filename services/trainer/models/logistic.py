@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from ratchet.errors import CorruptData, InvalidInput
+from services.trainer.features import BASE, HAR
 from services.trainer.models.constant import constant_of, params_of, restored_constant
 from services.trainer.models.gaps import filled, medians, restored_gaps
+from services.trainer.models.newton import ridge_logistic
 from services.trainer.models.port import (
     MAX_MARGIN,
     Fitted,
@@ -51,14 +52,16 @@ class Linear:
 
 @dataclass(frozen=True)
 class Logistic:
-    """The simple one, and the baseline of all the others. Carried on, it is a linear part of its own."""
+    """Ridge logistic regression on standardised features; on a margin, that is its offset."""
 
     name: str = "logistic"
-    knobs: tuple[Knob, ...] = (Knob("inverse_penalty", 0.0005, 5.0, log=True),)
+    features: tuple[str, ...] = BASE
+    first_penalty: float = 0.01
+    knobs: tuple[Knob, ...] = (Knob("inverse_penalty", 0.0005, 1.0, log=True),)
 
     def params(self, step: int) -> dict[str, float]:
-        """The inverse penalty doubles with every step."""
-        return {"inverse_penalty": 0.005 * 2.0 ** (check_step(step) - 1)}
+        """The inverse penalty grows by a quarter with every step."""
+        return {"inverse_penalty": self.first_penalty * 1.25 ** (check_step(step) - 1)}
 
     def fit(
         self,
@@ -77,10 +80,11 @@ class Logistic:
         known = filled(features, gaps)
         mean, deviation = known.mean(axis=0), known.std(axis=0)
         scale = np.where(deviation > 0.0, deviation, 1.0)
-        regression = LogisticRegression(C=params["inverse_penalty"], max_iter=500, tol=1e-6)
-        regression.fit((known - mean) / scale, sample.labels, sample_weight=sample.weight)
-        weights: Floats = regression.coef_[0] / scale
-        return Linear(gaps, weights, float(regression.intercept_[0] - weights @ mean), params)
+        design = np.column_stack([(known - mean) / scale, np.ones(len(known))])
+        penalty = np.append(np.full(len(mean), 1.0 / params["inverse_penalty"]), 0.0)
+        fitted = ridge_logistic(design, sample.labels, penalty, margin=sample.margin, weight=sample.weight)
+        weights = fitted[:-1] / scale
+        return Linear(gaps, weights, float(fitted[-1] - weights @ mean), params)
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
         constant = restored_constant(state)
@@ -92,3 +96,8 @@ class Logistic:
         if not isinstance(offset, float) or not np.isfinite([*weights, offset]).all():
             raise CorruptData("the model's weights or its offset are not finite; fetch the artifact again")
         return Linear(gaps, weights, offset, params_of(state))
+
+
+def har() -> Logistic:
+    """Model type har: the logistic regression on the HAR columns. Source: Corsi 2009."""
+    return Logistic("har", HAR, first_penalty=0.05)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ratchet.errors import PreconditionFailed
+from services.trainer.features import BASE
 from services.trainer.models.constant import constant_of, params_of, restored_constant
 from services.trainer.models.port import (
     MAX_MARGIN,
@@ -45,7 +46,7 @@ _ENVIRONMENT = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--
 _BLOCK = 16
 
 _Arrays: TypeAlias = list[Weights]
-_Step: TypeAlias = Callable[[_Arrays, _Arrays, Weights, Weights, Weights, np.float32], tuple[_Arrays, _Arrays]]
+_Step: TypeAlias = Callable[[_Arrays, _Arrays, Weights, Weights, Weights, Weights, np.float32], tuple[_Arrays, _Arrays]]
 
 
 def require() -> None:
@@ -81,6 +82,7 @@ class Lstm:
     """Adam on the log-loss, with dropout of columns and an L2 penalty; carried on, the parent's network is tuned."""
 
     name: str = "lstm"
+    features: tuple[str, ...] = BASE
     knobs: tuple[Knob, ...] = (
         Knob("learning_rate", 1e-3, 0.03, log=True),
         Knob("l2", 1e-4, 0.03, log=True),
@@ -102,15 +104,14 @@ class Lstm:
         generator = np.random.default_rng(seed)
         units, epochs, rate = int(params["units"]), int(params["epochs"]), params["learning_rate"]
         parent = None if start is None else start.fitted
-        if start is not None and isinstance(parent, LstmFitted) and parent.network.units == units:
+        if start is not None and isinstance(parent, LstmFitted):
             network = parent.network.widened(start.reads, sample.features)
             epochs, rate = min(epochs, FINE_EPOCHS), FINE_RATE * rate
         else:
-            base = logit(np.array([np.average(sample.labels, weights=sample.weight)]))
-            network = untrained(sample.features, units, float(base[0]), generator)
+            network = untrained(sample.features, units, _offset(sample), generator)
         training = _Training(network, sample, {**params, "learning_rate": rate}, generator)
         network, stayed = _trained(training, epochs, stop)
-        return LstmFitted(network, {**params, "epochs": float(stayed)})
+        return LstmFitted(network, {**params, "units": float(network.units), "epochs": float(stayed)})
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
         return restored_constant(state) or LstmFitted(restored(state), params_of(state))
@@ -143,8 +144,17 @@ def _trained(training: _Training, epochs: int, stop: Sample | None) -> tuple[Net
     return best, stayed
 
 
+def _offset(sample: Sample) -> float:
+    """The log-odds that an untrained network answers: those of the base rate, or none on top of a margin."""
+    if sample.margin is not None:
+        return 0.0
+    return float(logit(np.array([np.average(sample.labels, weights=sample.weight)]))[0])
+
+
 def _log_loss(network: Network, sample: Sample) -> float:
     z = network.margin(sample.X, sample.rows)
+    if sample.margin is not None:
+        z = z + sample.margin
     return float(np.average(np.logaddexp(0.0, z) - sample.labels * z, weights=sample.weight))
 
 
@@ -163,6 +173,7 @@ class _Training:
         self._labels = sample.labels.astype(np.float32)
         weight = np.ones(len(sample.rows)) if sample.weight is None else sample.weight / np.mean(sample.weight)
         self._weight = weight.astype(np.float32)
+        self._margin = np.zeros(len(weight), np.float32) if sample.margin is None else sample.margin.astype(np.float32)
 
     def epoch(self) -> None:
         """Each row once, in a new order; the first of them fill the last batch up."""
@@ -172,7 +183,13 @@ class _Training:
             mask = _cut_or_padded(heard / self._heard, (BATCH, 1, self._inputs.shape[1]))
             inputs = self._inputs[self._at[batch]] * mask
             self._weights, self._moments = self._adam.step(
-                self._weights, self._moments, inputs, self._labels[batch], self._weight[batch], self._l2
+                self._weights,
+                self._moments,
+                inputs,
+                self._margin[batch],
+                self._labels[batch],
+                self._weight[batch],
+                self._l2,
             )
 
     def network(self) -> Network:
@@ -203,14 +220,14 @@ def _adam(columns: int, units: int) -> _Adam:
     optimizer.build(model.trainable_variables)
     fixed = [np.zeros(variable.shape, variable.dtype) for variable in model.non_trainable_variables]
 
-    def loss(weights: Any, inputs: Any, labels: Any, weight: Any, l2: Any) -> Any:
-        z = model.stateless_call(weights, fixed, inputs)[0][:, 0]
+    def loss(weights: Any, inputs: Any, margin: Any, labels: Any, weight: Any, l2: Any) -> Any:
+        z = margin + model.stateless_call(weights, fixed, inputs)[0][:, 0]
         kernel, recurrent, _, dense, _ = weights
         penalty = sum((array**2).sum() for array in (kernel, recurrent, dense))
         return (weight * (jax.nn.softplus(z) - labels * z)).mean() + l2 * penalty
 
-    def step(weights: Any, moments: Any, inputs: Any, labels: Any, weight: Any, l2: Any) -> Any:
-        gradient = jax.grad(loss)(weights, inputs, labels, weight, l2)
+    def step(weights: Any, moments: Any, inputs: Any, margin: Any, labels: Any, weight: Any, l2: Any) -> Any:
+        gradient = jax.grad(loss)(weights, inputs, margin, labels, weight, l2)
         return optimizer.stateless_apply(moments, gradient, weights)
 
     blank = {variable.name: np.zeros(variable.shape, variable.dtype) for variable in optimizer.variables}

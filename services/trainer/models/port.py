@@ -27,12 +27,14 @@ class Sample:
 
     `X` float64[n, k] (NaN allowed) holds every bar, oldest first, so that a family may look back from a row; `y`
     float64[n] is 0.0 or 1.0 at `rows`, int64[m] in increasing order; each counts `weight` times, float64[m].
+    `margin`, float64[m]: log-odds at the rows that a new part is fitted on top of (an offset); None: 0.
     """
 
     X: Floats
     y: Floats
     rows: Rows
     weight: Floats | None = None
+    margin: Floats | None = None
 
     @property
     def features(self) -> Floats:
@@ -77,7 +79,10 @@ class Fitted(Protocol):
         ...
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
-        """Log-odds of label 1 at `rows`, float64[m], finite and clipped; X float64[n, k] holds every bar."""
+        """Log-odds at `rows`, float64[m], finite and clipped; X float64[n, k] holds every bar.
+
+        Of label 1 or, where it was fitted on a margin, those to add to that.
+        """
         ...
 
     def state(self) -> dict[str, object]:
@@ -90,6 +95,11 @@ class Family(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that version 1 of a lineage reads, where the series has them."""
+        ...
 
     @property
     def knobs(self) -> tuple[Knob, ...]:

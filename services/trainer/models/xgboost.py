@@ -9,11 +9,13 @@ import numpy as np
 import xgboost as xgb
 
 from ratchet.errors import CorruptData
+from services.trainer.features import BASE
 from services.trainer.models.boosters import check_booster
 from services.trainer.models.boosting import (
     PATIENCE,
     Base,
     base_of,
+    begun,
     clipped,
     counted_rows,
     kept_params,
@@ -60,6 +62,7 @@ class XGBoost:
     """
 
     name: str = "xgboost"
+    features: tuple[str, ...] = BASE
     knobs: tuple[Knob, ...] = (
         Knob("depth", 1, 5, whole=True),
         Knob("child_weight", 0.5, 15.0, log=True),
@@ -68,7 +71,7 @@ class XGBoost:
 
     def params(self, step: int) -> dict[str, float]:
         """The schedule of boosting, with what this library asks for beside it."""
-        return {**schedule(step), "child_weight": 4.0, "l2": 5.0, "columns": 0.3, "subsample": 0.7}
+        return {**schedule(step), "child_weight": 4.0, "l2": 5.0, "columns": 0.15, "subsample": 0.7}
 
     def fit(
         self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
@@ -122,7 +125,7 @@ def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> 
     training, rounds = matrix(base.sample, base.margin), int(params["rounds"])
     if stop is None or len(stop.rows) == 0:
         return xgb.train(settings, training, rounds)
-    watched = matrix(stop, np.full(len(stop.rows), base.prior))
+    watched = matrix(stop, begun(stop, base.prior))
     booster = xgb.train(
         settings,
         training,

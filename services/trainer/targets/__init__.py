@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ratchet.errors import InvalidInput
+from ratchet.errors import DataRefused, InvalidInput
 from ratchet.names import TARGETS as NAMES
 from ratchet.names import Target, one_of
 from services.trainer.data import trailing
@@ -21,6 +21,15 @@ TARGETS: dict[Target, Definition] = {
     "volatility": VOLATILITY,
     "volume": VOLUME,
 }
+
+
+def require_volume(target: str, bars: Bars) -> None:
+    """DataRefused for the target of volume where the series has none."""
+    if target == "volume" and not bars.has_volume:
+        raise DataRefused(
+            f"{bars.series} has no volume: every bar has 0; choose another target, range for example, or import bars"
+            " with volume"
+        )
 
 
 def labels(target: str, bars: Bars, horizon: int) -> Floats:

@@ -26,6 +26,10 @@ DAY = 86_400
 FIRST_BAR = 11_017 * DAY
 BARS = 3_270
 PROMOTED = (1, 2, 5, 9, 14)
+BASELINES = tuple(
+    f"{name}@baseline"
+    for name in ("base-rate", "persistence", "har", "ridge", "boosting", "online", "mean", "stack", "har-level")
+)
 WORDINGS = (
     "log_range_rel_250 > 0.31 and natr_14 > 2.9 → wider range",
     "log_volume_rel_250 > 0.22 → wider range",
@@ -47,9 +51,8 @@ def made_up(seed: int = 7, skill: float = 1.0) -> Result:
     times = bar_times()
     segments = plan("AAPL", times, 1)
     at = {time: index for index, time in enumerate(times)}
-    gated = loop("balanced", segments, times, at, PROMOTED, draw)
-    plain = loop("plain", segments, times, at, tuple(number for number in range(1, 21) if number % 3 != 2), draw)
-    scored, scored_plain = [], []
+    made = loop(segments, times, at, PROMOTED, draw)
+    scored = []
     for number, segment in enumerate(segments):
         bars = [time for time in times[:-1] if segment.first <= time <= segment.last]
         signal = draw.normal(0, 1, len(bars))
@@ -62,19 +65,16 @@ def made_up(seed: int = 7, skill: float = 1.0) -> Result:
 
         learned = {
             str(version): says(0.35 + 0.03 * skill * version + (0.05 if version in PROMOTED else -0.02))
-            for version in {1, number + 1, gated.sessions[number].champion}
+            for version in {1, number + 1, made.sessions[number].champion}
         }
         flat = 0.46 + 0.002 * number
         simple = {
-            "logistic": says(0.62, 0.2),
-            "persistence": tuple(0.6 if value > 0 else 0.4 for value in signal),
-            "majority": tuple(flat for _ in bars),
+            "base-rate@baseline": tuple(flat for _ in bars),
+            "persistence@baseline": tuple(0.6 if value > 0 else 0.4 for value in signal),
         }
-        stamp = tuple(bars)
-        spent = {"logistic": 0.31, "persistence": 0.001, "majority": 0.001}
-        scored.append(Scored(stamp, outcomes, learned | simple, spent))
-        met = {str(plain.sessions[number].champion): says(0.5), "fresh": says(0.52, 0.6)}
-        scored_plain.append(Scored(stamp, outcomes, met, {"fresh": 1.9 + 0.05 * number}))
+        simple |= {name: says(0.5 + 0.02 * rank, 0.2) for rank, name in enumerate(BASELINES[2:])}
+        spent = dict.fromkeys(BASELINES, 0.0) | {"fresh": 1.9 + 0.05 * number}
+        scored.append(Scored(tuple(bars), outcomes, learned | {"fresh": says(0.52, 0.6)} | simple, spent))
     bars_scored = tuple(time for part in scored for time in part.times)
     return Result(
         setting=Setting(
@@ -95,9 +95,8 @@ def made_up(seed: int = 7, skill: float = 1.0) -> Result:
         segments=tuple(segments),
         times=bars_scored,
         outcomes=tuple(outcome for part in scored for outcome in part.outcomes),
-        arms=assemble(segments, gated, plain, scored, scored_plain),
-        gated=gated,
-        plain=plain,
+        arms=assemble(segments, made, scored),
+        loop=made,
         patterns=patterns(segments, draw),
     )
 
@@ -107,7 +106,6 @@ def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def loop(
-    policy: str,
     segments: list[Segment],
     times: list[int],
     at: dict[int, int],
@@ -149,7 +147,7 @@ def loop(
             )
         )
     versions = [recorded(number, times, at[segment.date]) for number, segment in enumerate(segments, 1)]
-    return Loop(policy, tuple(sessions), tuple(versions))
+    return Loop(tuple(sessions), tuple(versions))
 
 
 def recorded(number: int, times: list[int], date: int) -> Version:

@@ -36,10 +36,10 @@ def test_what_is_not_an_option_is_refused_before_any_service_starts(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_holds_homes_is_not_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "out" / "gated").mkdir(parents=True)
+def test_a_folder_that_holds_a_home_is_not_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "out" / "home").mkdir(parents=True)
     assert main((*LINE, "--out", "out")) == 4
-    assert "out/gated is there already; choose another --out" in capsys.readouterr().err
+    assert "out/home is there already; choose another --out" in capsys.readouterr().err
 
 
 def test_a_backtest_that_fails_leaves_no_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

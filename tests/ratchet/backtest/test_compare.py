@@ -1,6 +1,8 @@
 """Paired gains: known values, and words that claim no more than an interval shows."""
 
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from replayed import made_up
 
 from ratchet.backtest.compare import Gain, Score, finding, gain_over, scores
 from ratchet.backtest.result import Result
-from ratchet.backtest.words import against, estimate, headline, percent, signed
-from ratchet.proof.scores import Interval
+from ratchet.backtest.words import against, by_finding, estimate, headline, history, percent, signed
+from ratchet.proof.scores import UNDEFINED, Interval
 
 HELD = Interval(0.5, 0.4, 0.6)
 
@@ -27,7 +29,7 @@ def test_a_gain_is_the_mean_of_paired_brier_differences() -> None:
 
 def test_a_gain_changes_its_sign_with_its_sides(result: Result) -> None:
     y = np.array(result.outcomes)
-    a, b = (np.array(result.arm(name).probabilities) for name in ("ratchet", "logistic"))
+    a, b = (np.array(result.arm(name).probabilities) for name in ("ratchet", "har@baseline"))
     there, back = gain_over(a, b, y, 1).brier, gain_over(b, a, y, 1).brier
     assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
 
@@ -52,9 +54,9 @@ def test_a_finding_needs_an_interval_without_0(interval: Interval, found: str) -
     assert finding(interval) == found
     gain = Gain(interval, interval.scaled(400.0), interval)
     (sentence,) = against(
-        [Score("ratchet", HELD, HELD, HELD, 1.0, None), Score("logistic", HELD, HELD, HELD, 1.0, gain)]
+        [Score("ratchet", HELD, HELD, HELD, 1.0, None), Score("har-level@baseline", HELD, HELD, HELD, 0.0, gain)]
     )
-    assert sentence.text.startswith(f"Against a logistic regression: {found} (")
+    assert sentence.text.startswith(f"Against har level: {found} (")
     for claim in ("better", "worse"):
         assert (claim in sentence.text) == (claim == found)
 
@@ -71,15 +73,47 @@ def test_no_sentence_claims_more_than_its_interval(seed: int) -> None:
             assert ("worse" in sentences[score.arm].text) == (score.gain.brier.high < 0)
 
 
-def test_the_headline_names_every_arm_once(result: Result) -> None:
-    sentences = against(scores(result))
-    said = headline(result, sentences)
+def test_the_headline_is_about_the_baseline_with_the_lowest_brier_score(result: Result) -> None:
+    found = scores(result)
+    best = min((score for score in found if score.arm.endswith("@baseline")), key=lambda score: score.brier.value)
+    said = headline(result, found)
     assert said.startswith("On 2,018 bars")
-    assert all(said.count(sentence.against) == 1 for sentence in sentences)
+    assert f" {best.arm.removesuffix('@baseline').replace('-', ' ')}, the best of 9 baselines" in said
+
+
+def test_the_groups_name_every_arm_once(result: Result) -> None:
+    sentences = against(scores(result))
+    said = by_finding(sentences)
+    for sentence in sentences:
+        holding = [
+            found for found, text in said.items() if re.search(rf"(?:^| ){sentence.against}(?:,|;|$| and )", text)
+        ]
+        assert holding == [sentence.finding]
+
+
+def test_history_counts_promotions_and_better_means(result: Result) -> None:
+    better = sum(session.tested[0].improvement_percent.value > 0 for session in result.loop.sessions[1:])
+    said = history(result)
+    assert (
+        f"balanced promoted in 4; the new version had a better mean on its holdout than the champion in {better}."
+        in said
+    )
+
+
+def test_bars_of_one_class_define_no_score_and_show_nothing(result: Result) -> None:
+    constant = replace(result, outcomes=tuple(number < 19 for number in range(len(result.outcomes))))
+    found = scores(constant)
+    assert all(math.isnan(number.value) for score in found for number in (score.brier, score.accuracy, score.auc))
+    for sentence in against(found):
+        assert sentence.text.endswith(": not shown (not defined: fewer than 20 bars of one class).")
 
 
 def test_numbers_are_written_with_their_limits_and_without_a_signed_zero() -> None:
     assert percent(Interval(3.14, 1.0, 5.28)) == "+3.1 % [+1.0, +5.3]"
+    assert percent(Interval(-1.07, -2.12, -0.02)) == "-1.07 % [-2.12, -0.02]"
+    assert percent(Interval(0.3, 0.004, 0.6)) == "+0.300 % [+0.004, +0.600]"
+    assert percent(Interval(0.3, 0.0, 0.6)) == "+0.3 % [0.0, +0.6]"
     assert percent(Interval(0.0, math.nan, math.nan)) == "0.0 %"
+    assert percent(UNDEFINED) == estimate(UNDEFINED, 3) == "not defined"
     assert estimate(Interval(0.25, math.nan, math.nan), 3) == "0.250"
     assert signed(-0.01, 1) == "0.0"

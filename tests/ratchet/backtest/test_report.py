@@ -3,18 +3,21 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ratchet.backtest.compare import scores
 from ratchet.backtest.report import render
 from ratchet.backtest.report.calibration import groups
-from ratchet.backtest.report.cost import LABEL_GAP, label_places
+from ratchet.backtest.report.figure import LABEL_GAP, spread
 from ratchet.backtest.report.style import DARK, LIGHT
 from ratchet.backtest.report.trajectory import savings
 from ratchet.backtest.result import Result
-from ratchet.backtest.words import against
+from ratchet.backtest.words import CLAIM, against, by_finding, headline, named, percent
 
 CHARTS = ("trajectory", "evidence", "windows", "calibration", "cost", *(f"patterns-{n}" for n in range(5)))
 
@@ -58,10 +61,15 @@ def test_every_colour_of_a_chart_is_in_both_palettes(own: str) -> None:
 
 
 def test_findings_decisions_and_origin_are_in_words(own: str, result: Result) -> None:
-    for sentence in against(scores(result)):
-        assert f"against {sentence.against}</span>" in own
-        assert sentence.measured in own
-    for session in result.gated.sessions:
+    found = scores(result)
+    assert headline(result, found) in own
+    assert all(
+        f">{CLAIM[finding]}</span><span>{said}</span>" in own for finding, said in by_finding(against(found)).items()
+    )
+    for score in found:
+        assert f">{named(score.arm)}</th>" in own
+        assert score.gain is None or f">{percent(score.gain.percent).replace(' %', '')}</td>" in own
+    for session in result.loop.sessions:
         assert session.reason in own
     assert result.setting.command in own
 
@@ -71,14 +79,19 @@ def test_text_of_a_series_is_not_markup(result: Result) -> None:
     assert "<b>.csv" not in render(odd)
 
 
+def test_a_backtest_over_bars_of_one_class_has_a_page_without_scores(result: Result) -> None:
+    page = render(replace(result, outcomes=(False,) * len(result.outcomes)))
+    assert page.count("not defined") > len(result.arms)
+
+
 def test_a_backtest_without_patterns_says_so(result: Result) -> None:
     assert "No version used a pattern" in render(replace(result, patterns=()))
 
 
 def test_the_last_point_of_a_trajectory_is_the_whole_advantage(result: Result) -> None:
     by_arm = {score.arm: score.brier.value for score in scores(result)}
-    for arm, saved in savings(result).items():
-        assert saved[-1] / len(saved) == pytest.approx(by_arm["majority"] - by_arm[arm])
+    for arm, saved in savings(result, "har@baseline").items():
+        assert saved[-1] / len(saved) == pytest.approx(by_arm["har@baseline"] - by_arm[arm])
 
 
 def test_calibration_groups_hold_every_bar_once() -> None:
@@ -90,6 +103,14 @@ def test_calibration_groups_hold_every_bar_once() -> None:
     assert float(str(found[0]["frequency"])) == 0.5
 
 
-def test_labels_of_near_dots_do_not_cover_each_other() -> None:
-    heights = label_places([10.0, 11.0, 12.0, 0.01], [100.0, 101.0, 130.0, 100.0])
-    assert heights == [100.0, 100.0 + LABEL_GAP, 130.0, 100.0]
+@given(heights=st.lists(st.floats(-50, 400), min_size=1, max_size=13))
+def test_labels_keep_their_order_and_do_not_cover_each_other(heights: list[float]) -> None:
+    placed = spread(heights, 340.0)
+    assert all(-1e-9 <= place <= 340.0 + 1e-9 for place in placed)
+    order = sorted(range(len(heights)), key=lambda index: placed[index])
+    assert [heights[index] for index in order] == sorted(heights)
+    assert all(placed[b] - placed[a] >= LABEL_GAP - 1e-9 for a, b in pairwise(order))
+
+
+def test_labels_stay_where_there_is_room() -> None:
+    assert spread([100.0, 200.0, 107.0], 340.0) == [96.5, 200.0, 110.5]

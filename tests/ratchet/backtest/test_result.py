@@ -18,12 +18,12 @@ def test_a_document_reads_back_as_the_same_result(result: Result) -> None:
 
 
 def test_numbers_that_json_cannot_write_come_back(result: Result) -> None:
-    session = result.gated.sessions[3]
+    session = result.loop.sessions[3]
     unknown = Interval(1.0, math.nan, math.nan)
     pair = replace(session.tested[0], e_value=math.inf, improvement_percent=unknown)
-    sessions = (replace(session, tested=(pair,)), *result.gated.sessions[1:])
-    changed = replace(result, gated=replace(result.gated, sessions=sessions))
-    back = read(json.loads(json.dumps(document(changed), allow_nan=False))).gated.sessions[0].tested[0]
+    sessions = (replace(session, tested=(pair,)), *result.loop.sessions[1:])
+    changed = replace(result, loop=replace(result.loop, sessions=sessions))
+    back = read(json.loads(json.dumps(document(changed), allow_nan=False))).loop.sessions[0].tested[0]
     assert back.e_value == math.inf
     assert math.isnan(back.improvement_percent.low)
 
@@ -32,7 +32,7 @@ def test_numbers_that_json_cannot_write_come_back(result: Result) -> None:
     ("path", "value", "said"),
     [
         (("setting", "horizon"), "one", r"result\.setting\.horizon is 'one', not a value of type int"),
-        (("arms", 0, "name"), "luck", r"result\.arms\[0\]\.name is 'luck', not one of ratchet"),
+        (("arms", 0, "cpu_seconds"), "much", r"result\.arms\[0\]\.cpu_seconds is 'much', not a number"),
         (("times",), 3, r"result\.times is '3', not a list"),
         (("segments", 1), None, r"result\.segments\[1\] is 'None', not an object"),
     ],

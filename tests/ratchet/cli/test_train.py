@@ -372,7 +372,7 @@ def test_the_request_says_what_the_options_said(run: Run, services: Services) ->
     assert (first.until, first.policy, first.HasField("seed"), first.seed) == ("2006-12-29", "strict", True, 0)
     assert (second.series, second.target, second.policy, second.HasField("seed")) == (
         "AAPL@1h",
-        "direction",
+        "range",
         "balanced",
         False,
     )

@@ -1,4 +1,4 @@
-"""A real registry and knowledge service on free ports, an artifact store, and a client of them."""
+"""Real bars; a real registry and knowledge service on free ports, an artifact store, and a client of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from services.kernel.server import Server
 from services.kernel.settings import Settings
 from services.knowledge import bootstrap as knowledge
 from services.registry import bootstrap as registry
+from services.trainer.data.bars import Bars
+from services.trainer.data.csvfile import read
 
+EXAMPLES = Path(__file__).parents[3] / "examples" / "data"
 Built = tuple[Server, Sequence[Callable[[], None]]]
 
 
@@ -24,6 +27,16 @@ def served(built: Built) -> Iterator[str]:
     server.stop(0)
     for close in closers:
         close()
+
+
+@pytest.fixture(scope="session")
+def aapl() -> Bars:
+    return read((EXAMPLES / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
+
+
+@pytest.fixture(scope="session")
+def ibm() -> Bars:
+    return read((EXAMPLES / "IBM.csv").read_bytes(), "IBM", "IBM.csv").bars
 
 
 @pytest.fixture

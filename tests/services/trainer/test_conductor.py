@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -122,6 +123,18 @@ def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(worl
     decision = world.decision(training.session_id)
     decided = decision.promoted if decision.WhichOneof("outcome") == "promoted" else decision.declined
     assert {each.champion for each in decided.evidence} == {reigns[-1]}
+
+
+def test_bars_on_which_nothing_trades_are_no_part_of_a_session(world: World) -> None:
+    world.trained(1500)
+    before = world.conductor.gather(world.asked(1500))
+    day, price = datetime.fromtimestamp(int(before.bars.time[-1]), UTC), f"{before.bars.close[-1]},".encode() * 4
+    still = b"".join(f"{day + timedelta(days=n):%Y-%m-%d},".encode() + price + b"0\n" for n in range(1, 401))
+    imported = world.importer.add(uuid.uuid4().hex, AAPL, "AAPL.csv", b"".join(LINES[:1501]) + still, replace=True)
+    asked = pb.RequestTrainingRequest(lineage=LINEAGE, dataset_digest=imported.dataset.registered.digest)
+    after = world.conductor.gather(world.client.request_training(asked))
+    assert after.bars.time.tolist() == before.bars.time.tolist()
+    assert plan(after.bars, "range", 1, after.last_labelled_time).new_bars == 0
 
 
 def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) -> None:

@@ -14,6 +14,7 @@ from ratchet.errors import Cancelled, DataRefused, InvalidInput, NotFound, Preco
 from ratchet.events.v1 import model_pb2
 from ratchet.trainer.v1 import trainer_pb2
 from services.trainer import targets
+from services.trainer.baselines import forecasts
 from services.trainer.evaluating import AT_ONCE, Evaluator, require_unseen
 from services.trainer.importing import Importer
 from services.trainer.learning.columns import predict
@@ -46,11 +47,11 @@ def test_all_are_scored_on_the_same_bars(made: World) -> None:
     found = evaluated(made, models=[MODEL, MODEL], baselines=True, fresh_model_type="logistic")
     assert [time.seconds for time in found.times] == AAPL.time[FIRST : LAST + 1].tolist()
     assert list(found.outcomes) == (targets.labels("range", AAPL, 1)[FIRST : LAST + 1] == 1.0).tolist()
-    assert list(said(found)) == [MODEL, "majority", "persistence", "logistic", "fresh"]
+    assert list(said(found)) == [MODEL, *forecasts(AAPL.head(400), "range", 1), "fresh"]
     assert {len(p) for p in said(found).values()} == {len(found.times)}
     spent = {forecast.name: forecast.cpu_seconds for forecast in found.forecasts}
-    assert spent[MODEL] == spent["majority"] == 0.0
-    assert min(spent["logistic"], spent["fresh"]) > 0.0
+    assert spent[MODEL] == spent["base-rate@baseline"] == 0.0
+    assert spent["fresh"] > 0.0
 
 
 def test_a_recorded_model_says_what_it_would_have_predicted_then(made: World) -> None:
@@ -59,6 +60,13 @@ def test_a_recorded_model_says_what_it_would_have_predicted_then(made: World) ->
     assert np.allclose(p, predict(model, AAPL)[FIRST : LAST + 1], rtol=0, atol=1e-12)
     then = made.client.predict("AAPL", model=MODEL, bars=made.bars(FIRST + 1))
     assert p[0] == pytest.approx(then.probability, abs=1e-9)
+
+
+def test_baselines_are_asked_about_bars_too_early_for_a_model(made: World) -> None:
+    found = evaluated(made, 260, 300, baselines=True)
+    assert [time.seconds for time in found.times] == AAPL.time[260:301].tolist()
+    for name, p in said(found).items():
+        assert p == forecasts(AAPL.head(302), "range", 1)[name][260:301].tolist(), name
 
 
 def test_a_day_without_a_bar_may_bound_the_period(made: World) -> None:
@@ -84,7 +92,7 @@ def test_bars_without_a_known_label_are_left_out(made: World) -> None:
         ({"models": ["IBM/range/logistic/v1"]}, InvalidInput, "predicts range of IBM, not range of AAPL"),
         ({"models": [MODEL], "horizon": 5}, InvalidInput, "predicts range of AAPL, not range-h5 of AAPL"),
         ({"fresh_model_type": "logistics"}, InvalidInput, "unknown model type 'logistics'; did you mean logistic"),
-        ({"baselines": True, "first": 850}, DataRefused, "599 usable bars .* 600 needed to fit"),
+        ({"fresh_model_type": "logistic", "first": 850}, DataRefused, "599 usable bars .* 600 needed to fit"),
         (
             {"baselines": True, "last": 2000},
             DataRefused,

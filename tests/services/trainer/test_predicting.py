@@ -77,7 +77,7 @@ def test_a_model_is_named_by_version_by_lineage_or_not_at_all(made: World) -> No
     ("asked", "kind", "said"),
     [
         ({"series": ""}, InvalidInput, "symbol '' is not a name"),
-        ({"series": "AAPL"}, NotFound, "no model for AAPL/direction; train one with ratchet train AAPL --model"),
+        ({"series": "AAPL", "target": "volume"}, NotFound, "no model for AAPL/volume; train one with ratchet train"),
         ({"series": "AAPL", "target": "rnage"}, InvalidInput, "unknown target 'rnage'; did you mean range"),
         ({"series": "AAPL", "target": "range", "horizon": 5}, NotFound, "no model for AAPL/range-h5; train one with"),
         ({"series": "AAPL", "model": f"{LINEAGE}/v9"}, NotFound, f"no model {LINEAGE}/v9; did you mean {MODEL}"),
@@ -98,7 +98,7 @@ def test_what_can_not_be_answered_says_the_next_step(
 def test_a_feature_needs_its_history(made: World, tmp_path: Path) -> None:
     with pytest.raises(DataRefused, match=r"AAPL: 250 bars, 251 needed to predict \(the first 250"):
         made.client.predict("AAPL", "range", bars=made.bars(250))
-    with pytest.raises(DataRefused, match="AAPL: 0 bars, 251 needed"):
+    with pytest.raises(DataRefused, match="AAPL: 0 bars; send one at least"):
         made.client.predict("AAPL", "range", bars=[])
     assert 0.0 < made.client.predict("AAPL", "range", bars=made.bars(251)).probability < 1.0
 
@@ -208,27 +208,23 @@ def test_intraday_series_are_predicted_too(made: World, tmp_path: Path) -> None:
     assert made.client.predict("AAPL@1h", "range", bars=bars) == found
 
 
-def record(
-    kind: str = "random-forest", skill_shown: bool = False, **gains: tuple[float, float, float]
-) -> model_pb2.ModelRecord:
-    """A model of Brier .198, with a gain and its interval over each baseline."""
+def record(skill_shown: bool = False, **gains: tuple[float, float, float] | None) -> model_pb2.ModelRecord:
+    """A model of Brier .198, with a gain and its interval over each baseline; None: not defined."""
     held = model_pb2.Window(rows=444)
     held.first_bar.FromJsonString("2008-03-31T00:00:00Z")
     held.last_bar.FromJsonString("2009-12-30T00:00:00Z")
-    return model_pb2.ModelRecord(
-        lineage=f"AAPL/range/{kind}",
+    made = model_pb2.ModelRecord(
+        lineage="AAPL/range/xgboost",
         windows=model_pb2.Windows(holdout=held),
         metrics=[brier(0.198)],
-        baselines=[
-            model_pb2.Baseline(
-                name=name,
-                metrics=[brier(0.198 + gain)],
-                gain=model_pb2.Interval(value=gain, low=low, high=high),
-            )
-            for name, (gain, low, high) in gains.items()
-        ],
         skill_shown=skill_shown,
     )
+    for name, gained in gains.items():
+        beside = made.baselines.add(name=f"{name.replace('_', '-')}@baseline")
+        if gained is not None:
+            beside.metrics.append(brier(0.198 + gained[0]))
+            beside.gain.CopyFrom(model_pb2.Interval(value=gained[0], low=gained[1], high=gained[2]))
+    return made
 
 
 def brier(value: float) -> model_pb2.Metric:
@@ -236,22 +232,27 @@ def brier(value: float) -> model_pb2.Metric:
 
 
 def test_skill_is_stated_against_the_best_baseline() -> None:
-    shown = record(skill_shown=True, persistence=(0.0076, 0.0012, 0.014), majority=(0.05, 0.04, 0.06))
+    shown = record(skill_shown=True, persistence=(0.0076, 0.0012, 0.014), base_rate=(0.05, 0.04, 0.06))
     assert statement(shown) == (
         "skill shown on 444 bars, 2008-03-31 to 2009-12-30: Brier 0.198 against 0.206 of the best baseline"
-        " (persistence), gain +0.0076 [+0.0012, +0.0140]"
+        " (persistence@baseline), gain +0.0076 [+0.0012, +0.0140]"
     )
 
 
-def test_without_skill_the_baseline_that_is_not_beaten_is_named() -> None:
-    said = statement(record(persistence=(0.0076, 0.0012, 0.014), logistic=(0.009, -0.001, 0.019)))
+def test_without_skill_the_best_of_the_baselines_that_are_not_beaten_is_named() -> None:
+    said = statement(
+        record(persistence=(0.0076, 0.0012, 0.014), online=(0.009, -0.001, 0.019), har=(0.01, -0.001, 0.02))
+    )
     assert said == (
-        "no skill shown: it does not beat logistic on its holdout (444 bars, 2008-03-31 to 2009-12-30: Brier 0.198"
-        " against 0.207, gain +0.0090 [-0.0010, +0.0190]); treat this as no better than the baseline"
+        "no skill shown: it does not beat online@baseline on its holdout (444 bars, 2008-03-31 to 2009-12-30: Brier"
+        " 0.198 against 0.207, gain +0.0090 [-0.0010, +0.0190]); treat this as no better than the baseline"
     )
 
 
-def test_a_logistic_model_is_not_compared_with_itself() -> None:
-    said = statement(record("logistic", logistic=(0.0, 0.0, 0.0), majority=(0.001, -0.002, 0.004)))
-    assert "it does not beat majority" in said
-    assert "do not rely on it" in statement(record("logistic", logistic=(0.0, 0.0, 0.0)))
+def test_only_the_baselines_that_skill_is_measured_against_are_named() -> None:
+    assert "it does not beat har@baseline" in statement(record(stack=(-0.1, -0.2, -0.05), har=(0.001, -0.002, 0.004)))
+    assert "compares it with no baseline; do not rely on it" in statement(record(stack=(0.1, 0.05, 0.2)))
+
+
+def test_on_a_degenerate_holdout_nothing_is_said_of_skill() -> None:
+    assert "too few bars of one class, and no metric is defined" in statement(record(har=None, online=None))

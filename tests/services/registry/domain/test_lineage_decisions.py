@@ -96,7 +96,7 @@ class TestTheGate:
         assert state.contender_names == (f"{NAME}/v2",) == tuple(fact.contenders_kept)
         assert [found.kind for found in fact.diagnosis] == [decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE]
         assert "ratchet data import AAPL FILE" in fact.diagnosis[0].advice
-        assert "ratchet train AAPL --model logistic --target range" in fact.diagnosis[0].advice
+        assert "ratchet train AAPL --model har --target range" in fact.diagnosis[0].advice
 
     def test_the_advice_names_the_best_type_when_all_were_tried(self, v1: LineageState) -> None:
         known = words.Alternatives(frozenset(MODEL_TYPES), "AAPL/range/logistic/v3")
@@ -189,7 +189,7 @@ class TestDiagnosis:
         assert kinds(outcome) == ["regime_shift", "overfit"]
         assert (shift.measurement, overfit.measurement) == ("regime_shift: 0.7", "overfit: 0.7")
         assert shift.advice.endswith("train again with ratchet train AAPL --model random-forest --target range")
-        assert overfit.advice.endswith("learns less by heart: ratchet train AAPL --model logistic --target range")
+        assert overfit.advice.endswith("learns less by heart: ratchet train AAPL --model har --target range")
 
     def test_what_the_registry_knows_better_is_not_taken_from_the_trainer(self, v1: LineageState) -> None:
         measured = brought("saturated", "no_new_evidence", "inconclusive")
@@ -215,7 +215,7 @@ class TestDiagnosis:
         assert found.measurement.startswith("no new pattern in 3 sessions in a row, nor a gain that can be seen: v3 ")
         assert " on 100 bars, v4 " in found.measurement
         assert found.measurement.endswith("] on 140 bars")
-        assert "ratchet train AAPL --model logistic --target range" in found.advice
+        assert "ratchet train AAPL --model har --target range" in found.advice
 
     def test_saturation_is_told_beside_what_was_measured(self, v1: LineageState) -> None:
         state = v1

@@ -137,7 +137,7 @@ def test_too_few_bars_of_a_class_are_counted(ones: int, said: str) -> None:
 def test_the_commands_name_timeframe_and_horizon() -> None:
     found = words.inconclusive(evidence(None), HOURLY, words.Alternatives())
     assert "ratchet data import AAPL FILE --timeframe 1h" in found.advice
-    assert found.advice.endswith("ratchet train AAPL@1h --model logistic --target range --horizon 5")
+    assert found.advice.endswith("ratchet train AAPL@1h --model har --target range --horizon 5")
     without = words.no_new_bars(evidence(352.0), bar(0), HOURLY)
     assert without == (
         "0 new bars since 2006-01-02, about 100 needed to see a gain of this size;"
@@ -180,15 +180,15 @@ def test_the_next_type_is_the_simplest_that_was_not_tried_and_the_best_when_all_
         found = words.saturated(FLAT, HOURLY, words.Alternatives(frozenset(tried), best)).advice
         return found.partition(" --model ")[2].partition(" ")[0]
 
-    assert next_type(()) == "logistic"
-    assert next_type(("logistic", "random-forest")) in MODEL_TYPES
+    assert next_type(()) == "har"
+    assert next_type(("har", "random-forest")) in MODEL_TYPES
     for kind in set(MODEL_TYPES) - {"random-forest"}:
         assert next_type(tuple(set(MODEL_TYPES) - {kind})) == kind
     assert next_type(MODEL_TYPES, "AAPL@1h/range-h5/xgboost/v2") == "xgboost"
     assert next_type(MODEL_TYPES, "AAPL@1h/range-h5/random-forest/v2") == ""
 
 
-@pytest.mark.parametrize("model_type", ["logistic", "random-forest"])
+@pytest.mark.parametrize("model_type", ["har", "random-forest"])
 @pytest.mark.parametrize("tried", [(), MODEL_TYPES])
 def test_every_advice_has_a_command_that_runs(model_type: ModelType, tried: tuple[ModelType, ...]) -> None:
     lineage = replace(HOURLY, model_type=model_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ratchet.errors import InvalidInput
 from services.trainer import features
 from services.trainer.data import csvfile, snapshot
-from services.trainer.data.bars import WARM_UP, Bars
+from services.trainer.data.bars import PRICES, WARM_UP, Bars
 from services.trainer.features import candles
 from services.trainer.features.feature import Kind
 from services.trainer.features.left_out import LEFT_OUT
@@ -70,9 +71,20 @@ def test_names_are_unique_lower_snake_and_of_a_kind() -> None:
 
 
 def test_the_base_set_is_part_of_the_library() -> None:
-    assert set(features.BASE) < set(features.LIBRARY)
-    assert len(features.BASE) == 21
-    assert {"return_1", "rsi_14", "ema_gap_12", "adx_14", "volume_ratio_20", "weekday"} < set(features.BASE)
+    assert {*features.BASE} - {features.LAST_LABEL} < {*features.LIBRARY}
+    assert {*features.HAR} < {*features.BASE}
+    assert {"return_1", "rsi_14", "ema_gap_12", "adx_14", "volume_ratio_20", "weekday"} < {*features.BASE}
+
+
+def test_the_har_columns_are_the_averages_of_range_move_and_volume() -> None:
+    assert (
+        tuple(
+            name if window == 1 else f"{name}_{window}"
+            for name in ("range_regime", "move_regime", "volume_regime")
+            for window in (1, 2, 5, 10, 22, 66)
+        )
+        == features.HAR
+    )
 
 
 def test_every_function_of_talib_is_used_or_left_out_for_a_reason() -> None:
@@ -137,12 +149,32 @@ def test_no_two_features_are_the_same() -> None:
     assert correlation.max() < 0.9999
 
 
-def test_features_do_not_depend_on_the_unit_of_price_or_volume() -> None:
+@pytest.mark.parametrize("name", ["AAPL", "IBM"])
+@pytest.mark.parametrize("unit", [1e-10, 1e-6, 1e-3, 1e3, 1e9])
+def test_the_unit_of_price_changes_no_bit_of_any_feature(name: str, unit: float) -> None:
+    bars = example(name)
+    other = replace(bars, **{price: getattr(bars, price) * unit for price in PRICES})
+    assert named(~same_bits(features.compute(bars), features.compute(other))) == []
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e8])
+def test_features_do_not_depend_on_the_unit_of_volume(unit: float) -> None:
     bars = example("AAPL")
-    larger = Bars(bars.series, bars.time, bars.open * 8, bars.high * 8, bars.low * 8, bars.close * 8, bars.volume * 4)
-    one, other = features.compute(bars), features.compute(larger)
-    apart = np.nanmax(np.abs(one - other) / (1 + np.abs(one)), axis=0)
-    assert named(apart > 1e-6) == []
+    one, other = features.compute(bars), features.compute(replace(bars, volume=bars.volume * unit))
+    assert named(~np.isclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=0)) == []
+
+
+def test_a_series_without_volume_has_the_features_that_no_volume_changes_and_daily_bars_no_hour() -> None:
+    bars = example("AAPL")
+    silent = replace(bars, volume=np.zeros(len(bars)))
+    there = features.available(silent)
+    assert set(features.LIBRARY) - set(features.available(bars)) == {"hour"}
+    assert features.available(replace(bars, series="AAPL@1h")) == features.LIBRARY
+    assert np.isfinite(features.compute(silent, there)[WARM_UP:]).all()
+    assert same_bits(features.compute(silent, there), features.compute(bars, there)).all()
+    absent = [name for name in features.available(bars) if name not in there]
+    unlike = features.compute(replace(bars, volume=bars.volume[::-1]), absent) != features.compute(bars, absent)
+    assert [name for name, differs in zip(absent, unlike[WARM_UP:].any(axis=0), strict=True) if not differs] == []
 
 
 def test_two_decodes_give_the_same_bits() -> None:

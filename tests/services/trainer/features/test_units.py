@@ -80,7 +80,7 @@ def test_every_feature_has_a_unit() -> None:
     [
         *((name, "percent") for name in ("return_5", "gap_1", "range_1", "sma_gap_20", "volatility_20", "macd")),
         *((name, "percent") for name in ("bollinger_width_20", "donchian_width_20", "high_gap_250", "atr_14")),
-        *((name, "times") for name in ("range_regime", "move_regime_5", "volume_regime_20", "volatility_regime_60")),
+        *((name, "times") for name in ("range_regime", "move_regime_5", "volume_regime_22", "volatility_regime_60")),
         *((name, "plain") for name in ("rsi_14", "volume_ratio_20", "bollinger_position_20", "bars_since_high_20")),
         *((name, "plain") for name in ("weekday", "cdl_doji", "bars_since_close_crossed_above_sma_20")),
     ],

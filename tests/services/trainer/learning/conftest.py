@@ -1,26 +1,16 @@
-"""Real bars, and sessions run on them once."""
+"""Sessions that are run once."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from services.trainer.data.bars import Bars
-from services.trainer.data.csvfile import read
 from services.trainer.learning.inputs import Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import run
 
 QUICK = Recipe(asked=1)
 """A study with one suggestion: a session like any other, in half of the time."""
-
-EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
-
-
-@pytest.fixture(scope="session")
-def aapl() -> Bars:
-    return read((EXAMPLES / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from services.trainer.learning.candidates import Emphasis, Material
 from services.trainer.learning.scratch import scratch_final, scratch_trial, without
-from services.trainer.learning.study import steps
+from services.trainer.learning.study import ON_MARGIN, Search, Setting
 from services.trainer.learning.transfer import (
     TOO_FEW,
     Parent,
@@ -36,6 +36,11 @@ def material(horizon: int = 1, signal: float = 1.0, family: str = "logistic") ->
     return Material(X, y, ("a", "b", "c"), split(y, horizon, None), FAMILIES[family], 5)
 
 
+def offered(made: Material, step: int) -> Search:
+    """A study that tries the family's own setting of that step alone."""
+    return Search((Setting(step, {**made.family.params(step), ON_MARGIN: 1.0}),), step)
+
+
 def parent(made: Material, unseen_before_holdout: int, bias: float = 0.0) -> Parent:
     """A parent that knows column a, and has not seen that many rows before the holdout."""
     kind = made.family
@@ -43,11 +48,16 @@ def parent(made: Material, unseen_before_holdout: int, bias: float = 0.0) -> Par
     rows = np.arange(250, last)
     part = kind.fit(Sample(made.X[:, :2], made.y, rows), kind.params(1), 1)
     function = Function(("a", "b"), (Link((0, 1), part, 0.0, 1.0, bias),))
-    return Parent("S/range/logistic/v1", function, np.arange(N) >= last, 1, kind.params(1))
+    return Parent("S/range/logistic/v1", function, np.arange(N) >= last, Setting(1, kind.params(1)))
+
+
+def due(made: Material) -> Setting:
+    """What a second session offers."""
+    return Setting(2, made.family.params(2))
 
 
 def carried_on(made: Material, before: Parent) -> Function:
-    return transfer_final(made, before, transfer_trial(made, before))
+    return transfer_final(made, before, transfer_trial(made, before, due(made)))
 
 
 def shifted(function: Function, by: float) -> Function:
@@ -61,7 +71,7 @@ def test_the_recipe_follows_from_the_number_of_unseen_rows(unseen: int, links: i
     made = material()
     before = parent(made, unseen)
     assert transfer_skipped(made, before) == ""
-    trial = transfer_trial(made, before)
+    trial = transfer_trial(made, before, due(made))
     final = transfer_final(made, before, trial)
     assert trial.description == f"{recipe} S/range/logistic/v1"
     assert len(final.links) == links
@@ -109,8 +119,8 @@ def test_what_is_compared_knows_nothing_of_choose() -> None:
     turned = Material(made.X, y, made.columns, made.windows, made.family, 5)
     before = parent(made, 600)
     for trial, other in (
-        (transfer_trial(made, before), transfer_trial(turned, before)),
-        (scratch_trial(made, steps(made.family, 1, 2)), scratch_trial(turned, steps(made.family, 1, 2))),
+        (transfer_trial(made, before, due(made)), transfer_trial(turned, before, due(turned))),
+        (scratch_trial(made, offered(made, 2)), scratch_trial(turned, offered(made, 2))),
     ):
         rows = np.arange(N)
         assert trial.function.margin(made.X, rows).tobytes() == other.function.margin(made.X, rows).tobytes()
@@ -119,7 +129,7 @@ def test_what_is_compared_knows_nothing_of_choose() -> None:
 
 def test_the_head_of_a_new_model_is_fitted_on_tune_and_in_the_end_on_choose_too() -> None:
     made = material()
-    trial = scratch_trial(made, steps(made.family, 1, 2))
+    trial = scratch_trial(made, offered(made, 2))
     compared = {(link.b, link.c) for function in (trial.honest, trial.function) for link in function.links}
     assert len(compared) == 1
     both = trial.honest_rows
@@ -132,14 +142,6 @@ def test_the_head_of_a_new_model_is_fitted_on_tune_and_in_the_end_on_choose_too(
     assert set(made.windows.training.rows()).isdisjoint(trial.honest_rows)
 
 
-def test_tune_may_choose_an_earlier_step() -> None:
-    made = material(signal=0.0)
-    scores = {step: scratch_trial(made, steps(made.family, step)).tune_score for step in (1, 6, 10)}
-    trial = scratch_trial(made, steps(made.family, 1, 6, 10))
-    assert trial.step == min(scores, key=lambda step: (scores[step], step))
-    assert {each.step: each.tune_score for each in trial.trials} == scores
-
-
 def test_rows_count_double_only_if_tune_is_better_for_it() -> None:
     """Half of the rows are noise: weighting the others helps, weighting the noise does not."""
     made = material(signal=2.0)
@@ -148,7 +150,7 @@ def test_rows_count_double_only_if_tune_is_better_for_it() -> None:
     y[noise] = np.random.default_rng(1).integers(0, 2, int(noise.sum()))
     muddied = replace(made, y=y)
     for weight, helps in ((np.where(noise, 1.0, 50.0), True), (np.where(noise, 50.0, 1.0), False)):
-        trial = scratch_trial(muddied, steps(made.family, 10), Emphasis(weight, "some rows"))
+        trial = scratch_trial(muddied, offered(made, 10), Emphasis(weight, "some rows"))
         assert trial.correction is not None
         assert trial.correction.applied == helps
         assert (trial.emphasis is not None) == helps
@@ -159,7 +161,7 @@ def test_rows_count_double_only_if_tune_is_better_for_it() -> None:
 def test_an_offset_stays_only_if_choose_is_better_for_it(bias: float) -> None:
     made = material()
     before = parent(made, 480, bias)
-    biased = offset_compared(made, transfer_trial(made, before), made.windows.choose.rows())
+    biased = offset_compared(made, transfer_trial(made, before, due(made)), made.windows.choose.rows())
     assert biased.correction is not None
     assert biased.correction.applied
     assert transfer_final(made, before, biased).links[-1].c != 0.0
@@ -167,16 +169,16 @@ def test_an_offset_stays_only_if_choose_is_better_for_it(bias: float) -> None:
     rows = made.windows.choose.rows()
     y[rows] = (biased.function.links[0].c > 0.0) * 1.0
     turned = replace(made, y=y)
-    plain = offset_compared(turned, transfer_trial(made, before), rows)
+    plain = offset_compared(turned, transfer_trial(made, before, due(made)), rows)
     assert plain.correction is not None
     assert not plain.correction.applied
     assert plain.function.links[-1].c == transfer_final(made, before, plain).links[-1].c == 0.0
-    assert made.score(transfer_trial(made, before).function, rows) != made.score(plain.function, rows)
+    assert made.score(transfer_trial(made, before, due(made)).function, rows) != made.score(plain.function, rows)
 
 
 def test_a_new_model_reads_only_its_columns_and_one_without_some_reads_fewer() -> None:
     made = replace(material(signal=1.5), reads=(0, 2))
-    trial = scratch_trial(made, steps(made.family, 3))
+    trial = scratch_trial(made, offered(made, 3))
     assert scratch_final(made, trial).links[0].reads == (0, 2)
     assert scratch_final(made, trial).columns == ("a", "b", "c")
     bare = without(made, trial, frozenset({2}))

@@ -11,6 +11,7 @@ import pytest
 from ratchet.errors import InvalidInput
 from services.trainer import features
 from services.trainer.data.bars import Bars
+from services.trainer.learning.columns import Table
 from services.trainer.learning.diagnosis import overfit, regime_shift
 
 COLUMNS = 21
@@ -46,7 +47,7 @@ def test_a_shift_of_some_features_is_called(what: str) -> None:
 
 
 def test_on_real_bars_a_shift_is_rarely_called_until_volatility_doubles_its_spread(aapl: Bars) -> None:
-    X = features.compute(aapl, features.BASE)[250:]
+    X = Table.of(aapl, "range", 1, features.BASE).values[250:]
     generator = np.random.default_rng(0)
     ends = range(1200, len(X), 300)
     assert sum(called(X[:end], 250, generator) for end in ends) <= 1

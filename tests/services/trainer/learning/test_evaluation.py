@@ -8,14 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from services.trainer.learning.candidates import Material
+from ratchet.names import SKILL_BASELINES
 from services.trainer.learning.error_analysis import analyse
-from services.trainer.learning.evaluation import baselines, compare, metrics, skill_shown
+from services.trainer.learning.evaluation import compare, metrics, skill_shown
 from services.trainer.learning.importance import importance
 from services.trainer.models.families import FAMILIES
 from services.trainer.models.function import Function, Link
 from services.trainer.models.port import Sample
-from services.trainer.windows import split
 
 
 def test_metrics_by_hand() -> None:
@@ -30,43 +29,35 @@ def test_metrics_by_hand() -> None:
         assert interval.low < interval.value < interval.high
 
 
-def persistent_material() -> tuple[Material, np.ndarray]:
-    """Labels that repeat the last one in 80 % of bars; the columns know nothing."""
-    generator = np.random.default_rng(1)
-    y = (np.cumsum(generator.random(1500) < 0.2) % 2).astype(np.float64)
-    last = np.concatenate([[np.nan], y[:-1]])
-    y[-1:] = np.nan
-    X = generator.normal(size=(1500, 2))
-    return Material(X, y, ("a", "b"), split(y, 1, None), FAMILIES["random-forest"], 1), last
+def test_no_metric_is_defined_with_fewer_than_20_bars_of_a_class() -> None:
+    y = np.concatenate([np.ones(19), np.zeros(200)])
+    p = np.full(219, 0.1)
+    for each in (metrics(p, y, 1), compare(p, y, {"base-rate@baseline": p}, 1)[0].metrics):
+        assert each.bars == 219
+        for interval in (each.brier, each.accuracy, each.auc, each.log_loss):
+            assert np.isnan([interval.value, interval.low, interval.high]).all()
+    assert np.isnan(compare(p, y, {"base-rate@baseline": p}, 1)[0].gain.value)
+    assert np.isfinite(metrics(p[:219], np.concatenate([y[:-1], [1.0]]), 1).brier.value)
 
 
-def test_persistence_is_the_frequency_after_the_last_label() -> None:
-    made, last = persistent_material()
-    found = baselines(made, last)
-    held = made.windows.holdout.rows()
-    fitted = made.windows.before(made.windows.holdout.start)
-    after_one = made.y[fitted][last[fitted] == 1.0]
-    assert found["persistence"][last[held] == 1.0] == pytest.approx((after_one.sum() + 1) / (len(after_one) + 2))
-    assert set(found["majority"]) == {(made.y[fitted].sum() + 1) / (len(fitted) + 2)}
-    assert np.array_equal(found["persistence"] > 0.5, last[held] == 1.0)
+def others(y: np.ndarray) -> dict[str, np.ndarray]:
+    """What each baseline that skill is measured against says of labels y: one half."""
+    return dict.fromkeys(SKILL_BASELINES, np.full(len(y), 0.5))
 
 
-def test_skill_is_shown_only_against_the_best_baseline() -> None:
-    made, last = persistent_material()
-    held = made.windows.holdout.rows()
-    y = made.y[held]
-    others = baselines(made, last)
-    assert skill_shown("random-forest", compare(np.where(y == 1, 0.9, 0.1), y, others, 1))
-    assert not skill_shown("random-forest", compare(np.full(len(y), 0.5), y, others, 1))
-    assert not skill_shown("random-forest", compare(others["persistence"], y, others, 1))
-
-
-def test_a_logistic_model_is_not_its_own_rival() -> None:
+def test_skill_is_shown_only_where_each_of_its_baselines_is_beaten() -> None:
     y = np.tile([1.0, 0.0, 1.0], 40)
-    p = np.tile([0.8, 0.3, 0.7], 40) + 0.01 * np.sin(np.arange(120))
-    reports = compare(p, y, {"majority": np.full(120, 0.6), "logistic": p}, 1)
-    assert skill_shown("logistic", reports)
-    assert not skill_shown("random-forest", reports)
+    p = np.where(y == 1, 0.7, 0.3) + 0.01 * np.cos(np.arange(120))
+    assert skill_shown(compare(p, y, others(y), 1))
+    assert not skill_shown(compare(np.full(len(y), 0.5), y, others(y), 1))
+    for name in SKILL_BASELINES:
+        assert not skill_shown(compare(p, y, {**others(y), name: p + 0.01 * np.sin(np.arange(120))}, 1)), name
+    assert skill_shown(compare(p, y, {**others(y), "boosting@baseline": p}, 1))
+
+
+def test_skill_is_not_shown_on_a_degenerate_holdout() -> None:
+    y = np.concatenate([np.zeros(300), np.ones(5)])
+    assert not skill_shown(compare(y, y, others(y), 1))
 
 
 def test_importance_goes_to_the_column_that_matters() -> None:

@@ -6,15 +6,11 @@ from dataclasses import replace
 
 from ratchet.proof import evidence
 from services.trainer.data.bars import Bars
-from services.trainer.learning.columns import Table
-from services.trainer.learning.context import Context
 from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
 from services.trainer.learning.race import NEW_MODEL, pairs
-from services.trainer.learning.session import run
+from services.trainer.learning.session import context_of, plan, run
 from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.models.artifact import load
-from services.trainer.targets import labels
-from services.trainer.windows import split
 
 WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
 
@@ -27,8 +23,7 @@ def test_a_pattern_with_later_evidence_than_the_fit_spends_its_bars_too(aapl: Ba
     outcome = run(replace(inputs, bars=aapl.head(1500)), lambda phase, fraction: None)
     plain = run(replace(inputs, bars=aapl.head(1400), patterns=()), lambda phase, fraction: None)
     best = ScoredModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
-    y = labels("range", bars, 1)
-    context = Context(replace(inputs, symbol_best=best), split(y, 1, None), y, Table.of(bars))
+    context = context_of(replace(inputs, symbol_best=best), plan(bars, "range", 1, None))
     _, (pair,) = pairs(context, load(outcome.artifact), outcome.fit_end_label_time)
     times = evidence.unpack(pair.evidence).times
     assert outcome.fit_end_label_time < known.evidence_end
@@ -46,16 +41,16 @@ def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars)
             ("AAPL/range/logistic/v1", "AAPL/range/logistic/v2", "AAPL/range/lstm/v1"), trained, strict=True
         )
     )
-    y = labels("range", bars, 1)
+    planned = plan(bars, "range", 1, None)
     raced = replace(inputs, champion=parent, contenders=(contender,), symbol_best=best)
     new = load(trained[0].artifact)
 
     def told(inputs: SessionInputs) -> list[list[tuple[str, str]]]:
-        found = pairs(Context(inputs, split(y, 1, None), y, Table.of(bars)), new, trained[0].fit_end_label_time)
+        found = pairs(context_of(inputs, planned), new, trained[0].fit_end_label_time)
         return [[(pair.champion, pair.contender) for pair in side] for side in found]
 
     own = [(parent.name, NEW_MODEL), (parent.name, contender.name)]
     assert told(raced) == [own, [(best.name, NEW_MODEL), (best.name, contender.name), (best.name, parent.name)]]
     assert told(replace(raced, symbol_best=parent)) == [own, []]
-    _, (*_, standing) = pairs(Context(raced, split(y, 1, None), y, Table.of(bars)), new, trained[0].fit_end_label_time)
+    _, (*_, standing) = pairs(context_of(raced, planned), new, trained[0].fit_end_label_time)
     assert evidence.unpack(standing.evidence).times[0] > best.fit_end_label_time

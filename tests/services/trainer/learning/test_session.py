@@ -11,19 +11,22 @@ import numpy as np
 import pytest
 
 from ratchet.errors import Cancelled, CorruptData, DataRefused, InvalidInput
+from ratchet.names import SKILL_BASELINES
 from ratchet.proof import evidence
 from services.trainer import features, targets
+from services.trainer.baselines import refitted
 from services.trainer.data.bars import Bars
-from services.trainer.learning.columns import predict
+from services.trainer.learning.columns import ONLINE_LOG_ODDS, predict
 from services.trainer.learning.inputs import KnownPattern, PastTrial, Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.race import NEW_MODEL
 from services.trainer.learning.session import plan, rescored, run
+from services.trainer.learning.study import ON_MARGIN
 from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.models.artifact import load
 
 QUICK = Recipe(asked=1)
-WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
+BUSY = Rule((Condition("pvo_12_26", ">", 5.0),), 1)
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("volume_ratio_20", ">", 1.5)), 1)
 
 
@@ -58,7 +61,7 @@ def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars
         last_labelled_time=first.last_labelled_time,
         parent=champion,
         champion=champion,
-        patterns=(known(WIDE, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
+        patterns=(known(BUSY, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
         mined_through=first.mined.mined_through,
         recipe=QUICK,
     )
@@ -74,6 +77,17 @@ def test_the_same_inputs_give_the_same_outcome(
 ) -> None:
     sent = pickle.loads(pickle.dumps(second_inputs(aapl, first, champion)))  # noqa: S301 as a worker process gets it
     assert plain(run(sent, quiet)) == plain(second)
+
+
+@pytest.mark.parametrize("kind", ["har", "xgboost"])
+def test_the_fits_of_baselines_that_a_process_has_kept_change_nothing(
+    first_inputs: SessionInputs, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    inputs = replace(first_inputs, model_type=kind)
+    kept = [run(inputs, quiet) for _ in range(2)]
+    assert load(kept[0].artifact).on_margin
+    monkeypatch.setattr(refitted, "_FITS", refitted._Fits(0))
+    assert plain(run(inputs, quiet)) == plain(kept[0]) == plain(kept[1])
 
 
 def test_another_seed_gives_another_forest(first_inputs: SessionInputs, first: SessionOutcome) -> None:
@@ -128,8 +142,10 @@ def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
     assert plain(other.metrics) != plain(one.metrics)
 
 
-def test_the_first_version_sees_the_base_features_and_says_why_nothing_is_carried_on(first: SessionOutcome) -> None:
-    assert first.features == features.BASE
+def test_the_first_version_sees_the_base_features_and_says_why_nothing_is_carried_on(
+    first_inputs: SessionInputs, first: SessionOutcome
+) -> None:
+    assert first.features == (*features.available(first_inputs.bars, features.BASE), ONLINE_LOG_ODDS)
     transfer, scratch = first.candidates
     assert (transfer.skipped, transfer.chosen, scratch.chosen) == ("no parent", False, True)
     assert (first.pairs, first.symbol_pairs, first.error_analysis) == ((), (), ())
@@ -153,16 +169,16 @@ def test_knowledge_is_asked_for_as_of_the_start_of_tune(aapl: Bars, first: Sessi
 
 
 def test_new_patterns_become_columns_after_those_of_the_parent(first: SessionOutcome, second: SessionOutcome) -> None:
-    wide, hot = (pattern_id(rule, "AAPL", "range") for rule in (WIDE, HOT))
-    assert second.features == (*first.features, f"rule:{wide}", "range_regime_5")
-    assert [used.id for used in second.patterns_used] == [wide]
+    busy, hot = (pattern_id(rule, "AAPL", "range") for rule in (BUSY, HOT))
+    assert second.features == (*first.features, f"rule:{busy}", "pvo_12_26")
+    assert [used.id for used in second.patterns_used] == [busy]
     assert [(each.id, each.reason) for each in second.patterns_left_out] == [(hot, "refuted")]
-    assert {each.name for each in second.importance} == set(second.features)
+    assert {each.name for each in second.importance} == set(second.features) - {ONLINE_LOG_ODDS}
 
 
 def test_known_patterns_are_evaluated_on_the_bars_since_their_last_evidence(aapl: Bars, second: SessionOutcome) -> None:
     assert len(second.pattern_updates) == 2
-    for update, rule in zip(second.pattern_updates, (WIDE, HOT), strict=True):
+    for update, rule in zip(second.pattern_updates, (BUSY, HOT), strict=True):
         found = update.evidence
         assert found.times[0] == aapl.time[1400]
         assert found.times[1] > aapl.time[1400]
@@ -254,7 +270,7 @@ def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champi
 
 def test_the_errors_of_the_parent_are_those_before_the_holdout(second: SessionOutcome) -> None:
     by = {each.by for each in second.error_analysis}
-    assert by == {"all", "probability", "weekday", "volatility_regime_20", "volume_regime_20"}
+    assert by == {"all", "probability", "weekday", "volatility_regime_20", "volume_regime_22"}
     total = next(each.bars for each in second.error_analysis if each.by == "all")
     assert total < 2475 - second.windows[3].rows
     for dimension in by:
@@ -273,12 +289,17 @@ def test_the_parents_corrections_are_reported_with_and_without(second: SessionOu
 def test_what_the_study_tried_is_reported_and_leads_the_next_one(
     aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
 ) -> None:
-    assert len(first.trials) == 1 + QUICK.asked
-    best = min(first.trials, key=lambda trial: trial.tune_score)
-    assert (best.step, best.params) == (first.complexity_step, first.params)
-    assert second.trials[0].params == first.params
-    assert max(trial.step for trial in second.trials) == 2
-    memory = tuple(PastTrial(1, {"leaf": 5.0 + k, "columns": 0.1 + 0.05 * k}, 1.0 - 0.02 * k) for k in range(8))
+    assert [trial.step for trial in first.trials] == [1, 1, *[1] * QUICK.asked]
+    assert [trial.step for trial in second.trials] == [2, 2, 1, *[2] * QUICK.asked]
+    assert (first.complexity_step_offered, second.complexity_step_offered) == (1, 2)
+    scratch_taken = second.candidates[1].chosen
+    assert (second.smaller_step_gain is not None) == (scratch_taken and second.complexity_step < 2)
+    assert first.params in [trial.params for trial in first.trials]
+    tuned = {name: first.params[name] for name in ("leaf", "columns")}
+    assert tuned.items() <= second.trials[0].params.items()
+    memory = tuple(
+        PastTrial(1, {"leaf": 5.0 + k, "columns": 0.03 + 0.02 * k, ON_MARGIN: 1.0}, 1.0 - 0.02 * k) for k in range(8)
+    )
     led = run(replace(second_inputs(aapl, first, champion), trials=memory), quiet)
     assert led.trials != second.trials
 
@@ -306,11 +327,11 @@ def test_what_patterns_are_worth_is_measured_where_there_are_some(
 
 def test_without_mining_nothing_is_searched(first_inputs: SessionInputs) -> None:
     outcome = run(replace(first_inputs, recipe=Recipe(asked=0, mine=False)), quiet)
-    assert (outcome.mined.rules, outcome.mined.waits, len(outcome.trials)) == ((), "not asked for", 1)
+    assert (outcome.mined.rules, outcome.mined.waits, len(outcome.trials)) == ((), "not asked for", 2)
 
 
 def test_every_baseline_is_on_the_same_bars(first: SessionOutcome) -> None:
-    assert [each.name for each in first.baselines] == ["majority", "persistence", "logistic"]
+    assert {*SKILL_BASELINES} < {each.name for each in first.baselines}
     assert {each.metrics.bars for each in first.baselines} == {first.metrics.bars} == {146}
 
 

@@ -38,7 +38,7 @@ def test_it_says_when_and_what_follows() -> None:
         ("volatility_20 > 0.025", "20-bar volatility above 2.5 %"),
         (f"range_regime > {math.log(1.5):.12g}", "range above 1.5 × usual"),
         (f"range_regime_5 > {math.log(1.2):.12g}", "5-bar average range above 1.2 × usual"),
-        (f"volume_regime_20 <= {math.log(0.8):.12g}", "20-bar average volume at most 0.8 × usual"),
+        (f"volume_regime_22 <= {math.log(0.8):.12g}", "22-bar average volume at most 0.8 × usual"),
         (f"volatility_regime_10 > {math.log(2):.12g}", "10-bar volatility above 2 × usual"),
         ("sma_gap_20 > 0.03", "close more than 3 % above sma_20"),
         ("dema_gap_30 <= -0.034", "close at least 3.4 % below dema_30"),

@@ -271,7 +271,7 @@ class TestArtifact:
 
     @every_family
     def test_the_content_of_another_type_is_refused(self, name: str) -> None:
-        for other in set(FAMILIES) - {name}:
+        for other in (other for other in FAMILIES if type(FAMILIES[other]) is not type(FAMILIES[name])):
             with pytest.raises(CorruptData, match="not a model of Ratchet"):
                 load(dump(dataclasses.replace(model(other), model_type=name)))
 

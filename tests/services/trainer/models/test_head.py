@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from services.trainer.models.head import Head, fit_head
+from services.trainer.models.head import fit_head, frequency_head
 from services.trainer.models.port import sigmoid
 
 
@@ -20,7 +20,7 @@ def test_it_is_the_minimum_of_its_penalised_likelihood() -> None:
         likelihood = np.sum(np.logaddexp(0, z) - y * z)
         return float(likelihood + 0.5 * (3.0 * ((w[:2] - [1.0, 0.0]) ** 2).sum() + 7.0 * w[2] ** 2))
 
-    head = fit_head(margins, y, (1.0, 0.0), slope_ridge=3.0, offset_ridge=7.0)
+    head = fit_head(margins, y, (1.0, 0.0), (3.0, 3.0), offset_ridge=7.0)
     assert [*head.slopes, head.offset] == pytest.approx(minimize(loss, np.zeros(3), tol=1e-12).x, abs=1e-5)
 
 
@@ -35,7 +35,7 @@ def test_more_ridge_stays_nearer_to_the_anchor() -> None:
     generator = np.random.default_rng(1)
     margins = generator.normal(size=(200, 1))
     y = (generator.random(200) < sigmoid(0.2 * margins[:, 0])).astype(np.float64)
-    slopes = [fit_head(margins, y, (1.0,), slope_ridge=ridge).slopes[0] for ridge in (0.1, 10.0, 1000.0)]
+    slopes = [fit_head(margins, y, (1.0,), (ridge,)).slopes[0] for ridge in (0.1, 10.0, 1000.0)]
     assert slopes[0] < slopes[1] < slopes[2] < 1.0
 
 
@@ -46,9 +46,13 @@ def test_the_offset_answers_a_bias() -> None:
     assert fit_head(margins, y, (1.0,), offset_ridge=0.0).offset == pytest.approx(np.log(4.0), abs=1e-6)
 
 
-@pytest.mark.parametrize("y", [np.ones(30), np.zeros(30), np.empty(0)])
-def test_one_class_leaves_the_anchor(y: np.ndarray) -> None:
-    assert fit_head(np.ones((len(y), 1)), y, (1.0,)) == Head((1.0,), 0.0)
+@pytest.mark.parametrize(("ones", "zeros"), [(30, 0), (3, 40), (0, 0)])
+def test_where_there_is_too_little_to_fit_the_frequency_is_the_answer_whatever_the_margins(
+    ones: int, zeros: int
+) -> None:
+    head = frequency_head(2, np.concatenate([np.ones(ones), np.zeros(zeros)]))
+    p = sigmoid(head.margin(np.random.default_rng(1).normal(size=(50, 2))))
+    assert p == pytest.approx((ones + 1) / (ones + zeros + 2))
 
 
 def test_separable_margins_stay_finite() -> None:

@@ -102,7 +102,7 @@ class TestLearning:
         assert isinstance(LSTM.fit(Sample(X, np.ones(30), rows), LSTM.params(1), 1), Constant)
 
     def test_fewer_rows_than_a_batch_are_enough(self) -> None:
-        sample, params = some(30)
+        sample, params = some(60)
         assert np.isfinite(fitted(sample, params).margin(sample.X, sample.rows)).all()
 
     def test_units_grow_with_the_step(self) -> None:
@@ -138,11 +138,16 @@ class TestTransfer:
         assert np.abs(tuned.network.kernel[4]).max() > 0
         assert tuned.network.mean[:4].tobytes() == parent.network.mean.tobytes()
 
-    def test_a_parent_that_does_not_fit_is_left_aside(self) -> None:
+    def test_a_parent_of_other_units_keeps_them(self) -> None:
         sample, params = some()
         smaller = fitted(sample, {**params, "units": 4.0})
+        model = fitted(sample, params, start=Start(np.zeros(300), smaller, (0, 1, 2, 3)))
+        assert model.params["units"] == 4.0
+
+    def test_a_parent_without_a_network_is_left_aside(self) -> None:
+        sample, params = some()
         scratch = fitted(sample, params).margin(sample.X, sample.rows)
-        for parent in (None, Constant(0.3, params), smaller):
+        for parent in (None, Constant(0.3, params)):
             model = fitted(sample, params, start=Start(np.zeros(300), parent, (0, 1, 2, 3)))
             assert model.margin(sample.X, sample.rows).tobytes() == scratch.tobytes()
 

@@ -1,0 +1,123 @@
+"""Baselines: simple forecasts that stand beside every model on the same bars. They have no artifact and no lineage.
+
+base-rate     the frequency of label 1 among the labels known at the bar
+persistence   its frequency after the last known label
+har           a logistic regression on the HAR columns, refitted as labels come in
+ridge         the same on all library features, with a strong ridge
+boosting      histogram gradient boosting on all library features
+online        one Newton step a bar on the HAR columns
+mean          the mean of har, online, ridge and boosting
+stack         a Newton step a bar on the log-odds of these four
+har-level     target range: least squares on the log range, probability from the residuals
+
+The forecast of a bar uses only what is known at that bar, so that it may be scored on every bar. All are pure functions
+of the bars: anyone recomputes them from the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.proof.scores import CLASS_ROWS
+from services.trainer import features, targets
+from services.trainer.baselines import refitted
+from services.trainer.baselines.newton import Newton
+from services.trainer.baselines.online import Fold
+from services.trainer.baselines.refitted import FIRST, Refits
+from services.trainer.data import trailing
+from services.trainer.data.bars import WARM_UP, Bars, Floats
+from services.trainer.features.regime import relative_range
+from services.trainer.models.port import logit, sigmoid
+from services.trainer.targets.definition import REGIME
+
+BASE_RATE, PERSISTENCE = "base-rate@baseline", "persistence@baseline"
+HAR, RIDGE, BOOSTING, ONLINE = "har@baseline", "ridge@baseline", "boosting@baseline", "online@baseline"
+MEAN, STACK, HAR_LEVEL = "mean@baseline", "stack@baseline", "har-level@baseline"
+
+_COMBINED = (HAR, ONLINE, RIDGE, BOOSTING)
+_STACK_RIDGE = 20.0
+
+
+def forecasts(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
+    """The probability of label 1 of every bar by each baseline, float64[n].
+
+    Before WARM_UP bars there is no label to learn from, and the answer is one half; before the first fit it is the base
+    rate.
+    """
+    y = targets.labels(target, bars, horizon)
+    names = features.available(bars)
+    X = features.compute(bars, names)
+    H = X[:, [names.index(name) for name in features.available(bars, features.HAR)]]
+    rate = base_rate(y, horizon)
+    refits = Refits(bars, y, horizon, f"{target}-h{horizon}")
+    found = {
+        BASE_RATE: rate,
+        PERSISTENCE: persistence(y, horizon),
+        HAR: refits.probabilities(HAR, refitted.har, H, rate),
+        RIDGE: refits.probabilities(RIDGE, refitted.ridge, X, rate),
+        BOOSTING: refits.probabilities(BOOSTING, refitted.boosting, X, rate),
+        ONLINE: _known(sigmoid(Fold.over(bars, target, horizon).z), rate),
+    }
+    four = np.column_stack([found[name] for name in _COMBINED])
+    found[MEAN] = four.mean(axis=1)
+    found[STACK] = _stack(four, y, horizon)
+    if target == "range":
+        ahead = _level_ahead(bars, horizon)
+        found[HAR_LEVEL] = refits.probabilities(HAR_LEVEL, refitted.level, H, rate, ahead)
+    return found
+
+
+def base_rate(y: Floats, horizon: int) -> Floats:
+    """The frequency of label 1 among the usable labels known at each bar, float64[n], smoothed by Laplace's rule."""
+    ones, count = _known_before(y, np.isfinite(y), horizon)
+    return (ones + 1.0) / (count + 2.0)
+
+
+def persistence(y: Floats, horizon: int) -> Floats:
+    """The frequency of label 1 after the last known label, float64[n]: persistence, calibrated.
+
+    The base rate where no label is known, or where fewer than CLASS_ROWS labels of a class are.
+    """
+    last = trailing.before(y, horizon)
+    p = rate = base_rate(y, horizon)
+    all_ones, all_count = _known_before(y, np.isfinite(y), horizon)
+    defined = np.minimum(all_ones, all_count - all_ones) >= CLASS_ROWS
+    for value in (0.0, 1.0):
+        ones, count = _known_before(y, np.isfinite(y) & (last == value), horizon)
+        p = np.where(defined & (last == value), (ones + 1.0) / (count + 2.0), p)
+    return np.where(np.isnan(last), rate, p)
+
+
+def _known_before(y: Floats, counted: NDArray[np.bool_], horizon: int) -> tuple[Floats, Floats]:
+    """Among the `counted` labels after the warm-up that are known at each bar: the ones, and all of them."""
+    counted = counted.copy()
+    counted[:WARM_UP] = False
+    ones = np.cumsum(np.where(counted, np.nan_to_num(y), 0.0))
+    count = np.cumsum(counted.astype(np.float64))
+    earlier = (trailing.before(total, horizon) for total in (ones, count))
+    known_ones, known = (np.nan_to_num(total) for total in earlier)
+    return known_ones, known
+
+
+def _stack(four: Floats, y: Floats, horizon: int) -> Floats:
+    Z = np.column_stack([logit(four), np.ones(len(four))])
+    prior = np.array([0.25, 0.25, 0.25, 0.25, 0.0])
+    begun = Newton.begin(len(prior), _STACK_RIDGE, prior)
+    z, _ = begun.over(Z, y, horizon, WARM_UP + FIRST)
+    return _known(sigmoid(z), four.mean(axis=1))
+
+
+def _level_ahead(bars: Bars, horizon: int) -> Floats:
+    """log(range of bar t + horizon / its median of the bars up to t), float64[n]: above 0 where the label is 1."""
+    spread = relative_range(bars)
+    later = np.full(len(bars), np.nan)
+    later[: max(len(bars) - horizon, 0)] = spread[horizon:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(np.maximum(later / trailing.median(spread, REGIME), 0.01))
+
+
+def _known(p: Floats, otherwise: Floats) -> Floats:
+    return np.where(np.isnan(p), otherwise, p)

@@ -1,0 +1,95 @@
+"""online@baseline: a logistic regression on the HAR columns that takes one Newton step a bar.
+
+Its forecast of a bar uses only labels known at that bar, so that it is out of sample for every bar, training rows too:
+models may start from its log-odds. A fold over the bars: recomputable by anyone from the snapshot, and carried on from
+its state when bars are added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from services.trainer import features, targets
+from services.trainer.baselines.newton import Newton
+from services.trainer.data.bars import WARM_UP, Bars, Floats
+
+RIDGE = 20.0
+CLIP = 6.0
+"""Standard deviations at which inputs are clipped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """The log-odds of label 1 of all `bars`, `z` float64[n], NaN before the warm-up ends."""
+
+    bars: Bars
+    target: str
+    horizon: int
+    z: Floats
+    _moments: Moments
+    _newton: Newton
+
+    @classmethod
+    def over(cls, bars: Bars, target: str, horizon: int) -> Fold:
+        """The fold over all bars; it takes some 10 µs a bar."""
+        width = len(features.available(bars, features.HAR))
+        newton = Newton.begin(width + 1, RIDGE)
+        return cls(bars.head(0), target, horizon, np.empty(0), Moments.none(width), newton).carried_on(bars)
+
+    def carried_on(self, bars: Bars) -> Fold:
+        """The fold over `bars`, which begin with the bars of this one; only the later ones cost time.
+
+        Where they are the first that have a volume, the columns are others, and it is folded anew.
+        """
+        known, names = len(self.bars), features.available(bars, features.HAR)
+        if len(names) != len(self._moments.count):
+            return Fold.over(bars, self.target, self.horizon)
+        columns = features.compute(bars, names)
+        Z, moments = self._moments.standardised(columns[known:])
+        later, newton = self._newton.over(Z, targets.labels(self.target, bars, self.horizon), self.horizon, WARM_UP)
+        return replace(self, bars=bars, z=np.concatenate([self.z, later]), _moments=moments, _newton=newton)
+
+    def log_odds(self, bars: Bars) -> Floats:
+        """Those of `bars`, float64[m]: from this fold as far as they are its bars, else folded anew."""
+        common = min(len(bars), len(self.bars))
+        if not np.array_equal(bars.time[:common], self.bars.time[:common]):
+            return Fold.over(bars, self.target, self.horizon).z
+        return self.z[:common] if common == len(bars) else self.carried_on(bars).z
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, sum and sum of squares of the known values of each column so far, float64[k] each."""
+
+    count: Floats
+    total: Floats
+    squares: Floats
+
+    @classmethod
+    def none(cls, width: int) -> Moments:
+        return cls(np.zeros(width), np.zeros(width), np.zeros(width))
+
+    def standardised(self, columns: Floats) -> tuple[Floats, Moments]:
+        """Each value by the mean and deviation of its column up to its bar, clipped, and a column of ones.
+
+        float64[n, k + 1]. An unknown value counts as the mean.
+        """
+        if len(columns) == 0:
+            return np.empty((0, columns.shape[1] + 1)), self
+        known = np.isfinite(columns)
+        values = np.where(known, columns, 0.0)
+        count = _running(self.count, known)
+        total, squares = _running(self.total, values), _running(self.squares, values * values)
+        mean = total / np.maximum(count, 1.0)
+        variance = squares / np.maximum(count, 1.0) - mean * mean
+        Z = np.where(known, (values - mean) / np.sqrt(np.maximum(variance, 1e-12)), 0.0)
+        Z = np.column_stack([np.clip(Z, -CLIP, CLIP), np.ones(len(Z))])
+        return Z, Moments(count[-1], total[-1], squares[-1])
+
+
+def _running(begun: Floats, values: Floats) -> Floats:
+    """Running sums that go on from `begun`: added one after the other, so that a cut changes no bit."""
+    sums: Floats = np.cumsum(np.concatenate([begun[None], values]), axis=0)[1:]
+    return sums
