@@ -111,12 +111,16 @@ def _stack(four: Floats, y: Floats, horizon: int) -> Floats:
 
 
 def _level_ahead(bars: Bars, horizon: int) -> Floats:
-    """log(range of bar t + horizon / its median of the bars up to t), float64[n]: above 0 where the label is 1."""
+    """log(range of bar t + horizon / its median of the bars up to t), float64[n]: above 0 where the label is 1.
+
+    NaN where that median is 0: most bars of the past had one price.
+    """
     spread = relative_range(bars)
     later = np.full(len(bars), np.nan)
     later[: max(len(bars) - horizon, 0)] = spread[horizon:]
+    usual = trailing.median(spread, REGIME)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(np.maximum(later / trailing.median(spread, REGIME), 0.01))
+        return np.where(usual > 0.0, np.log(np.maximum(later / usual, 0.01)), np.nan)
 
 
 def _known(p: Floats, otherwise: Floats) -> Floats:

@@ -119,16 +119,17 @@ class Refits:
 
         Args:
             X: features, float64[n, k].
-            outcomes: what is fitted, float64[n], where it is not the label.
+            outcomes: what is fitted, float64[n], where it is not the label; bars where it is NaN are left out.
         """
         fitted = self.y if outcomes is None else outcomes
         p = base_rate.copy()
-        for rows, start, stop in self._spans:
+        for labelled, start, stop in self._spans:
+            rows = labelled[np.isfinite(fitted[labelled])]
             ones = int(np.sum(self.y[rows]))
             if min(ones, len(rows) - ones) < CLASS_ROWS:
                 continue
             answer = _FITS.get(
-                f"{name} {self.problem} {_digest(self.bars, start)}",
+                f"{name} {self.problem} {X.shape[1]} {_digest(self.bars, start)}",
                 lambda rows=rows: fit(X[rows], fitted[rows], self.horizon),  # type: ignore[misc]
             )
             p[start:stop] = answer(X[start:stop])
@@ -149,7 +150,10 @@ def _spans(y: Floats, horizon: int) -> Iterator[tuple[Rows, int, int]]:
 
 
 class _Fits:
-    """The last fits of this process, by what they were fitted on."""
+    """The last fits of this process, by what they were fitted on.
+
+    The number of columns is part of that: a series whose volume begins later has fewer until then.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most

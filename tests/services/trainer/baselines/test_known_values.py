@@ -19,7 +19,7 @@ from services.trainer.baselines.refitted import MOST_ROWS, Answer, Refits
 from services.trainer.data.bars import WARM_UP, Bars, Floats
 from services.trainer.models.port import sigmoid
 
-PLANTED = planted.series(1)[0]
+PLANTED = planted.series(1)[0].head(2300)
 
 
 def after_warm_up(*labels: float) -> Floats:
@@ -61,9 +61,9 @@ def brier(p: Floats, y: Floats) -> float:
 
 @pytest.fixture(scope="module")
 def planted_scores() -> dict[str, float]:
-    """Brier scores on the last 2,000 labelled bars of a series with planted rules."""
+    """Brier scores on the last 1,200 labelled bars of a series with planted rules."""
     y = targets.labels("direction", PLANTED, 1)
-    rows = slice(len(PLANTED) - 2001, len(PLANTED) - 1)
+    rows = slice(len(PLANTED) - 1201, len(PLANTED) - 1)
     return {name: brier(p[rows], y[rows]) for name, p in forecasts(PLANTED, "direction", 1).items()}
 
 
