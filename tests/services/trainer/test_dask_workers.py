@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
 from services.trainer.workers import Report, Workers, open_workers
 from services.trainer.workers.dask import DaskWorkers
 from services.trainer.workers.dask_worker import PACKAGES
+from services.trainer.workers.local import ONE_THREAD
 
 DATA = Path(__file__).parents[3] / "examples" / "data"
 LATE = 90.0
@@ -80,10 +82,11 @@ class Held(threading.Thread):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster that no test harms; its workers were told to use seven threads."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "7")
-        with cluster(tmp_path_factory.mktemp("two")) as made:
-            yield made
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "7")
+            made = stack.enter_context(cluster(tmp_path_factory.mktemp("two")))
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +114,11 @@ def dask_worker_of(pid: int) -> int:
 
 
 @pytest.mark.slow
-def test_the_same_session_makes_the_same_artifact_here_and_there(workers: Workers) -> None:
+def test_the_same_session_makes_the_same_artifact_here_and_there(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
     bars = csvfile.read((DATA / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
     job = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=7)
     here = open_workers("local:1")
