@@ -73,7 +73,7 @@ def test_the_stack_is_as_good_as_each_of_its_four_and_what_is_planted_is_found(
     four = [planted_scores[f"{name}@baseline"] for name in ("har", "online", "ridge", "boosting")]
     assert planted_scores["stack@baseline"] <= min(four) + 0.002
     assert planted_scores["mean@baseline"] < np.mean(four)
-    assert min(four) < planted_scores["base-rate@baseline"] - 0.01
+    assert min(four) < 0.97 * planted_scores["base-rate@baseline"]
 
 
 def test_the_level_is_the_share_of_residuals_that_lift_it_above_the_median() -> None:
