@@ -186,8 +186,11 @@ def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Answer:
 
 
 def _sums(features: Floats, weights: NDArray[Any]) -> Floats:
-    """features · weights, float64[m]. Not a matrix product: its sums depend on how many rows are asked for at once."""
-    sums: Floats = np.einsum("ij,j->i", features, weights)
+    """features · weights, float64[m]: the same to the bit however many rows are asked for at once.
+
+    A matrix product is not, and the layout of the features in memory decides the order in which einsum adds.
+    """
+    sums: Floats = np.einsum("ij,j->i", np.ascontiguousarray(features), weights)
     return sums
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench import planted
@@ -63,6 +63,7 @@ def changed(one: Mapping[str, Floats], other: Mapping[str, Floats], bars: int) -
     known=st.integers(1, len(SYNTHETIC)),
     change=st.sampled_from([Bars.head, shuffled, absurd]),
 )
+@example(target="volatility", horizon=5, known=509, change=Bars.head)
 def test_bars_that_come_later_change_no_forecast(target: str, horizon: int, known: int, change: object) -> None:
     assert callable(change)
     other = change(SYNTHETIC, known)
