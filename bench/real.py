@@ -1,4 +1,4 @@
-"""What lineages reach on real series: twelve sessions each, beside the baselines and the ways without a gate.
+"""Lineages on real series: twelve sessions each, beside the baselines and the arms without a gate.
 
 make bench-real plays every model type on the demo series (range, volatility, volume, direction) and, where
 RATCHET_DEV_DATA names a folder of further CSV files, on these (range, volatility). The first session is held at bar
@@ -150,7 +150,7 @@ def session_dates(bars: int, horizon: int) -> list[int]:
 
 
 def _fresh(unit: Unit, bars: Bars, date: int, stop: int) -> Floats:
-    """What a model trained anew at `date` says of the bars up to `stop`, float64[stop − date]; NaN without a label."""
+    """The forecasts of a model trained anew at `date`, float64[stop − date]; NaN without a label."""
     horizon = Task.of(unit.target).horizon
     asked = Segment(
         unit.target, horizon, bars.head(stop + horizon), date, fresh_model_type=unit.model_type, recipe=NO_STUDY
@@ -169,7 +169,7 @@ def _quietly(phase: str, fraction: float) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """Markdown; `failed` says in words what did not hold."""
+    """Markdown; `failed`: the broken promises, in words."""
 
     text: str
     failed: tuple[str, ...]

@@ -10,8 +10,9 @@ mean          the mean of har, online, ridge and boosting
 stack         a Newton step a bar on the log-odds of these four
 har-level     target range: least squares on the log range, probability from the residuals
 
-The forecast of a bar uses only what is known at that bar, so that it may be scored on every bar. All are pure functions
-of the bars: anyone recomputes them from the snapshot.
+The forecast of a bar uses only labels and features known at that bar, so that it may be scored on every bar. Columns of
+volume are read also while the series has none: they are unknown then, and say nothing. All are pure functions of the
+bars: anyone recomputes them from the snapshot.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def forecasts(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
     rate.
     """
     y = targets.labels(target, bars, horizon)
-    names = features.available(bars)
+    names = features.of_timeframe(bars)
     X = features.compute(bars, names)
-    H = X[:, [names.index(name) for name in features.available(bars, features.HAR)]]
+    H = X[:, [names.index(name) for name in features.HAR]]
     rate = base_rate(y, horizon)
     refits = Refits(bars, y, horizon, f"{target}-h{horizon}")
     found = {

@@ -34,19 +34,13 @@ class Fold:
     @classmethod
     def over(cls, bars: Bars, target: str, horizon: int) -> Fold:
         """The fold over all bars; it takes some 10 µs a bar."""
-        width = len(features.available(bars, features.HAR))
+        width = len(features.HAR)
         newton = Newton.begin(width + 1, RIDGE)
         return cls(bars.head(0), target, horizon, np.empty(0), Moments.none(width), newton).carried_on(bars)
 
     def carried_on(self, bars: Bars) -> Fold:
-        """The fold over `bars`, which begin with the bars of this one; only the later ones cost time.
-
-        Where they are the first that have a volume, the columns are others, and it is folded anew.
-        """
-        known, names = len(self.bars), features.available(bars, features.HAR)
-        if len(names) != len(self._moments.count):
-            return Fold.over(bars, self.target, self.horizon)
-        columns = features.compute(bars, names)
+        """The fold over `bars`, which begin with the bars of this one; only the later ones cost time."""
+        known, columns = len(self.bars), features.compute(bars, features.HAR)
         Z, moments = self._moments.standardised(columns[known:])
         later, newton = self._newton.over(Z, targets.labels(self.target, bars, self.horizon), self.horizon, WARM_UP)
         return replace(self, bars=bars, z=np.concatenate([self.z, later]), _moments=moments, _newton=newton)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +19,8 @@ import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from ratchet.proof.scores import CLASS_ROWS
-from services.trainer.data.bars import Bars, Floats
+from ratchet.proof.scores import defined
+from services.trainer.data.bars import COLUMNS, Bars, Floats
 from services.trainer.models.port import sigmoid
 from services.trainer.windows import usable_rows
 
@@ -107,10 +108,10 @@ class Refits:
     y: Floats
     horizon: int
     problem: str
-    _spans: list[tuple[Rows, int, int]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_spans", list(_spans(self.y, self.horizon)))
+    @cached_property
+    def _fits(self) -> tuple[_Span, ...]:
+        return tuple(_spans(self.bars, self.y, self.horizon))
 
     def probabilities(
         self, name: str, fit: Fit, X: Floats, base_rate: Floats, outcomes: Floats | None = None
@@ -123,21 +124,32 @@ class Refits:
         """
         fitted = self.y if outcomes is None else outcomes
         p = base_rate.copy()
-        for labelled, start, stop in self._spans:
-            rows = labelled[np.isfinite(fitted[labelled])]
-            ones = int(np.sum(self.y[rows]))
-            if min(ones, len(rows) - ones) < CLASS_ROWS:
+        for span in self._fits:
+            rows = span.rows[np.isfinite(fitted[span.rows])]
+            if not defined(self.y[rows]):
                 continue
             answer = _FITS.get(
-                f"{name} {self.problem} {X.shape[1]} {_digest(self.bars, start)}",
+                f"{name} {self.problem} {span.digest}",
                 lambda rows=rows: fit(X[rows], fitted[rows], self.horizon),  # type: ignore[misc]
             )
-            p[start:stop] = answer(X[start:stop])
+            p[span.start : span.stop] = answer(X[span.start : span.stop])
         return p
 
 
-def _spans(y: Floats, horizon: int) -> Iterator[tuple[Rows, int, int]]:
-    """Each fit: its rows, and the bars from the first to before the last that it forecasts."""
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """A fit: the rows that it learns from, and the bars `start` … `stop` − 1 that it forecasts.
+
+    `digest`: of the bars up to and including `start`.
+    """
+
+    rows: Rows
+    start: int
+    stop: int
+    digest: str
+
+
+def _spans(bars: Bars, y: Floats, horizon: int) -> Iterator[_Span]:
     usable = usable_rows(y)
     counts = []
     count = FIRST
@@ -145,15 +157,16 @@ def _spans(y: Floats, horizon: int) -> Iterator[tuple[Rows, int, int]]:
         counts.append(count)
         count += max(EVERY, int(GROWTH * count))
     starts = [int(usable[count - 1]) + horizon for count in counts]
+    values = np.column_stack([bars.time, *(getattr(bars, name) for name in COLUMNS)])
+    digest, hashed = hashlib.sha256(f"{bars.series} {bars.zone} ".encode()), 0
     for count, start, stop in zip(counts, starts, [*starts, len(y)][1:], strict=True):
-        yield usable[max(0, count - MOST_ROWS) : count], start, stop
+        digest.update(values[hashed : start + 1].tobytes())
+        hashed = start + 1
+        yield _Span(usable[max(0, count - MOST_ROWS) : count], start, stop, digest.copy().hexdigest())
 
 
 class _Fits:
-    """The last fits of this process, by what they were fitted on.
-
-    The number of columns is part of that: a series whose volume begins later has fewer until then.
-    """
+    """The last fits of this process, by name, problem and digest of the bars that they know."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -168,14 +181,6 @@ class _Fits:
 
 
 _FITS = _Fits(_KEPT)
-
-
-def _digest(bars: Bars, stop: int) -> str:
-    """What a fit knows: the bars up to and including `stop`, and their time zone."""
-    digest = hashlib.sha256(f"{bars.series} {bars.zone} ".encode())
-    for name in ("time", "open", "high", "low", "close", "volume"):
-        digest.update(np.ascontiguousarray(getattr(bars, name)[: stop + 1]).tobytes())
-    return digest.hexdigest()
 
 
 def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Answer:

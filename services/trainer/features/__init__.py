@@ -50,15 +50,18 @@ _DIGITS = 12
 """Prices are computed on with so many digits of the first close: float noise beyond them decides no tie."""
 
 
-def available(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
-    """The features of `names` that the series has.
+def of_timeframe(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
+    """The features of `names` that bars of this timeframe have: bars of days and weeks have no hour."""
+    intraday = Series.parse(bars.series).intraday
+    return tuple(name for name in names if intraday or name != "hour")
 
-    A series without volume has no feature that reads volume; bars of days and weeks have no hour.
-    """
-    absent = set() if Series.parse(bars.series).intraday else {"hour"}
+
+def available(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
+    """The features of `names` that the series has: without volume it has no feature that reads volume."""
+    absent: set[str] = set()
     if not bars.has_volume:
-        absent |= {name for feature in _FEATURES if feature.reads_volume for name in feature.names}
-    return tuple(name for name in names if name not in absent)
+        absent = {name for feature in _FEATURES if feature.reads_volume for name in feature.names}
+    return tuple(name for name in of_timeframe(bars, names) if name not in absent)
 
 
 def compute(bars: Bars, names: Sequence[str] = LIBRARY) -> NDArray[np.float64]:

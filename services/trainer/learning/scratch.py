@@ -1,6 +1,6 @@
 """The candidate from scratch: a new model of the setting that does best on tune, with all that is known.
 
-It starts from the log-odds of online@baseline and learns what that misses, or stands alone: the study tries both.
+It starts from the log-odds of online@baseline and learns their residual, or stands alone: the study tries both.
 The calibration of the final model is fitted on what the honest fit says of tune and choose: on 168 windows of AAPL,
 GOOG, IBM and MSFT that cost .2225 of Brier score on the holdout against .2253 for that of tune alone, which is drawn
 into the regime of its few bars. Where tune is degenerate the model answers the frequency of all labels before choose.

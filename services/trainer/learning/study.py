@@ -20,7 +20,7 @@ STARTUP_TRIALS = 5
 """Suggestions are random until the memory holds this many trials."""
 
 ON_MARGIN = "on_margin"
-"""1: the model starts from the log-odds of online@baseline and learns what that misses; 0: it stands alone."""
+"""1: the model starts from the log-odds of online@baseline and learns their residual; 0: it stands alone."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

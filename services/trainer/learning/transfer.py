@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ratchet.proof.scores import defined
 from services.trainer.learning.candidates import Material, Trial
 from services.trainer.learning.outcome import Correction
 from services.trainer.learning.study import Setting
@@ -21,7 +22,6 @@ from services.trainer.windows import Rows
 
 FULL_ROWS = 250
 RECALIBRATION_ROWS = 60
-CLASS_ROWS = 20
 NEW_PART = 0.6
 TOWARDS_PARENT, NEW_PART_RIDGE = 50.0, 5.0
 """Penalties on the slopes of the parent's margin and of the new part's, towards 1 and 0.
@@ -108,8 +108,7 @@ def _unseen(parent: Parent, rows: Rows) -> Rows:
 
 def _recipe(material: Material, rows: Rows) -> str:
     """extend: a new part and a head; recalibrate: a head alone; parent: nothing can be learned."""
-    ones = int(np.sum(material.y[rows]))
-    if len(rows) < RECALIBRATION_ROWS or min(ones, len(rows) - ones) < CLASS_ROWS:
+    if len(rows) < RECALIBRATION_ROWS or not defined(material.y[rows]):
         return "parent"
     return "extend" if len(rows) >= FULL_ROWS else "recalibrate"
 

@@ -4,7 +4,7 @@
 
 Columns are named, ordered and only ever appended, so that every link reads its own columns whatever the later ones
 have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link. A model on the
-margin starts from the log-odds of a baseline, which are a column of X, and its links learn what the baseline misses.
+margin starts from the log-odds of a baseline, which are a column of X, and its links learn the residual.
 """
 
 from __future__ import annotations

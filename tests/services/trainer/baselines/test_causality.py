@@ -116,10 +116,13 @@ def test_bars_that_differ_from_those_of_an_earlier_fit_are_fitted_anew() -> None
         assert changed(before, anew, len(other)) != []
 
 
-def test_fits_from_before_the_volume_of_a_series_began_are_not_taken_for_later_ones() -> None:
+def test_a_volume_that_begins_later_changes_no_earlier_forecast() -> None:
     late = replace(SYNTHETIC, volume=np.where(np.arange(len(SYNTHETIC)) < 700, 0.0, SYNTHETIC.volume))
-    for bars in (late.head(690), late):
-        assert changed(forecasts(bars, "range", 1), fresh(bars, "range", 1), len(bars)) == []
+    silent = late.head(690)
+    assert not silent.has_volume
+    for found in (forecasts(silent, "range", 1), fresh(silent, "range", 1)):
+        assert changed(forecasts(late, "range", 1), found, 690) == []
+    assert changed(forecasts(late, "range", 1), fresh(late, "range", 1), len(late)) == []
 
 
 def test_bars_of_one_price_leave_the_level_a_forecast(aapl: Bars) -> None:

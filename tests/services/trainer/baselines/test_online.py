@@ -43,7 +43,7 @@ def test_it_answers_for_its_bars_for_more_of_them_and_for_others() -> None:
     assert fold.log_odds(other).tobytes() == Fold.over(other, "range", 1).z.tobytes()
 
 
-def test_a_volume_that_begins_is_folded_anew() -> None:
+def test_a_volume_that_begins_is_carried_on() -> None:
     silent = replace(BARS, volume=np.where(np.arange(len(BARS)) < 600, 0.0, BARS.volume))
     fold = Fold.over(silent.head(590), "range", 1)
     assert fold.log_odds(silent).tobytes() == Fold.over(silent, "range", 1).z.tobytes()
