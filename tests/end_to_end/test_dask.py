@@ -102,7 +102,7 @@ def test_a_scheduler_that_dies_in_the_middle_is_waited_for_and_fails_no_session(
             services.import_bars("AAPL")
             start = services.client.start_training
             sessions = [start("AAPL", "logistic", target).session_id for target in TARGETS]
-            wait_for(services, sessions[0], lambda phase, _: phase == "training")
+            wait_for(services, sessions[0], lambda phase, _: phase in ("features", "mining", "training"))
             made.scheduler.kill()
             wait_for(services, sessions[-1], lambda _, text: f"Dask scheduler at {made.place} went away" in text)
             with mended(made):

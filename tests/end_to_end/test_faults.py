@@ -259,11 +259,10 @@ def test_a_session_waits_for_an_object_store_that_was_killed(tmp_path: Path) -> 
     with running(tmp_path, s3=True) as services:
         services.import_bars("AAPL")
         session_id = services.client.start_training("AAPL", "logistic", "range", until=UNTIL).session_id
-        for progress in services.client.watch_training(session_id):
-            if progress.phase == "training":
-                for process in psutil.Process(services.supervisor.pids()["s3"]).children(recursive=True):
-                    process.kill()
-                break
+        phases = (progress.phase for progress in services.client.watch_training(session_id))
+        assert any(phase in ("features", "mining", "training") for phase in phases)
+        for process in psutil.Process(services.supervisor.pids()["s3"]).children(recursive=True):
+            process.kill()
         assert services.ended(session_id).state == registry_pb2.TRAINING_STATE_COMPLETED
         assert services.patiently(services.client.verify).verified
 

@@ -8,11 +8,13 @@ meets the scheduler that came in its place. TLS is Dask's own: `distributed.comm
 # mypy: allow-untyped-calls
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent import futures
 from concurrent.futures import CancelledError
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
@@ -22,6 +24,7 @@ from distributed import Client, Future
 from distributed.client import ClosedClientError, VersionsDict
 from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
+from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from ratchet.errors import InvalidInput, Unreachable, WorkerLost
 from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
@@ -34,6 +37,7 @@ CONNECT_SECONDS = 5.0
 _CLOSED = (CancelledError, ClosedClientError, OSError, RuntimeError)
 """What a client of Dask raises when its connection, or its event loop, is gone."""
 
+_Outcome = futures.Future[tuple[bytes | None, BaseException | None]]
 _News = queue.SimpleQueue[tuple[str, float] | None]
 
 
@@ -71,29 +75,28 @@ class DaskWorkers:
         """As Workers.run; Unreachable when the scheduler does not answer or goes away meanwhile."""
         connection = self._connected()
         news: _News = queue.SimpleQueue()
-        future = connection.submit(dumps((work, job)), news)
+        future, outcome = connection.submit(dumps((work, job)), news)
         try:
             latest: tuple[str, float] | None = QUEUED
-            while latest is not None:
+            while latest is not None and not connection.closed:
                 if self._closed:
                     raise _stopping()
                 report(*latest)
                 latest = _next(news, latest)
-            result: Result = loads(self._packed(future))
+            result: Result = loads(self._packed(outcome))
             return result
         finally:
             connection.forget(future)
 
-    def _packed(self, future: Future[bytes]) -> bytes:
+    def _packed(self, outcome: _Outcome) -> bytes:
         """What the task brought, once it is done: its result, or what it raised."""
         lost: BaseException | None = None
         try:
-            error = None if future.cancelled() else future.exception()
-            if error is None:
-                packed: bytes = future.result()
-                return packed
+            packed, error = outcome.result(timeout=0)
         except _CLOSED as cause:
-            error, lost = None, cause
+            packed, error, lost = None, None, cause
+        if packed is not None:
+            return packed
         if isinstance(error, KilledWorker):
             raise WorkerLost(
                 f"{error.allowed_failures + 1} Dask workers died one after the other while they trained this session"
@@ -169,17 +172,27 @@ class _Connection:
             raise Unreachable(f"the Dask scheduler at {self._address} went away; it is looked for")
         return self._client.status == "running" and self._identity() == self._scheduler
 
-    def submit(self, payload: bytes, news: _News) -> Future[bytes]:
-        """The task; `news` hears what it reports, and None when it is done."""
+    @property
+    def closed(self) -> bool:
+        return bool(self._client.status == "closed")
+
+    def submit(self, payload: bytes, news: _News) -> tuple[Future[bytes], _Outcome]:
+        """The task and its outcome; `news` hears what it reports, and None when it is done.
+
+        The outcome is waited for on the client's loop: Dask's own blocking calls may never return when their client
+        is closed meanwhile.
+        """
         key = f"ratchet-{uuid.uuid4().hex}"
         self._listeners[key] = news
         try:
             future: Future[bytes] = self._client.submit(task, payload, installed(), key=key, pure=False)
-            future.add_done_callback(lambda _: news.put(None))
+            loop = cast(BaseAsyncIOLoop, self._client.loop).asyncio_loop
+            outcome = asyncio.run_coroutine_threadsafe(_outcome(future), loop)
         except _CLOSED as error:
             del self._listeners[key]
             raise Unreachable(f"the connection to the Dask scheduler at {self._address} was closed") from error
-        return future
+        outcome.add_done_callback(lambda _: news.put(None))
+        return future, outcome
 
     def forget(self, future: Future[bytes]) -> None:
         """Stops the task where it still runs, and frees its result where it lies."""
@@ -197,6 +210,14 @@ class _Connection:
         news = self._listeners.get(str(key))
         if news is not None:
             news.put((str(phase), float(fraction)))
+
+
+async def _outcome(future: Future[bytes]) -> tuple[bytes | None, BaseException | None]:
+    """What the task answers, or what it raises; neither where it was cancelled."""
+    error = await cast(Awaitable[BaseException | None], future.exception())
+    if error is not None or future.cancelled():
+        return None, error
+    return await cast(Awaitable[bytes], future.result()), None
 
 
 def _next(news: _News, latest: tuple[str, float]) -> tuple[str, float] | None:
