@@ -6,8 +6,9 @@ PROTOS := $(shell find protos -name '*.proto')
 MANIFESTS := $(filter-out %/kustomization.yaml %.patch.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
 GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 
-# A test of real processes that failed is run once more, and the summary says so: R.
-BOTH_CORES = -n 2 --dist loadscope --reruns 1 -r R
+# One thread each, as in the workers of the trainer. A test of real processes that failed is run once more, and the
+# summary says so: R.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadscope --reruns 1 -r R
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -28,10 +29,10 @@ demo: setup ## start the services, train on AAPL, show what was learned
 	$(BIN)/ratchet demo
 
 test: setup ## every test but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' $(BOTH_CORES)
+	$(PYTEST) -m 'not slow'
 
 test-slow: setup ## the long tests
-	$(BIN)/python -m pytest -m slow --timeout=1500 $(BOTH_CORES)
+	$(PYTEST) -m slow --timeout=1500
 
 soak: setup ## load and faults for SOAK_SECONDS (600) from SOAK_SEED (1), and then what the log must be
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --table docs/reliability/soak.md

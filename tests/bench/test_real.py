@@ -49,6 +49,7 @@ def test_the_table_says_what_does_not_hold(result: Result, as_built: float, said
     assert ("Everything holds." in found.text) == (not said)
 
 
+@pytest.mark.slow
 def test_a_lineage_is_played_to_its_end() -> None:
     result = play(HAR)
     assert set(result.brier) == {CHAMPION, NEWEST, FIRST_VERSION, FRESH, *baselines_of_range()}

@@ -101,7 +101,9 @@ def told(session: Session, timeline: dict[Session, Played]) -> object:
     return plain((played.inputs, played.outcome), names)
 
 
-@pytest.mark.parametrize("point", range(len(EARLY)))
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in {0, 4} else pytest.mark.slow) for point in range(len(EARLY))]
+)
 def test_inserting_later_sessions_changes_no_earlier_one(point: int) -> None:
     base, inserted = after(EARLY), after((*EARLY[:point], *LATE, *EARLY[point:]))
     for session in EARLY:

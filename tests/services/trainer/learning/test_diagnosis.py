@@ -46,6 +46,7 @@ def test_a_shift_of_some_features_is_called(what: str) -> None:
     assert found >= 7
 
 
+@pytest.mark.slow
 def test_on_real_bars_a_shift_is_rarely_called_until_volatility_doubles_its_spread(aapl: Bars) -> None:
     X = Table.of(aapl, "range", 1, features.BASE).values[250:]
     generator = np.random.default_rng(0)
