@@ -23,6 +23,7 @@ import optuna
 
 from bench.loop import Loop
 from services.trainer import baselines, features
+from services.trainer.baselines.online import Fold
 from services.trainer.data.bars import Bars
 from services.trainer.data.csvfile import read
 from services.trainer.learning.inputs import SessionInputs
@@ -100,6 +101,7 @@ def measured(meter: Meter) -> Iterator[None]:
     """While it holds, every family, the study's library, the features and the search for rules are measured."""
     places: list[tuple[Any, str, str]] = [
         (baselines, "forecasts", "baselines"),
+        (Fold, "carried_on", "baselines"),
         (features, "compute", "features"),
         (mine, "search", "search"),
         (optuna, "create_study", "study"),

@@ -39,8 +39,9 @@ def conditions(X: Floats, names: Sequence[str], kinds: Mapping[str, str], rarest
         places: set[bytes] = set()
         for condition in _of_feature(name, values, kinds.get(name, "level")):
             held = condition.holds(values)
-            if rarest <= float(np.mean(held)) <= WIDEST and held.tobytes() not in places:
-                places.add(held.tobytes())
+            place = held.tobytes()
+            if rarest <= np.count_nonzero(held) / len(held) <= WIDEST and place not in places:
+                places.add(place)
                 kept.append(condition)
                 lines.append(held)
     return Indicators(tuple(kept), np.array(lines, dtype=np.bool_).reshape(len(kept), len(X)))

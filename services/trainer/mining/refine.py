@@ -58,7 +58,7 @@ class Rows:
 
 def strength(fired: Bools, residual: Floats, direction: int) -> float:
     """z of bool[n] `fired` towards `direction`; 0 where it never or always fires."""
-    n, count = len(fired), int(fired.sum())
+    n, count = len(fired), int(np.count_nonzero(fired))
     spread = math.sqrt(float(residual.var()) * count * (1.0 - count / n))
     excess = float(residual[fired].sum()) - count * float(residual.mean())
     return (excess if direction else -excess) / spread if spread > 0.0 else 0.0

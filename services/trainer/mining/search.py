@@ -44,15 +44,16 @@ Singles = NDArray[np.float32]
 class _Pairs:
     """All rules of one and two of m conditions; the diagonal stands for single conditions.
 
-    `held` float32[m, n]; all others [m, m]. `counts`: fires. `scale`: z is the excess times scale over the residual's
-    deviation, 0 where a rule has not the support, names a feature twice or is taken. `up`, `down`: enough of its fires
-    are hits for label 1, for label 0. `needed`, `weight`: the least z, and ABOUT_AS_STRONG where a feature is
-    preferred. `column` [m]: of the feature.
+    `held` float32[m, n]; all others [m, m]. `counts`: fires. `ones`: fires where the label is 1. `scale`: z is the
+    excess times scale over the residual's deviation, 0 where a rule has not the support, names a feature twice or is
+    taken. `up`, `down`: enough of its fires are hits for label 1, for label 0. `needed`, `weight`: the least z, and
+    ABOUT_AS_STRONG where a feature is preferred. `column` [m]: of the feature.
     """
 
     conditions: tuple[Condition, ...]
     held: Singles
     counts: Singles
+    ones: Singles
     scale: Singles
     up: Bools
     down: Bools
@@ -75,17 +76,41 @@ class _Pairs:
         np.fill_diagonal(needed, LOWEST_Z[1])
         first = np.array([each.feature in preferred for each in singles.conditions])
         weight = np.where(first[:, None] | first[None, :], ABOUT_AS_STRONG, 1.0).astype(np.float32)
-        hits = (held * rows.y.astype(np.float32)) @ held.T
-        up, down = hits >= rows.least_rate(1) * counts, counts - hits >= rows.least_rate(0) * counts
-        return cls(singles.conditions, held, counts, scale, up, down, needed, weight, column)
+        came = held[:, rows.y == 1.0]
+        ones = came @ came.T
+        up, down = ones >= rows.least_rate(1) * counts, counts - ones >= rows.least_rate(0) * counts
+        return cls(singles.conditions, held, counts, ones, scale, up, down, needed, weight, column)
 
-    def z(self, residual: Floats) -> Singles:
-        centred = (residual - residual.mean()).astype(np.float32)
-        z = ((self.held * centred) @ self.held.T) * self.scale / np.float32(residual.std())
+    def z(self, left: _Left) -> Singles:
+        """z of every rule in what is left of the labels; only the bars on which other rules fire cost a product."""
+        touched = np.flatnonzero(left.explained)
+        among = self.held[:, touched]
+        explained = (among * left.explained[touched].astype(np.float32)) @ among.T
+        excess = self.ones - np.float32(left.intercept + left.residual.mean()) * self.counts - explained
+        z = excess * self.scale / np.float32(left.residual.std())
         return np.asarray(np.where(np.where(z > 0.0, self.up, self.down), z, np.float32(0.0)))
 
     def rule(self, place: tuple[int, int], direction: Direction) -> Rule:
         return Rule(tuple(self.conditions[index] for index in dict.fromkeys(place)), direction)
+
+
+@dataclass(frozen=True, eq=False)
+class _Left:
+    """What least squares on rules leaves of the labels: residual = y - intercept - explained, float64[n] each.
+
+    `explained` is 0 where no rule fires.
+    """
+
+    intercept: float
+    explained: Floats
+    residual: Floats
+
+    @classmethod
+    def of(cls, y: Floats, fires: Sequence[Bools]) -> _Left:
+        columns = np.column_stack([np.ones(len(y)), *fires]).astype(np.float64)
+        solution = np.linalg.lstsq(columns, y, rcond=None)[0]
+        explained = columns[:, 1:] @ solution[1:]
+        return cls(float(solution[0]), explained, y - solution[0] - explained)
 
 
 def search(
@@ -128,7 +153,9 @@ def _strongest(singles: Indicators, y: Floats, preferred: frozenset[str]) -> Ind
     """The PAIRED strongest conditions, those of preferred features first, in their order."""
     if len(singles.conditions) <= PAIRED:
         return singles
-    z = np.array([abs(strength(held, y, 1)) for held in singles.held])
+    count = np.count_nonzero(singles.held, axis=1)
+    ones = np.count_nonzero(singles.held[:, y == 1.0], axis=1)
+    z = np.abs(ones - count * y.mean()) / np.sqrt(count * (1.0 - count / len(y)))
     first = np.array([each.feature in preferred for each in singles.conditions])
     taken = np.sort(np.lexsort((-z, ~first))[:PAIRED])
     return Indicators(tuple(singles.conditions[index] for index in taken), singles.held[taken])
@@ -139,10 +166,10 @@ def _pursue(pairs: _Pairs, rows: Rows, y: Floats, inherited: Sequence[Bools]) ->
     rules: list[Rule] = []
     fires = list(inherited)
     while len(rules) < CARRIED:
-        residual = _residual(y, fires)
-        if not residual.std() > 0.0:
+        left = _Left.of(y, fires)
+        if not left.residual.std() > 0.0:
             break
-        z = pairs.z(residual)
+        z = pairs.z(left)
         size = np.abs(z)
         worth = np.where(size >= pairs.needed, (size * pairs.weight) ** 2 - pairs.needed**2, -1.0)
         best = np.unravel_index(int(np.argmax(worth)), worth.shape)
@@ -150,7 +177,7 @@ def _pursue(pairs: _Pairs, rows: Rows, y: Floats, inherited: Sequence[Bools]) ->
             break
         direction: Direction = 1 if z[best] > 0.0 else 0
         place = _simplest(pairs, (int(best[0]), int(best[1])), z)
-        rule = refined(pairs.rule(place, direction), rows, residual)
+        rule = refined(pairs.rule(place, direction), rows, left.residual)
         fired = rows.fires(rule)
         rules.append(rule)
         fires.append(fired)
@@ -178,19 +205,12 @@ def _simplest(pairs: _Pairs, best: tuple[int, int], z: Singles) -> tuple[int, in
     return min(candidates, default=(0, (True, 0, 0), 0.0, best))[3]
 
 
-def _residual(y: Floats, fires: Sequence[Bools]) -> Floats:
-    """What least squares on the rules leaves of the labels."""
-    columns = np.column_stack([np.ones(len(y)), *fires]).astype(np.float64)
-    solution = np.linalg.lstsq(columns, y, rcond=None)[0]
-    return np.asarray(y - columns @ solution, np.float64)
-
-
 def _settled(found: Sequence[Rule], rows: Rows, y: Floats, inherited: Sequence[Bools]) -> list[Rule]:
     """Each rule at its best thresholds given all others, then at the roundest; those that are left too weak dropped."""
     rules = list(found)
     for index in range(len(rules) - 1, -1, -1):
         others = [rows.fires(rule) for place, rule in enumerate(rules) if place != index]
-        residual = _residual(y, [*inherited, *others])
+        residual = _Left.of(y, [*inherited, *others]).residual
         rule = rounded(refined(rules[index], rows, residual), rows, residual)
         fired, size = rows.fires(rule), len(rule.conditions)
         strong = strength(fired, residual, rule.direction) >= LOWEST_Z[size]

@@ -114,3 +114,15 @@ def test_the_range_of_aapl_is_forecast_better_than_by_its_frequency(aapl: Bars) 
     rows = np.arange(600, len(aapl) - 1)
     losses = (sigmoid(z[rows]) - y[rows]) ** 2, (y[rows].mean() - y[rows]) ** 2
     assert np.mean(losses[0]) < np.mean(losses[1]) - 0.03
+
+
+def test_on_noise_its_slope_falls_and_it_costs_next_to_nothing() -> None:
+    losses, spread = [], []
+    for number in range(3):
+        bars = planted.series(2_000 + number, rules=0)[0].head(1_600)
+        y, z = labels("direction", bars, 1), Fold.over(bars, "direction", 1).z
+        rows = np.flatnonzero(np.isfinite(y) & np.isfinite(z))
+        losses.append(float(np.mean((sigmoid(z[rows[400:]]) - y[rows[400:]]) ** 2)))
+        spread.append((float(np.std(z[rows[:400]])), float(np.std(z[rows[400:]]))))
+    assert max(losses) < 0.2515
+    assert all(later < 0.8 * first for first, later in spread)
