@@ -5,7 +5,7 @@ persistence   its frequency after the last known label
 har           a logistic regression on the HAR columns, refitted as labels come in
 ridge         the same on all library features, with a strong ridge
 boosting      histogram gradient boosting on all library features
-online        one Newton step a bar on the HAR columns
+online        one Newton step a bar on the HAR columns, mixed with the base rate by their likelihoods
 mean          the mean of har, online, ridge and boosting
 stack         a Newton step a bar on the log-odds of these four
 har-level     target range: least squares on the log range, probability from the residuals
@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ratchet.proof.scores import CLASS_ROWS
 from services.trainer import features, targets
 from services.trainer.baselines import refitted
+from services.trainer.baselines.frequencies import base_rate, persistence
 from services.trainer.baselines.newton import Newton
 from services.trainer.baselines.online import Fold
 from services.trainer.baselines.refitted import FIRST, Refits
@@ -69,38 +68,6 @@ def forecasts(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
         ahead = _level_ahead(bars, horizon)
         found[HAR_LEVEL] = refits.probabilities(HAR_LEVEL, refitted.level, H, rate, ahead)
     return found
-
-
-def base_rate(y: Floats, horizon: int) -> Floats:
-    """The frequency of label 1 among the usable labels known at each bar, float64[n], smoothed by Laplace's rule."""
-    ones, count = _known_before(y, np.isfinite(y), horizon)
-    return (ones + 1.0) / (count + 2.0)
-
-
-def persistence(y: Floats, horizon: int) -> Floats:
-    """The frequency of label 1 after the last known label, float64[n]: persistence, calibrated.
-
-    The base rate where no label is known, or where fewer than CLASS_ROWS labels of a class are.
-    """
-    last = trailing.before(y, horizon)
-    p = rate = base_rate(y, horizon)
-    all_ones, all_count = _known_before(y, np.isfinite(y), horizon)
-    defined = np.minimum(all_ones, all_count - all_ones) >= CLASS_ROWS
-    for value in (0.0, 1.0):
-        ones, count = _known_before(y, np.isfinite(y) & (last == value), horizon)
-        p = np.where(defined & (last == value), (ones + 1.0) / (count + 2.0), p)
-    return np.where(np.isnan(last), rate, p)
-
-
-def _known_before(y: Floats, counted: NDArray[np.bool_], horizon: int) -> tuple[Floats, Floats]:
-    """Among the `counted` labels after the warm-up that are known at each bar: the ones, and all of them."""
-    counted = counted.copy()
-    counted[:WARM_UP] = False
-    ones = np.cumsum(np.where(counted, np.nan_to_num(y), 0.0))
-    count = np.cumsum(counted.astype(np.float64))
-    earlier = (trailing.before(total, horizon) for total in (ones, count))
-    known_ones, known = (np.nan_to_num(total) for total in earlier)
-    return known_ones, known
 
 
 def _stack(four: Floats, y: Floats, horizon: int) -> Floats:
