@@ -13,7 +13,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadscope --rerun
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-peer bench-real bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-peer bench-real bench-reference bench-session check generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -71,6 +71,9 @@ bench-peer: setup .venv-mlflow/installed ## MLflow, in an environment of its own
 
 bench-real: setup ## lineages on real series beside the baselines; an hour, resumes; RATCHET_DEV_DATA for more series
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.real --table bench/results/real.md
+
+bench-reference: setup ## sessions with explicit seeds beside a kept table: models, verdicts, forecasts; some minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.reference
 
 bench-session: setup ## a session's CPU against the library fits, study and features in it
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.session --table bench/results/session.md
