@@ -325,6 +325,14 @@ def test_what_patterns_are_worth_is_measured_where_there_are_some(
     assert second.patterns_worth.low < second.patterns_worth.value < second.patterns_worth.high
 
 
+def test_a_new_model_that_reads_nothing_but_patterns_is_made_and_their_worth_is_not_measured(
+    aapl: Bars, first: SessionOutcome, champion: ScoredModel
+) -> None:
+    outcome = run(replace(second_inputs(aapl, first, champion), useless=first.features), quiet)
+    assert outcome.patterns_worth is None
+    assert {each.id for each in outcome.columns_left_out} == set(first.features)
+
+
 def test_without_mining_nothing_is_searched(first_inputs: SessionInputs) -> None:
     outcome = run(replace(first_inputs, recipe=Recipe(asked=0, mine=False)), quiet)
     assert (outcome.mined.rules, outcome.mined.waits, len(outcome.trials)) == ((), "not asked for", 2)
