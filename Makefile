@@ -72,7 +72,7 @@ bench-peer: setup .venv-mlflow/installed ## MLflow, in an environment of its own
 bench-real: setup ## lineages on real series beside the baselines; an hour, resumes; RATCHET_DEV_DATA for more series
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.real --table bench/results/real.md
 
-bench-reference: setup ## sessions with explicit seeds beside a kept table: models, verdicts, forecasts; some minutes
+bench-reference: setup ## models, verdicts and forecasts of seeded sessions against a kept table; two minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.reference
 
 bench-session: setup ## a session's CPU against the library fits, study and features in it
