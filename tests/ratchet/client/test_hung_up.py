@@ -8,6 +8,7 @@ import pytest
 
 from ratchet import Client
 from ratchet.channel import DROPPED_SECONDS, failure
+from ratchet.cli import ports
 from ratchet.errors import Cancelled, Unreachable
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
@@ -44,10 +45,12 @@ def test_when_all_are_dropped_the_service_is_unreachable(serve: Serve) -> None:
 
 
 def test_a_call_that_was_given_up_here_or_ran_into_a_limit_of_time_is_cancelled(serve: Serve) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{ports.choose(0)[0]}") as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        given_up = stub.GetModel.future(registry_pb2.GetModelRequest(model=NAME), wait_for_ready=True)
+        assert given_up.cancel()
     with grpc.insecure_channel(served(serve, dropped=99)) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        given_up = stub.GetModel.future(registry_pb2.GetModelRequest(model=NAME))
-        given_up.cancel()
         with pytest.raises(grpc.RpcError) as dropped:
             stub.GetModel(registry_pb2.GetModelRequest(model=NAME))
     assert type(failure(given_up, "the registry", seconds=0.0)) is Cancelled
