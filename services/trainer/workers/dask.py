@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent import futures
 from concurrent.futures import CancelledError
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import dask
@@ -24,7 +24,6 @@ from distributed import Client, Future
 from distributed.client import ClosedClientError, VersionsDict
 from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
-from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from ratchet.errors import InvalidInput, Unreachable, WorkerLost
 from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
@@ -89,7 +88,7 @@ class DaskWorkers:
             connection.forget(future)
 
     def _packed(self, outcome: _Outcome) -> bytes:
-        """What the task brought, once it is done: its result, or what it raised."""
+        """The result of a task that is done; raises its exception, or the reason why there is neither."""
         lost: BaseException | None = None
         try:
             packed, error = outcome.result(timeout=0)
@@ -177,16 +176,16 @@ class _Connection:
         return bool(self._client.status == "closed")
 
     def submit(self, payload: bytes, news: _News) -> tuple[Future[bytes], _Outcome]:
-        """The task and its outcome; `news` hears what it reports, and None when it is done.
+        """Submits the task: its Dask future, and its outcome. `news` gets its progress, and None when it is done.
 
-        The outcome is waited for on the client's loop: Dask's own blocking calls may never return when their client
+        The outcome is awaited on the client's event loop: Dask's own blocking calls may never return when their client
         is closed meanwhile.
         """
         key = f"ratchet-{uuid.uuid4().hex}"
         self._listeners[key] = news
         try:
             future: Future[bytes] = self._client.submit(task, payload, installed(), key=key, pure=False)
-            loop = cast(BaseAsyncIOLoop, self._client.loop).asyncio_loop
+            loop: asyncio.AbstractEventLoop = cast(Any, self._client.loop).asyncio_loop
             outcome = asyncio.run_coroutine_threadsafe(_outcome(future), loop)
         except _CLOSED as error:
             del self._listeners[key]
@@ -213,7 +212,7 @@ class _Connection:
 
 
 async def _outcome(future: Future[bytes]) -> tuple[bytes | None, BaseException | None]:
-    """What the task answers, or what it raises; neither where it was cancelled."""
+    """Result and exception of the task, one of them None; both for a cancelled task."""
     error = await cast(Awaitable[BaseException | None], future.exception())
     if error is not None or future.cancelled():
         return None, error
