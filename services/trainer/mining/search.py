@@ -81,13 +81,13 @@ class _Pairs:
         up, down = ones >= rows.least_rate(1) * counts, counts - ones >= rows.least_rate(0) * counts
         return cls(singles.conditions, held, counts, ones, scale, up, down, needed, weight, column)
 
-    def z(self, left: _Left) -> Singles:
-        """z of every rule in what is left of the labels; only the bars on which other rules fire cost a product."""
-        touched = np.flatnonzero(left.explained)
-        among = self.held[:, touched]
-        explained = (among * left.explained[touched].astype(np.float32)) @ among.T
-        excess = self.ones - np.float32(left.intercept + left.residual.mean()) * self.counts - explained
-        z = excess * self.scale / np.float32(left.residual.std())
+    def z(self, fit: _LeastSquares) -> Singles:
+        """z of every rule against the residual of `fit`: one matrix product over the bars that `fit` explains."""
+        bars = np.flatnonzero(fit.explained)
+        held = self.held[:, bars]
+        explained = (held * fit.explained[bars].astype(np.float32)) @ held.T
+        excess = self.ones - np.float32(fit.intercept + fit.residual.mean()) * self.counts - explained
+        z = excess * self.scale / np.float32(fit.residual.std())
         return np.asarray(np.where(np.where(z > 0.0, self.up, self.down), z, np.float32(0.0)))
 
     def rule(self, place: tuple[int, int], direction: Direction) -> Rule:
@@ -95,18 +95,16 @@ class _Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Left:
-    """What least squares on rules leaves of the labels: residual = y - intercept - explained, float64[n] each.
-
-    `explained` is 0 where no rule fires.
-    """
+class _LeastSquares:
+    """Least squares of the labels on rules: y = intercept + explained + residual, float64[n]; `explained` is 0 where no
+    rule fires."""
 
     intercept: float
     explained: Floats
     residual: Floats
 
     @classmethod
-    def of(cls, y: Floats, fires: Sequence[Bools]) -> _Left:
+    def of(cls, y: Floats, fires: Sequence[Bools]) -> _LeastSquares:
         columns = np.column_stack([np.ones(len(y)), *fires]).astype(np.float64)
         solution = np.linalg.lstsq(columns, y, rcond=None)[0]
         explained = columns[:, 1:] @ solution[1:]
@@ -153,6 +151,7 @@ def _strongest(singles: Indicators, y: Floats, preferred: frozenset[str]) -> Ind
     """The PAIRED strongest conditions, those of preferred features first, in their order."""
     if len(singles.conditions) <= PAIRED:
         return singles
+    # `strength` of each, but for the deviation of y, which is the same for all.
     count = np.count_nonzero(singles.held, axis=1)
     ones = np.count_nonzero(singles.held[:, y == 1.0], axis=1)
     z = np.abs(ones - count * y.mean()) / np.sqrt(count * (1.0 - count / len(y)))
@@ -166,10 +165,10 @@ def _pursue(pairs: _Pairs, rows: Rows, y: Floats, inherited: Sequence[Bools]) ->
     rules: list[Rule] = []
     fires = list(inherited)
     while len(rules) < CARRIED:
-        left = _Left.of(y, fires)
-        if not left.residual.std() > 0.0:
+        fit = _LeastSquares.of(y, fires)
+        if not fit.residual.std() > 0.0:
             break
-        z = pairs.z(left)
+        z = pairs.z(fit)
         size = np.abs(z)
         worth = np.where(size >= pairs.needed, (size * pairs.weight) ** 2 - pairs.needed**2, -1.0)
         best = np.unravel_index(int(np.argmax(worth)), worth.shape)
@@ -177,7 +176,7 @@ def _pursue(pairs: _Pairs, rows: Rows, y: Floats, inherited: Sequence[Bools]) ->
             break
         direction: Direction = 1 if z[best] > 0.0 else 0
         place = _simplest(pairs, (int(best[0]), int(best[1])), z)
-        rule = refined(pairs.rule(place, direction), rows, left.residual)
+        rule = refined(pairs.rule(place, direction), rows, fit.residual)
         fired = rows.fires(rule)
         rules.append(rule)
         fires.append(fired)
@@ -210,7 +209,7 @@ def _settled(found: Sequence[Rule], rows: Rows, y: Floats, inherited: Sequence[B
     rules = list(found)
     for index in range(len(rules) - 1, -1, -1):
         others = [rows.fires(rule) for place, rule in enumerate(rules) if place != index]
-        residual = _Left.of(y, [*inherited, *others]).residual
+        residual = _LeastSquares.of(y, [*inherited, *others]).residual
         rule = rounded(refined(rules[index], rows, residual), rows, residual)
         fired, size = rows.fires(rule), len(rule.conditions)
         strong = strength(fired, residual, rule.direction) >= LOWEST_Z[size]
