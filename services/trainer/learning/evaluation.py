@@ -46,10 +46,10 @@ def patterns_worth(material: Material, scratch: Trial, columns: frozenset[str]) 
     """What `columns`, which patterns brought in, are worth to the new model.
 
     Brier loss on the holdout without them less the loss with them, paired; both fitted on training, calibrated on tune.
-    None where it reads none of them, or nothing else, or the holdout is degenerate.
+    None where it reads none of them, or the holdout is degenerate.
     """
     places = frozenset(place for place in material.read if material.columns[place] in columns)
-    if not places or places == frozenset(material.read):
+    if not places:
         return None
     held = material.windows.holdout.rows()
     if not defined(material.y[held]):

@@ -14,7 +14,7 @@ from services.trainer.models.port import Floats, Params, Rows, Sample, logit
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The answer of a fit that saw too few of a class to learn from: a margin that ignores its input."""
+    """The answer of a fit that saw too few of a class, or no column, to learn from: a margin that ignores its input."""
 
     value: float
     params: Params
@@ -27,12 +27,12 @@ class Constant:
 
 
 def constant_of(sample: Sample, params: Params) -> Constant | None:
-    """The smoothed log-odds of a sample with fewer than CLASS_ROWS of a class (Laplace's rule); else None.
+    """The smoothed log-odds (Laplace's rule) of a sample with fewer than CLASS_ROWS of a class or no column; else None.
 
-    On a margin, where there is no such sample to learn from, nothing is added.
+    On a margin nothing is added then.
     """
     labels = sample.labels
-    if defined(labels):
+    if defined(labels) and sample.X.shape[1]:
         return None
     if sample.margin is not None:
         return Constant(0.0, params)

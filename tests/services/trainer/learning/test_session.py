@@ -325,11 +325,12 @@ def test_what_patterns_are_worth_is_measured_where_there_are_some(
     assert second.patterns_worth.low < second.patterns_worth.value < second.patterns_worth.high
 
 
-def test_a_new_model_that_reads_nothing_but_patterns_is_made_and_their_worth_is_not_measured(
+def test_patterns_that_are_all_that_a_new_model_reads_are_worth_something_too(
     aapl: Bars, first: SessionOutcome, champion: ScoredModel
 ) -> None:
     outcome = run(replace(second_inputs(aapl, first, champion), useless=first.features), quiet)
-    assert outcome.patterns_worth is None
+    assert outcome.patterns_worth is not None
+    assert outcome.patterns_worth.low < outcome.patterns_worth.value < outcome.patterns_worth.high
     assert {each.id for each in outcome.columns_left_out} == set(first.features)
 
 
