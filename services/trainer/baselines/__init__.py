@@ -41,11 +41,14 @@ _COMBINED = (HAR, ONLINE, RIDGE, BOOSTING)
 _STACK_RIDGE = 20.0
 
 
-def forecasts(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
+def forecasts(bars: Bars, target: str, horizon: int, online: Floats | None = None) -> Mapping[str, Floats]:
     """The probability of label 1 of every bar by each baseline, float64[n].
 
     Before WARM_UP bars there is no label to learn from, and the answer is one half; before the first fit it is the base
     rate.
+
+    Args:
+        online: the log-odds of online@baseline, float64[n], where they are known already.
     """
     y = targets.labels(target, bars, horizon)
     names = features.of_timeframe(bars)
@@ -59,7 +62,7 @@ def forecasts(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
         HAR: refits.probabilities(HAR, refitted.har, H, rate),
         RIDGE: refits.probabilities(RIDGE, refitted.ridge, X, rate),
         BOOSTING: refits.probabilities(BOOSTING, refitted.boosting, X, rate),
-        ONLINE: _known(sigmoid(Fold.over(bars, target, horizon).z), rate),
+        ONLINE: _known(sigmoid(Fold.over(bars, target, horizon).z if online is None else online), rate),
     }
     four = np.column_stack([found[name] for name in _COMBINED])
     found[MEAN] = four.mean(axis=1)

@@ -1,9 +1,8 @@
 """online@baseline: a logistic regression on the HAR columns that takes one Newton step a bar.
 
-It is mixed with the base rate, each weighing as likely as it made the labels known so far (Bayes): on a series without
-signal a regression fits noise. On 12 such series that took its Brier score from .2545, 400 labels in, to .2500; on nine
-real series, range and volatility at three dates each, it changed nothing (.2001 and .2060). A learned slope did as much
-for noise, but cost .0003 on volatility.
+A Bayesian mixture with the base rate, as on a series without signal a regression fits noise. On 12 such series the
+mixture took the Brier score from .2545, 400 labels in, to .2500; on nine real series, range and volatility at three
+dates each, it changed nothing (.2001 and .2060). A learned slope did as much for noise, but cost .0003 on volatility.
 
 Its forecast of a bar uses only labels known at that bar, so that it is out of sample for every bar, training rows too:
 models may start from its log-odds. A fold over the bars: recomputable by anyone from the snapshot, and carried on from
@@ -54,7 +53,7 @@ class Fold:
         Z, moments = self._moments.standardised(columns[known:])
         later, newton = self._newton.over(Z, y, self.horizon, WARM_UP)
         regression = np.concatenate([self._regression, later])
-        z = mixed(regression, logit(base_rate(y, self.horizon)), y, self.horizon)
+        z = bayesian_mixture(regression, logit(base_rate(y, self.horizon)), y, self.horizon)
         return replace(self, bars=bars, z=z, _regression=regression, _moments=moments, _newton=newton)
 
     def log_odds(self, bars: Bars) -> Floats:
@@ -95,11 +94,11 @@ class Moments:
         return Z, Moments(count[-1], total[-1], squares[-1])
 
 
-def mixed(z: Floats, other: Floats, y: Floats, horizon: int) -> Floats:
-    """The log-odds of the mixture of two forecasts of log-odds z and `other`, float64[n], NaN where z is.
+def bayesian_mixture(z: Floats, other: Floats, y: Floats, horizon: int) -> Floats:
+    """The log-odds of a mixture of two forecasters of log-odds z and `other`, float64[n], NaN where z is.
 
-    Each weighs as likely as it made the labels known at the bar, y float64[n] with NaN for unknown; as labels overlap,
-    each counts 1 / horizon. Source: Hoeting et al. 1999, Bayesian model averaging; here of fixed forecasters.
+    The weight of each is its likelihood of the labels known at the bar; as labels overlap, the log-likelihood counts
+    1 / horizon. y: float64[n], NaN where unknown. Source: Hoeting et al. 1999, Bayesian model averaging.
     """
     unknown, counted = np.isnan(z), np.isfinite(y) & np.isfinite(z)
     z = np.where(unknown, other, z)

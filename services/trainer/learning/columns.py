@@ -56,6 +56,11 @@ class Table:
             values.append((Fold.over(bars, target, horizon).z if online is None else online)[:, None])
         return cls((*plain, *of_task), np.concatenate(values, axis=1))
 
+    @property
+    def online(self) -> Floats:
+        """The log-odds of online@baseline, float64[n]."""
+        return self.values[:, self.names.index(ONLINE_LOG_ODDS)]
+
     def part(self, names: tuple[str, ...]) -> Table:
         """The table of these columns alone."""
         position = {name: index for index, name in enumerate(self.names)}

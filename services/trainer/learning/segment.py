@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from services.trainer import baselines, features, targets
+from services.trainer.baselines.online import Fold
 from services.trainer.data.bars import WARM_UP, Bars, Floats, Times, written
 from services.trainer.learning.candidates import Material
 from services.trainer.learning.choice import Clock
-from services.trainer.learning.columns import Table, grow, predict
+from services.trainer.learning.columns import Table, grow, probabilities, table_for
 from services.trainer.learning.inputs import Recipe
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.study import search
@@ -106,22 +107,28 @@ def evaluate(segment: Segment, report: Report, clock: Clock = time.process_time)
             f"{segment.bars.series}: no bar of this period has both a known label, {segment.horizon} bars later, and"
             f" {WARM_UP} bars before it; choose another period"
         )
-    said = [Forecast(each.name, predict(artifact.load(each.artifact), segment.bars)[rows]) for each in segment.models]
+    online = Fold.over(segment.bars, segment.target, segment.horizon).z
+    said = [Forecast(each.name, _recorded(each, segment.bars, online)[rows]) for each in segment.models]
     if segment.baselines:
         report("baselines", 0.1)
-        simple = baselines.forecasts(segment.bars, segment.target, segment.horizon)
+        simple = baselines.forecasts(segment.bars, segment.target, segment.horizon, online)
         said.extend(Forecast(name, p[rows]) for name, p in simple.items())
     if segment.fresh_model_type:
         report(FRESH, 0.4)
-        said.append(_fresh(segment, y, _windows(segment, y, usable), clock))
+        said.append(_fresh(segment, y, _windows(segment, y, usable), online, clock))
     report("scored", 1.0)
     return Scored(segment.bars.time[rows], y[rows] == 1.0, tuple(said))
 
 
-def _fresh(segment: Segment, y: Floats, windows: Windows, clock: Clock) -> Forecast:
+def _recorded(recorded: Recorded, bars: Bars, online: Floats) -> Floats:
+    model = artifact.load(recorded.artifact)
+    return probabilities(model, table_for(model, bars, online))
+
+
+def _fresh(segment: Segment, y: Floats, windows: Windows, online: Floats, clock: Clock) -> Forecast:
     kind = family(segment.fresh_model_type)
     first = grow(None, (), features.available(segment.bars, kind.features)).columns
-    X = Table.of(segment.bars, segment.target, segment.horizon, first).matrix(first, ())
+    X = Table.of(segment.bars, segment.target, segment.horizon, first, online).matrix(first, ())
     material = Material(X, y, first, windows, kind, segment.seed)
     began = clock()
     trial = scratch_trial(material, search(kind, 0, None, asked=segment.recipe.asked))

@@ -96,7 +96,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     held = windows.holdout.rows()
     p, y = chosen.function.probability(X, held), context.y[held]
     asked = inputs.recipe.baselines
-    simple = baselines.forecasts(inputs.bars, inputs.target, inputs.horizon) if asked else {}
+    simple = baselines.forecasts(inputs.bars, inputs.target, inputs.horizon, context.table.online) if asked else {}
     beside = evaluation.compare(p, y, {name: said[held] for name, said in simple.items()}, inputs.horizon)
 
     report("importance", 0.8)

@@ -71,7 +71,7 @@ def test_bars_that_come_later_change_no_forecast(target: str, horizon: int, know
     assert changed(whole(target, horizon), found, known) == []
 
 
-@pytest.mark.parametrize(("target", "horizon"), [("volatility", 5)])
+@pytest.mark.parametrize(("target", "horizon"), [pytest.param("range", 1, marks=pytest.mark.slow), ("volatility", 5)])
 def test_bars_that_come_later_change_no_forecast_of_aapl(aapl: Bars, target: str, horizon: int) -> None:
     bars = aapl.head(1700)
     expected = {**fresh(bars, target, horizon), **of_task(bars, target, horizon)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench import planted
 from services.trainer.baselines.newton import FORGETTING, Newton
-from services.trainer.baselines.online import CLIP, Fold, Moments, mixed
+from services.trainer.baselines.online import CLIP, Fold, Moments, bayesian_mixture
 from services.trainer.data.bars import WARM_UP, Bars
 from services.trainer.models.newton import ridge_logistic
 from services.trainer.models.port import Floats, sigmoid
@@ -117,12 +117,12 @@ def test_the_range_of_aapl_is_forecast_better_than_by_its_frequency(aapl: Bars) 
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
-def test_of_two_forecasts_each_weighs_as_likely_as_it_made_the_labels_known_so_far(horizon: int) -> None:
+def test_each_forecaster_of_a_mixture_weighs_by_its_likelihood_of_the_known_labels(horizon: int) -> None:
     generator = np.random.default_rng(5)
     z, other = generator.normal(size=(2, 60))
     z[:4] = np.nan
     y = np.where(generator.random(60) < 0.1, np.nan, generator.integers(0, 2, 60).astype(np.float64))
-    found = mixed(z, other, y, horizon)
+    found = bayesian_mixture(z, other, y, horizon)
     assert np.isnan(found[:4]).all()
     for t in range(4, 60):
         known = [j for j in range(4, t - horizon + 1) if y[j] == y[j]]

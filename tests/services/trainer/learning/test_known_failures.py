@@ -73,7 +73,7 @@ def test_a_newer_model_that_is_worse_replaces_nothing(aapl: Bars, parent: Sessio
     assert judged.verdict == decision_pb2.VERDICT_REJECTED
 
 
-@pytest.mark.parametrize("horizon", [1, 20])
+@pytest.mark.parametrize("horizon", [1, pytest.param(5, marks=pytest.mark.slow), 20])
 def test_no_label_reaches_over_the_edge_of_a_window(aapl: Bars, horizon: int) -> None:
     """Elsewhere (FreqAI; Qlib with trunc_days=None) the last labels of a fold lie in the next one."""
     bars = aapl.head(2400)
