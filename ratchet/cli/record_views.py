@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ratchet.cli.output import day, interval, lines, measured, number, table, word
 from ratchet.events.v1 import model_pb2
@@ -64,12 +64,19 @@ def _candidates(record: model_pb2.ModelRecord) -> None:
     table("Candidates", ("kind", "", ">Brier (choose)", ">bars", ">CPU s", "what"), rows)
 
 
+def _setting(step: int, hyperparameters: Iterable[model_pb2.Parameter]) -> str:
+    return f"step {step}: {', '.join(f'{each.name}={float(each.value):.3g}' for each in hyperparameters)}"
+
+
 def _measured(record: model_pb2.ModelRecord) -> Iterator[str]:
     """The study, the corrections with and without, what patterns are worth, and what was left out as useless."""
     if record.trials:
         best = min(record.trials, key=lambda trial: trial.tune_score)
-        said = ", ".join(f"{each.name}={float(each.value):.3g}" for each in best.hyperparameters)
-        yield f"study: {len(record.trials)} settings, the best at step {best.complexity_step}: {said}"
+        best_of_tune = _setting(best.complexity_step, best.hyperparameters)
+        taken = _setting(record.complexity_step, record.hyperparameters)
+        yield f"study: {len(record.trials)} settings, the best at {best_of_tune}" + (
+            f"; taken: {taken}" if record.hyperparameters and taken != best_of_tune else ""
+        )
     for each in record.corrections:
         use = "applied" if each.applied else "not applied"
         scores = f"Brier {number(each.score_with, 4)} with, {number(each.score_without, 4)} without"

@@ -95,6 +95,7 @@ RECORD = model_pb2.ModelRecord(
             kind="offset", description="+0.1", score_with=0.24, score_without=0.25, bars=90, applied=True
         )
     ],
+    hyperparameters=[model_pb2.Parameter(name="depth", value="10")],
     complexity_step=2,
     complexity_step_offered=3,
     smaller_step_gain=interval(0.0042, 0.0011, 0.0073),
@@ -294,6 +295,7 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
         "+0.1100 [0.0800, 0.1400]",
         "recalibrated v1",
         "study: 2 settings, the best at step 2: depth=12",
+        "; taken: step 2: depth=10\n",
         "correction by offset: +0.1: Brier 0.2400 with, 0.2500 without, on 90 bars: applied",
         "patterns as features are worth +0.0040 [-0.0010, 0.0090] of Brier score",
         "left out of the new model (ranked useless three times): weekday",
