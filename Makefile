@@ -41,7 +41,7 @@ fuzz: setup ## FUZZ_REQUESTS (100000) from FUZZ_SEED to every method, and then w
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --table docs/reliability/fuzz.md
 
 test-store: setup ## the artifact store's tests, on RATCHET_TEST_S3='s3://bucket?endpoint=…' if that is set
-	$(BIN)/python -m pytest tests/services/kernel/artifacts
+	$(BIN)/python -m pytest tests/services/platform/artifacts
 
 bench: setup ## what a user waits for or pays for, beside the bare limits: docs/performance.md; some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.speed --write

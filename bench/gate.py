@@ -17,8 +17,8 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from ratchet.proof.evidence import Pair
-from ratchet.proof.gate import SYMBOL_BEST_BARS, PolicyName, choose, keep, rule
+from ratchet.decisions.evidence import Pair
+from ratchet.decisions.gate import SYMBOL_BEST_BARS, PolicyName, choose, keep, rule
 
 GATED: tuple[PolicyName, ...] = ("balanced", "strict")
 POLICIES: tuple[PolicyName, ...] = ("plain", *GATED)

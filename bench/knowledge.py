@@ -25,23 +25,23 @@ import numpy as np
 import psutil
 from eventsourcing.persistence import JSONTranscoder
 
+from ratchet.client.transport import Link, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import envelope_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from ratchet.transport import Link, Transport
-from services.kernel.bar_evidence import encode
-from services.kernel.facts import Fact, FactMapper, from_state
-from services.kernel.log_client import LogClient
-from services.kernel.rule_text import pattern_id, text_of
-from services.knowledge.book import Book, Follower
-from services.knowledge.contents import Contents, fold
+from ratchet.patterns.evidence import encode
+from ratchet.patterns.rule_text import pattern_id, text_of
 from services.knowledge.domain import standing
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence
 from services.knowledge.domain.pattern import PREFIX, stream_of
-from services.registry.log import Append, Log, Origin, Recorded, open_log
-from services.registry.tables import TABLES
+from services.knowledge.projection.follower import Book, Follower
+from services.knowledge.projection.state import Contents, fold
+from services.platform.facts import Fact, FactMapper, from_state
+from services.platform.log_client import LogClient
+from services.registry.eventlog import Append, Log, Origin, Recorded, open_log
+from services.registry.projections import TABLES
 
 FACTS, PATTERNS, SERIES = 100_000, 5_000, 50
 FIRST_TEST, UPDATES = 600, (60, 251)
@@ -52,7 +52,7 @@ LIMIT = 3.0
 SERVE = """
 import sys
 from pathlib import Path
-from services.kernel.settings import Settings
+from services.platform.settings import Settings
 from services.{name}.__main__ import main
 main(Settings.load({name!r}, Path({home!r}), "127.0.0.1", {port}, {{"RATCHET_REGISTRY": {registry!r}}}))
 """

@@ -33,13 +33,10 @@ LARGE_NULL = ("logistic", "xgboost")
 LARGE_SERIES, SMALL_SERIES = 100, 20
 
 CODE = (
-    *("bench/loop.py", "bench/planted.py", "bench/units.py", "ratchet/proof/*.py"),
-    *("services/knowledge/domain/*.py", "services/knowledge/application.py", "services/registry/domain/*.py"),
-    "services/kernel/keep_line.py",
-    *("bench/real.py", "services/trainer/baselines/*.py"),
-    *("services/trainer/*.py", "services/trainer/data/*.py", "services/trainer/features/*.py"),
-    *("services/trainer/learning/*.py", "services/trainer/mining/*.py", "services/trainer/models/*.py"),
-    "services/trainer/targets/*.py",
+    *("bench/loop.py", "bench/planted.py", "bench/units.py", "ratchet/decisions/*.py", "ratchet/statistics/*.py"),
+    *("services/knowledge/domain/*.py", "services/knowledge/handlers/application.py", "services/registry/domain/*.py"),
+    *("bench/real.py", "ratchet/patterns/retention.py", "ratchet/scoring/**/*.py"),
+    *("services/trainer/learning/*.py", "services/trainer/mining/*.py", "services/trainer/sessions/*.py"),
 )
 """What a result depends on. After a change of any of it the units are played again."""
 

@@ -37,16 +37,16 @@ from ratchet.errors import CorruptData
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.names import Lineage
-from ratchet.proof.forms import FACTS
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.kernel.calls import Caller
+from ratchet.transparency.event_format import FACTS
+from services.platform.interceptors import Caller
 from services.registry.domain import dataset, lineage, session, symbol
-from services.registry.log import Log, LogApplication, open_log
-from services.registry.log.verify import verify_events
-from services.registry.service.commands import Commands
-from services.registry.service.queries import Queries
-from services.registry.service.states import States
-from services.registry.tables import TABLES
+from services.registry.eventlog import Log, LogApplication, open_log
+from services.registry.eventlog.verify import verify_events
+from services.registry.handlers.commands import Commands
+from services.registry.handlers.states import States
+from services.registry.projections import TABLES
+from services.registry.queries.queries import Queries
 
 VERSIONS = 500
 """Versions of a lineage in the large log."""

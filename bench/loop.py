@@ -17,21 +17,21 @@ from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage, Policy
 from ratchet.registry.v1 import registry_pb2
-from services.kernel.artifacts import ArtifactStore
-from services.kernel.artifacts.content import digest_of
-from services.kernel.facts import Fact
-from services.knowledge.application import evidence_facts
-from services.knowledge.book import Book
-from services.knowledge.contents import Contents
-from services.knowledge.service import KnowledgeService
+from ratchet.scoring.data import snapshot
+from ratchet.scoring.data.bars import Bars
+from services.knowledge.api.servicer import KnowledgeService
+from services.knowledge.handlers.application import evidence_facts
+from services.knowledge.projection.follower import Book
+from services.knowledge.projection.state import Contents
+from services.platform.artifacts import ArtifactStore
+from services.platform.artifacts.content_address import digest_of
+from services.platform.facts import Fact
+from services.registry.domain.bar_times import seconds_of, timestamp
 from services.registry.domain.lineage import LineageState, project
-from services.registry.domain.moments import seconds_of, timestamp
 from services.registry.domain.training import Comparison, RecordTraining, record_training
-from services.trainer.conductor import SessionConductor
-from services.trainer.data import snapshot
-from services.trainer.data.bars import Bars
 from services.trainer.learning.inputs import Recipe, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
+from services.trainer.sessions.runner import SessionConductor
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -244,7 +244,7 @@ class Facts:
         by: object,  # noqa: ARG002
         contents: Contents,
     ) -> int:
-        """The facts of a session's evidence, as services.knowledge.application records them."""
+        """The facts of a session's evidence, as services.knowledge.handlers.application records them."""
         facts = evidence_facts(request, contents)
         self.book.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
         return self.head()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
+from ratchet.scoring.rule import Bools, Condition, Direction, Floats, Rule
 from services.trainer.mining.mine import MiningRows
-from services.trainer.mining.rule import Bools, Condition, Direction, Floats, Rule
 
 ROWS, COLUMNS, RULES = 5_000, 60, 5
 SUPPORT = (0.03, 0.15)

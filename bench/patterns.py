@@ -23,9 +23,9 @@ import numpy as np
 
 from bench import pattern_rows
 from bench.pattern_rows import KINDS, RULES
+from ratchet.scoring.rule import Bools, Direction
 from services.knowledge.domain import counts, evidence, rules
 from services.trainer.mining.mine import SEARCHED, Mined, MiningRows, mine
-from services.trainer.mining.rule import Bools, Direction
 from services.trainer.mining.search import jaccard
 from services.trainer.mining.test import Evidence, evidence_of
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from services.kernel.rule_text import Op
-from services.trainer import features
-from services.trainer.data.bars import WARM_UP, Bars
-from services.trainer.features import BASE
-from services.trainer.mining.rule import Bools, Condition, Direction, Floats, Rule
+from ratchet.patterns.rule_text import Op
+from ratchet.scoring import features
+from ratchet.scoring.data.bars import WARM_UP, Bars
+from ratchet.scoring.features import BASE
+from ratchet.scoring.rule import Bools, Condition, Direction, Floats, Rule
 
 USABLE = 3_000
 BARS = WARM_UP + USABLE + 1

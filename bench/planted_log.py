@@ -27,22 +27,22 @@ from pathlib import Path
 
 import numpy as np
 
+from ratchet.decisions.evidence import pack
 from ratchet.events.v1 import envelope_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import MODEL_TYPES
-from ratchet.proof.evidence import pack
-from ratchet.proof.merkle import Frontier
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.kernel.facts import Fact
+from ratchet.transparency.merkle import Frontier
+from services.platform.facts import Fact
 from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
 from services.registry.domain import symbol as symbols
+from services.registry.domain.bar_times import timestamp
 from services.registry.domain.lineage import LineageState
-from services.registry.domain.moments import timestamp
 from services.registry.domain.symbol import SymbolState
 from services.registry.domain.training import Comparison, RecordTraining, record_training
-from services.registry.log import NewEvent, Origin
-from services.registry.log.append import Recorded
-from services.registry.log.commit import complete, leaf
+from services.registry.eventlog import NewEvent, Origin
+from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.commit import complete, leaf
 
 EVENTS = 8
 BARS = 120

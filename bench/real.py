@@ -26,15 +26,15 @@ import numpy as np
 from bench.learning import fingerprint
 from bench.loop import Loop
 from ratchet.names import MODEL_TYPES, NAIVE_BASELINES, TARGETS, ModelType, Target, Task
-from ratchet.proof.scores import mean_difference
-from services.trainer import baselines, targets
-from services.trainer.data.bars import Bars, Floats
-from services.trainer.data.csvfile import read
-from services.trainer.learning import columns, segment
+from ratchet.scoring import baselines, columns, targets
+from ratchet.scoring.data.bars import Bars, Floats
+from ratchet.scoring.data.csv_file import read
+from ratchet.scoring.models import artifact
+from ratchet.statistics.scores import mean_difference
+from services.trainer.learning import segment
 from services.trainer.learning.inputs import Recipe
 from services.trainer.learning.segment import Segment
-from services.trainer.models import artifact
-from services.trainer.windows import Rows
+from services.trainer.learning.windows import Rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"

@@ -20,12 +20,12 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet import Client
-from ratchet.backtest.moments import bar_time
-from ratchet.cli import ports
-from ratchet.cli.supervisor import Supervisor
+from ratchet.backtest.bar_times import bar_time
 from ratchet.cli.verdict import outcome_of
 from ratchet.events.v1 import decision_pb2
 from ratchet.names import MODEL_TYPES, ModelType
+from services.local import ports
+from services.local.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"

@@ -22,15 +22,15 @@ from typing import Any, TypeVar
 import optuna
 
 from bench.loop import Loop
-from services.trainer import baselines, features
-from services.trainer.baselines.online import Fold
-from services.trainer.data.bars import Bars
-from services.trainer.data.csvfile import read
+from ratchet.scoring import baselines, features
+from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.data.csv_file import read
+from ratchet.scoring.models.families import FAMILIES
+from ratchet.scoring.models.port import Family, Fitted, Knob, Params, Sample, Start
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import run
 from services.trainer.mining import mine
-from services.trainer.models.families import FAMILIES
-from services.trainer.models.port import Family, Fitted, Knob, Params, Sample, Start
 
 AAPL = Path(__file__).parents[1] / "examples" / "data" / "AAPL.csv"
 SESSIONS = (1_500, 2_000, 2_500, 3_000)

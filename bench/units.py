@@ -10,16 +10,15 @@ import numpy as np
 
 from bench import planted
 from bench.loop import Loop, Played
+from ratchet.decisions.gate import POLICIES
 from ratchet.events.v1 import decision_pb2, pattern_pb2
 from ratchet.names import ModelType, Policy
-from ratchet.proof.gate import POLICIES
-from services.kernel.rule_text import SYMBOLS
-from services.trainer import features, targets
-from services.trainer.data.bars import WARM_UP, Bars
-from services.trainer.learning import columns
+from ratchet.patterns.rule_text import SYMBOLS
+from ratchet.scoring import columns, features, targets
+from ratchet.scoring.data.bars import WARM_UP, Bars
+from ratchet.scoring.models import artifact
+from ratchet.scoring.rule import Condition, Floats, Rule
 from services.trainer.learning.inputs import Recipe
-from services.trainer.mining.rule import Condition, Floats, Rule
-from services.trainer.models import artifact
 
 Part = Literal["planted", "null"]
 

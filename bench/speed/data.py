@@ -11,8 +11,8 @@ import numpy as np
 from bench.measured import Measured
 from bench.speed.processes import all_services
 from ratchet.client import Client
-from services.trainer import features
-from services.trainer.data.csvfile import read
+from ratchet.scoring import features
+from ratchet.scoring.data.csv_file import read
 
 AAPL = Path(__file__).parents[2] / "examples" / "data" / "AAPL.csv"
 BARS, IMPORT_SECONDS = 1_000_000, 5.0

@@ -19,13 +19,13 @@ from bench.session import AAPL
 from bench.speed.processes import all_services
 from ratchet.client import Client
 from ratchet.names import Model, ModelType
+from ratchet.scoring import features
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.data.csv_file import read
+from ratchet.scoring.models.families import FAMILIES
+from ratchet.scoring.models.function import Function, Link
+from ratchet.scoring.models.port import Params, Sample
 from ratchet.trainer.v1 import trainer_pb2 as pb
-from services.trainer import features
-from services.trainer.data.bars import Bars
-from services.trainer.data.csvfile import read
-from services.trainer.models.families import FAMILIES
-from services.trainer.models.function import Function, Link
-from services.trainer.models.port import Params, Sample
 
 WHY = (
     "a quarter is gRPC; the rest takes the bars of the request apart, looks at each, checks them as a file is checked,"

@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
-from ratchet.cli import ports
 from ratchet.cli.health import is_serving
-from ratchet.cli.supervisor import Supervisor
+from services.local import ports
+from services.local.supervisor import Supervisor
 
 START_SECONDS = 120.0
 MANY_SESSIONS = {"RATCHET_LIMIT_OPEN_SESSIONS": "1000"}

@@ -19,8 +19,8 @@ from bench.speed.processes import Service, bare_grpc, registry, together
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.log import open_log
-from services.registry.tables import TABLES
+from services.registry.eventlog import open_log
+from services.registry.projections import TABLES
 
 SHORT, LONG = 10, 10_000
 CLIENTS, EACH, PER_SECOND = 8, 150, 25

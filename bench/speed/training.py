@@ -12,11 +12,11 @@ import psutil
 from bench.measured import Measured
 from bench.session import AAPL, LIMIT, cost, last_session
 from bench.speed.processes import all_services
-from ratchet.cli.supervisor import Supervisor
 from ratchet.client import Client
 from ratchet.registry.v1 import registry_pb2
-from services.trainer.data.csvfile import read
-from services.trainer.models.families import FAMILIES
+from ratchet.scoring.data.csv_file import read
+from ratchet.scoring.models.families import FAMILIES
+from services.local.supervisor import Supervisor
 
 SYMBOLS, SESSIONS, MODEL_TYPE = 10, 4, "random-forest"
 UNTIL = ("2006-12-29", "2008-12-31", "2010-12-31", "2012-12-31")

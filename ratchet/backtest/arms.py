@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.moments import day
+from ratchet.backtest.bar_times import day
 from ratchet.backtest.plan import Segment
 from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Arm, Loop, is_baseline
 from ratchet.errors import PreconditionFailed

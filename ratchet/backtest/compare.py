@@ -9,8 +9,16 @@ from typing import Literal
 import numpy as np
 
 from ratchet.backtest.result import RATCHET, Result, is_baseline
-from ratchet.proof.arrays import Flags, Floats
-from ratchet.proof.scores import UNDEFINED, Interval, accuracy, auc_difference, auc_interval, defined, mean_difference
+from ratchet.statistics.arrays import Flags, Floats
+from ratchet.statistics.scores import (
+    UNDEFINED,
+    Interval,
+    accuracy,
+    auc_difference,
+    auc_interval,
+    defined,
+    mean_difference,
+)
 
 Finding = Literal["better", "worse", "not shown"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.moments import day
+from ratchet.backtest.bar_times import day
 from ratchet.errors import DataRefused, InvalidInput
 
 WARM_UP = 250

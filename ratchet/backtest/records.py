@@ -10,8 +10,8 @@ from ratchet.backtest.result import Belief, PatternHistory, Rows, Session, Teste
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage, Model
-from ratchet.proof.scores import UNDEFINED, Interval
 from ratchet.registry.v1 import registry_pb2
+from ratchet.statistics.scores import UNDEFINED, Interval
 
 MOST_PATTERNS = 10
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.backtest.arms import FIRST_VERSION, Scored
-from ratchet.backtest.moments import day, written
+from ratchet.backtest.bar_times import day, written
 from ratchet.backtest.plan import Segment
 from ratchet.backtest.records import patterns_of, session_of, version_of
 from ratchet.backtest.result import Loop, PatternHistory, Session, Version

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from ratchet.backtest.plan import Segment
 from ratchet.errors import InvalidInput
-from ratchet.proof.scores import Interval
+from ratchet.statistics.scores import Interval
 
 FORMAT = "ratchet.backtest/2"
 

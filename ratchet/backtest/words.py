@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ratchet.backtest.bar_times import day
 from ratchet.backtest.compare import Finding, Gain, Score, best_baseline
-from ratchet.backtest.moments import day
 from ratchet.backtest.result import ALWAYS, NEVER, SCRATCH, Loop, Result, is_baseline
 from ratchet.names import baseline_words
-from ratchet.proof.scores import CLASS_ROWS, Interval
+from ratchet.statistics.scores import CLASS_ROWS, Interval
 
 AGAINST = {
     ALWAYS: "always replacing",

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ratchet.cli.connect import DEFAULT_HOME
 from ratchet.cli.output import home_option, output_option, show
-from ratchet.credentials import TLS_VARIABLES
+from ratchet.client.credentials import TLS_VARIABLES
 from ratchet.errors import InvalidInput, NotAllowed, PreconditionFailed
 
 FOLDER_NAME = "tls"

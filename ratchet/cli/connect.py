@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ratchet.endpoints import ENVIRONMENT, Endpoints
+from ratchet.client.endpoints import ENVIRONMENT, Endpoints
 from ratchet.errors import InvalidInput, NotFound, Unreachable
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ratchet.cli.as_of import Moment, as_of_option, say_past
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
 from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ratchet.cli.as_of import Moment, as_of_option, require_recorded, say_past
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option, require_recorded, say_past
 from ratchet.cli.output import (
     fixed,
     home_option,

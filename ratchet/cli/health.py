@@ -9,13 +9,13 @@ from dataclasses import asdict
 import click
 import grpc
 
-from ratchet.channel import failure, open_channel
 from ratchet.cli.connect import command_line, find_endpoints
 from ratchet.cli.output import home_option, output_option, show
-from ratchet.cli.supervisor import SERVICES
-from ratchet.credentials import Credentials, Tls
+from ratchet.client.channel import failure, open_channel
+from ratchet.client.credentials import Credentials, Tls
+from ratchet.client.endpoints import SERVICES
+from ratchet.client.health import LIVE, ask
 from ratchet.errors import Unreachable
-from ratchet.health import LIVE, ask
 
 PROBE_SECONDS = 5.0
 

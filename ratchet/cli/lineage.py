@@ -8,8 +8,8 @@ from itertools import islice
 
 import click
 
+from ratchet.cli.as_of import Moment, as_of_option, say_past
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show, when
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2

@@ -139,8 +139,8 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
 
     Each has a readable payload, and the stored bytes in base64, which ratchet log verify reads.
     """
-    from ratchet.proof.export import event_line, head_line
-    from ratchet.proof.heads import Head
+    from ratchet.transparency.checkpoints import Head
+    from ratchet.transparency.export import event_line, head_line
 
     if stop is not None and stop < start:
         raise click.UsageError(f"--stop {stop} lies before --start {start}")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli.moments import parse_known_before
+from ratchet.cli.as_of import parse_known_before
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import facts_pb2
 

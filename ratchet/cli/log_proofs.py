@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ratchet.cli.checkpoint_file import check_continuation, newest_remembered, remember, remember_option
 from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
 from ratchet.cli.facts import read_fact
-from ratchet.cli.heads_file import check_continuation, newest_remembered, remember, remember_option
 from ratchet.cli.output import POSITION, home_option, output_option, show, table, when
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
     from ratchet.client import Client
     from ratchet.eventlog.v1 import eventlog_pb2
-    from ratchet.proof.heads import Head
+    from ratchet.transparency.checkpoints import Head
 
 PUBLIC_NAME = "signing.pub"
 
@@ -26,21 +26,21 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 def trusted_key(home: str | None, key: Path | None) -> bytes:
     """The public key of `key`, or that of the home folder."""
-    from ratchet.proof.heads import load_public
+    from ratchet.transparency.checkpoints import load_public
 
     return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
 
 
 def signed_head(client: Client, public_key: bytes) -> Head:
     """The newest head, signed by that key; CorruptData where it is not."""
-    from ratchet.proof import heads
+    from ratchet.transparency import checkpoints
 
     answer = client.get_head()
     if not answer.HasField("signed"):
         raise CorruptData(f"the log ends at position {answer.position}, which nobody signed; start a newer registry")
-    head = heads.Head.from_message(answer.signed)
-    if not heads.verify(head, public_key):
-        trusted = heads.key_id(public_key)
+    head = checkpoints.Head.from_message(answer.signed)
+    if not checkpoints.verify(head, public_key):
+        trusted = checkpoints.key_id(public_key)
         why = "the signature is wrong" if head.key_id == trusted else f"it bears the key {head.key_id}"
         raise CorruptData(
             f"the head of size {head.size} is not signed by the key {trusted}: {why}; ratchet log key show lists the"
@@ -81,7 +81,7 @@ def prove(
 
 def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, size: int) -> bytes:
     """The leaf hash of the event, once its path has led to the root that the answer names."""
-    from ratchet.proof import merkle
+    from ratchet.transparency import merkle
 
     event = proof.event
     leaf = merkle.leaf_hash(
@@ -96,7 +96,7 @@ def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, 
 
 def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Head) -> None:
     """That the root of the proof is that of the signed head, or of the beginning of what it signs."""
-    from ratchet.proof import merkle
+    from ratchet.transparency import merkle
 
     grown = client.prove_consistency(proof.size, head.size) if proof.size < head.size else None
     if not merkle.verify_consistency(proof.size, head.size, grown.hashes if grown else (), proof.root, head.root):
@@ -159,7 +159,7 @@ def key() -> None:
 @output_option
 def show_(home: str | None, output: str) -> None:
     """Every key of the log, and since when; the last one signs."""
-    from ratchet.proof.heads import KEYS_STREAM
+    from ratchet.transparency.checkpoints import KEYS_STREAM
 
     with connect(home) as client:
         found = [_key(event) for event in client.read_log(stream=KEYS_STREAM)]
@@ -193,17 +193,17 @@ def _render_keys(found: list[dict[str, object]]) -> None:
 @output_option
 def new(file: Path, output: str) -> None:
     """Make a signing key in FILE, which its owner alone may read, and the public key in FILE.pub."""
-    from ratchet.proof import heads
+    from ratchet.transparency import checkpoints
 
     public = file.with_name(file.name + ".pub")
     try:
-        public_key = heads.public_bytes(heads.create_private(file))
-        heads.write_public(public, public_key)
+        public_key = checkpoints.public_bytes(checkpoints.create_private(file))
+        checkpoints.write_public(public, public_key)
     except OSError as error:
         raise PreconditionFailed(
             f"the key {file} can't be made: {error.strerror}; name a file that is not there"
         ) from error
-    made = {"private": str(file), "public": str(public), "key_id": heads.key_id(public_key)}
+    made = {"private": str(file), "public": str(public), "key_id": checkpoints.key_id(public_key)}
     show(made, output, lambda found: click.echo(f"{found['private']} holds the key {found['key_id']}"))
 
 
@@ -219,7 +219,7 @@ def rotate(new_key: Path, reason: str, home: str | None, output: str) -> None:
     """
     from ratchet.client import default_actor
 
-    settings = importlib.import_module("services.kernel.settings").Settings.load(
+    settings = importlib.import_module("services.platform.settings").Settings.load(
         "registry", Path(home or DEFAULT_HOME), "127.0.0.1", None
     )
     bootstrap = importlib.import_module("services.registry.bootstrap")

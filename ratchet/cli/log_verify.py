@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ratchet.cli.checkpoint_file import newest_remembered, remember, remember_option
 from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
-from ratchet.cli.heads_file import newest_remembered, remember, remember_option
 from ratchet.cli.log_proofs import FILE, trusted_key
 from ratchet.cli.output import home_option, output_option, show, table
 from ratchet.errors import CorruptData, Internal, InvalidInput
 
 if TYPE_CHECKING:
     from ratchet.client import Client
-    from ratchet.proof.heads import Head
-    from ratchet.proof.replay import Report
+    from ratchet.transparency.checkpoints import Head
+    from ratchet.transparency.verification import Report
 
 HEADS_NAME = "heads.jsonl"
 
@@ -80,7 +80,7 @@ def verify_(
     known = newest_remembered(remember_in)
     remembered = [*_heads_of(heads), *([known] if known else [])]
     if file is not None:
-        from ratchet.proof.export import verify_export
+        from ratchet.transparency.export import verify_export
 
         outcome = Outcome.of(verify_export(file, trusted_key(None, key), remembered))
     else:
@@ -99,7 +99,7 @@ def _count(findings: int) -> str:
 
 
 def _heads_of(file: Path | None) -> list[Head]:
-    from ratchet.proof.heads import read_heads
+    from ratchet.transparency.checkpoints import read_heads
 
     return read_heads(file) if file is not None else []
 
@@ -122,8 +122,8 @@ def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Hea
 
 
 def _replayed(client: Client, public_key: bytes, written_down: Sequence[Head], remembered: Sequence[Head]) -> Report:
-    from ratchet.proof.heads import Head
-    from ratchet.proof.replay import Replay
+    from ratchet.transparency.checkpoints import Head
+    from ratchet.transparency.verification import Replay
 
     answer = client.get_head()
     newest = [Head.from_message(answer.signed)] if answer.HasField("signed") else []
@@ -168,10 +168,10 @@ def import_(file: Path, home: str, key: Path | None, output: str) -> None:
 
     Its artifacts are not in an export: copy their folder too, or name their store with RATCHET_ARTIFACTS.
     """
-    from ratchet.proof.heads import load_public
+    from ratchet.transparency.checkpoints import load_public
 
     trusted = [load_public(key)] if key else []
-    settings = importlib.import_module("services.kernel.settings").Settings.load(
+    settings = importlib.import_module("services.platform.settings").Settings.load(
         "registry", Path(home), "127.0.0.1", None
     )
     audit = importlib.import_module("services.registry.audit")

@@ -7,8 +7,8 @@ from itertools import groupby
 
 import click
 
+from ratchet.cli.as_of import PRESENT, Moment
 from ratchet.cli.connect import at_home, command_line
-from ratchet.cli.moments import PRESENT, Moment
 from ratchet.cli.output import day, interval, lines, measured, newest, say_left_out, table, when
 from ratchet.cli.record_views import complexity, render_record
 from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of, verdict_of_model

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import click
 
 from ratchet.cli import model_views
+from ratchet.cli.as_of import Moment, as_of_option, say_past
 from ratchet.cli.connect import connect
-from ratchet.cli.moments import Moment, as_of_option, say_past
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.patterns import in_words
 from ratchet.cli.reproduce import reproduce

@@ -60,11 +60,11 @@ def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
 
 
 def to_json(value: object) -> JsonValue:
-    """Plain data for json.dumps: messages as `ratchet.proof.readable` has them, their times to the second."""
+    """Plain data for json.dumps: messages as `ratchet.transparency.event_json` has them, their times to the second."""
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from ratchet.proof.readable import readable, scalar
+    from ratchet.transparency.event_json import readable, scalar
 
     if isinstance(value, Timestamp):
         return _time(value)

@@ -10,8 +10,8 @@ from itertools import zip_longest
 import click
 
 from ratchet.cli import pattern_words as words
+from ratchet.cli.as_of import PRESENT, Moment
 from ratchet.cli.connect import command_line
-from ratchet.cli.moments import PRESENT, Moment
 from ratchet.cli.output import day, lines, say_left_out
 from ratchet.knowledge.v1 import knowledge_pb2
 

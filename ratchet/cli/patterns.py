@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ratchet.cli import pattern_words as words
+from ratchet.cli.as_of import Moment, as_of_option, known_before_option, require_recorded, say_past
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import Moment, as_of_option, known_before_option, require_recorded, say_past
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
 from ratchet.cli.pattern_list import Asked, render_list
 from ratchet.cli.pattern_offers import Offered, model_type_for, offer_to, raise_first, render_offers

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from ratchet.cli.as_of import PRESENT, Moment, as_of_option, say_past
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.moments import PRESENT, Moment, as_of_option, say_past
 from ratchet.cli.output import (
     home_option,
     interval,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.kernel.server import run
-from services.kernel.settings import Settings
 from services.knowledge.bootstrap import build
+from services.platform.server import run
+from services.platform.settings import Settings
 
 
 def main(settings: Settings) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
-from services.kernel.log_client import LogClient
-from services.kernel.server import Server, open_server
-from services.kernel.settings import Settings
-from services.knowledge.application import Knowledge
-from services.knowledge.book import Book, Follower
-from services.knowledge.service import KnowledgeService
-from services.knowledge.sight import following
+from services.knowledge.api.servicer import KnowledgeService
+from services.knowledge.handlers.application import Knowledge
+from services.knowledge.projection.follower import Book, Follower
+from services.knowledge.telemetry import following
+from services.platform.log_client import LogClient
+from services.platform.server import Server, open_server
+from services.platform.settings import Settings
 
 ACTOR = "knowledge"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from services.kernel.server import run
-from services.kernel.settings import Settings
+from services.platform.server import run
+from services.platform.settings import Settings
 from services.registry.bootstrap import build
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from ratchet.errors import Cancelled, Conflict, NotAllowed, RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.proof.heads import Head, read_heads
-from ratchet.proof.replay import Report
-from services.kernel.artifacts import ArtifactStore, open_store
-from services.kernel.settings import Settings
-from services.registry.log import Log, Table, heads_file, open_log
-from services.registry.log.importing import import_log
-from services.registry.log.verify import verify
-from services.registry.tables import TABLES
+from ratchet.transparency.checkpoints import Head, read_heads
+from ratchet.transparency.verification import Report
+from services.platform.artifacts import ArtifactStore, open_store
+from services.platform.settings import Settings
+from services.registry.eventlog import Log, Table, checkpoint_file, open_log
+from services.registry.eventlog.importing import import_log
+from services.registry.eventlog.verify import verify
+from services.registry.projections import TABLES
 
 COLLECTED_AFTER = timedelta(days=1)
 """A session writes its artifacts before its facts: what nothing refers to yet may be wanted in a moment."""
@@ -96,7 +96,7 @@ class Audit:
 
     def __init__(self, log: Log, tables: Sequence[Table], settings: Settings, clock: Callable[[], datetime]) -> None:
         self._log, self._tables, self._clock = log, tuple(tables), clock
-        self._artifacts, self._heads = settings.artifacts, settings.home / heads_file.NAME
+        self._artifacts, self._heads = settings.artifacts, settings.home / checkpoint_file.NAME
         self._trusted = [key.public_key for key in log.keys()[-1:]]
         self._running = threading.Lock()
 

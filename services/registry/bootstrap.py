@@ -8,18 +8,18 @@ from pathlib import Path
 
 from ratchet.errors import PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
-from ratchet.proof.heads import Key, load_private
 from ratchet.registry.v1 import registry_pb2_grpc
-from services.kernel.server import Server, open_server
-from services.kernel.settings import Settings
-from services.registry import log as event_log
-from services.registry import service
+from ratchet.transparency.checkpoints import Key, load_private
+from services.platform.server import Server, open_server
+from services.platform.settings import Settings
+from services.registry import eventlog as event_log
+from services.registry import servicer
 from services.registry.audit import Audit
-from services.registry.log import heads_file, key_files
-from services.registry.log import service as log_service
-from services.registry.log.heads import Signer
-from services.registry.sight import LogSight
-from services.registry.tables import TABLES
+from services.registry.eventlog import checkpoint_file, key_files
+from services.registry.eventlog import service as log_service
+from services.registry.eventlog.checkpoints import Signer
+from services.registry.projections import TABLES
+from services.registry.telemetry import LogSight
 
 
 def open_signed_log(settings: Settings) -> event_log.Log:
@@ -27,7 +27,7 @@ def open_signed_log(settings: Settings) -> event_log.Log:
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
     try:
         signer = key_files.signer(settings.signing_key, settings.home, log.keys())
-        log.sign_with(signer, heads_file.HeadsFile(settings.home / heads_file.NAME))
+        log.sign_with(signer, checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME))
     except BaseException:
         log.close()
         raise
@@ -50,7 +50,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
         if known[-1].public_key != successor.public_key:
             log.sign_with(
                 key_files.signer(settings.signing_key, settings.home, known),
-                heads_file.HeadsFile(settings.home / heads_file.NAME),
+                checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME),
             )
             log.rotate(successor, actor, reason)
         [*_, key] = log.keys()
@@ -74,8 +74,8 @@ def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
     )
     server.add(
         registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-        service.RegistryService(log, application),
-        service.NAME,
+        servicer.RegistryService(log, application),
+        servicer.NAME,
     )
     server.before_stop(log.release)
     server.needs(LogSight(log, server.sight.metrics.registry).check())

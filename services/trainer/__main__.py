@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.kernel.server import run
-from services.kernel.settings import Settings
+from services.platform.server import run
+from services.platform.settings import Settings
 from services.trainer.bootstrap import build
 
 

@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 
 from ratchet.client import Client
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from services.kernel.artifacts import open_store
-from services.kernel.server import Server, open_server
-from services.kernel.settings import Settings
-from services.kernel.sight.peer import serving
-from services.kernel.sight.stores import CountedStore, answering
-from services.trainer import sight
-from services.trainer.conductor import SessionConductor
-from services.trainer.evaluating import Evaluator
-from services.trainer.importing import Importer
-from services.trainer.predicting import Predictor
-from services.trainer.reproducing import Reproducer
-from services.trainer.service import PredictorService, TrainerService
-from services.trainer.sessions import Sessions
-from services.trainer.sight import WatchedConductor
+from services.platform.artifacts import open_store
+from services.platform.server import Server, open_server
+from services.platform.settings import Settings
+from services.platform.telemetry.artifact_store import CountedStore, answering
+from services.platform.telemetry.peer import serving
+from services.trainer import telemetry
+from services.trainer.api.evaluation import Evaluator
+from services.trainer.api.prediction import Predictor
+from services.trainer.api.servicer import PredictorService, TrainerService
+from services.trainer.imports.bars import Importer
+from services.trainer.sessions.reproduction import Reproducer
+from services.trainer.sessions.runner import SessionConductor
+from services.trainer.sessions.scheduler import Sessions
+from services.trainer.telemetry import WatchedConductor
 from services.trainer.workers import open_workers
 from services.trainer.workers.local import ONE_THREAD
 
@@ -38,7 +38,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     importer = Importer(client, store)
     server.before_stop(sessions.close)
     server.needs(serving("registry", client.registry), serving("knowledge", client.knowledge))
-    server.needs(answering(store), *sight.workers(settings.workers))
+    server.needs(answering(store), *telemetry.workers(settings.workers))
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerService(client, importer, sessions, Reproducer(client, store, workers)),

@@ -10,9 +10,9 @@ from bench import planted
 from bench.loop import Loop, Played
 from bench.units import gain, same_bars
 from ratchet.errors import NotFound
-from services.trainer.data.bars import WARM_UP, Bars
+from ratchet.scoring.data.bars import WARM_UP, Bars
+from ratchet.scoring.rule import Rule
 from services.trainer.learning.inputs import Recipe
-from services.trainer.mining.rule import Rule
 
 SIZES = (650, 1_250, 1_850)
 

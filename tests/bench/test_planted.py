@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.planted import USABLE, from_mining_alone, series
-from services.trainer import features, targets
-from services.trainer.data.bars import Bars, check
-from services.trainer.learning.columns import Table
-from services.trainer.mining.rule import Floats, Rule
-from services.trainer.windows import usable_rows
+from ratchet.scoring import features, targets
+from ratchet.scoring.columns import Table
+from ratchet.scoring.data.bars import Bars, check
+from ratchet.scoring.rule import Floats, Rule
+from ratchet.scoring.targets import usable_rows
 
 SEEDS = range(10)
 NOISE = 4.0

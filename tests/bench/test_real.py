@@ -10,7 +10,7 @@ import pytest
 
 from bench.real import CHAMPION, DEMO, FIRST_VERSION, FRESH, NEWEST, Result, Unit, play, session_dates, table, units
 from ratchet.names import MODEL_TYPES
-from services.trainer import baselines
+from ratchet.scoring import baselines
 
 HAR = Unit("GOOG", str(Path(__file__).parents[2] / "examples" / "data" / "GOOG.csv"), "range", "har")
 ARMS = {CHAMPION: 0.20, NEWEST: 0.20, FIRST_VERSION: 0.21, FRESH: 0.20, baselines.HAR: 0.20}

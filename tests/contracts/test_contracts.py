@@ -14,7 +14,7 @@ from ratchet.events.v1 import facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
-from services.kernel.facts import FACTS
+from services.platform.facts import FACTS
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).parent / "buf"

@@ -15,9 +15,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
-from services.kernel.identity.roles import METHODS
-from services.kernel.settings import Service, Settings
 from services.knowledge import bootstrap as knowledge
+from services.platform.identity.roles import METHODS
+from services.platform.settings import Service, Settings
 from services.registry import bootstrap as registry
 from services.trainer import bootstrap as trainer
 

@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ruamel.yaml import YAML
 
-from ratchet.endpoints import ENVIRONMENT
-from services.kernel.server import CLOSING_SECONDS, GRACE_SECONDS, Server
-from services.kernel.settings import PORTS, Service
+from ratchet.client.endpoints import ENVIRONMENT
+from services.platform.server import CLOSING_SECONDS, GRACE_SECONDS, Server
+from services.platform.settings import PORTS, Service
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose.yaml"

@@ -13,12 +13,12 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from manifests import PODS, ROOT, manifests, secrets
 from ruamel.yaml import YAML
 
-from ratchet import tokens
-from ratchet.credentials import Credentials
-from ratchet.proof.heads import load_private, load_public, public_bytes
+from ratchet.client.credentials import Credentials
+from ratchet.transparency.checkpoints import load_private, load_public, public_bytes
+from services.platform.identity import token_file
+from tests.support.manifests import PODS, ROOT, manifests, secrets
 
 DOCUMENT = (ROOT / "docs/deployment.md").read_text()
 COMPOSE = (ROOT / "deploy/compose.yaml").read_text()
@@ -91,13 +91,13 @@ def test_the_set_up_of_compose_makes_every_secret_that_it_asks_for(tmp_path: Pat
     assert all(len(value) >= 7 for value in made.values())
     for secret in YAML(typ="safe", pure=True).load(COMPOSE)["secrets"].values():
         assert (person.checkout / "deploy" / secret["file"]).is_file(), secret
-    book = {token.sha256: token for token in tokens.read(person.checkout / "deploy/identity/tokens/tokens.jsonl")}
+    book = {token.sha256: token for token in token_file.read(person.checkout / "deploy/identity/tokens/tokens.jsonl")}
     for variable, name in (("KNOWLEDGE_TOKEN", "knowledge"), ("TRAINER_TOKEN", "trainer")):
-        found = book[tokens.digest(made[variable])]
+        found = book[token_file.digest(made[variable])]
         assert (found.name, found.role) == (name, "service")
     caller = Credentials.load(exported)
     assert caller.tls is not None
-    assert book[tokens.digest(caller.token)].role == "admin"
+    assert book[token_file.digest(caller.token)].role == "admin"
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -119,10 +119,10 @@ def test_the_set_up_of_kubernetes_makes_every_secret_that_the_manifests_name(tmp
         assert set(made[name]) == {"tls.crt", "tls.key", "ca.crt"}
     identity = person.home / "ratchet-identity"
     assert load_public(identity / "signing.key.pub") == public_bytes(load_private(identity / "signing.key"))
-    book = {token.sha256: (token.name, token.role) for token in tokens.read(identity / "tokens.jsonl")}
+    book = {token.sha256: (token.name, token.role) for token in token_file.read(identity / "tokens.jsonl")}
     roles = {"knowledge": "service", "trainer": "service", "auditor": "viewer", "backup": "viewer"}
     for name, role in roles.items():
-        assert book[tokens.digest(made[name]["token"].decode())] == (name, role)
+        assert book[token_file.digest(made[name]["token"].decode())] == (name, role)
 
 
 def test_an_upgrade_takes_every_container_and_begins_with_who_is_called() -> None:

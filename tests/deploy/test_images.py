@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.cli import ports
 from ratchet.cli.health import is_serving
-from ratchet.endpoints import ENVIRONMENT
+from ratchet.client.endpoints import ENVIRONMENT
+from services.local import ports
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()

@@ -15,7 +15,12 @@ from urllib.parse import parse_qs, urlsplit
 import distributed.config  # noqa: F401 its settings are among dask.config's
 import pytest
 from dask import config as dask_config
-from manifests import (
+from psycopg.pq import Conninfo
+
+from ratchet.client.endpoints import ENVIRONMENT
+from services.platform.server import CLOSING_SECONDS, GRACE_SECONDS
+from services.platform.settings import PORTS
+from tests.support.manifests import (
     ALL,
     FILES,
     KUBERNETES,
@@ -38,11 +43,6 @@ from manifests import (
     settings,
     templates,
 )
-from psycopg.pq import Conninfo
-
-from ratchet.endpoints import ENVIRONMENT
-from services.kernel.server import CLOSING_SECONDS, GRACE_SECONDS
-from services.kernel.settings import PORTS
 
 VERSION = "1.37"
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from manifests import KUBERNETES, main_container, manifests, of, settings
 
-from ratchet.cli import ports
 from ratchet.cli.certs import make
+from services.local import ports
+from tests.support.manifests import KUBERNETES, main_container, manifests, of, settings
 
 HOST = "127.0.0.1"
 COMPUTE = """

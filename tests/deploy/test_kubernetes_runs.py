@@ -13,15 +13,16 @@ from pathlib import Path
 
 import click
 import pytest
-from manifests import PODS, SERVERS, main_container, settings
 
-from ratchet import tokens
-from ratchet.cli import cli, ports
+from ratchet.cli import cli
 from ratchet.cli.certs import make
-from ratchet.endpoints import ENVIRONMENT
+from ratchet.client.endpoints import ENVIRONMENT
 from ratchet.errors import NotAllowed
-from ratchet.proof.heads import create_private, load_private, public_bytes, read_heads, write_public
-from ratchet.tokens import Role
+from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_heads, write_public
+from services.local import ports
+from services.platform.identity import token_file
+from services.platform.identity.token_file import Role
+from tests.support.manifests import PODS, SERVERS, main_container, settings
 
 NOW = datetime.now(UTC)
 STARTED_WITHIN = 60.0
@@ -52,7 +53,7 @@ class Cluster:
             shutil.copy(self.root / "certs" / source, folder / target)
 
     def _token(self, name: str, role: Role) -> str:
-        return tokens.add(self.root / "identity/tokens/tokens.jsonl", name, role, NOW)[0]
+        return token_file.add(self.root / "identity/tokens/tokens.jsonl", name, role, NOW)[0]
 
     def environment(self, pod: str) -> dict[str, str]:
         """What the pod's container is told but for its stores, and the registry's address here."""

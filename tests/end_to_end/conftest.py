@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from places import Place, place  # noqa: F401 fixtures, as all below
-from postgres import postgres  # noqa: F401
-from running import Running
-from seaweed import seaweed  # noqa: F401
-from secured import secured  # noqa: F401
+
+from tests.support.deployments import Place, place  # noqa: F401 fixtures, as all below
+from tests.support.identity import secured  # noqa: F401
+from tests.support.object_store import seaweed  # noqa: F401
+from tests.support.postgres import postgres  # noqa: F401
+from tests.support.running import Running
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import Running
 
+from ratchet.decisions import evidence
 from ratchet.events.v1 import facts_pb2
-from ratchet.proof import evidence
-from ratchet.proof.export import event_line, read_events
-from ratchet.proof.forms import opened
+from ratchet.transparency.event_format import opened
+from ratchet.transparency.export import event_line, read_events
+from tests.support.running import Running
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from running import Running, running
 
 from ratchet.events.v1 import pattern_pb2
+from tests.support.running import Running, running
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import DATA
 
 from ratchet.backtest.arms import champions, newest, require_unseen
 from ratchet.backtest.result import TRAINED, Result
 from ratchet.backtest.summary import read
+from tests.support.running import DATA
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dask_cluster import Cluster, cluster
 from distributed import Client
-from running import DATA, Running, running
 
 from ratchet.registry.v1 import registry_pb2
+from tests.support.dask_cluster import Cluster, cluster
+from tests.support.running import DATA, Running, running
 
 TARGETS = ("direction", "range", "volatility", "volume")
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import DATA, Running, running
+
+from tests.support.running import DATA, Running, running
 
 FOREST = "AAPL/range/random-forest"
 

@@ -7,13 +7,13 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from audited_log import Auditee, write_history
-from running import ROOT
 
-from ratchet.cli import ports
-from services.kernel.artifacts import open_store
-from services.kernel.settings import Settings
+from services.local import ports
+from services.platform.artifacts import open_store
+from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log
+from tests.support.audited_log import Auditee, write_history
+from tests.support.running import ROOT
 
 COPY, COPY_BY_PYTHON, RESTORE, _, _, EXPORT, IMPORT, NEWEST = (
     block.replace("$ ", "").replace("KEY", ".ratchet/signing.key")

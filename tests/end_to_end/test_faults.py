@@ -15,16 +15,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from between import Between, Times
-from running import Running, running
 
 from ratchet import Client
-from ratchet.cli.supervisor import serve_command
+from ratchet.client.transport import Transport
 from ratchet.errors import DeadlinePassed, LogFull, Unreachable
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
-from ratchet.transport import Transport
-from services.kernel.log_client import LogClient
+from services.local.supervisor import serve_command
+from services.platform.log_client import LogClient
+from tests.support.grpc_proxy import Between, Times
+from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")
 UNTIL = "2003-12-31"

@@ -14,17 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from running import DATA, ROOT
 
-from ratchet import Client, tokens
-from ratchet.credentials import Credentials, Tls
-from ratchet.endpoints import Endpoints
+from ratchet import Client
+from ratchet.client.credentials import Credentials, Tls
+from ratchet.client.endpoints import Endpoints
 from ratchet.errors import NotAllowed, Unauthenticated
 from ratchet.events.v1 import envelope_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.patterns.evidence import encode
 from ratchet.registry.v1 import registry_pb2
-from ratchet.tokens import Role
-from services.kernel.bar_evidence import encode
+from services.platform.identity import token_file
+from services.platform.identity.token_file import Role
+from tests.support.running import DATA, ROOT
 
 SERVICES, CALLER = (
     [line.removeprefix("$ ") for line in block.splitlines()]
@@ -42,7 +43,7 @@ class Home:
     texts: list[str]
 
     def token(self, name: str, role: Role) -> str:
-        made, _ = tokens.add(self.folder / ".ratchet" / "tokens.jsonl", name, role, datetime.now(UTC))
+        made, _ = token_file.add(self.folder / ".ratchet" / "tokens.jsonl", name, role, datetime.now(UTC))
         self.texts.append(made)
         return made
 
@@ -202,7 +203,7 @@ def test_a_revoked_token_is_refused_at_the_next_call(home: Home) -> None:
     with home.client(home.token("eve", "admin")) as eve:
         eve.list_heads()
         assert eve.rebuild().tables
-        tokens.revoke(home.folder / ".ratchet" / "tokens.jsonl", "eve")
+        token_file.revoke(home.folder / ".ratchet" / "tokens.jsonl", "eve")
         with pytest.raises(Unauthenticated, match="is not in force"):
             eve.rebuild()
 

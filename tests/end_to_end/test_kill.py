@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from places import Place
-from running import Running, running
 
 from ratchet.client import Client
 from ratchet.errors import RatchetError
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
+from tests.support.deployments import Place
+from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")
 CUTS = ("2006-12-29", "2009-12-31", "2011-06-30")

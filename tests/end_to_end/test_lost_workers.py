@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from places import Place
-from running import Running
 
 from ratchet.registry.v1 import registry_pb2
+from tests.support.deployments import Place
+from tests.support.running import Running
 
 FITTING = "training"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from running import DATA, Running
+
+from tests.support.running import DATA, Running
 
 TASK = "GOOG/volatility"
 

@@ -8,9 +8,9 @@ import grpc
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from running import Running
 
-from ratchet.cli import ports
+from services.local import ports
+from tests.support.running import Running
 
 ML = ("sklearn", "xgboost", "keras", "jax", "pandas", "pyarrow", "talib", "optuna", "skops", "scipy")
 MIB = 1024 * 1024

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import DATA
+
+from tests.support.running import DATA
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from running import running
 
 from bench.reference import CHEAP, SESSIONS, TABLE, TARGETS, differences, play
+from tests.support.running import running
 
 
 @pytest.mark.slow

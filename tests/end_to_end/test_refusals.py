@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import DATA, Running
+
+from tests.support.running import DATA, Running
 
 HEADER = "date,open,high,low,close,volume\n"
 ROWS = [

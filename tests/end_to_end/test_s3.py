@@ -11,14 +11,14 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from running import DATA, announced
-from seaweed import Endpoint
 
 from ratchet import Client
-from ratchet.cli import ports
-from ratchet.cli.supervisor import SERVICES
 from ratchet.errors import PreconditionFailed
 from ratchet.registry.v1 import registry_pb2
+from services.local import ports
+from services.local.supervisor import SERVICES
+from tests.support.object_store import Endpoint
+from tests.support.running import DATA, announced
 
 BUCKET = "end-to-end"
 

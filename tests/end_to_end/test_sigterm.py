@@ -13,12 +13,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ratchet import Client
-from ratchet.channel import failure
-from ratchet.cli import ports
+from ratchet.client.channel import failure
 from ratchet.errors import RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
+from services.local import ports
 
 CLIENTS = 8
 ENOUGH = 20

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from running import DATA, Running
 
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
+from tests.support.running import DATA, Running
 
 FOREST = "MSFT/range/random-forest"
 LOGISTIC = "MSFT/range/logistic"

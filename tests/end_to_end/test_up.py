@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import announced
 
 from ratchet import Client
-from ratchet.endpoints import Endpoints
+from ratchet.client.endpoints import Endpoints
+from tests.support.running import announced
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 

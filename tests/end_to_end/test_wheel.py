@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import DATA
 
-from ratchet.endpoints import FILE_NAME
+from ratchet.client.endpoints import FILE_NAME
+from tests.support.running import DATA
 
 ROOT = Path(__file__).parents[2]
 

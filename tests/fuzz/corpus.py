@@ -14,13 +14,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.eventlog.v1 import eventlog_pb2 as log_pb
 from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as knowledge_pb
+from ratchet.patterns.evidence import encode
+from ratchet.patterns.rule_text import pattern_id, text_of
 from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
-from services.kernel.bar_evidence import encode
-from services.kernel.rule_text import pattern_id, text_of
 from tests.fuzz.methods import METHODS, Method
 from tests.fuzz.wire import Wire
-from tests.running import DATA
+from tests.support.running import DATA
 
 LINES = (DATA / "AAPL.csv").read_bytes().splitlines(keepends=True)
 WHOLE, SHORT = "WHOLE", "SHORT"

@@ -11,7 +11,7 @@ from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
-from services.kernel.limits import SLOW, WATCHES
+from services.platform.limits import SLOW, WATCHES
 
 SERVED_BY = {
     eventlog_pb2.DESCRIPTOR: "registry",

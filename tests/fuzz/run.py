@@ -11,7 +11,7 @@ from ratchet.registry.v1 import registry_pb2
 from tests.fuzz.campaign import Campaign, Tally
 from tests.fuzz.corpus import Corpus, Recorder
 from tests.fuzz.wire import Wire
-from tests.running import Running, running
+from tests.support.running import Running, running
 
 SEED, REQUESTS = 20_261_123, 100_000
 MOST_GROWTH_MIB = 32

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from ratchet.channel import MESSAGE_LIMIT
-from ratchet.transport import ACTOR_KEY
+from ratchet.client.channel import MESSAGE_LIMIT
+from ratchet.client.transport import ACTOR_KEY
 from tests.fuzz.methods import Method
 
 DEADLINE_SECONDS = 60.0

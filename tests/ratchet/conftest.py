@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.kernel.server import Server
+from services.platform.server import Server
 
 Serve = Callable[..., str]
 

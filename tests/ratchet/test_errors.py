@@ -8,8 +8,8 @@ import pytest
 
 from ratchet import errors
 from ratchet.client import Client
+from ratchet.client.error_mapping import from_rpc, to_status
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
-from ratchet.status import from_rpc, to_status
 
 Serve = Callable[..., str]
 

@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 
 import psutil
 
-from ratchet.cli.supervisor import MOST_QUICK_DEATHS, QUICK_SECONDS, SERVICES
-from tests.running import Running
+from services.local.supervisor import MOST_QUICK_DEATHS, QUICK_SECONDS, SERVICES
+from tests.support.running import Running
 
 FIRST_SECONDS = 5.0
 CALM_SECONDS = (1.0, 5.0)

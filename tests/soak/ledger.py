@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ratchet.errors import Internal, RatchetError
-from ratchet.proof.heads import Head
+from ratchet.transparency.checkpoints import Head
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from ratchet import Client
 from ratchet.errors import NotFound, RatchetError, Unreachable
-from ratchet.proof.heads import Head
-from tests.running import DATA
+from ratchet.transparency.checkpoints import Head
 from tests.soak.ledger import Ledger
+from tests.support.running import DATA
 
 Answer = TypeVar("Answer")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet.registry.v1 import registry_pb2
-from tests.running import Running, running
 from tests.soak.chaos import Chaos
 from tests.soak.checks import Read, findings
 from tests.soak.ledger import Ledger
 from tests.soak.members import members
+from tests.support.running import Running, running
 
 MOST_MIB = {"registry": 250.0, "knowledge": 250.0, "trainer": 600.0}
 """Memory that a service never has more of, its workers not counted."""

@@ -11,8 +11,8 @@ from ratchet.backtest.compare import Score, best_baseline
 from ratchet.backtest.report.figure import AnyChart, Figure, Panel, arm_colour, values
 from ratchet.backtest.result import RATCHET, SCRATCH, Result
 from ratchet.backtest.words import named
-from ratchet.proof.arrays import Flags, Floats
-from ratchet.proof.scores import wilson
+from ratchet.statistics.arrays import Flags, Floats
+from ratchet.statistics.scores import wilson
 
 BINS = 10
 

@@ -16,7 +16,7 @@ from ratchet.backtest.report.figure import (
 )
 from ratchet.backtest.result import Result
 from ratchet.backtest.words import percent, promotions
-from ratchet.proof.gate import POLICIES, REJECT_E
+from ratchet.decisions.gate import POLICIES, REJECT_E
 
 LOWEST, HIGHEST = 1e-4, 1e6
 

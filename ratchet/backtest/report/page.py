@@ -7,15 +7,15 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from ratchet.backtest.bar_times import day
 from ratchet.backtest.compare import Finding, Score, best_baseline
-from ratchet.backtest.moments import day
 from ratchet.backtest.report.figure import Figure, Panel
 from ratchet.backtest.report.script import script
 from ratchet.backtest.report.style import DARK, LIGHT, css
 from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Result, is_baseline
 from ratchet.backtest.words import CLAIM, against, by_finding, estimate, headline, history, named, percent
 from ratchet.names import NAIVE_BASELINES
-from ratchet.proof.scores import Interval
+from ratchet.statistics.scores import Interval
 
 MARKS: dict[Finding, str] = {"better": "better", "worse": "worse", "not shown": "neutral"}
 VERDICT_MARKS = {"PROMOTED": "better", "REJECTED": "worse"}

@@ -22,7 +22,7 @@ from ratchet.backtest.report.figure import (
 from ratchet.backtest.result import RATCHET, Result, is_baseline
 from ratchet.backtest.words import named, signed
 from ratchet.names import NAIVE_BASELINES
-from ratchet.proof.arrays import Floats
+from ratchet.statistics.arrays import Floats
 
 POINTS = 400
 HEIGHT = 420

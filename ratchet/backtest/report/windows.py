@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from ratchet.backtest.moments import day
+from ratchet.backtest.bar_times import day
 from ratchet.backtest.report.figure import MILLISECONDS, Figure, Panel, dates, on_date, values
 from ratchet.backtest.result import Result, Version
 

@@ -319,7 +319,7 @@ Global___SubscribeResponse: _TypeAlias = SubscribeResponse  # noqa: Y015
 
 @_typing.final
 class SignedHead(_message.Message):
-    """The Merkle root of the first `size` events, signed with the log's Ed25519 key (ratchet.proof.heads)."""
+    """The Merkle root of the first `size` events, signed with the log's Ed25519 key (ratchet.transparency.checkpoints)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -101,7 +101,7 @@ Global___DiagnosisKind: _TypeAlias = DiagnosisKind  # noqa: Y015
 
 @_typing.final
 class Judgement(_message.Message):
-    """What the gate computed from the packed bytes; ratchet.proof.gate computes the same again. Of a degenerate pair, with
+    """What the gate computed from the packed bytes; ratchet.decisions.gate computes the same again. Of a degenerate pair, with
     fewer than 20 bars of either class, no metric is defined: they are not set, E and p are 1.
     """
 
@@ -211,7 +211,7 @@ class Evidence(_message.Message):
     contender: _builtins.str
     horizon: _builtins.int
     packed: _builtins.bytes
-    """ratchet.proof.evidence: both models' probabilities, outcome bits and bar times."""
+    """ratchet.decisions.evidence: both models' probabilities, outcome bits and bar times."""
     @_builtins.property
     def first_bar(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

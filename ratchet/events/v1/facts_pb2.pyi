@@ -655,7 +655,7 @@ class KeyIntroduced(_message.Message):
     replaces: _builtins.str
     """The key before it; empty for the first."""
     signature: _builtins.bytes
-    """Of the statement in ratchet.proof.heads, by the new key and by the one that it replaces."""
+    """Of the statement in ratchet.transparency.checkpoints, by the new key and by the one that it replaces."""
     signature_of_replaced: _builtins.bytes
     reason: _builtins.str
     def __init__(

@@ -441,7 +441,7 @@ class Comparison(_message.Message):
     contender: _builtins.str
     """A kept contender; empty: the model of this session."""
     packed: _builtins.bytes
-    """ratchet.proof.evidence"""
+    """ratchet.decisions.evidence"""
     def __init__(
         self,
         *,

@@ -11,10 +11,10 @@ from typing import NamedTuple, TypeAlias
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
-from services.kernel.bar_evidence import EvidenceBars, decode_all
-from services.kernel.facts import Fact
+from ratchet.patterns.evidence import EvidenceBars, decode_all
 from services.knowledge.domain.counts import Counts
 from services.knowledge.domain.rules import State
+from services.platform.facts import Fact
 
 Message: TypeAlias = (
     facts_pb2.PatternOffered | facts_pb2.PatternDiscovered | facts_pb2.PatternValidated | facts_pb2.PatternRetired

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from ratchet.events.v1 import pattern_pb2
-from ratchet.proof.hac import long_run_variance, newey_west_lags
-from ratchet.proof.special import betainc, betaincinv
-from services.kernel.bar_evidence import Flags
-from services.kernel.keep_line import keep_line
+from ratchet.patterns.evidence import Flags
+from ratchet.patterns.retention import keep_line
+from ratchet.statistics.hac import long_run_variance, newey_west_lags
+from ratchet.statistics.special import betainc, betaincinv
 from services.knowledge.domain.evidence import Evidence
 
 PRIOR_WEIGHT = 2.0

@@ -10,13 +10,13 @@ from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Series, Task
-from services.kernel.bar_evidence import EvidenceBars, decode_all
-from services.kernel.facts import Fact
-from services.kernel.rule_text import pattern_id, text_of
+from ratchet.patterns.evidence import EvidenceBars, decode_all
+from ratchet.patterns.rule_text import pattern_id, text_of
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.evidence import Evidence, unite
 from services.knowledge.domain.pattern import PatternRecord, evolve, state_of, stream_of
 from services.knowledge.domain.rules import State, after_first_test, why_below
+from services.platform.facts import Fact
 
 
 def record_evidence(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.kernel.bar_evidence import EvidenceBars, Flags, Times
+from ratchet.patterns.evidence import EvidenceBars, Flags, Times
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,12 @@ import numpy as np
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.names import Task
-from services.kernel.bar_evidence import EvidenceBars
-from services.kernel.facts import Fact
+from ratchet.patterns.evidence import EvidenceBars
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.evidence import Evidence, unite
 from services.knowledge.domain.rules import State, above_line, after_evidence, grade, why_below
+from services.platform.facts import Fact
 
 __all__ = ["PREFIX", "Change", "PatternRecord", "View", "evolve", "own_state", "state_of", "stream_of", "view"]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 
 PREFIX = "features/"
 

@@ -19,7 +19,7 @@ from math import fsum
 
 import numpy as np
 
-from ratchet.proof.special import betaincinv
+from ratchet.statistics.special import betaincinv
 from services.knowledge.domain.pattern import View
 from services.knowledge.domain.rules import State
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import facts_pb2
-from services.kernel.facts import Fact
 from services.knowledge.domain.decide import state_number
 from services.knowledge.domain.pattern import PREFIX, PatternRecord, evolve, own_state, stream_of
 from services.knowledge.domain.rules import State
 from services.knowledge.domain.standing import covering
+from services.platform.facts import Fact
 
 
 def settle(

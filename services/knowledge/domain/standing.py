@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from services.knowledge.domain.covering import Claim, coverings
 from services.knowledge.domain.evidence import Evidence
 from services.knowledge.domain.pattern import PatternRecord, View, own_state, view
 from services.knowledge.domain.rules import State
+from services.knowledge.domain.subsumption import Claim, coverings
 
 
 def views(

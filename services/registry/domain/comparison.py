@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from ratchet.decisions import evidence as packing
+from ratchet.decisions import gate
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import NAIVE_BASELINES, Policy
-from ratchet.proof import evidence as packing
-from ratchet.proof import gate, scores
-from services.registry.domain.moments import BEGINNING, day, seconds_of, timestamp
+from ratchet.statistics import scores
+from services.registry.domain.bar_times import BEGINNING, day, seconds_of, timestamp
 
 Verdict: TypeAlias = decision_pb2.Verdict.ValueType
 VERDICTS: dict[gate.Verdict, Verdict] = {
@@ -81,7 +82,7 @@ class Scoring:
     """What holds for every pair of a decision.
 
     `known_through`: the last labelled bar, which no evidence goes beyond; `spent_through`: bars up to this one were
-    decided on by a person and don't count; `comparisons`, `minimum_bars`: as in `ratchet.proof.gate.judge`.
+    decided on by a person and don't count; `comparisons`, `minimum_bars`: as in `ratchet.decisions.gate.judge`.
     """
 
     horizon: int

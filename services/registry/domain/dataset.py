@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 
 
 @dataclass(frozen=True)

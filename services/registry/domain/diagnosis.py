@@ -11,7 +11,7 @@ from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import Lineage
 from services.registry.domain import words
 from services.registry.domain.lineage import LineageState
-from services.registry.domain.saturation import SATURATED_SESSIONS, flat_session, run_with
+from services.registry.domain.plateau import SATURATED_SESSIONS, flat_session, run_with
 
 
 def without_new_bars(

@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
+from services.registry.domain.bar_times import BEGINNING, seconds_of, timestamp
 from services.registry.domain.comparison import Trained, Verdict, latest, patterns_of
-from services.registry.domain.growing import Appended, Growing, changed
-from services.registry.domain.moments import BEGINNING, seconds_of, timestamp
-from services.registry.domain.saturation import FlatSession, flat_session, run_with
+from services.registry.domain.persistent import Appended, Growing, changed
+from services.registry.domain.plateau import FlatSession, flat_session, run_with
 
 STALE_SESSIONS = 20
 STALE_BARS = 500

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 from services.registry.domain.comparison import Verdict
-from services.registry.domain.growing import changed
+from services.registry.domain.persistent import changed
 
 End: TypeAlias = facts_pb2.TrainingCompleted | facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled
 

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
+from ratchet.decisions import selection
+from ratchet.decisions.gate import SYMBOL_BEST_BARS
 from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Lineage, Policy
-from ratchet.proof import race
-from ratchet.proof.gate import SYMBOL_BEST_BARS
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 from services.registry.domain import words
+from services.registry.domain.bar_times import BEGINNING, seconds_of
 from services.registry.domain.comparison import Scoring, Trained, compare
-from services.registry.domain.growing import Growing, changed
-from services.registry.domain.moments import BEGINNING, seconds_of
+from services.registry.domain.persistent import Growing, changed
 
 Decision: TypeAlias = facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
 
@@ -190,7 +190,7 @@ def _after_person(state: SymbolState, change: Change, champions: Sequence[str]) 
     means = {name: state.means[name] for name in champions if name in state.means}
     if change.mean is not None:
         means[promoted.model] = change.mean
-    stand_in = race.stand_in(champions, means, promoted.model)
+    stand_in = selection.stand_in(champions, means, promoted.model)
     reason = words.stands_in(state.best, stand_in, means.get(stand_in), promoted.reason)
     return _promotion(promoted, stand_in, state.best, reason)
 

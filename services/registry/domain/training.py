@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ratchet.decisions import selection
 from ratchet.errors import Conflict, InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Policy
-from ratchet.proof import race
 from services.registry.domain import diagnosis, words
+from services.registry.domain.bar_times import BEGINNING, timestamp
 from services.registry.domain.comparison import Scoring, Trained, Verdict, compare, word
 from services.registry.domain.lineage import LineageState, unpromoted
-from services.registry.domain.moments import BEGINNING, timestamp
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def record_training(state: LineageState, command: RecordTraining) -> Outcome:
     evidence = _evidence(state, command, record)
     new_bars = command.last_labelled > state.decided_through
     known = {state.model(contender.version): contender.e_value for contender in state.contenders}
-    scored = [race.Runner(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()]
-    result = race.run(known, scored, record.model, new_bars)
+    scored = [selection.Runner(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()]
+    result = selection.run(known, scored, record.model, new_bars)
     if result.promoted:
         return _promotion(state, command, record, evidence, evidence[result.promoted])
     decline = _decline if new_bars else _without_new_bars

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ratchet.decisions import gate
+from ratchet.decisions.evidence import unpack
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy, baseline_words
-from ratchet.proof import gate
-from ratchet.proof.evidence import unpack
-from ratchet.proof.scores import CLASS_ROWS, rarer
+from ratchet.statistics.scores import CLASS_ROWS, rarer
+from services.registry.domain.bar_times import day, seconds_of
 from services.registry.domain.comparison import worse_than
-from services.registry.domain.moments import day, seconds_of
-from services.registry.domain.saturation import FlatSession
+from services.registry.domain.plateau import FlatSession
 
 SIMPLEST: ModelType = "har"
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.proof.scores import Interval, brier
-from services.trainer.learning.columns import ONLINE_LOG_ODDS, reads
+from ratchet.scoring.columns import ONLINE_LOG_ODDS
+from ratchet.scoring.models.function import Function
+from ratchet.scoring.models.port import Family, Floats, Params, Sample
+from ratchet.statistics.scores import Interval, brier
+from services.trainer.learning.growth import reads
 from services.trainer.learning.outcome import Correction, TrialReport
-from services.trainer.models.function import Function
-from services.trainer.models.port import Family, Floats, Params, Sample
-from services.trainer.windows import Rows, Windows
+from services.trainer.learning.windows import Rows, Windows
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from services.trainer import features
-from services.trainer.learning.columns import Table, probabilities
+from ratchet.scoring import features
+from ratchet.scoring.columns import Table, probabilities
+from ratchet.scoring.models import artifact
+from ratchet.scoring.models.artifact import ModelFile
+from ratchet.scoring.models.port import Floats
 from services.trainer.learning.inputs import ScoredModel, SessionInputs
-from services.trainer.models import artifact
-from services.trainer.models.artifact import ModelFile
-from services.trainer.models.port import Floats
-from services.trainer.windows import Windows
+from services.trainer.learning.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)

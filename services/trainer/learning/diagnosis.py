@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from ratchet.proof.arrays import floats, same_length
-from ratchet.proof.diebold_mariano import corrected_standard_error
-from ratchet.proof.scores import CONFIDENCE, Interval, auc
-from ratchet.proof.special import student_t_ppf
-from services.trainer.models.port import Floats, sigmoid
+from ratchet.scoring.models.port import Floats, sigmoid
+from ratchet.statistics.arrays import floats, same_length
+from ratchet.statistics.diebold_mariano import corrected_standard_error
+from ratchet.statistics.scores import CONFIDENCE, Interval, auc
+from ratchet.statistics.special import student_t_ppf
 
 Bools = NDArray[np.bool_]
 

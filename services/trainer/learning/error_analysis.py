@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.proof.scores import mean_difference
+from ratchet.scoring.models.port import Floats
+from ratchet.statistics.scores import mean_difference
 from services.trainer.learning.outcome import ErrorSlice
-from services.trainer.models.port import Floats
 
 Bools = NDArray[np.bool_]
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

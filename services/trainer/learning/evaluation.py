@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ratchet.names import SKILL_BASELINES
-from ratchet.proof.scores import UNDEFINED, Interval, accuracy, auc_interval, defined, mean_difference
+from ratchet.scoring.models.port import Floats
+from ratchet.statistics.scores import UNDEFINED, Interval, accuracy, auc_interval, defined, mean_difference
 from services.trainer.learning.candidates import Material, Trial
 from services.trainer.learning.outcome import BaselineReport, Metrics
 from services.trainer.learning.scratch import without
-from services.trainer.models.port import Floats
 
 
 def metrics(p: Floats, y: Floats, horizon: int) -> Metrics:

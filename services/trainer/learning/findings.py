@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ratchet.proof import evidence
-from ratchet.proof.gate import judge
-from services.trainer import features
+from ratchet.decisions import evidence
+from ratchet.decisions.gate import judge
+from ratchet.scoring import features
+from ratchet.scoring.models.artifact import ModelFile
+from ratchet.scoring.models.function import Function
+from ratchet.scoring.models.port import Floats
 from services.trainer.learning import diagnosis
 from services.trainer.learning.candidates import Material
-from services.trainer.learning.choice import Chosen
 from services.trainer.learning.context import Context
 from services.trainer.learning.outcome import Finding, ScoredPair
-from services.trainer.learning.race import NEW_MODEL
-from services.trainer.models.artifact import ModelFile
-from services.trainer.models.function import Function
-from services.trainer.models.port import Floats
-from services.trainer.windows import Rows
+from services.trainer.learning.pairs import NEW_MODEL
+from services.trainer.learning.selection import Chosen
+from services.trainer.learning.windows import Rows
 
 _PERMUTATIONS = 2
 

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from ratchet.proof.scores import Interval
-from ratchet.proof.special import student_t_ppf
+from ratchet.scoring.models.function import Function
+from ratchet.scoring.models.port import LOOK_BACK, Floats
+from ratchet.statistics.scores import Interval
+from ratchet.statistics.special import student_t_ppf
 from services.trainer.learning.outcome import FeatureImportance
-from services.trainer.models.function import Function
-from services.trainer.models.port import LOOK_BACK, Floats
-from services.trainer.windows import Rows
+from services.trainer.learning.windows import Rows
 
 REPEATS = 5
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ratchet.decisions.gate import PolicyName
 from ratchet.names import Task
-from ratchet.proof.gate import PolicyName
-from services.trainer.data.bars import Bars
-from services.trainer.mining.rule import Rule
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.rule import Rule
 
 IN_FORCE = ("kept", "confirmed")
 """The states in which a pattern becomes a column."""

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ratchet.proof.scores import mean_difference
-from services.trainer import features
+from ratchet.scoring import features
+from ratchet.scoring.models.artifact import ModelFile
+from ratchet.scoring.models.port import Floats
+from ratchet.statistics.scores import mean_difference
 from services.trainer.learning import error_analysis
 from services.trainer.learning.candidates import Emphasis
 from services.trainer.learning.context import Context
 from services.trainer.learning.inputs import IN_FORCE
 from services.trainer.learning.outcome import ErrorSlice, PatternUpdate
+from services.trainer.learning.windows import Rows
 from services.trainer.mining.mine import Mined, MiningRows, mine
 from services.trainer.mining.test import evidence_of
-from services.trainer.models.artifact import ModelFile
-from services.trainer.models.port import Floats
-from services.trainer.windows import Rows
 
 FEWEST_ROWS = 60
 FEWEST_IN_SLICE = 20

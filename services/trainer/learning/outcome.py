@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ratchet.proof.scores import Interval
+from ratchet.statistics.scores import Interval
 from services.trainer.mining.mine import Mined
 from services.trainer.mining.test import Evidence
 
@@ -134,7 +134,7 @@ class FeatureImportance:
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """Champion and contender on the same bars, packed by ratchet.proof.evidence; "" names the new model."""
+    """Champion and contender on the same bars, packed by ratchet.decisions.evidence; "" names the new model."""
 
     champion: str
     contender: str

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ratchet.proof.scores import Interval, brier, defined, mean_difference
+from ratchet.scoring.models.calibration import MARGIN_RIDGE, SLOPE_RIDGE, fit_head, frequency_head
+from ratchet.scoring.models.function import Function, Link
+from ratchet.scoring.models.port import Fitted, Floats, Params, Sample
+from ratchet.statistics.scores import Interval, brier, defined, mean_difference
 from services.trainer.learning.candidates import Emphasis, Material, Trial
 from services.trainer.learning.outcome import Correction, TrialReport
 from services.trainer.learning.study import Search, Setting, explore
-from services.trainer.models.function import Function, Link
-from services.trainer.models.head import MARGIN_RIDGE, SLOPE_RIDGE, fit_head, frequency_head
-from services.trainer.models.port import Fitted, Floats, Params, Sample
-from services.trainer.windows import Rows
+from services.trainer.learning.windows import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
-from services.trainer import baselines, features, targets
-from services.trainer.baselines.online import Fold
-from services.trainer.data.bars import WARM_UP, Bars, Floats, Times, written
+from ratchet.scoring import baselines, features, targets
+from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.columns import Table, probabilities, table_for
+from ratchet.scoring.data.bars import WARM_UP, Bars, Floats, Times, written
+from ratchet.scoring.models import artifact
+from ratchet.scoring.models.families import family
+from ratchet.scoring.targets import usable_rows
 from services.trainer.learning.candidates import Material
-from services.trainer.learning.choice import Clock
-from services.trainer.learning.columns import Table, grow, probabilities, table_for
+from services.trainer.learning.growth import grow
 from services.trainer.learning.inputs import Recipe
 from services.trainer.learning.scratch import scratch_final, scratch_trial
+from services.trainer.learning.selection import Clock
 from services.trainer.learning.study import search
-from services.trainer.models import artifact
-from services.trainer.models.families import family
-from services.trainer.windows import MINIMUM_USABLE, Rows, Span, Windows, around, usable_rows
+from services.trainer.learning.windows import MINIMUM_USABLE, Rows, Span, Windows, around
 
 Report = Callable[[str, float], None]
 

@@ -15,21 +15,23 @@ from importlib.metadata import version
 
 import numpy as np
 
-from services.trainer import baselines, features, targets
-from services.trainer.data.bars import Bars
-from services.trainer.learning import columns, evaluation, findings, lessons, race
+from ratchet.scoring import baselines, columns, features, targets
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.models import artifact
+from ratchet.scoring.models.artifact import ModelFile
+from ratchet.scoring.models.families import family
+from ratchet.scoring.targets import usable_rows
+from services.trainer.learning import evaluation, findings, growth, lessons
+from services.trainer.learning import pairs as pairing
 from services.trainer.learning.candidates import Material
-from services.trainer.learning.choice import Clock, choose
 from services.trainer.learning.context import Context
 from services.trainer.learning.importance import importance
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
+from services.trainer.learning.selection import Clock, choose
 from services.trainer.learning.study import Setting, search
 from services.trainer.learning.transfer import Parent
-from services.trainer.models import artifact
-from services.trainer.models.artifact import ModelFile
-from services.trainer.models.families import family
-from services.trainer.windows import Span, Windows, split, usable_rows
+from services.trainer.learning.windows import Span, Windows, split
 
 Report = Callable[[str, float], None]
 
@@ -77,7 +79,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     windows = context.windows
     parent = context.open(inputs.parent) if inputs.parent else None
     kind = family(inputs.model_type)
-    grown = columns.grow(parent, inputs.patterns, features.available(inputs.bars, kind.features))
+    grown = growth.grow(parent, inputs.patterns, features.available(inputs.bars, kind.features))
 
     report("mining", 0.1)
     errors = lessons.parent_errors(context, parent)
@@ -86,7 +88,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
 
     report("training", 0.25)
     X = context.table.matrix(grown.columns, grown.patterns)
-    reads, left_out = columns.reads(grown.columns, inputs.useless)
+    reads, left_out = growth.reads(grown.columns, inputs.useless)
     material = Material(X, context.y, grown.columns, windows, kind, _seed(inputs.seed, _FIT), reads)
     carried = _parent(context, parent)
     wanted = search(kind, inputs.sessions, carried.setting if carried else None, inputs.trials, inputs.recipe.asked)
@@ -106,7 +108,7 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     report("evidence", 0.95)
     model = ModelFile(inputs.series, inputs.target, inputs.horizon, inputs.model_type, chosen.function, grown.patterns)
     fit_end = context.label_time(windows.fit_end)
-    pairs, symbol_pairs = race.pairs(context, model, fit_end)
+    pairs, symbol_pairs = pairing.pairs(context, model, fit_end)
     found = findings.measure(context, parent, material, chosen, pairs)
     return SessionOutcome(
         artifact=artifact.dump(model),
@@ -150,7 +152,7 @@ def rescored(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
     For when these moved after the session began: the bars are the same, the model is not trained again.
     """
     context = context_of(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
-    pairs, symbol_pairs = race.pairs(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
+    pairs, symbol_pairs = pairing.pairs(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
     return replace(outcome, pairs=pairs, symbol_pairs=symbol_pairs)
 
 

@@ -13,8 +13,8 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from ratchet.scoring.models.port import MAX_STEP, Family, Knob, Params
 from services.trainer.learning.inputs import PastTrial
-from services.trainer.models.port import MAX_STEP, Family, Knob, Params
 
 STARTUP_TRIALS = 5
 """Suggestions are random until the memory holds this many trials."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.proof.scores import defined
+from ratchet.scoring.models.calibration import fit_head
+from ratchet.scoring.models.function import Function, Link
+from ratchet.scoring.models.port import Fitted, Start
+from ratchet.statistics.scores import defined
 from services.trainer.learning.candidates import Material, Trial
 from services.trainer.learning.outcome import Correction
 from services.trainer.learning.study import Setting
-from services.trainer.models.function import Function, Link
-from services.trainer.models.head import fit_head
-from services.trainer.models.port import Fitted, Start
-from services.trainer.windows import Rows
+from services.trainer.learning.windows import Rows
 
 FULL_ROWS = 250
 RECALIBRATION_ROWS = 60

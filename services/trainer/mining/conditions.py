@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.kernel.rule_text import Op
-from services.trainer.mining.rule import Bools, Condition, Floats
+from ratchet.patterns.rule_text import Op
+from ratchet.scoring.rule import Bools, Condition, Floats
 
 QUANTILES = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78, 0.85, 0.9, 0.94, 0.97)
 COUNTED_KINDS = ("calendar", "candle")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.proof.scores import CLASS_ROWS, defined
+from ratchet.scoring.rule import Floats, Rule, pattern_id
+from ratchet.statistics.scores import CLASS_ROWS, defined
 from services.trainer.mining.conditions import WIDEST
-from services.trainer.mining.rule import Floats, Rule, pattern_id
 from services.trainer.mining.search import CARRIED, SUPPORT, search
 from services.trainer.mining.test import TestedRule, evidence_of, tested
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from services.trainer.features import FEATURE_UNIT
-from services.trainer.features.units import Unit, shown, stored
-from services.trainer.mining.rule import Condition
+from ratchet.scoring.features import FEATURE_UNIT
+from ratchet.scoring.features.units import Unit, shown, stored
+from ratchet.scoring.rule import Condition
 
 _DIGITS = 4
 _FINEST = 200

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from services.kernel.keep_line import keep_line
+from ratchet.patterns.retention import keep_line
+from ratchet.scoring.rule import Bools, Condition, Floats, Rule
 from services.trainer.mining.conditions import movable
 from services.trainer.mining.readable import round_thresholds, roundness
-from services.trainer.mining.rule import Bools, Condition, Floats, Rule
 
 KEPT_STRENGTH = 0.98
 """A rounder threshold may cost a rule this much of its z: the share that it keeps."""

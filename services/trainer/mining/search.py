@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ratchet.scoring.rule import Bools, Condition, Direction, Floats, Rule
 from services.trainer.mining.conditions import Indicators, conditions
 from services.trainer.mining.refine import Rows, refined, rounded, strength
-from services.trainer.mining.rule import Bools, Condition, Direction, Floats, Rule
 from services.trainer.mining.test import LAGS, excess
 
 CARRIED = 20

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.proof.special import student_t_sf
-from services.trainer.mining.rule import Bools, Direction, Floats, Rule
+from ratchet.scoring.rule import Bools, Direction, Floats, Rule
+from ratchet.statistics.special import student_t_sf
 
 FALSE_DISCOVERIES = 0.10
 FEWEST_FIRES = 10

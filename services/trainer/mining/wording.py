@@ -9,11 +9,11 @@ canonical text, and thresholds that agree to four significant digits read the sa
 
 from __future__ import annotations
 
-from services.trainer.features import COLUMNS, FEATURE_KIND, LIBRARY
-from services.trainer.features.feature import Column
-from services.trainer.features.units import written
-from services.trainer.mining.rule import Condition, Rule
-from services.trainer.targets import words
+from ratchet.scoring.features import COLUMNS, FEATURE_KIND, LIBRARY
+from ratchet.scoring.features.feature import Column
+from ratchet.scoring.features.units import written
+from ratchet.scoring.rule import Condition, Rule
+from ratchet.scoring.targets import words
 
 _FIRST = ("cross", "candle")
 """Kinds of events: what happened is said before the circumstances."""

@@ -1,9 +1,9 @@
 """A made-up backtest that the tests read and none changes."""
 
 import pytest
-from replayed import made_up
 
 from ratchet.backtest.result import Result
+from tests.support.backtest_result import made_up
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from replayed import BASELINES
 
 from ratchet.backtest.arms import newest, require_unseen
 from ratchet.backtest.result import TRAINED, Result
 from ratchet.errors import PreconditionFailed
+from tests.support.backtest_result import BASELINES
 
 
 def test_there_is_every_arm_with_a_forecast_for_every_bar(result: Result) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ratchet.backtest.result import Result
 from ratchet.backtest.summary import read
 from ratchet.cli import main
-from ratchet.cli.backtest import write
+from services.local.backtest import write
 
 LINE = ("backtest", "AAPL", "--model", "logistic", "--data", "AAPL.csv")
 

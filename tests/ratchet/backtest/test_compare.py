@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from replayed import made_up
 
 from ratchet.backtest.compare import Gain, Score, finding, gain_over, scores
 from ratchet.backtest.result import Result
 from ratchet.backtest.words import against, by_finding, estimate, headline, history, percent, signed
-from ratchet.proof.scores import UNDEFINED, Interval
+from ratchet.statistics.scores import UNDEFINED, Interval
+from tests.support.backtest_result import made_up
 
 HELD = Interval(0.5, 0.4, 0.6)
 

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replayed import DAY, bar_times
 
-from ratchet.backtest.moments import bar_time, day, parsed
+from ratchet.backtest.bar_times import bar_time, day, parsed
 from ratchet.backtest.plan import EVERY, USABLE, WARM_UP, plan
 from ratchet.errors import DataRefused, InvalidInput
+from tests.support.backtest_result import DAY, bar_times
 
 TIMES = bar_times()
 

@@ -9,7 +9,7 @@ import pytest
 from ratchet.backtest.result import FORMAT, Result
 from ratchet.backtest.summary import document, read
 from ratchet.errors import InvalidInput
-from ratchet.proof.scores import Interval
+from ratchet.statistics.scores import Interval
 
 
 def test_a_document_reads_back_as_the_same_result(result: Result) -> None:

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ratchet.credentials import Tls
+from ratchet.client.credentials import Tls
 
 Run = Callable[..., Any]
 

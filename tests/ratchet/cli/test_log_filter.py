@@ -11,7 +11,7 @@ import pytest
 
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
-from services.kernel.settings import Settings
+from services.platform.settings import Settings
 from services.registry import bootstrap
 
 Run = Callable[..., Any]

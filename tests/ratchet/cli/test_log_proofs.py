@@ -14,8 +14,8 @@ import pytest
 
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
-from ratchet.proof import heads
-from services.kernel.settings import Settings
+from ratchet.transparency import checkpoints
+from services.platform.settings import Settings
 from services.registry import bootstrap
 
 Run = Callable[..., Any]
@@ -71,7 +71,7 @@ def test_an_event_is_proven_in_words_and_as_json(home: Path, at: Run) -> None:
         assert "position 3: DatasetRegistered" in told.out
         assert "among the first 6 events" in told.out
         found = json.loads(at(address, "log", "prove", "3", "-o", "json").out)
-    key = heads.key_id(heads.load_public(home / "signing.pub"))
+    key = checkpoints.key_id(checkpoints.load_public(home / "signing.pub"))
     assert (found["verified"], found["position"], found["size"], found["key_id"]) == (True, 3, 6, key)
     assert len(found["hashes"]) == 3
 
@@ -92,7 +92,9 @@ def test_a_position_that_is_not_there_is_a_usage_error(home: Path, at: Run) -> N
 
 
 def test_another_key_than_the_logs_does_not_verify(home: Path, at: Run, tmp_path: Path) -> None:
-    heads.write_public(tmp_path / "other.pub", heads.public_bytes(heads.create_private(tmp_path / "other")))
+    checkpoints.write_public(
+        tmp_path / "other.pub", checkpoints.public_bytes(checkpoints.create_private(tmp_path / "other"))
+    )
     with registry(home) as address:
         assert at(address, "log", "prove", "3", "--key", str(home / "signing.pub")).code == 0
         found = at(address, "log", "prove", "3", "--key", str(tmp_path / "other.pub"))
@@ -128,7 +130,7 @@ def test_what_is_remembered_must_be_continued(home: Path, at: Run, tmp_path: Pat
         register(address, 5, 2)
         found = at(address, "log", "prove", "3", "--remember", str(kept))
         assert "continues the head of size 6" in found.out
-    assert [head.size for head in heads.read_heads(kept)] == [6, 8]
+    assert [head.size for head in checkpoints.read_heads(kept)] == [6, 8]
 
 
 def test_an_older_copy_of_the_log_is_found_by_who_remembers(home: Path, at: Run, tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_an_older_copy_of_the_log_is_found_by_who_remembers(home: Path, at: Run,
         register(address, 7, 3)
         found = at(address, "log", "prove", "3", "--remember", str(kept))
         assert (found.code, "no continuation of the remembered head of size 8" in found.err) == (7, True)
-    assert [head.size for head in heads.read_heads(kept)] == [8]
+    assert [head.size for head in checkpoints.read_heads(kept)] == [8]
 
 
 def test_the_keys_are_shown_with_since_when(home: Path, at: Run) -> None:
@@ -168,7 +170,7 @@ def test_a_key_is_made_and_takes_over_from_the_one_before(home: Path, at: Run, r
         assert second["reason"] == "the yearly one"
         found = json.loads(at(address, "log", "prove", "3", "--remember", str(kept), "-o", "json").out)
     assert (found["key_id"], found["remembered_size"]) == (second["key_id"], 6)
-    assert second["key_id"] == heads.key_id(heads.load_public(new.with_name("new.key.pub")))
+    assert second["key_id"] == checkpoints.key_id(checkpoints.load_public(new.with_name("new.key.pub")))
 
 
 def test_a_rotation_needs_a_reason_and_a_log(run: Run, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audited_log import Auditee, write_history
 
-from ratchet.proof.export import read_events
-from ratchet.proof.heads import create_private, public_bytes, read_heads, write_public
-from services.kernel.artifacts import ArtifactStore, open_store
-from services.kernel.settings import Settings
+from ratchet.transparency.checkpoints import create_private, public_bytes, read_heads, write_public
+from ratchet.transparency.export import read_events
+from services.platform.artifacts import ArtifactStore, open_store
+from services.platform.settings import Settings
 from services.registry.bootstrap import build, open_signed_log
+from tests.support.audited_log import Auditee, write_history
 
 Run = Callable[..., Any]
 REMEMBERED = "remembered.jsonl"

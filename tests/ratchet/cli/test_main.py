@@ -202,6 +202,6 @@ def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: py
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ratchet.cli.doctor.show", interrupted)
+    monkeypatch.setattr("services.local.doctor.show", interrupted)
     assert main(["version"]) == 130
     assert "Traceback" not in capsys.readouterr().err

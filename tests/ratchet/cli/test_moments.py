@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ratchet.cli.moments import (
+from ratchet.cli.as_of import (
     PRESENT,
     Moment,
     as_of_option,

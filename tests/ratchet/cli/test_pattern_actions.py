@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pattern_services import ALL, IDS, LOGISTIC, Knowledge, printed_commands, require_parsed
-
 from ratchet.errors import AlreadyExists, NotFound, PreconditionFailed
+from tests.support.pattern_services import ALL, IDS, LOGISTIC, Knowledge, printed_commands, require_parsed
 
 Run = Callable[..., Any]
 Start = Callable[..., Knowledge]

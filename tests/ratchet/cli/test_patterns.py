@@ -5,7 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pattern_services import (
+
+from ratchet.cli import pattern_words
+from ratchet.knowledge.v1 import knowledge_pb2
+from tests.support.pattern_services import (
     ALL,
     BAD,
     GUEST,
@@ -19,9 +22,6 @@ from pattern_services import (
     printed_commands,
     require_parsed,
 )
-
-from ratchet.cli import pattern_words
-from ratchet.knowledge.v1 import knowledge_pb2
 
 Run = Callable[..., Any]
 Start = Callable[..., Knowledge]

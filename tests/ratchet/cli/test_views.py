@@ -9,13 +9,14 @@ import click
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli import cli, demo, lineage, model_views, trainings
+from ratchet.cli import cli, lineage, model_views, trainings
 from ratchet.cli.facts import read_fact
 from ratchet.cli.verdict import evidence_lines
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
+from services.local import demo
 
 Run = Callable[..., Any]
 Serve = Callable[..., str]

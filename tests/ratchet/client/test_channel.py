@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from ratchet.channel import open_channel
-from ratchet.credentials import Credentials
-from ratchet.health import ask
+from ratchet.client.channel import open_channel
+from ratchet.client.credentials import Credentials
+from ratchet.client.health import ask
 
 SOON = 20.0
 

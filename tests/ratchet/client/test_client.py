@@ -11,13 +11,13 @@ import pytest
 
 import ratchet
 from ratchet import Client, errors
-from ratchet.cli import ports
 from ratchet.cli.health import is_serving
-from ratchet.endpoints import Endpoints
+from ratchet.client.endpoints import Endpoints
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from services.kernel.calls import Caller
+from services.local import ports
+from services.platform.interceptors import Caller
 
 Serve = Callable[..., str]
 Serving = tuple[Callable[[Any, Any], None], Any, str]
@@ -324,7 +324,7 @@ class RestartedTrainer(Trainer):
 
 
 def test_watching_outlasts_the_restart_of_the_trainer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ratchet.transport.RESTART", (0.01, 0.01))
+    monkeypatch.setattr("ratchet.client.transport.RESTART", (0.01, 0.01))
     with Client(trainer=serve(RestartedTrainer(outages=5).serving())) as client:
         assert [step.phase for step in client.watch_training("s1")] == ["waiting", "waiting", "scratch", ""]
     with Client(trainer=serve(RestartedTrainer(outages=9).serving())) as client, pytest.raises(errors.Unreachable):

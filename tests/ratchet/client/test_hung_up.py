@@ -7,10 +7,10 @@ import grpc
 import pytest
 
 from ratchet import Client
-from ratchet.channel import DROPPED_SECONDS, failure
-from ratchet.cli import ports
+from ratchet.client.channel import DROPPED_SECONDS, failure
 from ratchet.errors import Cancelled, Unreachable
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
+from services.local import ports
 
 Serve = Callable[..., str]
 NAME = "AAPL/range/logistic/v1"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from knowledge_world import Knowing, World
+
+from tests.support.knowledge_services import Knowing, World
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from truth import DAY, Truth
 
-from services.kernel.bar_evidence import decode_all
+from ratchet.patterns.evidence import decode_all
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence, unite
+from tests.support.planted_rule import DAY, Truth
 
 BARS = 300
 Range = tuple[int, int]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import Truth, first_test, met_again, session
 
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.knowledge.answers import CONFIDENCES, history, known_pattern
+from services.knowledge.api.messages import CONFIDENCES, history, known_pattern
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.decide import record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, View, evolve, view
+from tests.support.planted_rule import Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 TURNED = replace(GOOD, outcomes=GOOD.outcomes.copy(), digest="d2")

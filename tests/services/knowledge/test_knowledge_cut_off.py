@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import StoredEvent
-from waiting import until
 
-from ratchet.cli import ports
 from ratchet.errors import DeadlinePassed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from services.kernel.log_client import LogClient
-from services.kernel.server import Server
-from services.knowledge.book import Book, Follower
-from services.registry.log import open_log
-from services.registry.log.service import NAME, EventLogService
+from services.knowledge.projection.follower import Book, Follower
+from services.local import ports
+from services.platform.log_client import LogClient
+from services.platform.server import Server
+from services.registry.eventlog import open_log
+from services.registry.eventlog.service import NAME, EventLogService
+from tests.support.waiting import until
 
 
 def test_a_position_that_does_not_come_is_late_while_the_log_answers_and_unreachable_while_it_does_not() -> None:

@@ -13,20 +13,20 @@ from typing import TypeVar
 
 import psutil
 import pytest
-from truth import FOREST, SERIES, TASK, Truth, first_test, met_again, narrowed, session
 
+from ratchet.client.transport import Link, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from ratchet.transport import Link, Transport
+from tests.support.planted_rule import FOREST, SERIES, TASK, Truth, first_test, met_again, narrowed, session
 
 TRUTH = Truth.drawn(1)
 Answer = TypeVar("Answer")
 START = """
 import sys
 from pathlib import Path
-from services.kernel.settings import Settings
+from services.platform.settings import Settings
 from services.{name}.__main__ import main
 main(Settings.load({name!r}, Path({home!r}), "127.0.0.1", {port}, {{"RATCHET_REGISTRY": {registry!r}}}))
 """

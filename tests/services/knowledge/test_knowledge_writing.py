@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from eventsourcing.persistence import StoredEvent
-from knowledge_world import World
-from truth import FOREST, LOGISTIC, SERIES, TASK, Truth, narrowed, pattern, session
 
 from ratchet.errors import AlreadyExists, PreconditionFailed
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import MODEL_TYPES
-from services.kernel.facts import from_state
-from services.kernel.log_client import LogClient
-from services.knowledge.application import By, Knowledge
-from services.knowledge.contents import Contents, fold
 from services.knowledge.domain import standing
 from services.knowledge.domain.rules import State
+from services.knowledge.handlers.application import By, Knowledge
+from services.knowledge.projection.state import Contents, fold
+from services.platform.facts import from_state
+from services.platform.log_client import LogClient
+from tests.support.knowledge_services import World
+from tests.support.planted_rule import FOREST, LOGISTIC, SERIES, TASK, Truth, narrowed, pattern, session
 
 ANN = By("ann", "c1")
 EMPTY = Contents()

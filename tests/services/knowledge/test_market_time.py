@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from knowledge_world import Knowing
 from test_order_of_evidence import BARS, SIMPLE, Piece, first_tests, recorded, updates
-from truth import DAY, FIRST, FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
 
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
-from services.kernel.facts import Fact
-from services.knowledge.answers import known_pattern
-from services.knowledge.contents import Contents, fold
+from services.knowledge.api.messages import known_pattern
 from services.knowledge.domain import standing
 from services.knowledge.domain.decide import offer, retire
 from services.knowledge.domain.rules import State
 from services.knowledge.domain.settle import settle
+from services.knowledge.projection.state import Contents, fold
+from services.platform.facts import Fact
+from tests.support.knowledge_services import Knowing
+from tests.support.planted_rule import DAY, FIRST, FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
 
 TRUTH = Truth.drawn(1, bars=2000)
 TURNED = Truth.drawn(1, bars=2000, hit_rate=0.3)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from knowledge_world import Knowing, World
-from truth import FOREST, SERIES, TASK, Truth, first_test, met_again, session
 
 from ratchet.errors import AlreadyExists, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
-from services.kernel.rule_text import pattern_id, text_of
+from ratchet.patterns.rule_text import pattern_id, text_of
+from tests.support.knowledge_services import Knowing, World
+from tests.support.planted_rule import FOREST, SERIES, TASK, Truth, first_test, met_again, session
 
 TRUTH = Truth.drawn(1, bars=2000)
 WEAK = Truth.drawn(2, bars=2000, hit_rate=0.45)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import SERIES, TASK, Truth, narrowed, pattern, session
 
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.knowledge.application import evidence_facts
-from services.knowledge.contents import Contents, fold
 from services.knowledge.domain import standing
 from services.knowledge.domain.rules import State
+from services.knowledge.handlers.application import evidence_facts
+from services.knowledge.projection.state import Contents, fold
+from tests.support.planted_rule import SERIES, TASK, Truth, narrowed, pattern, session
 
 BARS = 900
 SIMPLE = Truth.drawn(1, BARS)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
-from truth import Truth
 
-from services.kernel.bar_evidence import EvidenceBars, decode_all
-from services.kernel.keep_line import keep_line
+from ratchet.patterns.evidence import EvidenceBars, decode_all
+from ratchet.patterns.retention import keep_line
 from services.knowledge.domain.counts import PRIOR_WEIGHT, Counts, count
 from services.knowledge.domain.evidence import Evidence, unite
+from tests.support.planted_rule import Truth
 
 
 def evidence(fired: NDArray[np.bool_], outcomes: NDArray[np.bool_]) -> Evidence:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import LOGISTIC, Truth, first_test, met_again, pattern, session
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
@@ -16,6 +15,7 @@ from services.knowledge.domain.counts import count
 from services.knowledge.domain.decide import record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, evolve, view
 from services.knowledge.domain.rules import State
+from tests.support.planted_rule import LOGISTIC, Truth, first_test, met_again, pattern, session
 
 GOOD = Truth.drawn(1, bars=2000)
 BAD = Truth.drawn(1, bars=2000, hit_rate=0.35)

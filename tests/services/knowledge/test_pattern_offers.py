@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from truth import TASK, Truth, first_test, session
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.kernel.facts import Fact
-from services.kernel.rule_text import pattern_id, text_of
+from ratchet.patterns.rule_text import pattern_id, text_of
 from services.knowledge.domain.decide import offer, record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, evolve, view
 from services.knowledge.domain.rules import State
+from services.platform.facts import Fact
+from tests.support.planted_rule import TASK, Truth, first_test, session
 
 GOOD = Truth.drawn(1, bars=2000)
 

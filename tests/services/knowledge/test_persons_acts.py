@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from knowledge_world import Knowing, World
-from truth import Truth, first_test, narrowed, session
-
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
+from tests.support.knowledge_services import Knowing, World
+from tests.support.planted_rule import Truth, first_test, narrowed, session
 
 TRUTH = Truth.drawn(1, bars=1000)
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from knowledge_world import Knowing, World
-from truth import FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
 
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
+from tests.support.knowledge_services import Knowing, World
+from tests.support.planted_rule import FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
 
 TRUTH = Truth.drawn(1, bars=2000)
 TURNED = Truth.drawn(1, bars=2000, hit_rate=0.3)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from truth import LOGISTIC, SERIES, TASK, Truth, met_again, narrowed, pattern, session
 
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.kernel.facts import Fact
-from services.knowledge.application import evidence_facts
-from services.knowledge.contents import Contents, fold
 from services.knowledge.domain import standing
 from services.knowledge.domain.decide import retire
 from services.knowledge.domain.rules import State
 from services.knowledge.domain.settle import settle
+from services.knowledge.handlers.application import evidence_facts
+from services.knowledge.projection.state import Contents, fold
+from services.platform.facts import Fact
+from tests.support.planted_rule import LOGISTIC, SERIES, TASK, Truth, met_again, narrowed, pattern, session
 
 SIMPLE = Truth.drawn(1, 1600)
 TWIN = replace(SIMPLE, fired=SIMPLE.fired & (np.arange(1600) % 20 > 0))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from truth import SERIES, Truth, first_test, met_again, session
 
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.proof.special import betainc
+from ratchet.statistics.special import betainc
 from services.knowledge.domain.decide import record_evidence
 from services.knowledge.domain.pattern import PatternRecord, View, evolve, view
 from services.knowledge.domain.rates import UNTYPED, Fate, Rate, fate, jeffreys, rates
 from services.knowledge.domain.rules import State
+from tests.support.planted_rule import SERIES, Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 WEAK = Truth.drawn(2, bars=2000, hit_rate=0.45)

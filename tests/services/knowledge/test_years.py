@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from truth import DAY
 
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence
 from services.knowledge.domain.years import Year, by_year
+from tests.support.planted_rule import DAY
 
 
 def told(times: list[int], fired: list[bool], outcomes: list[bool]) -> Evidence:

@@ -1,5 +1,5 @@
 """The PostgreSQL server that these tests share."""
 
-from postgres import postgres, postgres_url
+from tests.support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]

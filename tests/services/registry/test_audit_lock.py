@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from seaweed import Endpoint, seaweed  # noqa: F401 a fixture
-
-from services.kernel.artifacts import open_store
+from services.platform.artifacts import open_store
 from services.registry.audit import verify_artifacts
+from tests.support.object_store import Endpoint, seaweed  # noqa: F401 a fixture
 
 
 def test_a_locked_orphan_is_left_and_said_and_the_others_go(seaweed: Endpoint) -> None:  # noqa: F811

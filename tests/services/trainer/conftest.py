@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from ratchet.client import Client
-from services.kernel.artifacts import ArtifactStore, open_store
-from services.kernel.server import Server
-from services.kernel.settings import Settings
 from services.knowledge import bootstrap as knowledge
+from services.platform.artifacts import ArtifactStore, open_store
+from services.platform.server import Server
+from services.platform.settings import Settings
 from services.registry import bootstrap as registry
-from services.trainer.data.bars import Bars
-from services.trainer.data.csvfile import read
+from tests.support.bars import aapl, ibm
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "data"
+__all__ = ["aapl", "ibm"]
+
 Built = tuple[Server, Sequence[Callable[[], None]]]
 
 
@@ -27,16 +27,6 @@ def served(built: Built) -> Iterator[str]:
     server.stop(0)
     for close in closers:
         close()
-
-
-@pytest.fixture(scope="session")
-def aapl() -> Bars:
-    return read((EXAMPLES / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
-
-
-@pytest.fixture(scope="session")
-def ibm() -> Bars:
-    return read((EXAMPLES / "IBM.csv").read_bytes(), "IBM", "IBM.csv").bars
 
 
 @pytest.fixture

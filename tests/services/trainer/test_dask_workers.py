@@ -18,25 +18,25 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
-from dask_cluster import Cluster, cluster
 from distributed import Client
 from test_workers import SOON, ended, quiet, steps
-from waiting import until
 
-from ratchet.channel import open_channel
 from ratchet.cli.certs import make
-from ratchet.credentials import Credentials
+from ratchet.client.channel import open_channel
+from ratchet.client.credentials import Credentials
+from ratchet.client.health import ask
 from ratchet.errors import InvalidInput, PreconditionFailed, RatchetError, Unreachable, WorkerLost
-from ratchet.health import ask
-from services.kernel.settings import Settings
+from ratchet.scoring.data import csv_file
+from services.platform.settings import Settings
 from services.trainer.bootstrap import build
-from services.trainer.data import csvfile
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
 from services.trainer.workers import Report, Workers, open_workers
 from services.trainer.workers.dask import DaskWorkers
 from services.trainer.workers.dask_worker import PACKAGES
 from services.trainer.workers.local import ONE_THREAD
+from tests.support.dask_cluster import Cluster, cluster
+from tests.support.waiting import until
 
 DATA = Path(__file__).parents[3] / "examples" / "data"
 LATE = 90.0
@@ -119,7 +119,7 @@ def test_the_same_session_makes_the_same_artifact_here_and_there(
 ) -> None:
     for name, value in ONE_THREAD.items():
         monkeypatch.setenv(name, value)
-    bars = csvfile.read((DATA / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
+    bars = csv_file.read((DATA / "AAPL.csv").read_bytes(), "AAPL", "AAPL.csv").bars
     job = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=7)
     here = open_workers("local:1")
     try:

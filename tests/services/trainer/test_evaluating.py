@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from predicting_world import AAPL, LINEAGE, Here, World, rows, world
 
 from ratchet.errors import Cancelled, DataRefused, InvalidInput, NotFound, PreconditionFailed, RatchetError, WorkerLost
 from ratchet.events.v1 import model_pb2
+from ratchet.scoring import targets
+from ratchet.scoring.baselines import forecasts
+from ratchet.scoring.columns import predict
+from ratchet.scoring.models import artifact
 from ratchet.trainer.v1 import trainer_pb2
-from services.trainer import targets
-from services.trainer.baselines import forecasts
-from services.trainer.evaluating import AT_ONCE, Evaluator, require_unseen
-from services.trainer.importing import Importer
-from services.trainer.learning.columns import predict
-from services.trainer.models import artifact
+from services.trainer.api.evaluation import AT_ONCE, Evaluator, require_unseen
+from services.trainer.imports.bars import Importer
 from services.trainer.workers import Job, Report, Result
+from tests.support.training_services import AAPL, LINEAGE, Here, World, rows, world
 
 MODEL = f"{LINEAGE}/v1"
 FIRST, LAST = 2100, 2199

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from predicting_world import FILE, World, hourly, world
 
 from ratchet.errors import InvalidInput, NotFound
+from tests.support.training_services import FILE, World, hourly, world
 
 
 @pytest.fixture(scope="module")

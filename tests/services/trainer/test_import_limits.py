@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from predicting_world import Here
 
 from ratchet.client import Client
 from ratchet.errors import DataRefused, InvalidInput, LimitReached
 from ratchet.names import Series
 from ratchet.trainer.v1 import trainer_pb2 as pb
-from services.kernel.artifacts import ArtifactStore
-from services.kernel.limits import Limits
-from services.trainer.evaluating import MOST_MODELS, Evaluator
-from services.trainer.importing import Importer
-from services.trainer.predicting import MOST_BARS, Predictor
-from services.trainer.service import _header
+from services.platform.artifacts import ArtifactStore
+from services.platform.limits import Limits
+from services.trainer.api.evaluation import MOST_MODELS, Evaluator
+from services.trainer.api.prediction import MOST_BARS, Predictor
+from services.trainer.api.servicer import _header
+from services.trainer.imports.bars import Importer
+from tests.support.training_services import Here
 
 LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")

@@ -15,11 +15,11 @@ from ratchet.client import Client
 from ratchet.errors import DataRefused, NotFound
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
-from services.kernel.artifacts import ArtifactStore
-from services.trainer import features
-from services.trainer.data import snapshot
-from services.trainer.data.zones import UNKNOWN, Zones
-from services.trainer.importing import Imported, Importer
+from ratchet.scoring import features
+from ratchet.scoring.data import snapshot
+from ratchet.scoring.data.zones import UNKNOWN, Zones
+from services.platform.artifacts import ArtifactStore
+from services.trainer.imports.bars import Imported, Importer
 
 LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from predicting_world import AAPL, LINEAGE, World, message, rows, world
 
 from ratchet.errors import DataRefused
+from ratchet.scoring.data.bars import COLUMNS, TOLERANCE, Bars
+from ratchet.scoring.models import artifact
 from ratchet.trainer.v1 import trainer_pb2
-from services.trainer.data.bars import COLUMNS, TOLERANCE, Bars
-from services.trainer.joining import joined
-from services.trainer.models import artifact
+from services.trainer.api.history_join import joined
+from tests.support.training_services import AAPL, LINEAGE, World, message, rows, world
 
 HISTORY = AAPL.head(1000)
 

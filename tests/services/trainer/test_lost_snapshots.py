@@ -7,8 +7,8 @@ import pytest
 from ratchet.client import Client
 from ratchet.errors import CorruptData, DataRefused
 from ratchet.names import Series
-from services.kernel.artifacts import ArtifactStore
-from services.trainer.importing import Importer
+from services.platform.artifacts import ArtifactStore
+from services.trainer.imports.bars import Importer
 
 FILE = (Path(__file__).parents[3] / "examples" / "data" / "FB_SHORT.csv").read_bytes()
 FB = Series.parse("FB")

@@ -13,7 +13,7 @@ import pytest
 
 from bench import planted
 from bench.loop import Loop, Played
-from services.trainer.data.bars import WARM_UP
+from ratchet.scoring.data.bars import WARM_UP
 from services.trainer.learning.inputs import Recipe
 
 BARS = planted.series(2)[0]

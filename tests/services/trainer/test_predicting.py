@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from predicting_world import AAPL, FILE, LINEAGE, TRAINED_ON, World, hourly, rows, world
 
 from ratchet.errors import CorruptData, DataRefused, InvalidInput, LimitReached, NotFound, RatchetError
 from ratchet.events.v1 import model_pb2
+from ratchet.scoring.columns import predict
+from ratchet.scoring.data.zones import Zones
+from ratchet.scoring.models import artifact
+from ratchet.scoring.models.artifact import ModelFile
 from ratchet.trainer.v1 import trainer_pb2
-from services.trainer.data.zones import Zones
-from services.trainer.evaluating import AT_ONCE
-from services.trainer.importing import Importer
-from services.trainer.learning.columns import predict
-from services.trainer.models import artifact
-from services.trainer.models.artifact import ModelFile
-from services.trainer.predicting import Predictor, statement
+from services.trainer.api.evaluation import AT_ONCE
+from services.trainer.api.prediction import Predictor, statement
+from services.trainer.imports.bars import Importer
 from services.trainer.workers import Job, Report, Result
+from tests.support.training_services import AAPL, FILE, LINEAGE, TRAINED_ON, World, hourly, rows, world
 
 MODEL = f"{LINEAGE}/v1"
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from predicting_world import LINEAGE, TRAINED_ON, Here, World, quiet, rows, world
 
 from ratchet.errors import CorruptData, NotFound
 from ratchet.names import MODEL_TYPES
-from services.trainer.gathering import gather_again
-from services.trainer.reproducing import Job, compute
+from services.trainer.sessions.inputs import gather_again
+from services.trainer.sessions.reproduction import Job, compute
+from tests.support.training_services import LINEAGE, TRAINED_ON, Here, World, quiet, rows, world
 
 
 @pytest.fixture(scope="module")

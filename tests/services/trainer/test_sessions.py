@@ -10,8 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from registry_samples import evidence, record, stamp
-from waiting import until
 
 from ratchet.client import Client
 from ratchet.errors import (
@@ -29,8 +27,10 @@ from ratchet.errors import (
 )
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.kernel.wellformed import LONGEST_TEXT
-from services.trainer.sessions import Progress, Report, Sessions
+from services.platform.validation import LONGEST_TEXT
+from services.trainer.sessions.scheduler import Progress, Report, Sessions
+from tests.support.registry_samples import evidence, record, stamp
+from tests.support.waiting import until
 
 LOGISTIC, FOREST = "AAPL/range/logistic", "AAPL/range/random-forest"
 SOON = 20.0
@@ -385,7 +385,7 @@ def test_a_session_that_was_cancelled_elsewhere_before_it_failed_stays_cancelled
 def test_of_sessions_that_ended_the_last_ones_are_remembered(
     sessions: Sessions, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.trainer.sessions.KEPT_TRACKS", 1)
+    monkeypatch.setattr("services.trainer.sessions.scheduler.KEPT_TRACKS", 1)
     for _ in range(4):
         training = asked(LOGISTIC)
         sessions.start(training)

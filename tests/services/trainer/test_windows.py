@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet.errors import DataRefused, InvalidInput
-from services.trainer.windows import MINIMUM_USABLE, holdout_size, require_usable, split, usable_rows
+from ratchet.scoring.targets import usable_rows
+from services.trainer.learning.windows import MINIMUM_USABLE, holdout_size, require_usable, split
 
 
 def labels(bars: int, horizon: int = 1, unknown_at_start: int = 0) -> np.ndarray:

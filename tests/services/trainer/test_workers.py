@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from dask_cluster import cluster
-from waiting import until
 
 from ratchet.errors import DataRefused, InvalidInput, RatchetError, WorkerLost
 from services.trainer.workers import Report, Workers, open_workers
 from services.trainer.workers.local import LocalWorkers
+from tests.support.dask_cluster import cluster
+from tests.support.waiting import until
 
 SOON = 60.0
 WAITING = ("waiting", 0.0)

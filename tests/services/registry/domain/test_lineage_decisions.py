@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from registry_samples import bar, evidence, record, stamp
 
+from ratchet.decisions import gate
+from ratchet.decisions.evidence import pack, unpack
 from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import MODEL_TYPES
-from ratchet.proof import gate
-from ratchet.proof.evidence import pack, unpack
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 from services.registry.domain import lineage, words
 from services.registry.domain.comparison import judgement_message
 from services.registry.domain.lineage import LineageState
 from services.registry.domain.training import Comparison, Outcome, RecordTraining, record_training
+from tests.support.registry_samples import bar, evidence, record, stamp
 
 NAME = "AAPL/range/random-forest"
 EMPTY = LineageState(NAME)

@@ -8,7 +8,7 @@ import pytest
 
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 from services.registry.domain import session
 from services.registry.domain.session import End, SessionState
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from registry_samples import bar, evidence, stamp
 
 from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Policy
-from services.kernel.facts import Fact
+from services.platform.facts import Fact
 from services.registry.domain import symbol
 from services.registry.domain.comparison import Scoring, Trained, compare
 from services.registry.domain.symbol import Challenge, Change, SymbolState
+from tests.support.registry_samples import bar, evidence, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
 BEST = SymbolState("AAPL/range", version=1, best=f"{FOREST}/v1")

@@ -7,15 +7,15 @@ from dataclasses import replace
 import click
 import numpy as np
 import pytest
-from registry_samples import bar, stamp
 
 from ratchet.cli import cli
 from ratchet.cli.connect import COMMAND
+from ratchet.decisions.evidence import pack
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import MODEL_TYPES, Lineage, ModelType
-from ratchet.proof.evidence import pack
 from services.registry.domain import words
-from services.registry.domain.saturation import FlatSession
+from services.registry.domain.plateau import FlatSession
+from tests.support.registry_samples import bar, stamp
 
 HOURLY = Lineage.parse("AAPL@1h/range-h5/random-forest")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.trainer.data.bars import Bars
+from ratchet.scoring.data.bars import Bars
 from services.trainer.learning.inputs import Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import run

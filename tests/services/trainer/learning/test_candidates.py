@@ -8,6 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ratchet.scoring.models.calibration import fit_head
+from ratchet.scoring.models.families import FAMILIES
+from ratchet.scoring.models.function import Function, Link
+from ratchet.scoring.models.port import Sample, sigmoid
 from services.trainer.learning.candidates import Emphasis, Material
 from services.trainer.learning.scratch import scratch_final, scratch_trial, without
 from services.trainer.learning.study import ON_MARGIN, Search, Setting
@@ -19,11 +23,7 @@ from services.trainer.learning.transfer import (
     transfer_skipped,
     transfer_trial,
 )
-from services.trainer.models.families import FAMILIES
-from services.trainer.models.function import Function, Link
-from services.trainer.models.head import fit_head
-from services.trainer.models.port import Sample, sigmoid
-from services.trainer.windows import split
+from services.trainer.learning.windows import split
 
 N = 1600
 

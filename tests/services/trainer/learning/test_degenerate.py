@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from ratchet.errors import DataRefused
-from services.trainer import features, targets
-from services.trainer.baselines import forecasts
-from services.trainer.data.bars import PRICES, Bars
+from ratchet.scoring import features, targets
+from ratchet.scoring.baselines import forecasts
+from ratchet.scoring.columns import ONLINE_LOG_ODDS, predict
+from ratchet.scoring.data.bars import PRICES, Bars
+from ratchet.scoring.models.artifact import load
+from ratchet.scoring.models.families import FAMILIES
+from ratchet.scoring.models.port import Floats, logit, sigmoid
 from services.trainer.learning.candidates import Material
-from services.trainer.learning.columns import ONLINE_LOG_ODDS, predict
 from services.trainer.learning.inputs import Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.session import plan, run
 from services.trainer.learning.study import search
-from services.trainer.models.artifact import load
-from services.trainer.models.families import FAMILIES
-from services.trainer.models.port import Floats, logit, sigmoid
-from services.trainer.windows import split
+from services.trainer.learning.windows import split
 
 N = 1600
 DAY = 86_400

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ratchet.errors import InvalidInput
-from services.trainer import features
-from services.trainer.data.bars import Bars
-from services.trainer.learning.columns import Table
+from ratchet.scoring import features
+from ratchet.scoring.columns import Table
+from ratchet.scoring.data.bars import Bars
 from services.trainer.learning.diagnosis import overfit, regime_shift
 
 COLUMNS = 21

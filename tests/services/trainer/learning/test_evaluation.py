@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from ratchet.names import SKILL_BASELINES
+from ratchet.scoring.models.families import FAMILIES
+from ratchet.scoring.models.function import Function, Link
+from ratchet.scoring.models.port import Sample
 from services.trainer.learning.error_analysis import analyse
 from services.trainer.learning.evaluation import compare, metrics, skill_shown
 from services.trainer.learning.importance import importance
-from services.trainer.models.families import FAMILIES
-from services.trainer.models.function import Function, Link
-from services.trainer.models.port import Sample
 
 
 def test_metrics_by_hand() -> None:

@@ -8,15 +8,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from ratchet.decisions import evidence
 from ratchet.errors import PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
-from ratchet.proof import evidence
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.targets import labels
 from services.registry.domain.comparison import Scoring, Trained, compare
-from services.trainer.data.bars import Bars
 from services.trainer.learning.inputs import ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import plan, run
-from services.trainer.targets import labels
 
 
 def quiet(phase: str, fraction: float) -> None:

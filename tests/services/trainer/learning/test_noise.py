@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from bench import planted
-from services.trainer import targets
-from services.trainer.baselines import base_rate
-from services.trainer.data.bars import WARM_UP, Bars
-from services.trainer.learning.columns import predict
+from ratchet.scoring import targets
+from ratchet.scoring.baselines import base_rate
+from ratchet.scoring.columns import predict
+from ratchet.scoring.data.bars import WARM_UP, Bars
+from ratchet.scoring.models.artifact import load
+from ratchet.scoring.models.families import FAMILIES
 from services.trainer.learning.inputs import Recipe, SessionInputs
 from services.trainer.learning.session import plan, run
-from services.trainer.models.artifact import load
-from services.trainer.models.families import FAMILIES
 
 SEEDS = range(3)
 BARS = WARM_UP + 1200

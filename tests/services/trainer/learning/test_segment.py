@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from ratchet.errors import DataRefused
-from services.trainer import targets
-from services.trainer.data.bars import Bars, Floats
-from services.trainer.learning.columns import predict
+from ratchet.scoring import targets
+from ratchet.scoring.columns import predict
+from ratchet.scoring.data.bars import Bars, Floats
+from ratchet.scoring.models import artifact
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.segment import FRESH, Recorded, Scored, Segment, cut, evaluate
 from services.trainer.learning.session import plan, run
-from services.trainer.models import artifact
 
 FIRST, LAST = 1500, 1599
 BASELINES = tuple(

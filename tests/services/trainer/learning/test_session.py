@@ -10,20 +10,20 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from ratchet.decisions import evidence
 from ratchet.errors import Cancelled, CorruptData, DataRefused, InvalidInput
 from ratchet.names import SKILL_BASELINES
-from ratchet.proof import evidence
-from services.trainer import features, targets
-from services.trainer.baselines import refitted
-from services.trainer.data.bars import Bars
-from services.trainer.learning.columns import ONLINE_LOG_ODDS, predict
+from ratchet.scoring import features, targets
+from ratchet.scoring.baselines import refitted
+from ratchet.scoring.columns import ONLINE_LOG_ODDS, predict
+from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.models.artifact import load
+from ratchet.scoring.rule import Condition, Rule, pattern_id
 from services.trainer.learning.inputs import KnownPattern, PastTrial, Recipe, ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
-from services.trainer.learning.race import NEW_MODEL
+from services.trainer.learning.pairs import NEW_MODEL
 from services.trainer.learning.session import plan, rescored, run
 from services.trainer.learning.study import ON_MARGIN
-from services.trainer.mining.rule import Condition, Rule, pattern_id
-from services.trainer.models.artifact import load
 
 QUICK = Recipe(asked=1)
 BUSY = Rule((Condition("pvo_12_26", ">", 5.0),), 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ratchet.scoring.models.families import FAMILIES
 from services.trainer.learning.inputs import PastTrial
 from services.trainer.learning.study import ON_MARGIN, Search, Setting, explore, search
-from services.trainer.models.families import FAMILIES
 
 LOGISTIC = FAMILIES["logistic"]
 FOREST = FAMILIES["random-forest"]

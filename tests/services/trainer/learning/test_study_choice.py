@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ratchet.proof.scores import mean_difference
+from ratchet.scoring.columns import ONLINE_LOG_ODDS
+from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
+from ratchet.statistics.scores import mean_difference
 from services.trainer.learning.candidates import Material, Trial
-from services.trainer.learning.columns import ONLINE_LOG_ODDS
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.study import ON_MARGIN, Search, Setting
-from services.trainer.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
-from services.trainer.windows import split
+from services.trainer.learning.windows import split
 
 N = 1600
 CLEAR, NEARLY, MUDDY = 0.0, 1.0, 2.0

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.trainer.features import FEATURE_KIND, LIBRARY
+from ratchet.scoring.features import FEATURE_KIND, LIBRARY
+from ratchet.scoring.rule import Condition, Rule, pattern_id
 from services.trainer.mining.conditions import conditions
 from services.trainer.mining.mine import FEWEST_TEST_ROWS, MiningRows, mine
-from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.mining.search import CARRIED, LOWEST_Z, SUPPORT, jaccard, search
 from services.trainer.mining.test import Evidence, TestedRule, p_value, passing
 

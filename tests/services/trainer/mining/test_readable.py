@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 
-from services.trainer.features import FEATURE_KIND, FEATURE_UNIT
+from ratchet.scoring.features import FEATURE_KIND, FEATURE_UNIT
+from ratchet.scoring.rule import Condition, Rule, pattern_id
 from services.trainer.mining.conditions import CROSSED_WITHIN, conditions
 from services.trainer.mining.mine import OFFERED, MiningRows, mine
 from services.trainer.mining.readable import round_thresholds, roundness
 from services.trainer.mining.refine import KEPT_STRENGTH, Rows, rounded, strength
-from services.trainer.mining.rule import Condition, Rule, pattern_id
 from services.trainer.mining.search import DUPLICATE, SUPPORT, search
 
 NAMES = tuple(f"level_{column}" for column in range(20))

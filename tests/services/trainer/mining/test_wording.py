@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.trainer.features import COLUMNS, FEATURE_KIND, FEATURE_UNIT, LIBRARY
-from services.trainer.features.units import shown, stored
-from services.trainer.mining.rule import OPS, Condition, Rule
+from ratchet.scoring.features import COLUMNS, FEATURE_KIND, FEATURE_UNIT, LIBRARY
+from ratchet.scoring.features.units import shown, stored
+from ratchet.scoring.rule import OPS, Condition, Rule
 from services.trainer.mining.wording import sentence
 
 LINE = re.compile(r"\b(?!cdl_|bars_since_)[a-z][a-z0-9]*(_[a-z0-9]+)+\b")

@@ -1,0 +1,61 @@
+"""--remember FILE: signed heads that a caller keeps, so that a later call can tell whether the log only grew since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratchet.errors import CorruptData, PreconditionFailed
+
+if TYPE_CHECKING:
+    from ratchet.client import Client
+    from ratchet.transparency.checkpoints import Head
+
+remember_option = click.option(
+    "--remember",
+    "remember_in",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Compare with the newest signed head in this file, and add the one of now.",
+)
+
+
+def newest_remembered(file: Path | None) -> Head | None:
+    """The head of the largest size in the file; None without a file, or before anything was remembered."""
+    from ratchet.transparency import checkpoints
+
+    return checkpoints.newest(checkpoints.read_heads(file)) if file is not None and file.exists() else None
+
+
+def check_continuation(client: Client, remembered: Head, head: Head) -> None:
+    """CorruptData unless the log under `head`, whose signature was verified, begins with the remembered events."""
+    from ratchet.transparency import merkle
+
+    if head.size < remembered.size:
+        raise CorruptData(
+            f"the log has {head.size} events, but a head of size {remembered.size} is remembered: it was truncated or"
+            " replaced; find out by whom, and restore it"
+        )
+    proof = client.prove_consistency(remembered.size, head.size)
+    if not merkle.verify_consistency(remembered.size, head.size, proof.hashes, remembered.root, head.root):
+        raise CorruptData(
+            f"the log of {head.size} events is no continuation of the remembered head of size {remembered.size}:"
+            " something before was changed; find out by whom, and restore it"
+        )
+
+
+def remember(file: Path, head: Head, known: Head | None = None) -> None:
+    """Add a head to the file, unless it is the newest there, `known`, already; its folder is made when missing."""
+    if known is not None and (known.size, known.root) == (head.size, head.root):
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(head.to_line() + "\n")
+    except OSError as error:
+        raise PreconditionFailed(
+            f"the head of size {head.size} can't be remembered in {file} ({error.strerror}); give this user the file,"
+            " or name another one"
+        ) from error

@@ -1,0 +1,59 @@
+"""Where the three services listen, and the file in a home folder that says so."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ratchet.atomic_file import write_whole
+from ratchet.errors import NotFound
+
+FILE_NAME = "endpoints.json"
+SERVICES = ("registry", "knowledge", "trainer")
+ENVIRONMENT = {"registry": "RATCHET_REGISTRY", "knowledge": "RATCHET_KNOWLEDGE", "trainer": "RATCHET_TRAINER"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine and nothing beyond it."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The address (host:port) of each service; without others, those of `ratchet up` and `ratchet serve`."""
+
+    registry: str = "127.0.0.1:7301"
+    knowledge: str = "127.0.0.1:7302"
+    trainer: str = "127.0.0.1:7303"
+
+    @classmethod
+    def of_ports(cls, ports: tuple[int, int, int], host: str = "127.0.0.1") -> Endpoints:
+        registry, knowledge, trainer = (f"{host}:{port}" for port in ports)
+        return cls(registry, knowledge, trainer)
+
+    @classmethod
+    def read(cls, home: Path) -> Endpoints:
+        """What `ratchet up` wrote into `home`; NotFound when nothing runs there."""
+        file = home / FILE_NAME
+        try:
+            written = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**{service: str(written[service]) for service in ENVIRONMENT})
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"no services run on {home}: {file} is not there; start them with ratchet up") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotFound(f"{file} names no addresses ({error}); stop ratchet up and start it again") from error
+
+    def write(self, home: Path) -> Path:
+        """Write the file in one step: a reader sees the old one or the new one."""
+        write_whole(home / FILE_NAME, json.dumps(asdict(self), indent=2))
+        return home / FILE_NAME
+
+    def overridden(self, environ: Mapping[str, str]) -> Endpoints:
+        """These, with the addresses that the environment gives."""
+        return replace(self, **{name: environ[key] for name, key in ENVIRONMENT.items() if environ.get(key)})

@@ -1,0 +1,1 @@
+"""What follows from evidence: pure rules that the registry executes and the verifier executes again."""

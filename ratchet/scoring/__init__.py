@@ -1,0 +1,1 @@
+"""From bars to a forecast: bars, features, targets, models, baselines. Extra `trainer`."""

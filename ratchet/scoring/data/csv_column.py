@@ -1,0 +1,104 @@
+"""Columns of a CSV file as text, and how their cells are parsed: all at once, in C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ratchet.names import Series
+from ratchet.scoring.data.bars import Floats, Times
+from ratchet.scoring.data.zones import DAY
+
+_MICROSECONDS = 1_000_000
+_DATE = 10
+_ZONED = r"\d{2}:.*([zZ]|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's cells, the function that parses them (ArrowInvalid for a cell that it can't), its rule and way out."""
+
+    field: str
+    text: pa.ChunkedArray
+    parse: Callable[[pa.ChunkedArray], NDArray[Any]]
+    rule: str
+    then: str
+
+    def head(self, n: int) -> Column:
+        return replace(self, text=self.text[:n])
+
+    def first_failing(self) -> int:
+        """The index of the first cell that can't be parsed, or the number of cells."""
+        if self._parses(self.text):
+            return len(self.text)
+        good, bad = 0, len(self.text)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            good, bad = (middle, bad) if self._parses(self.text[:middle]) else (good, middle)
+        return good
+
+    def _parses(self, text: pa.ChunkedArray) -> bool:
+        try:
+            self.parse(text)
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+
+def numbers(field: str, text: pa.ChunkedArray) -> Column:
+    return Column(
+        field,
+        pc.utf8_trim_whitespace(text),
+        _floats,
+        "is not a number",
+        "write numbers like 1234.56, without separators of thousands, or remove the row,",
+    )
+
+
+def times(parts: Sequence[pa.ChunkedArray], series: Series) -> tuple[Column, bool, tuple[str, ...]]:
+    """The column of times, epoch seconds UTC when parsed; whether it is naive; and notes on it.
+
+    `parts` are dates with or without times of day, or dates and times of day apart. Bars of days and weeks lie at
+    midnight UTC of the date as written. Bars within a day lie at their moment; the column is naive if no UTC offset
+    is written: moments are then parsed as if they were UTC. The first cell says whether all have an offset.
+    """
+    trimmed = [pc.utf8_trim_whitespace(part) for part in parts]
+    text = trimmed[0] if len(trimmed) == 1 else pc.binary_join_element_wise(*trimmed, " ")
+    zoned = bool(pc.match_substring_regex(text[0], _ZONED).as_py())
+
+    def parse(cells: pa.ChunkedArray) -> Times:
+        moments = _moments(cells, zoned)
+        return moments if series.intraday else _dates(cells)
+
+    column = Column(
+        "date",
+        text,
+        parse,
+        "is not a day of the calendar, written like the rows above as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS+00:00",
+        "write dates as YYYY-MM-DD",
+    )
+    if series.intraday:
+        return column, not zoned, ("times carry a UTC offset and were converted to UTC",) if zoned else ()
+    dropped = bool(pc.any(pc.greater(pc.utf8_length(text), _DATE)).as_py())
+    note = "times of day were dropped: a bar lies at midnight UTC of its date as written"
+    return column, False, (note,) if dropped else ()
+
+
+def _floats(text: pa.ChunkedArray) -> Floats:
+    return np.asarray(pc.cast(text, pa.float64()).to_numpy(), np.float64)
+
+
+def _moments(text: pa.ChunkedArray, zoned: bool) -> Times:
+    kind = pa.timestamp("us", "UTC" if zoned else None)
+    return np.asarray(pc.cast(pc.cast(text, kind), pa.int64()).to_numpy(), np.int64) // _MICROSECONDS
+
+
+def _dates(text: pa.ChunkedArray) -> Times:
+    days = pc.cast(pc.cast(pc.utf8_slice_codeunits(text, 0, _DATE), pa.date32()), pa.int32())
+    return np.asarray(days.to_numpy(), np.int64) * DAY

@@ -1,0 +1,89 @@
+"""The header of a CSV file: which cell holds what."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+
+from ratchet.errors import DataRefused
+from ratchet.scoring.data.bars import COLUMNS, PRICES
+
+SEPARATORS = (",", ";", "\t")
+
+_SPELLINGS = {
+    "date": "date",
+    "datetime": "datetime",
+    "timestamp": "datetime",
+    "time": "time",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "close": "close",
+    "adjclose": "adjclose",
+    "adjustedclose": "adjclose",
+    "volume": "volume",
+    "vol": "volume",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of a file are: cell numbers from 0.
+
+    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of PRICES, and
+    `volume` and `adjclose` where the file has them, to its cell; `ignored` are the names of the other columns.
+    """
+
+    separator: str
+    width: int
+    when: tuple[int, ...]
+    fields: dict[str, int]
+    ignored: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Every cell that is read, in the order of the file."""
+        return tuple(sorted({*self.when, *self.fields.values()}))
+
+
+def layout(line: str, name: str) -> Layout:
+    """The layout that a header line says, whatever its case and order; DataRefused if a column is missing or twice."""
+    separator = max(SEPARATORS, key=line.count)
+    try:
+        titles = [title.strip() for title in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error as error:
+        raise DataRefused(f"{name} row 1: not a header of CSV: {error}; export it again") from error
+    found: dict[str, int] = {}
+    ignored: list[str] = []
+    for cell, title in enumerate(titles):
+        field = _SPELLINGS.get(re.sub(r"[^a-z]", "", title.lower()))
+        if field is None:
+            ignored.append(title or f"column {cell + 1} without a name")
+        elif field in found:
+            raise DataRefused(
+                f"{name} row 1: columns {titles[found[field]]!r} and {title!r} both say {field}; keep one of them and"
+                " import it again"
+            )
+        else:
+            found[field] = cell
+    when = _when(found)
+    missing = [*([] if when else ["date"]), *(field for field in PRICES if field not in found)]
+    if missing:
+        raise DataRefused(
+            f"{name} row 1: no column {', '.join(missing)} among {_shown(titles)}; the first row must name the columns"
+            " date, open, high, low and close, and volume if there is one: add what is missing and import it again"
+        )
+    fields = {field: found[field] for field in (*COLUMNS, "adjclose") if field in found}
+    return Layout(separator, len(titles), when, fields, tuple(ignored))
+
+
+def _when(found: dict[str, int]) -> tuple[int, ...]:
+    if "datetime" in found:
+        return (found["datetime"],)
+    return tuple(found[field] for field in ("date", "time") if field in found)
+
+
+def _shown(titles: list[str]) -> str:
+    shown = ", ".join(repr(title) for title in titles[:12])
+    return f"{shown}, …" if len(titles) > 12 else shown or "nothing"

@@ -1,0 +1,97 @@
+"""Snapshots: bars as Parquet bytes that are the same wherever and whenever they are written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ratchet.errors import CorruptData
+from ratchet.scoring.data.bars import COLUMNS, Bars
+
+_SERIES, _ZONE = b"series", b"zone"
+_ROW_GROUP = 1 << 16
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a new snapshot changes against an old one, in bars.
+
+    `appended` bars are later than all old ones; `changed` counts the bars of the old period that differ or are
+    new in it; `removed` those that are gone. `first_changed` is the time of the first changed or removed bar.
+    """
+
+    appended: int
+    changed: int
+    removed: int
+    first_changed: int | None
+
+
+def encode(bars: Bars) -> bytes:
+    """Parquet bytes: equal bars of one series and market time zone give equal bytes with the same library versions."""
+    arrays = [pa.array(bars.time, pa.int64()), *(pa.array(getattr(bars, name), pa.float64()) for name in COLUMNS)]
+    fields = [pa.field("time", pa.int64(), nullable=False)]
+    fields += [pa.field(name, pa.float64(), nullable=False) for name in COLUMNS]
+    metadata = {_SERIES: bars.series.encode(), _ZONE: bars.zone.encode()}
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def decode(content: bytes) -> Bars:
+    """The bars that `encode` wrote; CorruptData for bytes that it did not write."""
+    try:
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True, use_threads=False)
+        names, metadata = table.column_names, table.schema.metadata or {}
+        series, zone = (metadata.get(key, b"").decode() for key in (_SERIES, _ZONE))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptData(f"not a snapshot: {_brief(error)}; import the series again") from error
+    if names != ["time", *COLUMNS] or not series or not zone or not _typed(table):
+        raise CorruptData(
+            f"not a snapshot: columns {names} of series {series!r}, zone {zone!r}; import the series again"
+        )
+    return Bars(series, **{name: np.ascontiguousarray(table[name].to_numpy()) for name in names}, zone=zone)
+
+
+def digest(content: bytes) -> str:
+    """The SHA-256 of a snapshot's bytes, in hex: its name."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def difference(old: Bars, new: Bars) -> Difference:
+    """What `new` changes against `old`, bar by bar at equal times."""
+    end = old.time[-1] if len(old) else np.iinfo(np.int64).min
+    appended = int(np.count_nonzero(new.time > end)) if len(old) else len(new)
+    common, in_old, in_new = np.intersect1d(old.time, new.time, assume_unique=True, return_indices=True)
+    differs = _rows(old)[in_old] != _rows(new)[in_new]
+    removed = np.setdiff1d(old.time, common, assume_unique=True)
+    inserted = np.setdiff1d(new.time[: len(new) - appended], common, assume_unique=True)
+    changed = np.concatenate([common[differs.any(axis=1)], inserted])
+    touched = np.concatenate([changed, removed])
+    return Difference(appended, len(changed), len(removed), int(touched.min()) if len(touched) else None)
+
+
+def _rows(bars: Bars) -> NDArray[np.float64]:
+    return np.column_stack([bars.open, bars.high, bars.low, bars.close, bars.volume])
+
+
+def _typed(table: pa.Table) -> bool:
+    kinds = [pa.int64(), *(pa.float64() for _ in COLUMNS)]
+    return bool(table.schema.types == kinds) and all(column.null_count == 0 for column in table.columns)
+
+
+def _brief(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

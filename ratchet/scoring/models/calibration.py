@@ -1,0 +1,71 @@
+"""The head that every model ends in: a small ridge logistic regression on margins.
+
+Without it an overconfident model loses to any later, better-shrunk one, and a series without any signal promotes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratchet.scoring.models.newton import ridge_logistic
+from ratchet.scoring.models.port import Floats, logit
+
+SLOPE_RIDGE = 10.0
+MARGIN_RIDGE = 200.0
+OFFSET_RIDGE = 200.0
+"""Penalties on the squared distance from the anchor, in log-likelihood: of the slope of a part's margin, of that of
+the log-odds that it starts from, and of the offset.
+
+The log-odds of online@baseline are calibrated label by label: a few hundred rows say little of their slope. On seven
+series, range and volatility, at two dates each, a ridge of 10, 50, 200 on it gave har .2035, .2009, .2004, logistic
+.2030, .2005, .2001 and xgboost .2032, .2001, .1995 of Brier score on the 1,000 bars after (online alone .1997).
+
+The offset is held tightly: labels come in regimes, so that how often they were 1 in the last 60 to 250 bars says
+little about the next ones. On 16 windows of AAPL, GOOG, IBM and MSFT a free offset cost a forest .017 of Brier score
+on range, .046 on volatility, .004 on volume and direction, and helped on none.
+"""
+
+
+@dataclass(frozen=True)
+class Head:
+    """z = slopes · margins + offset."""
+
+    slopes: tuple[float, ...]
+    offset: float
+
+    def margin(self, margins: Floats) -> Floats:
+        """float64[n] for margins float64[n, k]."""
+        z: Floats = margins @ np.asarray(self.slopes) + self.offset
+        return z
+
+
+def fit_head(
+    margins: Floats,
+    y: Floats,
+    anchor: tuple[float, ...],
+    slope_ridges: tuple[float, ...] | None = None,
+    offset_ridge: float = OFFSET_RIDGE,
+) -> Head:
+    """Slopes of at least 0 drawn towards `anchor` (by SLOPE_RIDGE, unless given), the offset towards 0 (ridge 0: free).
+
+    `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0, with both classes. Margins whose slope would be negative
+    say nothing: they are left out.
+    """
+    design = np.column_stack([margins, np.ones(len(y))])
+    slope_ridges = slope_ridges or (SLOPE_RIDGE,) * len(anchor)
+    penalty = np.array([*slope_ridges, offset_ridge])
+    weights = ridge_logistic(design, y, penalty, np.array([*anchor, 0.0]))
+    kept = [place for place, slope in enumerate(weights[:-1]) if slope >= 0.0]
+    if len(kept) == len(anchor):
+        return Head(tuple(float(slope) for slope in weights[:-1]), float(weights[-1]))
+    ridges = tuple(slope_ridges[place] for place in kept)
+    rest = fit_head(margins[:, kept], y, tuple(anchor[place] for place in kept), ridges, offset_ridge)
+    slopes = dict(zip(kept, rest.slopes, strict=True))
+    return Head(tuple(slopes.get(place, 0.0) for place in range(len(anchor))), rest.offset)
+
+
+def frequency_head(width: int, y: Floats) -> Head:
+    """The head of `width` margins that answers the frequency of label 1 in `y`, float64[n], whatever the margins."""
+    return Head((0.0,) * width, float(logit(np.array([(float(np.sum(y)) + 1.0) / (len(y) + 2.0)]))[0]))

@@ -1,0 +1,31 @@
+"""Features that are not known, filled with the median of their column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.impute import SimpleImputer
+
+from ratchet.errors import CorruptData
+from ratchet.scoring.models.port import Floats
+
+
+def medians(features: Floats) -> Floats:
+    """The median of each column, 0 for a column that is all gaps; float64[k]."""
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(features)
+    found: Floats = np.nan_to_num(np.asarray(imputer.statistics_, dtype=np.float64))
+    return found
+
+
+def filled(features: Floats, gaps: Floats) -> Floats:
+    """Features with each gap filled by its column's value of `gaps`."""
+    return np.where(np.isnan(features), gaps, features)
+
+
+def restored_gaps(state: Mapping[str, object]) -> Floats:
+    """The medians in a state, float64[k]; CorruptData for anything else."""
+    gaps = state.get("gaps")
+    if not isinstance(gaps, np.ndarray) or gaps.ndim != 1 or gaps.dtype != np.float64 or not np.isfinite(gaps).all():
+        raise CorruptData("the model's medians are not one finite number a column; fetch the artifact again")
+    return gaps

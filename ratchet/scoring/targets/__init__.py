@@ -1,0 +1,73 @@
+"""Targets: what is predicted of a bar. A new target is one module and one line here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.errors import DataRefused, InvalidInput
+from ratchet.names import TARGETS as NAMES
+from ratchet.names import Target, one_of
+from ratchet.scoring.data import trailing
+from ratchet.scoring.data.bars import WARM_UP, Bars, Floats
+from ratchet.scoring.targets.definition import Definition
+from ratchet.scoring.targets.direction import DIRECTION
+from ratchet.scoring.targets.range_ import RANGE
+from ratchet.scoring.targets.volatility import VOLATILITY
+from ratchet.scoring.targets.volume import VOLUME
+
+TARGETS: dict[Target, Definition] = {
+    "direction": DIRECTION,
+    "range": RANGE,
+    "volatility": VOLATILITY,
+    "volume": VOLUME,
+}
+
+
+def require_volume(target: str, bars: Bars) -> None:
+    """DataRefused for the target of volume where the series has none."""
+    if target == "volume" and not bars.has_volume:
+        raise DataRefused(
+            f"{bars.series} has no volume: every bar has 0; choose another target, range for example, or import bars"
+            " with volume"
+        )
+
+
+def labels(target: str, bars: Bars, horizon: int) -> Floats:
+    """The label of each bar, float64[n]: 1.0, 0.0, or NaN where it is not known.
+
+    The label of bar t is known once bar t + horizon is there: the last `horizon` labels are NaN, and those of
+    the first bars, whose past is too short for the comparison. InvalidInput for an unknown target or a horizon < 1.
+    """
+    if horizon < 1:
+        raise InvalidInput(f"horizon {horizon} is out of range; use 1 bar or more", fields={"horizon": "out of range"})
+    return _definition(target).outcomes(bars, horizon)
+
+
+def persistence(target: str, bars: Bars, horizon: int) -> Floats:
+    """The last label known at each bar, float64[n]: that of bar t − horizon; NaN where there is none."""
+    return trailing.before(labels(target, bars, horizon), horizon)
+
+
+def usable_rows(y: Floats, warm_up: int = WARM_UP) -> NDArray[np.int64]:
+    """The rows after the warm-up with a known label; `y` is float64[n], NaN where unknown."""
+    known = np.isfinite(y)
+    known[:warm_up] = False
+    return np.flatnonzero(known).astype(np.int64)
+
+
+def words(target: str, direction: Literal[0, 1]) -> str:
+    """A label in words: range, 1 → "wider range"."""
+    definition = _definition(target)
+    return definition.up if direction == 1 else definition.down
+
+
+def question(target: str, horizon: int) -> str:
+    """What a probability is of: range, 1 → "range of the next bar above its median of the last 250 bars"."""
+    return _definition(target).question(horizon)
+
+
+def _definition(target: str) -> Definition:
+    return TARGETS[one_of("target", target, NAMES)]

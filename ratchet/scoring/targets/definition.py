@@ -1,0 +1,36 @@
+"""How a target is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ratchet.scoring.data.bars import Bars, Floats
+
+REGIME = 250
+"""Bars of the trailing median that a bar is compared with."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A target: `outcomes(bars, horizon)` is float64[n] of 1.0, 0.0 or NaN; `up` and `down` say 1 and 0 in words.
+
+    `question(horizon)` says in words what a probability is of.
+    The outcome of bar t uses bars up to and including t + horizon and is NaN for the last `horizon` bars, and
+    where the past that it is compared with is too short.
+    """
+
+    outcomes: Callable[[Bars, int], Floats]
+    up: str
+    down: str
+    question: Callable[[int], str]
+
+
+def the_bar(horizon: int) -> str:
+    """Bar t + horizon, seen from bar t."""
+    return "the next bar" if horizon == 1 else f"the bar {horizon} ahead"
+
+
+def the_bars(horizon: int) -> str:
+    """Bars t + 1 … t + horizon, seen from bar t."""
+    return "the next bar" if horizon == 1 else f"the next {horizon} bars"

@@ -1,0 +1,1 @@
+"""Statistics of forecasts: scores with intervals, e-values, HAC variances, recalibration. Numpy only."""

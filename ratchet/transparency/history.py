@@ -1,0 +1,246 @@
+"""What facts say of each other: sessions, data sets, models and patterns that must be there first, and decisions that
+must follow from what is there.
+
+A `History` is fed the facts of a log in order and yields what does not hold, in words. It goes on after a finding as
+the log does. It keeps what later facts are held against: a few numbers for each version, nothing for an ended session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from ratchet.decisions.redecide import on_arena, on_lineage
+from ratchet.decisions.state import BEGINNING, Arena, LineageStanding, Occasion, Run
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
+from ratchet.transparency.references import Names, References, missing
+
+
+class OpenSession(NamedTuple):
+    lineage: str
+    policy: str
+
+
+RECENT = 1024
+"""Data sets that are recognised at once; whether an older one was registered is known at the end."""
+
+OFFERED = b"offered"
+"""In place of the counts of a pattern that no session of its series has tested yet."""
+
+
+class History:
+    """`artifacts`: those that the log refers to; `decisions`: how many were decided again."""
+
+    def __init__(self) -> None:
+        self.artifacts = References()
+        self.decisions = self.models = 0
+        self.requested, self.ended = Names(), Names()
+        self._open: dict[str, OpenSession] = {}
+        self._recent: dict[str, None] = {}
+        self._datasets, self._wanted = Names(), Names()
+        self._lineages: dict[str, LineageStanding] = {}
+        self._arenas: dict[str, Arena] = {}
+        self._patterns: dict[str, tuple[str, bytes]] = {}
+        self._owed = ""
+        self._handlers: Mapping[str, Callable[[Any, int], Iterable[str]]] = {
+            kind.DESCRIPTOR.full_name: handler
+            for kind, handler in (
+                (facts_pb2.DatasetRegistered, self._registered),
+                (facts_pb2.TrainingRequested, self._requested),
+                (facts_pb2.TrainingCompleted, self._completed),
+                (facts_pb2.TrainingFailed, self._ended),
+                (facts_pb2.TrainingCancelled, self._ended),
+                (facts_pb2.ModelTrained, self._trained),
+                (facts_pb2.ModelPromoted, self._decided),
+                (facts_pb2.PromotionDeclined, self._decided),
+                (facts_pb2.PatternOffered, self._offered),
+                (facts_pb2.PatternDiscovered, self._discovered),
+                (facts_pb2.PatternValidated, self._validated),
+                (facts_pb2.PatternRetired, self._validated),
+            )
+        }
+
+    def add(self, position: int, stream: str, topic: str, fact: Message) -> Iterator[str]:
+        """The next fact."""
+        if self._owed and stream != self._owed:
+            yield f"no decision on {self._owed} follows the promotion at position {position - 1}"
+        self._owed = ""
+        handler = self._handlers.get(topic)
+        if handler is not None:
+            yield from handler(fact, position)
+
+    def is_open(self, session_id: str) -> bool:
+        """Whether a session was requested and has not ended yet."""
+        return session_id in self._open
+
+    def finish(self) -> Iterator[str]:
+        """What is left to say at the end of the log, each with its position."""
+        if self._owed:
+            yield f"no decision on {self._owed} follows the promotion at the end of the log"
+        for lineage in self._lineages.values():
+            if lineage.run is not None:
+                yield f"position {lineage.run.position}: no decision on {lineage.run.model} follows"
+        for position in missing(self._wanted, self._datasets):
+            yield f"position {position}: a data set that it names was not registered for its series before it"
+        for first, again in self.requested.repeated():
+            yield f"position {again}: it requests the session of position {first} again"
+        for first, again in self.ended.repeated():
+            yield f"position {again}: it ends the session that position {first} had ended"
+
+    def _registered(self, fact: facts_pb2.DatasetRegistered, position: int) -> Iterable[str]:
+        series = fact.symbol if fact.timeframe in ("", "1d") else f"{fact.symbol}@{fact.timeframe}"
+        for digest in filter(None, (fact.previous_digest, fact.cut_from)):
+            self._want(f"{digest} {series}", position)
+        self._datasets.add(f"{fact.digest} {series}", position)
+        self._recent[f"{fact.digest} {series}"] = None
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        self.artifacts.add(fact.digest, position, fact.size_bytes)
+        return ()
+
+    def _requested(self, fact: facts_pb2.TrainingRequested, position: int) -> Iterable[str]:
+        self._want(_dataset(fact.dataset_digest, fact.lineage), position)
+        self.requested.add(fact.session_id, position)
+        self._open[fact.session_id] = OpenSession(fact.lineage, fact.policy)
+        return ()
+
+    def _ended(
+        self, fact: facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled | facts_pb2.TrainingCompleted, position: int
+    ) -> Iterator[str]:
+        found = self._open.pop(fact.session_id, None)
+        self.ended.add(fact.session_id, position)
+        if found is None:
+            yield f"session {fact.session_id} was not open"
+        elif found.lineage != fact.lineage:
+            yield f"session {fact.session_id} was of {found.lineage}, not of {fact.lineage}"
+
+    def _completed(self, fact: facts_pb2.TrainingCompleted, position: int) -> Iterator[str]:
+        yield from self._ended(fact, position)
+        run = self._lineage(fact.lineage).run
+        if run is None or (run.session_id, run.model) != (fact.session_id, fact.model):
+            yield f"session {fact.session_id} trained no {fact.model} that awaits its decision"
+            return
+        run.completed, run.verdict, run.promoted = True, fact.verdict, fact.promoted
+
+    def _trained(self, fact: facts_pb2.ModelTrained, position: int) -> Iterator[str]:
+        record = fact.record
+        lineage = self._lineage(record.lineage)
+        if lineage.run is not None:
+            yield f"no decision on {lineage.run.model} of position {lineage.run.position} came before it"
+        number = lineage.versions + 1
+        if (record.version, record.model) != (number, f"{lineage.name}/v{number}"):
+            yield f"it is {record.model}, version {record.version}; v{number} is next in {lineage.name}"
+        session = self._open.get(record.session_id)
+        if session is None or session.lineage != record.lineage:
+            yield f"session {record.session_id or '(none)'} of {record.lineage} was not open"
+        if record.parent and not lineage.version_of(record.parent):
+            yield f"its parent {record.parent} was never trained"
+        if not record.windows.HasField("fit_label_end"):
+            yield "it does not say which labels its fits knew"
+        if record.read_position >= position:
+            yield f"it read the log up to position {record.read_position}, which is not before it"
+        for use in record.patterns_used:
+            if use.pattern_id not in self._patterns:
+                yield f"it uses pattern {use.pattern_id}, which nobody had discovered"
+        self._want(_dataset(record.dataset_digest, record.lineage), position)
+        if record.artifact.digest:
+            self.artifacts.add(record.artifact.digest, position, record.artifact.size_bytes)
+        lineage.trained(record)
+        policy = session.policy if session else ""
+        lineage.run = Run(position, record.session_id, record.model, policy)
+        self.models += 1
+
+    def _decided(self, fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined, position: int) -> Iterator[str]:
+        self.decisions += 1
+        if fact.scope == decision_pb2.SCOPE_SYMBOL:
+            arena = self._arena(fact.lineage.rpartition("/")[0])
+            yield from on_arena(arena, fact, position, self._blind_from)
+            if isinstance(fact, facts_pb2.ModelPromoted):
+                if fact.model not in arena.champions.values():
+                    yield f"{fact.model} is the champion of no lineage"
+                arena.promoted(fact)
+            else:
+                arena.declined(fact)
+            return
+        if fact.scope != decision_pb2.SCOPE_LINEAGE:
+            yield "it is a decision on neither a lineage nor a symbol"
+        lineage = self._lineage(fact.lineage)
+        arena = self._arena(lineage.arena)
+        yield from on_lineage(lineage, fact)
+        arena.occasion = Occasion(position, fact, lineage.spent_through, lineage.means.get(fact.model))
+        if isinstance(fact, facts_pb2.ModelPromoted):
+            lineage.promoted(fact)
+            arena.champions[lineage.name] = fact.model
+            self._owed = f"symbol/{lineage.arena}"
+        else:
+            lineage.declined(fact)
+        if fact.session_id:
+            lineage.run = None
+
+    def _offered(self, fact: facts_pb2.PatternOffered, position: int) -> Iterator[str]:  # noqa: ARG002
+        if fact.pattern.id in self._patterns:
+            yield f"pattern {fact.pattern.id} was known there before it was offered"
+        if fact.from_pattern_id not in self._patterns:
+            yield f"pattern {fact.from_pattern_id}, from which it was offered, was never discovered"
+        self._patterns[fact.pattern.id] = fact.pattern.series, OFFERED
+
+    def _discovered(self, fact: facts_pb2.PatternDiscovered, position: int) -> Iterator[str]:
+        if self._patterns.get(fact.pattern.id, ("", OFFERED))[1] != OFFERED:
+            yield f"pattern {fact.pattern.id} had been discovered before"
+        self._patterns[fact.pattern.id] = fact.pattern.series, b""
+        yield from self._tested(fact.pattern.id, fact.evidence, pattern_pb2.PatternCounts(), fact.after, position)
+
+    def _validated(self, fact: facts_pb2.PatternValidated | facts_pb2.PatternRetired, position: int) -> Iterator[str]:
+        series, before = self._patterns.get(fact.pattern_id, ("", b""))
+        if not series:
+            yield f"pattern {fact.pattern_id} was never discovered"
+        elif before != fact.before.SerializeToString(deterministic=True):
+            yield f"its counts before are not those that the fact before it on pattern {fact.pattern_id} left"
+        yield from self._tested(fact.pattern_id, fact.evidence, fact.before, fact.after, position)
+
+    def _tested(
+        self,
+        pattern: str,
+        evidence: pattern_pb2.BarEvidence,
+        before: pattern_pb2.PatternCounts,
+        after: pattern_pb2.PatternCounts,
+        position: int,
+    ) -> Iterator[str]:
+        """Counts are of the union of all evidence: new bars add to them, and nothing is taken away."""
+        series, _ = self._patterns.get(pattern, ("", b""))
+        self._patterns[pattern] = series, after.SerializeToString(deterministic=True)
+        brought = sum(span.bars for span in evidence.spans)
+        if not before.bars <= after.bars <= before.bars + brought or not 0 <= after.hits <= after.support <= after.bars:
+            yield f"counts of {before.bars} bars can't become {after.bars} by evidence on {brought}"
+        if evidence.dataset_digest:
+            self._want(f"{evidence.dataset_digest} {series}", position)
+
+    def _want(self, dataset: str, position: int) -> None:
+        if dataset not in self._recent:
+            self._wanted.add(dataset, position)
+
+    def _lineage(self, name: str) -> LineageStanding:
+        found = self._lineages.get(name)
+        if found is None:
+            found = self._lineages[name] = LineageStanding.of(name)
+        return found
+
+    def _arena(self, name: str) -> Arena:
+        found = self._arenas.get(name)
+        if found is None:
+            found = self._arenas[name] = Arena.of(name)
+        return found
+
+    def _blind_from(self, model: str) -> int:
+        try:
+            return self._lineage(model.rpartition("/v")[0]).blind_from(model)
+        except InvalidInput:
+            return BEGINNING
+
+
+def _dataset(digest: str, lineage: str) -> str:
+    """How a data set of a lineage's series is looked up."""
+    return f"{digest} {lineage.partition('/')[0]}"

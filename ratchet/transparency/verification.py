@@ -1,0 +1,209 @@
+"""The whole log again, from position 1: what is stored must be what was signed, and what was decided must follow.
+
+    replay = Replay(heads=heads, trusted=[public_key])
+    for event in events:
+        replay.feed(event.position, event.stream, event.version, event.topic, event.state)
+    report = replay.finish()
+
+Positions are dense, versions too, times never decrease, ids are given once, bytes are canonical, every fact follows
+from those before it, every decision from its own bytes (history.py), and every signed head has the root of the events
+up to its size (signatures.py). Memory grows by some bytes an event: the ids that must not come twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from ratchet.errors import CorruptData, RatchetError
+from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.event_format import opened, stream_of
+from ratchet.transparency.history import History
+from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
+from ratchet.transparency.references import Names, References, Versions, missing
+from ratchet.transparency.signatures import Signatures
+
+MOST_FINDINGS = 1000
+UNPROVEN_TAIL = (
+    "the tail is not proven: whoever holds the key can drop the newest events and sign what is left;"
+    " keep heads elsewhere with --remember FILE"
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """`findings`: what is wrong, in words; `checked`: what was looked at, with counts; `notes`: what can't be said.
+
+    `size` and `root` are those of the tree over all events; `head`: the newest signed head that holds.
+    """
+
+    findings: tuple[str, ...]
+    checked: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...]
+    size: int
+    root: bytes
+    head: Head | None
+
+    @property
+    def verified(self) -> bool:
+        return not self.findings
+
+
+class Replay:
+    """Feed it every event in order, then `finish`. Its arguments are those of `Signatures`."""
+
+    def __init__(
+        self,
+        heads: Iterable[Head] = (),
+        remembered: Iterable[Head] = (),
+        trusted: Sequence[bytes] = (),
+        signed_from: int = 0,
+    ) -> None:
+        self._tree = Frontier()
+        self._signatures = Signatures(heads, remembered, trusted, signed_from)
+        self._history = History()
+        self._versions: dict[str, int] = {}
+        self._datasets = Versions()
+        self._ids, self._requests, self._causes = Names(), Names(), Names()
+        self._position = self._recorded = 0
+        self._findings: list[str] = []
+        self._more = 0
+        self.request_id = ""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        return tuple(self._findings)
+
+    @property
+    def root(self) -> bytes:
+        """Of the tree over the events so far."""
+        return self._tree.root()
+
+    @property
+    def size(self) -> int:
+        return self._tree.size
+
+    @property
+    def artifacts(self) -> References:
+        """Every artifact that the events so far refer to."""
+        return self._history.artifacts
+
+    def feed(self, position: int, stream: str, version: int, topic: str, state: bytes) -> list[Node]:
+        """The next event. Returns the Merkle nodes that it completes; `request_id` is then that of the event."""
+        if position != self._position + 1:
+            self.find(f"position {position} comes after position {self._position}: events are missing or out of order")
+        self._position = position
+        try:
+            envelope, fact = opened(topic, state)
+            if isinstance(fact, facts_pb2.KeyIntroduced):
+                self._find_all(self._signatures.introduced(fact, self._tree.size, self._tree.root()))
+            self._check(position, stream, version, topic, envelope, fact)
+        except (RatchetError, ValueError) as error:
+            self.find(f"position {position}: {error}")
+        try:
+            nodes = self._tree.append(leaf_hash(canonical_leaf(position, stream, version, topic, state)))
+        except (RatchetError, ValueError) as error:
+            self.find(f"position {position}: no leaf can be made of it: {error}")
+            nodes = self._tree.append(leaf_hash(state))
+        if self._signatures.due(self._tree.size):
+            self._find_all(self._signatures.grown(self._tree))
+        return nodes
+
+    def find(self, finding: str) -> None:
+        """Add a finding; after the first thousand they are only counted."""
+        if len(self._findings) < MOST_FINDINGS:
+            self._findings.append(finding)
+        else:
+            self._more += 1
+
+    def finish(self) -> Report:
+        """What is known once the last event has been fed."""
+        for first, again in self._ids.repeated():
+            self.find(f"position {again}: it has the event id of position {first}")
+        for first, again in self._requests.repeated():
+            self.find(f"position {again}: its request id belongs to the request at position {first}")
+        for position in missing(self._causes, self._history.requested, self._ids):
+            self.find(f"position {position}: what it names as its cause was not there before it")
+        for position, version, expected in self._datasets.wrong():
+            self.find(f"position {position}: it is version {version} of its stream, where {expected} is next")
+        self._find_all(self._history.finish())
+        self._find_all(self._signatures.finish(self._tree))
+        findings = (*self._findings, *([f"and {self._more} more"] if self._more else []))
+        checked = (
+            ("events", self._tree.size),
+            ("sessions", len(self._history.requested)),
+            ("models", self._history.models),
+            ("decisions decided again", self._history.decisions),
+            ("keys", len(self._signatures.keys)),
+            ("signed heads", self._signatures.checked - self._signatures.remembered),
+            ("remembered heads", self._signatures.remembered),
+        )
+        notes = [] if self._signatures.remembered else [UNPROVEN_TAIL]
+        if superseded := self._signatures.superseded:
+            notes.append(
+                f"of {superseded} older heads the root was checked, and not the signature: newer ones cover them"
+            )
+        return Report(findings, checked, tuple(notes), self._tree.size, self._tree.root(), self._signatures.newest)
+
+    def _check(
+        self,
+        position: int,
+        stream: str,
+        version: int,
+        topic: str,
+        envelope: envelope_pb2.Envelope,
+        fact: Message,
+    ) -> None:
+        self._check_envelope(position, envelope)
+        if stream != (own := stream_of(topic, fact)):
+            self.find(f"position {position}: a {topic} of {own} lies on stream {stream}")
+        self._check_version(position, stream, version, fact)
+        for finding in self._history.add(position, stream, topic, fact):
+            self.find(f"position {position}: {finding}")
+
+    def _check_envelope(self, position: int, envelope: envelope_pb2.Envelope) -> None:
+        moment, event_id, request_id = envelope.recorded_at, envelope.event_id, envelope.request_id
+        recorded = moment.seconds * 1_000_000_000 + moment.nanos
+        if recorded < self._recorded or not recorded:
+            self.find(f"position {position}: it was recorded before the event in front of it")
+        self._recorded = max(recorded, self._recorded)
+        if not event_id or not request_id:
+            self.find(f"position {position}: it has no event id or no request id")
+        self._ids.add(event_id, position)
+        if request_id != self.request_id:
+            self.request_id = request_id
+            self._requests.add(request_id, position)
+        cause = envelope.causation_id
+        if cause and not self._history.is_open(cause):
+            self._causes.add(cause, position)
+
+    def _check_version(self, position: int, stream: str, version: int, fact: Message) -> None:
+        """A session's stream is forgotten when it ends: that none begins or ends twice is checked by its id."""
+        if isinstance(fact, facts_pb2.DatasetRegistered):
+            self._datasets.add(stream, version, position)
+            return
+        if isinstance(fact, facts_pb2.TrainingRequested):
+            expected = 1
+        elif isinstance(fact, _ENDS):
+            expected = 2
+        else:
+            expected = self._versions.get(stream, 0) + 1
+            self._versions[stream] = version
+        if version != expected:
+            self.find(f"position {position}: it is version {version} of {stream}, where {expected} is next")
+
+    def _find_all(self, findings: Iterable[str]) -> None:
+        for finding in findings:
+            self.find(finding)
+
+
+_ENDS = (facts_pb2.TrainingCompleted, facts_pb2.TrainingFailed, facts_pb2.TrainingCancelled)
+
+
+def require_verified(report: Report, what: str) -> None:
+    """CorruptData, with every finding, unless there is none."""
+    if report.findings:
+        raise CorruptData(f"{what} is not what was signed:\n  " + "\n  ".join(report.findings))

@@ -1,5 +1,0 @@
-"""Who calls, and what they may: bearer tokens with roles. Off where RATCHET_TOKENS names no file."""
-
-from services.kernel.identity.guard import Identity
-
-__all__ = ["Identity"]

@@ -1,0 +1,1 @@
+"""KnowledgeService over gRPC: requests checked, answers made."""

@@ -1,0 +1,1 @@
+"""The writes: evidence and people's words become facts."""

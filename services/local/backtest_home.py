@@ -1,0 +1,130 @@
+"""The home of a backtest: services of its own, on which the loop runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratchet.backtest.bar_times import day
+from ratchet.backtest.plan import Segment
+from ratchet.backtest.replay import Replayed, replay
+from ratchet.backtest.result import Session
+from ratchet.client import Client
+from ratchet.client.credentials import NO_IDENTITY, Credentials
+from ratchet.errors import Cancelled
+from ratchet.names import Lineage, Policy
+from services.local import ports
+from services.local.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+CHECK_SECONDS = 0.2
+ENVIRONMENT = {**NO_IDENTITY, "RATCHET_WORKERS": "local:1"}
+"""Sessions follow each other: one worker suffices, and it keeps the fits of the baselines from one to the next."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The services of a backtest while they run, and a client of them."""
+
+    supervisor: Supervisor
+    client: Client
+
+
+@contextmanager
+def running(place: Path, say: Callable[[str], None]) -> Iterator[Home]:
+    """Start the services under `place`; they stop at the end."""
+    with Supervisor(place, ports.choose(0), say, environment=ENVIRONMENT) as supervisor:
+        found = supervisor.endpoints
+        with Client(found.registry, found.knowledge, found.trainer, credentials=Credentials()) as client:
+            yield Home(supervisor, client)
+
+
+class Told:
+    """Shows how the loop goes on, and stops it when `stopping` is set."""
+
+    def __init__(
+        self, sessions: int, stopping: threading.Event, progress: Progress | None, task: TaskID | None
+    ) -> None:
+        self._sessions, self._stopping = sessions, stopping
+        self._progress, self._task = progress, task
+        self._held = 0
+
+    def going(self, phase: str, fraction: float) -> None:
+        if self._stopping.is_set():
+            raise Cancelled("the backtest was stopped")
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=self._held + 0.9 * fraction, text=phase)
+
+    def held(self, session: Session) -> None:
+        self._held += 1
+        line = (
+            f"{self._held:>3}/{self._sessions}  {day(session.date)}  v{session.version}"
+            f" {session.ended}, v{session.champion} in force"
+        )
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=self._held)
+            self._progress.console.print(line, markup=False, highlight=False)
+        else:
+            click.echo(line, err=True)
+
+
+def replay_watched(home: Home, lineage: Lineage, policy: Policy, segments: Sequence[Segment]) -> Replayed:
+    """Replay the loop while services that died are restarted; an error or Ctrl-C stops it."""
+    stopping = threading.Event()
+    with _terminated_like_interrupted(), _progress() as progress, ThreadPoolExecutor(1) as thread:
+        task = progress.add_task(policy, total=len(segments), text="") if progress else None
+        told = Told(len(segments), stopping, progress, task)
+        replayed = thread.submit(replay, home.client, lineage, policy, segments, told)
+        try:
+            while wait((replayed,), CHECK_SECONDS).not_done:
+                home.supervisor.check()
+            return replayed.result()
+        except BaseException:
+            stopping.set()
+            home.supervisor.stop()
+            raise
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A live bar on a terminal; None elsewhere, where each session is a line."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(30),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM stops as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

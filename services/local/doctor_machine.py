@@ -1,0 +1,107 @@
+"""ratchet doctor on this machine: Python, libraries, the home folder, its disk, the artifacts, the TLS files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ratchet.cli.connect import command_line
+from ratchet.client.credentials import TLS_VARIABLES, Tls
+from ratchet.errors import NotFound, RatchetError
+from services.local import object_store
+from services.local.doctor_finding import Finding, finding
+
+OLDEST_PYTHON = (3, 11)
+TRAINER_NEEDS = ("sklearn", "skops", "pandas", "pyarrow", "talib", "optuna")
+LEAST_FREE = 1 << 30
+"""Bytes; a log and its artifacts grow by some megabytes a session."""
+RENEW_BEFORE = timedelta(days=14)
+PROBE = b"ratchet doctor was here, and has tidied up"
+
+
+def installation() -> Iterator[Finding]:
+    version = sys.version_info[:2] >= OLDEST_PYTHON
+    yield finding("python", version, platform.python_version(), "install Python 3.11 or newer")
+    missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
+    found = f"missing: {', '.join(missing)}" if missing else "its libraries are installed"
+    yield finding("training", not missing, found, "pip install 'ratchet[trainer]'")
+
+
+def folders(home: Path) -> Iterator[Finding]:
+    """The home and, unless they are elsewhere, its artifacts: whether they can be written to, and how much room is."""
+    in_store = (home / object_store.FOLDER / object_store.FILE).exists()
+    for what, folder in (
+        ("home", home),
+        ("artifacts", home / (object_store.FOLDER if in_store else object_store.FILES)),
+    ):
+        if what == "artifacts" and os.environ.get("RATCHET_ARTIFACTS"):
+            continue
+        existing = _existing(folder)
+        writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+        state = f"{folder} {'is there' if folder.exists() else 'will be made'}"
+        found = state if writable else f"{existing} can't be written to"
+        yield finding(what, writable, found, f"sudo chown -R {os.getuid()} {shlex.quote(str(existing))}")
+    free = shutil.disk_usage(_existing(home)).free
+    room = f"{free / 2**30:.1f} GiB free where {home} is"
+    yield finding("disk", free >= LEAST_FREE, room, f"du -xh --max-depth=2 {shlex.quote(str(_existing(home)))}")
+
+
+def artifacts(url: str) -> Finding:
+    """The store of RATCHET_ARTIFACTS: an artifact is put, read and removed; a store that locks what is put, or has no
+    bucket yet, is only asked. The services' code does it, found by name: this package imports none."""
+    try:
+        store = importlib.import_module("services.platform.artifacts").open_store(url)
+        try:
+            next(iter(store.digests()), None)
+        except NotFound as error:
+            return finding("artifacts", True, f"{error.message.partition(';')[0]}: the first write makes it", "")
+        if "retain=" in url:
+            return finding("artifacts", True, f"{url} answers; what is put there is locked, so nothing was put", "")
+        if url.startswith("file:"):
+            return finding("artifacts", True, f"{url} answers", "")
+        digest = store.put(PROBE)
+        try:
+            store.get(digest)
+        finally:
+            store.remove(digest)
+        return finding("artifacts", True, f"{url} takes, gives back and removes", "")
+    except RatchetError as error:
+        return finding("artifacts", False, error.message, _see(url))
+
+
+def _see(url: str) -> str:
+    endpoint = url.partition("endpoint=")[2].partition("&")[0]
+    if endpoint:
+        return f"curl --silent --show-error --max-time 5 --output /dev/null {shlex.quote(endpoint)}"
+    return f"ls -ld {shlex.quote(url.removeprefix('file://'))}"
+
+
+def tls() -> Iterator[Finding]:
+    """The files of RATCHET_TLS_CERT, _KEY and _CA; nothing where none is set, and `tls` where they can't be used."""
+    renew = command_line(None, "certs", "--help")
+    try:
+        loaded = Tls.load()
+    except RatchetError as error:
+        yield finding("tls", False, error.message.partition(";")[0], renew)
+        return
+    if loaded is None:
+        return
+    from cryptography.x509 import load_pem_x509_certificates
+
+    for name, content in (("cert", loaded.cert), ("ca", loaded.ca)):
+        ends = min(each.not_valid_after_utc for each in load_pem_x509_certificates(content))
+        left = ends - datetime.now(UTC)
+        found = f"{os.environ[TLS_VARIABLES[name]]} is in force until {ends:%Y-%m-%d}, {left.days} more days"
+        yield finding(f"tls {name}", left > RENEW_BEFORE, found, renew)
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())

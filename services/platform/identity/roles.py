@@ -1,0 +1,57 @@
+"""Which role may call which method: one table, complete over every method of every service.
+
+A person's roles contain one another, viewer < trainer < promoter < admin. `service` is what the services are to each
+other: it reads, and writes what no person may write; it neither trains nor promotes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.platform.identity.token_file import Role
+
+PERSONS: tuple[Role, ...] = ("viewer", "trainer", "promoter", "admin")
+
+_LEAST: Mapping[str, Mapping[Role, str]] = {
+    "ratchet.eventlog.v1.EventLogService": {
+        "viewer": "Read Subscribe GetHead ListHeads ProveInclusion ProveConsistency Verify Export",
+        "admin": "Rebuild",
+        "service": "Append",
+    },
+    "ratchet.registry.v1.RegistryService": {
+        "viewer": "ListDatasets ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest"
+        " ListDecisions GetLineage",
+        "promoter": "PromoteModel RollbackChampion",
+        "service": "RegisterDataset RequestTraining FailTraining CancelTraining RecordTraining",
+    },
+    "ratchet.knowledge.v1.KnowledgeService": {
+        "viewer": "GetKnowledge ListPatterns GetPattern ListSuccessRates ListFeatureHistory",
+        "trainer": "OfferPattern",
+        "promoter": "RetirePattern",
+        "service": "RecordEvidence",
+    },
+    "ratchet.trainer.v1.TrainerService": {
+        "viewer": "WatchTraining ExportBars",
+        "trainer": "ImportBars StartTraining CancelTraining ReproduceModel",
+    },
+    "ratchet.trainer.v1.PredictorService": {
+        "viewer": "Predict",
+        "trainer": "Evaluate",
+    },
+}
+
+METHODS: Mapping[str, Role] = {
+    f"/{service}/{method}": role
+    for service, roles in _LEAST.items()
+    for role, methods in roles.items()
+    for method in methods.split()
+}
+"""The least role of each method, by its full name."""
+
+
+def may(role: Role, method: str) -> bool:
+    """Whether a caller with `role` may call `method`, a full name; nobody may call what the table does not have."""
+    least = METHODS.get(method)
+    if role == "service" or least == "service":
+        return role == "service" and least in ("service", "viewer")
+    return least is not None and PERSONS.index(role) >= PERSONS.index(least)

@@ -1,0 +1,25 @@
+"""Another service as something that this one needs."""
+
+from __future__ import annotations
+
+import grpc
+
+from ratchet.client.channel import failure
+from ratchet.client.health import ask
+from ratchet.client.transport import Transport
+from ratchet.errors import Unreachable
+from services.platform.telemetry.checks import Check
+
+
+def serving(name: str, transport: Transport) -> Check:
+    """Passes while the service behind `transport` says that it is ready."""
+
+    def check() -> None:
+        try:
+            answer = ask(transport.link.channel)
+        except grpc.RpcError as error:
+            raise failure(error, transport.peer) from error
+        if not answer.serving:
+            raise Unreachable(f"{transport.peer} is not ready: {answer.wrong or 'it is stopping'}")
+
+    return Check(name, check)

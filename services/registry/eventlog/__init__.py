@@ -1,0 +1,25 @@
+"""The event log: append-only, one writer, tamper-evident, with read tables in the same transaction."""
+
+from services.registry.eventlog.append import Append, Committed, NewEvent, Origin, Recorded
+from services.registry.eventlog.application import LogApplication
+from services.registry.eventlog.log import Log, open_log
+from services.registry.eventlog.read_tables import Statement, Table
+from services.registry.eventlog.reading import Filter, Head, Query
+from services.registry.eventlog.rebuild import Rebuilt
+
+__all__ = [
+    "Append",
+    "Committed",
+    "Filter",
+    "Head",
+    "Log",
+    "LogApplication",
+    "NewEvent",
+    "Origin",
+    "Query",
+    "Rebuilt",
+    "Recorded",
+    "Statement",
+    "Table",
+    "open_log",
+]

@@ -1,0 +1,302 @@
+"""The only way into the log: group commit.
+
+Callers queue; one of them becomes the leader and writes all that is queued in one transaction, each append in a
+savepoint, so a conflict fails only its own. Everything is decided from what that transaction reads; what is remembered
+between transactions (the tip) is used only where the database still ends at the same position. Nobody is answered
+before the transaction is durable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.message import DecodeError
+
+from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
+from ratchet.events.v1 import envelope_pb2
+from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
+from services.platform.facts import from_envelope
+from services.registry.eventlog.append import Append, Committed, NewEvent, Origin, Recorded
+from services.registry.eventlog.checkpoints import Signer, require_signed, store_head
+from services.registry.eventlog.database import ConstraintBroken, Database, Reader, Writer, savepoint
+from services.registry.eventlog.keys import FIRST_REASON, introduction, keys, require_in_force
+from services.registry.eventlog.read_tables import Names, Table, project
+from services.registry.eventlog.reading import events_between, frontier, head_position, recorded_at, stream_version
+
+GROUP = 256
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The end of the log as the next append needs it."""
+
+    position: int
+    recorded_at: datetime
+    size: int
+    peaks: tuple[bytes, ...]
+
+    @property
+    def root(self) -> bytes:
+        return Frontier(self.size, self.peaks).root()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pending:
+    append: Append
+    answer: Future[Committed]
+
+
+class Commit:
+    """Appends to one log; any number of threads call it, and other processes may write the same database.
+
+    `clock` returns aware UTC time, `new_id` event ids; `committed` is called after each transaction. Nothing is signed
+    before `sign_with`; from then on each transaction that appends signs the new head, and nothing is appended to a log
+    whose key in force is another one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tables: Sequence[Table],
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        committed: Callable[[], None],
+    ) -> None:
+        self._database, self._tables, self._names = database, tuple(tables), Names(tables)
+        self._clock, self._new_id, self._committed = clock, new_id, committed
+        self._turn = threading.Condition()
+        self._queue: deque[_Pending] = deque()
+        self._leading = False
+        self._tip: Tip | None = None
+        self._signer: Signer | None = None
+        self._signed: Callable[[Head], None] = lambda _: None
+
+    def __call__(self, append: Append) -> Committed:
+        """Append all events or none; durable when it returns.
+
+        The same request again gets its first answer. StreamConflict where an event's version is not the next one of its
+        stream; AlreadyExists for a used request id with another fingerprint; InvalidInput for what can't be a fact; the
+        database's errors (see database.py), after which nothing was written and later appends work.
+        """
+        append.check()
+        pending = _Pending(append, Future())
+        with self._turn:
+            self._queue.append(pending)
+        while not pending.answer.done():
+            if group := self._lead(pending):
+                try:
+                    self._write(group)
+                finally:
+                    self._hand_over()
+        return pending.answer.result()
+
+    def replayed(self, origin: Origin) -> Committed | None:
+        """The first answer to a request that was accepted before; AlreadyExists if it was another request."""
+        with self._database.read() as reader:
+            return _replayed(reader, origin)
+
+    def sign_with(self, signer: Signer, signed: Callable[[Head], None], actor: str) -> None:
+        """Sign from here on, `signed` being told each head; a log without a key gets this one, introduced by `actor`.
+
+        PreconditionFailed when the log's key is another one; CorruptData when that key did not sign the log's end.
+        """
+        with self._database.write() as writer:
+            known = keys(writer)
+            if known:
+                _signed_tip(writer, signer)
+            else:
+                head = self._introduce(writer, _tip(writer), signer, None, actor, FIRST_REASON)
+        self._signer, self._signed = signer, signed
+        if not known:
+            self._announce(head)
+
+    def rotate(self, new: Signer, actor: str, reason: str) -> int:
+        """Let the key of `sign_with` be replaced by `new`; the position of the fact. PreconditionFailed as there."""
+        if self._signer is None:
+            raise PreconditionFailed("a key is replaced with the one in force; call sign_with before")
+        with self._database.write() as writer:
+            head = self._introduce(writer, _signed_tip(writer, self._signer), new, self._signer, actor, reason)
+        self._signer = new
+        self._announce(head)
+        return head.size
+
+    def _introduce(
+        self, writer: Writer, tip: Tip, new: Signer, replaced: Signer | None, actor: str, reason: str
+    ) -> Head:
+        """Append the KeyIntroduced fact, and sign its head with the new key."""
+        append = introduction(keys(writer), new, replaced, tip.position, tip.root, actor, reason)
+        tip, _ = self._apply(writer, tip, append)
+        return _sign(writer, new, tip)
+
+    def _announce(self, head: Head) -> None:
+        self._committed()
+        self._signed(head)
+
+    def _lead(self, pending: _Pending) -> list[_Pending]:
+        """Wait until answered (then nothing), or until it is this caller's turn to write the queue."""
+        with self._turn:
+            self._turn.wait_for(lambda: pending.answer.done() or not self._leading)
+            if pending.answer.done():
+                return []
+            self._leading = True
+            return [self._queue[i] for i in range(min(GROUP, len(self._queue)))]
+
+    def _hand_over(self) -> None:
+        """What is not answered stays in the queue, so a leader that was interrupted loses nobody's append."""
+        with self._turn:
+            while self._queue and self._queue[0].answer.done():
+                self._queue.popleft()
+            self._leading = False
+            self._turn.notify_all()
+
+    def _write(self, group: Sequence[_Pending]) -> None:
+        outcomes: list[Committed | Exception] = []
+        head: Head | None = None
+        try:
+            with self._database.write() as writer:
+                tip = before = self._read_tip(writer)
+                # One alone fails with its transaction: a savepoint would have SQLite write pages to a temporary file.
+                attempt = self._apply if len(group) == 1 else self._attempt
+                for pending in group:
+                    tip, outcome = attempt(writer, tip, pending.append)
+                    outcomes.append(outcome)
+                if self._signer is not None and tip.position > before.position:
+                    head = _sign(writer, self._signer, tip)
+        except Exception as error:  # noqa: BLE001 it belongs to every caller of the group
+            outcomes = [error] * len(group)
+        else:
+            self._tip = tip
+            self._committed()
+            if head is not None:
+                self._signed(head)
+        for pending, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Committed):
+                pending.answer.set_result(outcome)
+            else:
+                pending.answer.set_exception(outcome)
+
+    def _read_tip(self, reader: Reader) -> Tip:
+        position = head_position(reader)
+        if self._tip is not None and self._tip.position == position:
+            return self._tip
+        return _tip(reader) if self._signer is None else _signed_tip(reader, self._signer)
+
+    def _attempt(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed | Exception]:
+        try:
+            with savepoint(writer):
+                return self._apply(writer, tip, append)
+        except Exception as error:
+            if not writer.alive:
+                raise
+            return tip, error
+
+    def _apply(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed]:
+        first_answer = _replayed(writer, append.origin)
+        if first_answer is not None:
+            return tip, first_answer
+        _check_versions(writer, append.events)
+        now = max(self._clock(), tip.recorded_at)
+        events = tuple(
+            complete(event, tip.position + 1 + i, append.origin, self._new_id(), now)
+            for i, event in enumerate(append.events)
+        )
+        tree = Frontier(tip.size, tip.peaks)
+        nodes = [node for event in events for node in tree.append(leaf(event))]
+        try:
+            _insert(writer, append.origin, events, nodes)
+            writer.flush()
+        except ConstraintBroken as error:
+            raise CorruptData(
+                f"the log ends at position {tip.position}, but its tables hold more: {error};"
+                " somebody changed them: stop the registry and restore the database from a backup"
+            ) from error
+        project(writer, self._tables, self._names, events)
+        return Tip(events[-1].position, now, tree.size, tree.peaks), Committed(events)
+
+
+def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now: datetime) -> Recorded:
+    """The event with its envelope complete, in canonical bytes; InvalidInput if it could not be read back as a fact."""
+    try:
+        envelope = envelope_pb2.Envelope.FromString(event.state)
+    except DecodeError as error:
+        raise InvalidInput(f"the state of {event.stream} v{event.version} is not an envelope: {error}") from error
+    envelope.event_id, envelope.actor = event_id, origin.actor
+    envelope.request_id, envelope.correlation_id = origin.request_id, origin.correlation_id
+    envelope.recorded_at.FromDatetime(now)
+    fact = from_envelope(event.stream, event.version, event.topic, envelope)
+    state = envelope.SerializeToString(deterministic=True)
+    return Recorded.known(position, fact, state, envelope)
+
+
+def leaf(event: Recorded) -> bytes:
+    """The Merkle leaf hash of an event."""
+    return leaf_hash(canonical_leaf(event.position, event.stream, event.version, event.topic, event.state))
+
+
+def _tip(reader: Reader) -> Tip:
+    position = head_position(reader)
+    return Tip(position, recorded_at(reader, position), position, frontier(reader, position).peaks)
+
+
+def _signed_tip(reader: Reader, signer: Signer) -> Tip:
+    """The end of the log, where it is what this signer has signed; otherwise nobody may sign what follows."""
+    require_in_force(keys(reader), signer)
+    tip = _tip(reader)
+    require_signed(reader, tip.size, tip.root, signer.public_key)
+    return tip
+
+
+def _sign(writer: Writer, signer: Signer, tip: Tip) -> Head:
+    """The head of the log as it ends at `tip`, signed at the time of its last event, and stored."""
+    elapsed = tip.recorded_at - _EPOCH
+    head = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)
+    store_head(writer, head)
+    return head
+
+
+def _replayed(reader: Reader, origin: Origin) -> Committed | None:
+    found = list(reader.rows("SELECT * FROM requests WHERE request_id = ?", (origin.request_id,)))
+    if not found:
+        return None
+    if bytes(found[0]["fingerprint"]) != origin.fingerprint:
+        raise AlreadyExists(
+            f"request id {origin.request_id} was used for another request; send a new id with a new request",
+            fields={"request_id": "used before"},
+        )
+    first, last = found[0]["first_position"], found[0]["last_position"]
+    return Committed(tuple(events_between(reader, first, last)), replayed=True)
+
+
+def _check_versions(reader: Reader, events: Sequence[NewEvent]) -> None:
+    current: dict[str, int] = {}
+    for event in events:
+        if event.stream not in current:
+            current[event.stream] = stream_version(reader, event.stream)
+        if event.version != current[event.stream] + 1:
+            expected, actual = event.version - 1, current[event.stream]
+            raise StreamConflict(
+                f"{event.stream} is at version {actual}, not {expected}; read it again and decide again",
+                metadata={"stream": event.stream, "expected": str(expected), "actual": str(actual)},
+            )
+        current[event.stream] = event.version
+
+
+def _insert(writer: Writer, origin: Origin, events: Sequence[Recorded], nodes: Sequence[Node]) -> None:
+    writer.execute_many(
+        "INSERT INTO stored_events (position, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)",
+        [(event.position, event.stream, event.version, event.topic, event.state) for event in events],
+    )
+    writer.execute_many("INSERT INTO merkle_nodes (level, idx, hash) VALUES (?, ?, ?)", nodes)
+    writer.execute(
+        "INSERT INTO requests (request_id, fingerprint, first_position, last_position) VALUES (?, ?, ?, ?)",
+        (origin.request_id, origin.fingerprint, events[0].position, events[-1].position),
+    )

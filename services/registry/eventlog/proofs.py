@@ -1,0 +1,56 @@
+"""Proofs out of the stored Merkle nodes, with the event and the signed head that belong to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ratchet.errors import InvalidInput
+from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.merkle import consistency_proof, inclusion_proof
+from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.checkpoints import head_of
+from services.registry.eventlog.database import Reader
+from services.registry.eventlog.reading import event_at, frontier, head_position, nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`hashes`, lowest first, towards the `root` of the first `size` events; `head` where that size was signed."""
+
+    hashes: tuple[bytes, ...]
+    size: int
+    root: bytes
+    head: Head | None
+
+
+def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[Recorded, Proof]:
+    """That an event is at `position` of the first `size` (0: all); InvalidInput for what the log does not have."""
+    size = _size(reader, size, "size")
+    if not 1 <= position <= size:
+        raise InvalidInput(
+            f"there is no position {position} among the first {size} events; use 1 to {size}",
+            fields={"position": "not in the tree"},
+        )
+    return event_at(reader, position), _proof(reader, inclusion_proof(nodes(reader), position - 1, size), size)
+
+
+def prove_consistency(reader: Reader, old_size: int, new_size: int = 0) -> Proof:
+    """That the first `old_size` events begin the first `new_size` (0: all); InvalidInput for sizes that are not so."""
+    new_size = _size(reader, new_size, "new_size")
+    if not 0 <= old_size <= new_size:
+        raise InvalidInput(
+            f"{old_size} events can't be the beginning of {new_size}; use 0 to {new_size}",
+            fields={"old_size": "out of range"},
+        )
+    return _proof(reader, consistency_proof(nodes(reader), old_size, new_size), new_size)
+
+
+def _proof(reader: Reader, hashes: list[bytes], size: int) -> Proof:
+    return Proof(tuple(hashes), size, frontier(reader, size).root(), head_of(reader, size))
+
+
+def _size(reader: Reader, size: int, field: str) -> int:
+    end = head_position(reader)
+    if not 0 <= size <= end:
+        raise InvalidInput(f"the log has {end} events, not {size}; use 0 for all", fields={field: "not in the log"})
+    return size or end

@@ -1,0 +1,81 @@
+"""Read tables: views of the log, written in the transaction that appends.
+
+SQL names tables by placeholders, `{model_registry}`, in indexes too: a rebuild writes the same rows beside the live
+ones.
+
+    Table(
+        name="dataset_history",
+        create="CREATE TABLE {dataset_history} (digest TEXT PRIMARY KEY, rows BIGINT NOT NULL)",
+        indexes=("CREATE INDEX {dataset_history}_by_rows ON {dataset_history} (rows)",),
+        project=project,
+    )
+
+Parameters are `?`. Portable SQL only: TEXT, BIGINT, DOUBLE PRECISION, BLOB; INSERT … ON CONFLICT (…) DO UPDATE, UPDATE,
+DELETE. Texts sort by their bytes; where NULLs are sorted, NULLS FIRST is written.
+A table may read other tables, those earlier in the sequence as they are after the event, but writes only its own.
+Other queries (`Log.query`) use the plain name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.database import SqlValue, Writer
+
+REBUILT = "_rebuilt"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    sql: str
+    params: Sequence[SqlValue] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A view of the log; `project` says what an event changes in it, from the event alone."""
+
+    name: str
+    create: str
+    indexes: tuple[str, ...]
+    project: Callable[[Recorded], Iterable[Statement]]
+
+    @property
+    def definition(self) -> str:
+        """What the stored table was made with; another one means that it must be made again."""
+        return "\n".join((self.create, *self.indexes))
+
+
+class Names:
+    """What the tables are called in the database; `sql` puts that into a statement: there are few, each used often."""
+
+    def __init__(self, tables: Sequence[Table], suffix: str = "") -> None:
+        self._names = {table.name: table.name + suffix for table in tables}
+        self.sql = lru_cache(1024)(self._filled)
+
+    def _filled(self, sql: str) -> str:
+        return sql.format_map(self._names)
+
+
+def create(writer: Writer, table: Table, names: Names) -> None:
+    """Make the table anew and empty, under the name that `names` gives it."""
+    for sql in (f"DROP TABLE IF EXISTS {{{table.name}}}", table.create, *table.indexes):
+        writer.execute(names.sql(sql))
+
+
+def project(writer: Writer, tables: Sequence[Table], names: Names, events: Iterable[Recorded]) -> None:
+    """Bring the tables up to date with `events`, event by event."""
+    for event in events:
+        for table in tables:
+            for statement in table.project(event):
+                writer.execute(names.sql(statement.sql), [_portable(value) for value in statement.params])
+
+
+def _portable(value: SqlValue) -> SqlValue:
+    """The value that every database keeps as it is: SQLite has no NaN, PostgreSQL no text with a NUL."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,132 @@
+"""The facts of a decision: states loaded, the domain asked, its messages put on their streams.
+
+The symbol is loaded before anything else of its series and task: every new champion moves its stream, so what was read
+afterwards still holds if that stream has not moved when the facts are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ratchet.errors import InvalidInput
+from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.names import POLICIES, Lineage, Model, one_of
+from ratchet.registry.v1 import registry_pb2 as pb
+from services.platform.facts import Fact
+from services.registry.domain import session as sessions
+from services.registry.domain import symbol as symbols
+from services.registry.domain.bar_times import seconds_of
+from services.registry.domain.comparison import Trained
+from services.registry.domain.lineage import LineageState
+from services.registry.domain.symbol import SymbolState
+from services.registry.domain.training import Comparison, RecordTraining, record_training
+from services.registry.domain.words import Alternatives
+from services.registry.eventlog import Log
+from services.registry.handlers.states import States, facts_after, lineage_stream, session_stream, symbol_stream
+from services.registry.queries.lookup import champions, model_types, require_dataset
+
+
+class Decisions:
+    """Decides on the states as they are; what it returns may be committed only as long as they hold."""
+
+    def __init__(self, log: Log, states: States) -> None:
+        self._log = log
+        self._states = states
+
+    def recorded(self, request: pb.RecordTrainingRequest) -> list[Fact]:
+        """ModelTrained, TrainingCompleted, the decision on the lineage and, where there is one, that on the symbol."""
+        session = self._states.session(request.session_id)
+        sessions.require_open(session)
+        lineage = Lineage.parse(session.request.lineage)
+        symbol = self._states.symbol(lineage.series, lineage.task)
+        state = self._states.lineage(lineage)
+        command = self._command(request, session, lineage, symbol)
+        outcome = record_training(state, command)
+        end = sessions.complete(session, outcome.trained.record.model, outcome.verdict, outcome.promoted)
+        trained, decision = facts_after(lineage_stream(lineage), state.version, [outcome.trained, outcome.decision])
+        facts = [trained, *facts_after(session_stream(session.session_id), session.version, [end]), decision]
+        challenge = None
+        if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
+            own = Trained.of(outcome.trained.record.model, outcome.trained.record)
+            challenge = self._challenge(request, state, symbol, outcome.champion, own)
+        facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
+        return [replace(fact, causation_id=session.session_id) for fact in facts]
+
+    def _command(
+        self, request: pb.RecordTrainingRequest, session: sessions.SessionState, lineage: Lineage, symbol: SymbolState
+    ) -> RecordTraining:
+        record = model_pb2.ModelRecord()
+        record.CopyFrom(request.record)
+        record.dataset_digest = record.dataset_digest or session.request.dataset_digest
+        require_dataset(self._log, record.dataset_digest, lineage.series)
+        if record.lineage not in ("", str(lineage)):
+            raise InvalidInput(
+                f"training {session.session_id} is of {lineage}, its record of {record.lineage}",
+                fields={"record.lineage": "another lineage"},
+            )
+        return RecordTraining(
+            session_id=session.session_id,
+            policy=one_of("policy", session.request.policy, POLICIES),
+            record=record,
+            expected_champion=request.expected_champion,
+            comparisons=tuple(Comparison(c.champion, c.contender, c.packed) for c in request.comparisons),
+            last_labelled=seconds_of(request, "last_labelled_bar"),
+            diagnosis=tuple(request.diagnosis),
+            alternatives=Alternatives(model_types(self._log, lineage.series), symbol.best),
+        )
+
+    def _challenge(
+        self, request: pb.RecordTrainingRequest, state: LineageState, symbol: SymbolState, model: str, own: Trained
+    ) -> symbols.Challenge:
+        """The evidence of `model`, the lineage's champion from now on, against the symbol's best."""
+        symbols.require_best(symbol, request.expected_symbol_best)
+        brought = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
+        if brought is None:
+            raise InvalidInput(
+                f"no comparison of {model} with {symbol.best}, the symbol's best; score both on the same bars and send"
+                " the pair, an empty one where there are none",
+                fields={"symbol_comparisons": "missing"},
+            )
+        symbols.require_best(symbol, brought.champion)
+        best = self._states.lineage(Model.parse(symbol.best).lineage)
+        return symbols.Challenge(
+            expected_best=brought.champion,
+            best=best.trained_of(symbol.best),
+            contender=own if model == own.model else state.trained_of(model),
+            packed=brought.packed,
+            known_through=seconds_of(request, "last_labelled_bar"),
+            spent_through=state.spent_through,
+        )
+
+    def by_person(self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]) -> list[Fact]:
+        """The decision on the lineage, then that on the symbol."""
+        symbol = self._states.symbol(lineage.series, lineage.task)
+        state = self._states.lineage(lineage)
+        promoted = decide(state)
+        facts = facts_after(lineage_stream(lineage), state.version, [promoted])
+        return facts + self._on_symbol(lineage, state, symbol, promoted, None)
+
+    def _on_symbol(
+        self,
+        lineage: Lineage,
+        state: LineageState,
+        symbol: SymbolState,
+        decided: symbols.Decision,
+        challenge: symbols.Challenge | None,
+    ) -> list[Fact]:
+        """The decision on the symbol that follows one on a lineage: none where a champion stays unchallenged.
+
+        The symbol's version guards the other champions.
+        """
+        in_force = champions(self._log, lineage.series, lineage.task)
+        decision: symbols.Decision
+        if isinstance(decided, facts_pb2.ModelPromoted):
+            in_force = sorted({name for name in in_force if name != decided.replaced} | {decided.model})
+            mean = state.means.get(Model.parse(decided.model).version)
+            decision = symbols.decide(symbol, symbols.Change(decided, mean), in_force, challenge)
+        elif challenge is None:
+            return []
+        else:
+            decision = symbols.decide_standing(symbol, decided, len(in_force), challenge)
+        return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision])

@@ -1,0 +1,1 @@
+"""The reads: rows of the projections, now or as of a position, as messages of the contract."""

@@ -1,0 +1,107 @@
+"""Scoring bars that no model knows: gathers what a segment needs and has a worker compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.client import Client
+from ratchet.errors import InvalidInput, PreconditionFailed
+from ratchet.events.v1 import model_pb2
+from ratchet.names import MODEL_TYPES, Model, Series, Task, one_of
+from ratchet.scoring.data.bars import written
+from ratchet.scoring.models import families
+from ratchet.trainer.v1 import trainer_pb2 as pb
+from services.platform.artifacts import ArtifactStore
+from services.trainer.api.on_demand import OnDemand
+from services.trainer.api.prediction import require_about
+from services.trainer.imports.bars import Importer
+from services.trainer.learning import segment
+from services.trainer.learning.segment import Recorded, Scored, Segment
+from services.trainer.workers import Workers
+
+AT_ONCE = 8
+
+MOST_MODELS = 32
+
+
+class Evaluator:
+    """Answers for several threads at once; each waits for a worker."""
+
+    def __init__(self, client: Client, store: ArtifactStore, importer: Importer, workers: Workers) -> None:
+        self._client = client
+        self._store = store
+        self._importer = importer
+        self._demand = OnDemand(workers, AT_ONCE, "evaluation")
+
+    def evaluate(self, request: pb.EvaluateRequest, active: Callable[[], bool]) -> pb.EvaluateResponse:
+        """The answer to a request; the work stops when `active` says no.
+
+        PreconditionFailed for a model that knows a label of a scored bar, DataRefused for bars that are not there or
+        too few, LimitReached when too many evaluations run.
+        """
+        with self._demand.place():
+            return _answer(self._demand.run(segment.evaluate, self._gather(request), active))
+
+    def _gather(self, request: pb.EvaluateRequest) -> Segment:
+        series, task = Series.parse(request.series), Task.of(request.target, request.horizon)
+        if len(request.models) > MOST_MODELS:
+            raise InvalidInput(
+                f"{len(request.models)} models, {MOST_MODELS} at most in one evaluation; ask for them in parts",
+                fields={"models": "too many"},
+            )
+        models = [Model.parse(name) for name in dict.fromkeys(request.models)]
+        for model in models:
+            require_about(model.lineage, series, task)
+        if request.fresh_model_type:
+            families.require(one_of("model type", request.fresh_model_type, MODEL_TYPES))
+        if not (models or request.baselines or request.fresh_model_type):
+            raise InvalidInput(
+                "nothing is to be evaluated; name models, a fresh model type, or ask for the baselines",
+                fields={"models": "empty"},
+            )
+        for name in ("first_bar", "last_bar"):
+            if not request.HasField(name):
+                raise InvalidInput(f"an evaluation needs its {name}", fields={name: "missing"})
+        bars, first = segment.cut(
+            self._importer.latest(series)[1].traded(), task.horizon, request.first_bar.seconds, request.last_bar.seconds
+        )
+        return Segment(
+            target=task.target,
+            horizon=task.horizon,
+            bars=bars,
+            first=first,
+            models=tuple(self._recorded(str(model), int(bars.time[first])) for model in models),
+            baselines=request.baselines,
+            fresh_model_type=request.fresh_model_type,
+        )
+
+    def _recorded(self, name: str, first_time: int) -> Recorded:
+        record = self._client.get_model(name).record
+        require_unseen(name, record, first_time)
+        return Recorded(name, self._store.get(record.artifact.digest))
+
+
+def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) -> None:
+    """PreconditionFailed for a model whose fit, or a pattern of which, knows a label of the first scored bar's time."""
+    known = [("its fit", record.windows.fit_label_end.seconds)]
+    known += [(f"its pattern {use.pattern_id}", use.evidence_end.seconds) for use in record.patterns_used]
+    what, end = max(known, key=lambda each: each[1])
+    if end >= first_time:
+        raise PreconditionFailed(
+            f"{name} has seen labels until {written(end)} ({what}), and is scored only on bars after them, not from"
+            f" {written(first_time)} on; choose a later first bar, or an earlier version",
+            metadata={"model": name},
+        )
+
+
+def _answer(scored: Scored) -> pb.EvaluateResponse:
+    return pb.EvaluateResponse(
+        times=[Timestamp(seconds=int(time)) for time in scored.times],
+        outcomes=scored.outcomes.tolist(),
+        forecasts=[
+            pb.Forecast(name=each.name, probabilities=each.probabilities.tolist(), cpu_seconds=each.cpu_seconds)
+            for each in scored.forecasts
+        ],
+    )

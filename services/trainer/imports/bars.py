@@ -1,0 +1,169 @@
+"""Bars in: a file becomes a snapshot in the artifact store and a DatasetRegistered in the log. And out again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ratchet.client import Client
+from ratchet.errors import DataRefused, LimitReached, NotFound
+from ratchet.events.v1 import facts_pb2
+from ratchet.names import Series
+from ratchet.registry.v1 import registry_pb2
+from ratchet.scoring.data import csv_file, snapshot
+from ratchet.scoring.data.bars import Bars, written
+from ratchet.scoring.data.zones import UNKNOWN, Zones
+from services.platform.artifacts import ArtifactStore
+from services.platform.limits import Limits
+
+
+@dataclass(frozen=True)
+class Imported:
+    dataset: registry_pb2.Dataset
+    unchanged: bool
+    bars: Bars
+
+
+class Importer:
+    """Without `limits`: those that the environment sets."""
+
+    def __init__(self, client: Client, store: ArtifactStore, limits: Limits | None = None) -> None:
+        self._client = client
+        self._store = store
+        self._limits = limits or Limits.load()
+
+    def acting_as(self, actor: str) -> Importer:
+        """This importer for another caller: what it records bears that name."""
+        return Importer(self._client.acting_as(actor), self._store, self._limits)
+
+    def received(self, pieces: Iterable[bytes]) -> bytes:
+        """The content of a file; LimitReached for one that is too large."""
+        content = bytearray()
+        for piece in pieces:
+            content += piece
+            if len(content) > self._limits.import_bytes:
+                raise LimitReached(
+                    f"a file of bars may hold {self._limits.import_bytes} bytes;"
+                    " leave out columns that are not of bars, or choose a coarser timeframe or a shorter history"
+                )
+        return bytes(content)
+
+    def newest(self, series: Series) -> registry_pb2.Dataset:
+        """The newest snapshot of a series, without its bars; NotFound says how to import one."""
+        found = self._newest(series)
+        if found is None:
+            raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
+        return found
+
+    def bars(self, digest: str) -> Bars:
+        """The bars of a snapshot. NotFound, or CorruptData, for one that the store has lost."""
+        return snapshot.decode(self._store.get(digest))
+
+    def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
+        """The newest snapshot of a series and its bars."""
+        dataset = self.newest(series)
+        return dataset, self.bars(dataset.registered.digest)
+
+    def export(self, series: Series) -> Iterator[bytes]:
+        """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
+        return csv_file.write(self.latest(series)[1])
+
+    def add(
+        self, request_id: str, series: Series, name: str, content: bytes, replace: bool, zones: Zones = UNKNOWN
+    ) -> Imported:
+        """Import a CSV file; zones that `zones` does not name are those of the series' newest snapshot.
+
+        Known bars are put into the store again: a snapshot that was lost there is back, a damaged one is CorruptData.
+        Raises DataRefused where a row breaks a rule, a time zone is unclear, or known history or the market's time
+        zone would change without `replace`.
+        """
+        previous = self._newest(series)
+        parsed = csv_file.read(content, str(series), name, self._limits.import_rows, known_zones(previous, zones))
+        bars = parsed.bars
+        encoded = snapshot.encode(bars)
+        if previous is not None and previous.registered.digest == snapshot.digest(encoded):
+            self._store.put(encoded)
+            return Imported(previous, unchanged=True, bars=bars)
+        fact = _describe(series, bars, encoded, name, parsed.timezone)
+        fact.notes.extend(parsed.notes)
+        if previous is None:
+            fact.rows_appended = len(bars)
+        else:
+            before = previous.registered.market_timezone
+            if before != bars.zone:
+                if not replace:
+                    raise _other_market(series, name, before, bars.zone)
+                fact.notes.append(f"market time zone {bars.zone}, before {before}: calendar features change")
+            difference = snapshot.difference(self.bars(previous.registered.digest), bars)
+            if difference.first_changed is not None and not replace:
+                raise DataRefused(
+                    f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
+                    f" bars, the first on {written(difference.first_changed)}; if the new history is the right one,"
+                    " import it with --replace (the older snapshot stays)",
+                    metadata={"remedy": "replace"},
+                )
+            fact.previous_digest = previous.registered.digest
+            fact.rows_appended = difference.appended
+            fact.rows_changed = difference.changed
+            fact.rows_removed = difference.removed
+        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=bars)
+
+    def cut(self, request_id: str, dataset: registry_pb2.Dataset, bars: Bars, until: int) -> Imported:
+        """The snapshot without the bars after `until` (epoch seconds); the same snapshot where none are."""
+        kept = bars.until(until)
+        if len(kept) == len(bars):
+            return Imported(dataset, unchanged=True, bars=bars)
+        series = Series.parse(bars.series)
+        if not len(kept):
+            raise DataRefused(
+                f"{series} has no bar until {written(until)}, its first is {written(bars.time[0])};"
+                " choose a later --until"
+            )
+        encoded = snapshot.encode(kept)
+        digest = dataset.registered.digest
+        source = f"{digest[:12]} until {written(until)}"
+        fact = _describe(series, kept, encoded, source, dataset.registered.timezone)
+        fact.cut_from = digest
+        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
+
+    def _newest(self, series: Series) -> registry_pb2.Dataset | None:
+        return next(iter(self._client.list_datasets(series=str(series), latest_only=True)), None)
+
+    def _register(self, request_id: str, fact: facts_pb2.DatasetRegistered, encoded: bytes) -> registry_pb2.Dataset:
+        self._store.put(encoded)
+        return self._client.register_dataset(fact, request_id=request_id)
+
+
+def known_zones(newest: registry_pb2.Dataset | None, asked: Zones = UNKNOWN) -> Zones:
+    """The zones that are asked for, and those of the series' newest snapshot."""
+    if newest is None:
+        return asked
+    fact = newest.registered
+    return dataclasses.replace(asked, timezone_before=fact.timezone, market_before=fact.market_timezone)
+
+
+def _other_market(series: Series, name: str, before: str, now: str) -> DataRefused:
+    return DataRefused(
+        f"{series}: {name} would change its market time zone from {before} to {now}, and with it weekday and hour of"
+        f" bars within a day; keep it with --market-timezone {before}, or, if the new zone is the right one, import the"
+        " file with --replace (the older snapshot stays)",
+        metadata={"remedy": "replace"},
+    )
+
+
+def _describe(series: Series, bars: Bars, encoded: bytes, source: str, timezone: str) -> facts_pb2.DatasetRegistered:
+    return facts_pb2.DatasetRegistered(
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        digest=snapshot.digest(encoded),
+        rows=len(bars),
+        first_bar=Timestamp(seconds=int(bars.time[0])),
+        last_bar=Timestamp(seconds=int(bars.time[-1])),
+        source=source,
+        size_bytes=len(encoded),
+        timezone=timezone,
+        market_timezone=bars.zone,
+    )

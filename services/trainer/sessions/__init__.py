@@ -1,0 +1,1 @@
+"""One session from its request to its end: inputs read, computed in a worker, outputs recorded."""

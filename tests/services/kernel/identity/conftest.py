@@ -1,3 +1,0 @@
-"""Certificates and tokens."""
-
-from secured import secured  # noqa: F401 a fixture

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from tests.support.command_line import run
+
+__all__ = ["run"]

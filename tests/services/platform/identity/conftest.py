@@ -1,0 +1,3 @@
+"""Certificates and tokens."""
+
+from tests.support.identity import secured  # noqa: F401 a fixture

@@ -1,0 +1,1 @@
+"""Helpers of the tests: real services, databases and stores as processes, and what is put into them."""
