@@ -134,6 +134,8 @@ def _carry_on(material: Material, parent: Parent, rows: Rows, recipe: str, setti
 def _new_part(material: Material, parent: Parent, rows: Rows, setting: Setting) -> Fitted:
     newest = parent.function.newest
     margin = parent.function.margin(material.X, rows)
-    start = Start(margin) if newest is None else Start(margin, newest.fitted, newest.reads)
+    place = {column: index for index, column in enumerate(material.all)}
+    reads = () if newest is None else tuple(place[column] for column in newest.reads)
+    start = Start(margin, None if newest is None else newest.fitted, reads)
     sample = material.sample(rows, material.all, start=parent.function.start)
     return material.family.fit(sample, setting.params, material.seed, start=start)

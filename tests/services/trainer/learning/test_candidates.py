@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.models.calibration import fit_head
 from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.function import Function, Link
-from ratchet.scoring.models.port import Sample, sigmoid
+from ratchet.scoring.models.port import Family, Fitted, Params, Sample, Start, sigmoid
 from services.trainer.learning.candidates import Emphasis, Material
 from services.trainer.learning.scratch import scratch_final, scratch_trial, without
 from services.trainer.learning.study import ON_MARGIN, Search, Setting
@@ -185,3 +187,33 @@ def test_a_new_model_reads_only_its_columns_and_one_without_some_reads_fewer() -
     held = made.windows.holdout.rows()
     assert bare.links[0].reads == (0,)
     assert made.score(bare, held) > made.score(trial.honest, held) + 0.01
+
+
+class Remembering:
+    """A family that keeps the start of each fit."""
+
+    def __init__(self, kind: Family) -> None:
+        self._kind = kind
+        self.starts: list[Start | None] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._kind, name)
+
+    def fit(
+        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+    ) -> Fitted:
+        self.starts.append(start)
+        return self._kind.fit(sample, params, seed, start=start, stop=stop)
+
+
+def test_a_new_part_is_told_where_its_columns_are_though_the_online_log_odds_are_not_among_them() -> None:
+    made = material()
+    before = parent(made, 400)
+    link = replace(before.function.links[0], reads=(0, 2))
+    before = replace(before, function=Function(("a", ONLINE_LOG_ODDS, "c"), (link,)))
+    family = Remembering(made.family)
+    made = Material(made.X, made.y, ("a", ONLINE_LOG_ODDS, "c"), made.windows, cast(Family, family), 5)
+    carried_on(made, before)
+    assert made.all == (0, 2)
+    assert family.starts
+    assert all(start is not None and start.reads == (0, 1) for start in family.starts)
