@@ -29,11 +29,11 @@ from ratchet.names import MODEL_TYPES, NAIVE_BASELINES, TARGETS, ModelType, Targ
 from ratchet.scoring import baselines, columns, targets
 from ratchet.scoring.data.bars import Bars, Floats
 from ratchet.scoring.data.csv_file import read
+from ratchet.scoring.evaluation import Segment
 from ratchet.scoring.models import artifact
 from ratchet.statistics.scores import mean_difference
-from services.trainer.learning import segment
+from services.trainer.learning.fresh import FreshFit, evaluate_fresh
 from services.trainer.learning.inputs import Recipe
-from services.trainer.learning.segment import Segment
 from services.trainer.learning.windows import Rows
 
 ROOT = Path(__file__).parents[1]
@@ -152,14 +152,12 @@ def session_dates(bars: int, horizon: int) -> list[int]:
 def _fresh(unit: Unit, bars: Bars, date: int, stop: int) -> Floats:
     """The forecasts of a model trained anew at `date`, float64[stop − date]; NaN without a label."""
     horizon = Task.of(unit.target).horizon
-    asked = Segment(
-        unit.target, horizon, bars.head(stop + horizon), date, fresh_model_type=unit.model_type, recipe=NO_STUDY
-    )
-    found = segment.evaluate(asked, _quietly)
+    scored = Segment(unit.target, horizon, bars.head(stop + horizon), date)
+    found = evaluate_fresh(FreshFit(scored, unit.model_type, NO_STUDY), _quietly)
     p = np.full(stop - date, np.nan)
     within = np.searchsorted(bars.time, found.times) - date
     inside = within < len(p)
-    p[within[inside]] = found.forecasts[0].probabilities[inside]
+    p[within[inside]] = found.probabilities[inside]
     return p
 
 
@@ -289,7 +287,13 @@ def main() -> int:
     with ProcessPoolExecutor(asked.processes, multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(play, unit): unit for unit in rest}
         for future in as_completed(running):
-            unit, result = running[future], future.result()
+            unit = running[future]
+            try:
+                result = future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                print(f"{unit.name} failed", flush=True)
+                raise
             results[unit] = result
             with asked.out.open("a") as file:
                 file.write(json.dumps({"code": code, "unit": unit.name, "result": dataclasses.asdict(result)}) + "\n")

@@ -19,13 +19,13 @@ from bench.session import AAPL
 from bench.speed.processes import all_services
 from ratchet.client import Client
 from ratchet.names import Model, ModelType
+from ratchet.predictor.v1 import predictor_pb2 as pb
 from ratchet.scoring import features
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.data.csv_file import read
 from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.models.port import Params, Sample
-from ratchet.trainer.v1 import trainer_pb2 as pb
 
 WHY = (
     "a quarter is gRPC; the rest takes the bars of the request apart, looks at each, checks them as a file is checked,"
@@ -48,12 +48,12 @@ def measure(folder: Path) -> Iterator[Measured]:
             session = client.start_training("AAPL", model_type, "range")
             *_, last = client.watch_training(session.session_id)
             model = last.ended.model
-            trainer = psutil.Process(services.pids()["trainer"])
-            yield from _one(client, trainer, model, bars)
+            predictor = psutil.Process(services.pids()["predictor"])
+            yield from _one(client, predictor, model, bars)
             yield _batch(model_type)
 
 
-def _one(client: Client, trainer: psutil.Process, model: str, bars: Sequence[pb.Bar]) -> Iterator[Measured]:
+def _one(client: Client, predictor: psutil.Process, model: str, bars: Sequence[pb.Bar]) -> Iterator[Measured]:
     """The newest snapshot asked for again and again, and bars in the request that go one further with each call."""
     kind = Model.parse(model).lineage.model_type
     ends = range(len(bars) - CALLS, len(bars))
@@ -62,18 +62,18 @@ def _one(client: Client, trainer: psutil.Process, model: str, bars: Sequence[pb.
         (f"after {GIVEN} bars that come with it", [bars[end - GIVEN : end] for end in ends]),
     ):
         client.predict("AAPL", model=model, bars=given[0])
-        cpu = min(_round(client, trainer, model, given) for _ in range(ROUNDS))
+        cpu = min(_round(client, predictor, model, given) for _ in range(ROUNDS))
         yield Measured.at_most(
-            f"CPU of the trainer for a prediction {words}, {kind}, warm", f"{cpu:.1f} ms", cpu, CPU, "ms", why=WHY
+            f"CPU of the predictor for a prediction {words}, {kind}, warm", f"{cpu:.1f} ms", cpu, CPU, "ms", why=WHY
         )
 
 
-def _round(client: Client, trainer: psutil.Process, model: str, given: Sequence[Sequence[pb.Bar] | None]) -> float:
-    """The trainer's CPU for each of these calls, ms."""
-    before = trainer.cpu_times()
+def _round(client: Client, predictor: psutil.Process, model: str, given: Sequence[Sequence[pb.Bar] | None]) -> float:
+    """The predictor's CPU for each of these calls, ms."""
+    before = predictor.cpu_times()
     for each in given:
         client.predict("AAPL", model=model, bars=each)
-    after = trainer.cpu_times()
+    after = predictor.cpu_times()
     return 1000 * (after.user + after.system - before.user - before.system) / len(given)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.backtest.arms import FIRST_VERSION, Scored
+from ratchet.backtest.arms import FIRST_VERSION, FRESH, Scored
 from ratchet.backtest.bar_times import day, written
 from ratchet.backtest.plan import Segment
 from ratchet.backtest.records import patterns_of, session_of, version_of
@@ -16,6 +16,7 @@ from ratchet.backtest.result import Loop, PatternHistory, Session, Version
 from ratchet.client import Client
 from ratchet.errors import BY_REASON, Internal
 from ratchet.names import Lineage, Policy
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
 
@@ -90,24 +91,23 @@ def _score(client: Client, lineage: Lineage, segment: Segment, session: Session)
     """What each arm forecasts on the segment's bars, versions by their number."""
     numbers = {session.champion, FIRST_VERSION, session.version}
     names = {str(lineage.version(number)): str(number) for number in sorted(numbers)}
-    answer = client.evaluate(
-        str(lineage.series),
-        lineage.task.target,
-        horizon=lineage.task.horizon,
-        first_bar=Timestamp(seconds=segment.first),
-        last_bar=Timestamp(seconds=segment.last),
-        models=list(names),
-        baselines=True,
-        fresh_model_type=lineage.model_type,
+    series, target, horizon = str(lineage.series), lineage.task.target, lineage.task.horizon
+    first, last = Timestamp(seconds=segment.first), Timestamp(seconds=segment.last)
+    known = client.evaluate(
+        series, target, horizon=horizon, first_bar=first, last_bar=last, models=list(names), baselines=True
     )
-    return scored_of(answer, names)
+    fresh = client.evaluate_fresh(series, target, lineage.model_type, horizon=horizon, first_bar=first, last_bar=last)
+    return scored_of(known, fresh, names)
 
 
-def scored_of(answer: trainer_pb2.EvaluateResponse, names: dict[str, str]) -> Scored:
-    """The answer with forecasts by `names`, where one is given."""
+def scored_of(
+    known: predictor_pb2.EvaluateResponse, fresh: trainer_pb2.EvaluateFreshResponse, names: dict[str, str]
+) -> Scored:
+    """Both answers, on the same bars; forecasts are renamed by `names`, where one is given."""
+    forecasts = {names.get(each.name, each.name): tuple(each.probabilities) for each in known.forecasts}
     return Scored(
-        tuple(time.seconds for time in answer.times),
-        tuple(answer.outcomes),
-        {names.get(forecast.name, forecast.name): tuple(forecast.probabilities) for forecast in answer.forecasts},
-        {names.get(forecast.name, forecast.name): forecast.cpu_seconds for forecast in answer.forecasts},
+        tuple(time.seconds for time in known.times),
+        tuple(known.outcomes),
+        {**forecasts, FRESH: tuple(fresh.probabilities)},
+        {**dict.fromkeys(forecasts, 0.0), FRESH: fresh.cpu_seconds},
     )

@@ -15,7 +15,7 @@ from ratchet.cli.connect import at_home
 from ratchet.errors import RatchetError
 
 COMMANDS = {
-    "up": ("services.local.up:up", "Run the three services on this machine."),
+    "up": ("services.local.up:up", "Run the services on this machine."),
     "serve": ("services.local.up:serve", "Run one service, for containers."),
     "demo": ("services.local.demo:demo", "Start the services, train on AAPL, show what was learned."),
     "doctor": ("services.local.doctor:doctor", "Check this installation and the services."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +42,11 @@ def connect(home: str | None) -> Client:
     from ratchet.client import Client
 
     found = find_endpoints(home)
-    for name, address in (("registry", found.registry), ("knowledge", found.knowledge), ("trainer", found.trainer)):
+    for name, address in asdict(found).items():
         host, colon, port = address.rpartition(":")
         if not (host and colon and port.isdecimal()):
             raise InvalidInput(f"RATCHET_{name.upper()} is {address!r}; write it as host:port, such as 127.0.0.1:7301")
-    return Client(found.registry, found.knowledge, found.trainer)
+    return Client(**asdict(found))
 
 
 def command_line(home: str | None, *words: str) -> str:

@@ -13,8 +13,8 @@ from ratchet.cli.connect import command_line, find_endpoints
 from ratchet.cli.output import home_option, output_option, show
 from ratchet.client.channel import failure, open_channel
 from ratchet.client.credentials import Credentials, Tls
-from ratchet.client.endpoints import SERVICES
 from ratchet.client.health import LIVE, ask
+from ratchet.client.services import SERVICES
 from ratchet.errors import Unreachable
 
 PROBE_SECONDS = 5.0
@@ -33,7 +33,7 @@ def is_serving(address: str, timeout: float, environ: Mapping[str, str] = os.env
 
 
 @click.command()
-@click.argument("service", type=click.Choice(SERVICES))
+@click.argument("service", type=click.Choice(tuple(SERVICES)))
 @click.option("--live", is_flag=True, help="Ask only whether it can answer, whatever it misses.")
 @home_option
 @output_option

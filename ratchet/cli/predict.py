@@ -9,7 +9,7 @@ import click
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import HORIZON, day, fixed, home_option, lines, output_option, show
 from ratchet.names import DEFAULT_TARGET, TARGETS, Series, one_of
-from ratchet.trainer.v1 import trainer_pb2
+from ratchet.predictor.v1 import predictor_pb2
 
 
 @click.command()
@@ -39,7 +39,7 @@ def predict(
     show(found, output, lambda answer: _render(answer, home))
 
 
-def _render(found: trainer_pb2.PredictResponse, home: str | None) -> None:
+def _render(found: predictor_pb2.PredictResponse, home: str | None) -> None:
     lines(
         [
             f"{fixed(found.probability, 3)}   {found.question}",

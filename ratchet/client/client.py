@@ -1,4 +1,4 @@
-"""The client of the three services: one typed method for each served rpc, answering with the contract's messages.
+"""The client of the services: one typed method for each served rpc, answering with the contract's messages.
 
 Every method raises a ratchet.errors.RatchetError and nothing else of its own. Writes take a `request_id`; without one
 each call makes its own, and the retries inside a call share it. Lists are iterators over all pages.
@@ -30,10 +30,12 @@ from ratchet.eventlog.v1.eventlog_pb2_grpc import EventLogServiceStub
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as knowledge_pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
+from ratchet.predictor.v1 import predictor_pb2 as predictor_pb
+from ratchet.predictor.v1.predictor_pb2_grpc import PredictorServiceStub
 from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
-from ratchet.trainer.v1.trainer_pb2_grpc import PredictorServiceStub, TrainerServiceStub
+from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
 
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
@@ -69,27 +71,29 @@ class Client:
         registry: str = Endpoints.registry,
         knowledge: str = Endpoints.knowledge,
         trainer: str = Endpoints.trainer,
+        predictor: str = Endpoints.predictor,
         actor: str = "",
         timeout: float = TIMEOUT,
         credentials: Credentials | None = None,
     ) -> None:
-        self.endpoints = Endpoints(registry, knowledge, trainer)
+        self.endpoints = Endpoints(registry, knowledge, trainer, predictor)
         self.actor = actor or default_actor()
         self._credentials = Credentials.load() if credentials is None else credentials
         self.registry = Transport("registry", Link(registry, self._credentials), self.actor, timeout)
         self.knowledge = Transport("knowledge service", Link(knowledge, self._credentials), self.actor, timeout)
         self.trainer = Transport("trainer", Link(trainer, self._credentials), self.actor, timeout)
+        self.predictor = Transport("predictor", Link(predictor, self._credentials), self.actor, timeout)
 
     @classmethod
     def from_home(
         cls, home: str | Path, environ: Mapping[str, str] = os.environ, actor: str = "", timeout: float = TIMEOUT
     ) -> Client:
-        """The services that `ratchet up` runs on `home`; RATCHET_REGISTRY, _KNOWLEDGE and _TRAINER override.
+        """The services that `ratchet up` runs on `home`; addresses in `environ` (RATCHET_REGISTRY …) override.
 
         The credentials are those of `environ` too.
         """
         found = Endpoints.read(Path(home)).overridden(environ)
-        return cls(found.registry, found.knowledge, found.trainer, actor, timeout, Credentials.load(environ))
+        return cls(**asdict(found), actor=actor, timeout=timeout, credentials=Credentials.load(environ))
 
     def __enter__(self) -> Client:
         return self
@@ -105,11 +109,12 @@ class Client:
         other.registry = self.registry.acting_as(other.actor)
         other.knowledge = self.knowledge.acting_as(other.actor)
         other.trainer = self.trainer.acting_as(other.actor)
+        other.predictor = self.predictor.acting_as(other.actor)
         return other
 
     def close(self) -> None:
         """Close the channels; those of `acting_as` are the same ones."""
-        for transport in (self.registry, self.knowledge, self.trainer):
+        for transport in (self.registry, self.knowledge, self.trainer, self.predictor):
             transport.link.close()
 
     @cached_property
@@ -130,7 +135,7 @@ class Client:
 
     @cached_property
     def _predictor(self) -> PredictorServiceStub:
-        return PredictorServiceStub(self.trainer.link.channel)
+        return PredictorServiceStub(self.predictor.link.channel)
 
     # Data
 
@@ -369,9 +374,9 @@ class Client:
         *,
         horizon: int = 0,
         model: str = "",
-        bars: Sequence[trainer_pb.Bar] | None = None,
+        bars: Sequence[predictor_pb.Bar] | None = None,
         file: str | Path | None = None,
-    ) -> trainer_pb.PredictResponse:
+    ) -> predictor_pb.PredictResponse:
         """What a model says of the next bar: after the newest snapshot, after `bars`, or after those of a CSV file.
 
         `model`: a version, or a lineage for its champion; "": the symbol's best. Target "" is that of the model,
@@ -379,12 +384,12 @@ class Client:
         """
         if bars is not None and file is not None:
             raise InvalidInput("bars and a file are both given; leave one out", fields={"source": "given twice"})
-        request = trainer_pb.PredictRequest(series=series, target=target, horizon=horizon, model=model)
+        request = predictor_pb.PredictRequest(series=series, target=target, horizon=horizon, model=model)
         if bars is not None:
-            request.bars.CopyFrom(trainer_pb.BarList(bars=bars))
+            request.bars.CopyFrom(predictor_pb.BarList(bars=bars))
         if file is not None:
             request.csv = _content(_existing(file, series))
-        return self.trainer.unary(self._predictor.Predict, request)
+        return self.predictor.unary(self._predictor.Predict, request)
 
     def evaluate(
         self,
@@ -396,10 +401,9 @@ class Client:
         horizon: int = 0,
         models: Sequence[str] = (),
         baselines: bool = False,
-        fresh_model_type: str = "",
-    ) -> trainer_pb.EvaluateResponse:
-        """What models, baselines and a model trained anew at `first_bar` say of the bars from there to `last_bar`."""
-        request = trainer_pb.EvaluateRequest(
+    ) -> predictor_pb.EvaluateResponse:
+        """The forecasts of models and baselines on the bars from `first_bar` to `last_bar`."""
+        request = predictor_pb.EvaluateRequest(
             series=series,
             target=target,
             horizon=horizon,
@@ -407,9 +411,29 @@ class Client:
             last_bar=last_bar,
             models=models,
             baselines=baselines,
-            fresh_model_type=fresh_model_type,
         )
-        return self.trainer.unary(self._predictor.Evaluate, request, LONG_TIMEOUT)
+        return self.predictor.unary(self._predictor.Evaluate, request, LONG_TIMEOUT)
+
+    def evaluate_fresh(
+        self,
+        series: str,
+        target: str,
+        model_type: str,
+        *,
+        first_bar: Timestamp,
+        last_bar: Timestamp,
+        horizon: int = 0,
+    ) -> trainer_pb.EvaluateFreshResponse:
+        """The forecasts of a model fitted from scratch at `first_bar`, on the bars from there to `last_bar`."""
+        request = trainer_pb.EvaluateFreshRequest(
+            series=series,
+            target=target,
+            horizon=horizon,
+            first_bar=first_bar,
+            last_bar=last_bar,
+            model_type=model_type,
+        )
+        return self.trainer.unary(self._trainer.EvaluateFresh, request, LONG_TIMEOUT)
 
     def reproduce_model(self, model: str) -> trainer_pb.ReproduceModelResponse:
         """Train a recorded model again from what its record names, and compare; it takes as long as the session did."""

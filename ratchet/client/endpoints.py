@@ -1,19 +1,19 @@
-"""Where the three services listen, and the file in a home folder that says so."""
+"""Where the services listen, and the file in a home folder that says so."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ratchet.atomic_file import write_whole
+from ratchet.client.services import SERVICES
 from ratchet.errors import NotFound
 
 FILE_NAME = "endpoints.json"
-SERVICES = ("registry", "knowledge", "trainer")
-ENVIRONMENT = {"registry": "RATCHET_REGISTRY", "knowledge": "RATCHET_KNOWLEDGE", "trainer": "RATCHET_TRAINER"}
+ENVIRONMENT = {name: service.variable for name, service in SERVICES.items()}
 
 
 def is_loopback(host: str) -> bool:
@@ -24,18 +24,23 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _default(service: str) -> str:
+    return f"127.0.0.1:{SERVICES[service].port}"
+
+
 @dataclass(frozen=True)
 class Endpoints:
     """The address (host:port) of each service; without others, those of `ratchet up` and `ratchet serve`."""
 
-    registry: str = "127.0.0.1:7301"
-    knowledge: str = "127.0.0.1:7302"
-    trainer: str = "127.0.0.1:7303"
+    registry: str = _default("registry")
+    knowledge: str = _default("knowledge")
+    trainer: str = _default("trainer")
+    predictor: str = _default("predictor")
 
     @classmethod
-    def of_ports(cls, ports: tuple[int, int, int], host: str = "127.0.0.1") -> Endpoints:
-        registry, knowledge, trainer = (f"{host}:{port}" for port in ports)
-        return cls(registry, knowledge, trainer)
+    def of_ports(cls, ports: Sequence[int], host: str = "127.0.0.1") -> Endpoints:
+        """One port for each service, in the order of SERVICES."""
+        return cls(**{name: f"{host}:{port}" for name, port in zip(SERVICES, ports, strict=True)})
 
     @classmethod
     def read(cls, home: Path) -> Endpoints:

@@ -10,13 +10,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 LIVE = "live"
 """The name under which a server is SERVING while it can answer at all, whatever it misses."""
 
-CHECKS = {
-    "registry": ("database",),
-    "knowledge": ("log",),
-    "trainer": ("registry", "knowledge", "artifacts", "workers"),
-}
-"""What each service looks after, by the names under which its health service answers for it."""
-
 VERSION_KEY, TIME_KEY, METRICS_KEY, WRONG_KEY = (
     "ratchet-version",
     "ratchet-time",

@@ -22,7 +22,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     The log is read from the beginning in the background and waited for where it does not answer yet; until it has been
     read once, calls wait for a while and then raise Unreachable.
     """
-    client = LogClient(settings.registry, ACTOR)
+    client = LogClient(settings.endpoints.registry, ACTOR)
     knowledge, book = Knowledge(client), Book(client.peer)
     follower = Follower(client, book)
     server = open_server(settings)

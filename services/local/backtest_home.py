@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ def running(place: Path, say: Callable[[str], None]) -> Iterator[Home]:
     """Start the services under `place`; they stop at the end."""
     with Supervisor(place, ports.choose(0), say, environment=ENVIRONMENT) as supervisor:
         found = supervisor.endpoints
-        with Client(found.registry, found.knowledge, found.trainer, credentials=Credentials()) as client:
+        with Client(**asdict(found), credentials=Credentials()) as client:
             yield Home(supervisor, client)
 
 

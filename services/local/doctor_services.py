@@ -19,7 +19,8 @@ from ratchet.cli.connect import DEFAULT_HOME, command_line
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import TLS_VARIABLES, Credentials, Tls
 from ratchet.client.endpoints import Endpoints, is_loopback
-from ratchet.client.health import CHECKS, LIVE, Answer, ask
+from ratchet.client.health import LIVE, Answer, ask
+from ratchet.client.services import SERVICES
 from ratchet.errors import PreconditionFailed
 from services.local import ports
 from services.local.doctor_finding import Finding, finding
@@ -57,7 +58,7 @@ def _ready(home: str | None, service: str, address: str, answer: Answer) -> Find
 
 
 def _needs(home: str | None, service: str, channel: grpc.Channel) -> Iterator[Finding]:
-    for name in CHECKS[service]:
+    for name in SERVICES[service].checks:
         try:
             answer = ask(channel, name, HEALTH_SECONDS)
         except grpc.RpcError as error:

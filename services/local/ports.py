@@ -1,32 +1,39 @@
-"""Ports of the three services: the default ones, others from a base, or free ones; a busy port is named."""
+"""Ports of the services: the default ones, others from a base, or free ones; a busy port is named."""
 
 from __future__ import annotations
 
 import errno
 import socket
+from contextlib import ExitStack
 
 import psutil
 
+from ratchet.client.services import SERVICES
 from ratchet.errors import InvalidInput, PreconditionFailed
 
 HOST = "127.0.0.1"
 DEFAULT_BASE = 7300
 
-Ports = tuple[int, int, int]
+Ports = tuple[int, ...]
 
 
 def choose(base: int) -> Ports:
-    """base+1 to base+3, all free; base 0: three free ports. PreconditionFailed names a busy one and its process."""
+    """base+1, base+2, …, one for each service, all free; base 0: any free ones.
+
+    Raises:
+        PreconditionFailed: a port is busy; its process is named.
+    """
+    count = len(SERVICES)
     if base == 0:
-        return _free()
-    if not 1024 <= base <= 65532:
-        raise InvalidInput(f"--port-base {base} is out of range; use 1024 to 65532, or 0 for free ports")
-    ports = (base + 1, base + 2, base + 3)
+        return _free(count)
+    if not 1024 <= base <= 65535 - count:
+        raise InvalidInput(f"--port-base {base} is out of range; use 1024 to {65535 - count}, or 0 for free ports")
+    ports = tuple(range(base + 1, base + count + 1))
     for port in ports:
         if not is_free(port):
             raise PreconditionFailed(
                 f"port {port} is held by {holder(port)}; stop it, or choose other ports with"
-                f" --port-base {base + 100 if base + 103 < 65536 else 0}",
+                f" --port-base {base + 100 if base + 100 + count < 65536 else 0}",
                 metadata={"port": str(port)},
             )
     return ports
@@ -58,8 +65,9 @@ def holder(port: int) -> str:
     return "another process"
 
 
-def _free() -> Ports:
-    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-        for probe in (one, two, three):
+def _free(count: int) -> Ports:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
             probe.bind((HOST, 0))
-        return one.getsockname()[1], two.getsockname()[1], three.getsockname()[1]
+        return tuple(probe.getsockname()[1] for probe in probes)

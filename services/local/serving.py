@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from ratchet.client.credentials import TOKEN_VARIABLE
 from ratchet.errors import PreconditionFailed
 from services.local.supervisor import unusable
 
@@ -17,18 +18,21 @@ ORPHAN_GRACE_SECONDS = 15.0
 
 
 def serve_service(service: str, home: Path, host: str, port: int | None, insecure: bool) -> None:
-    """Run `service` until it is told to stop. The services are found by name: this package imports none."""
+    """Run `service` until it is told to stop. RATCHET_TOKEN_TRAINER and so on are the tokens of services that share an
+    environment."""
     settings = importlib.import_module("services.platform.settings")
     settings.require_loopback(host, insecure)
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(home, error) from error
+    if own := os.environ.get(f"{TOKEN_VARIABLE}_{service.upper()}"):
+        os.environ[TOKEN_VARIABLE] = own
     importlib.import_module("services.platform.telemetry.call_log").to_stderr(service)
     try:
         module = importlib.import_module(f"services.{service}.__main__")
     except ModuleNotFoundError as error:
-        what = f"pip install 'ratchet[{service}]'" if service == "trainer" else "install ratchet again"
+        what = "pip install 'ratchet[trainer]'" if service in ("trainer", "predictor") else "install ratchet again"
         raise PreconditionFailed(f"the {service} needs {error.name}, which is not installed; {what}") from error
     module.main(settings.Settings.load(service, home, host, port))
 

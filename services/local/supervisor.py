@@ -1,4 +1,4 @@
-"""The three services as child processes on loopback, under one home folder; on demand with an S3 store of its own."""
+"""The services as child processes on loopback, under one home folder; on demand with an S3 store of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ratchet.client.endpoints import ENVIRONMENT, FILE_NAME, SERVICES, Endpoints
+from ratchet.client.endpoints import ENVIRONMENT, FILE_NAME, Endpoints
+from ratchet.client.services import SERVICES
 from ratchet.errors import PreconditionFailed, Unreachable
 from services.local import object_store
 from services.local.object_store import ObjectStore
@@ -73,7 +74,7 @@ class Supervisor:
     environment, but keep their data in the home; what `environment` says wins over everything.
     With `s3` the artifacts are in an object store of the home, which is the first to start and the last to stop.
 
-    start() waits until all three serve, or START_SECONDS for one that misses something; check(), called often, restarts
+    start() waits until all serve, or START_SECONDS for one that misses something; check(), called often, restarts
     a child that died; stop() ends all.
     Children end by themselves soon after this process has vanished.
     """

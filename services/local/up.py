@@ -12,7 +12,7 @@ import click
 
 from ratchet.cli.connect import DEFAULT_HOME, command_line
 from ratchet.cli.output import home_option, output_option, show
-from ratchet.client.endpoints import SERVICES
+from ratchet.client.services import SERVICES
 from services.local import ports
 from services.local.serving import end_with_parent, serve_service
 from services.local.supervisor import PARENT_KEY, Supervisor
@@ -23,12 +23,12 @@ CHECK_SECONDS = 0.2
 @click.command()
 @home_option
 @click.option(
-    "--port-base", type=int, default=ports.DEFAULT_BASE, show_default=True, help="Ports N+1 to N+3; 0: free ones."
+    "--port-base", type=int, default=ports.DEFAULT_BASE, show_default=True, help="Ports from N+1 on; 0: free ones."
 )
 @click.option("--s3", is_flag=True, help="Keep artifacts in an S3 store under the home folder (SeaweedFS).")
 @output_option
 def up(home: str | None, port_base: int, s3: bool, output: str) -> None:
-    """Run the three services on this machine until Ctrl-C."""
+    """Run the services on this machine until Ctrl-C."""
     supervisor = Supervisor(
         Path(home or DEFAULT_HOME), ports.choose(port_base), say=lambda text: click.echo(text, err=True), s3=s3
     )
@@ -58,7 +58,7 @@ def _announce(addresses: dict[str, str], supervisor: Supervisor, home: str | Non
 
 
 @click.command()
-@click.argument("service", type=click.Choice(SERVICES))
+@click.argument("service", type=click.Choice(tuple(SERVICES)))
 @home_option
 @click.option("--host", default=ports.HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=None, help="Port to listen on  [default: the service's own]")

@@ -34,7 +34,8 @@ SLOW = frozenset(
         "/ratchet.trainer.v1.TrainerService/ImportBars",
         "/ratchet.trainer.v1.TrainerService/ExportBars",
         "/ratchet.trainer.v1.TrainerService/ReproduceModel",
-        "/ratchet.trainer.v1.PredictorService/Evaluate",
+        "/ratchet.predictor.v1.PredictorService/Evaluate",
+        "/ratchet.trainer.v1.TrainerService/EvaluateFresh",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
 )

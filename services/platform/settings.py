@@ -6,14 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from ratchet.client.credentials import FILE_VARIABLE, TLS_VARIABLES
-from ratchet.client.endpoints import is_loopback
+from ratchet.client.endpoints import Endpoints, is_loopback
+from ratchet.client.services import SERVICES
 from ratchet.errors import InvalidInput
-
-Service = Literal["registry", "knowledge", "trainer"]
-PORTS: dict[Service, int] = {"registry": 7301, "knowledge": 7302, "trainer": 7303}
 
 
 @dataclass(frozen=True)
@@ -21,28 +18,26 @@ class Settings:
     """What a service needs to start.
 
     log        sqlite:///path or postgresql://…      artifacts  file:///path or s3://bucket?endpoint=…
-    workers    local:N or dask://host:port           registry, knowledge, trainer  host:port
+    workers    local:N or dask://host:port           endpoints  of the services that it calls
     signing_key  the file of the key that signs tree heads; None: signing.key in the home, made for a new log
     """
 
-    service: Service
+    service: str
     home: Path
     host: str
     port: int
     log: str = field(repr=False)
     artifacts: str
     workers: str
-    registry: str
-    knowledge: str
-    trainer: str
+    endpoints: Endpoints
     signing_key: Path | None = None
 
     @classmethod
     def load(
-        cls, service: Service, home: Path, host: str, port: int | None, environ: Mapping[str, str] = os.environ
+        cls, service: str, home: Path, host: str, port: int | None, environ: Mapping[str, str] = os.environ
     ) -> Settings:
         home = home.resolve()
-        port = PORTS[service] if port is None else port
+        port = SERVICES[service].port if port is None else port
         if not 0 <= port <= 65535:
             raise InvalidInput(f"port {port} is out of range; use 1 to 65535, or 0 for a free one")
         return cls(
@@ -53,9 +48,7 @@ class Settings:
             log=environ.get("RATCHET_LOG", f"sqlite:///{home / 'log.sqlite'}"),
             artifacts=environ.get("RATCHET_ARTIFACTS", (home / "artifacts").as_uri()),
             workers=environ.get("RATCHET_WORKERS", f"local:{min(2, os.cpu_count() or 1)}"),
-            registry=environ.get("RATCHET_REGISTRY", f"127.0.0.1:{PORTS['registry']}"),
-            knowledge=environ.get("RATCHET_KNOWLEDGE", f"127.0.0.1:{PORTS['knowledge']}"),
-            trainer=environ.get("RATCHET_TRAINER", f"127.0.0.1:{PORTS['trainer']}"),
+            endpoints=Endpoints().overridden(environ),
             signing_key=Path(environ["RATCHET_SIGNING_KEY"]) if environ.get("RATCHET_SIGNING_KEY") else None,
         )
 

@@ -13,26 +13,28 @@ from services.platform.server import Server, open_server
 from services.platform.settings import Settings
 from services.platform.telemetry.artifact_store import CountedStore, answering
 from services.platform.telemetry.peer import serving
+from services.platform.workers import open_workers
+from services.platform.workers.local import ONE_THREAD
 from services.trainer import telemetry
-from services.trainer.api.evaluation import Evaluator
-from services.trainer.api.prediction import Predictor
-from services.trainer.api.servicer import PredictorService, TrainerService
+from services.trainer.api.fresh import FreshEvaluator
+from services.trainer.api.servicer import TrainerService
 from services.trainer.imports.bars import Importer
 from services.trainer.sessions.reproduction import Reproducer
 from services.trainer.sessions.runner import SessionConductor
 from services.trainer.sessions.scheduler import Sessions
 from services.trainer.telemetry import WatchedConductor
-from services.trainer.workers import open_workers
-from services.trainer.workers.local import ONE_THREAD
+
+PRELOAD = ("services.trainer.learning.session", "services.trainer.learning.fresh")
+"""Modules of the work: their imports take seconds, paid once by the fork server of the workers."""
 
 
 def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     """The server, not yet started, and what to close after it has stopped."""
     os.environ.update(ONE_THREAD)
     server = open_server(settings)
-    client = Client(settings.registry, settings.knowledge, settings.trainer, actor="trainer")
+    client = Client(settings.endpoints.registry, settings.endpoints.knowledge, actor="trainer")
     store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
-    workers = open_workers(settings.workers)
+    workers = open_workers(settings.workers, PRELOAD)
     conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.sight, workers.count)
     sessions = Sessions(client, conductor, at_once=workers.sessions)
     importer = Importer(client, store)
@@ -41,13 +43,14 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     server.needs(answering(store), *telemetry.workers(settings.workers))
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
-        TrainerService(client, importer, sessions, Reproducer(client, store, workers)),
+        TrainerService(
+            client,
+            importer,
+            sessions,
+            Reproducer(client, store, workers),
+            FreshEvaluator(importer.snapshots, workers),
+        ),
         trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name,
-    )
-    server.add(
-        trainer_pb2_grpc.add_PredictorServiceServicer_to_server,
-        PredictorService(Predictor(client, store, importer), Evaluator(client, store, importer, workers)),
-        trainer_pb2.DESCRIPTOR.services_by_name["PredictorService"].full_name,
     )
     threading.Thread(target=sessions.resume, name="resume", daemon=True).start()
     return server, (workers.close, client.close)

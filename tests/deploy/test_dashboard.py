@@ -15,9 +15,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
+from ratchet.client.services import SERVICES
 from services.knowledge import bootstrap as knowledge
 from services.platform.identity.roles import METHODS
-from services.platform.settings import Service, Settings
+from services.platform.settings import Settings
+from services.predictor import bootstrap as predictor
 from services.registry import bootstrap as registry
 from services.trainer import bootstrap as trainer
 
@@ -32,7 +34,7 @@ SCRAPED = {"up"}
 """What Prometheus itself says of a target."""
 ITS_LABELS = {"instance", "job", "le"}
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-SERVICES: dict[Service, Any] = {"registry": registry.build, "knowledge": knowledge.build, "trainer": trainer.build}
+BOOTSTRAPS: dict[str, Any] = {"registry": registry, "knowledge": knowledge, "trainer": trainer, "predictor": predictor}
 WORDS = {"by", "and", "or", "unless", "on", "without"}
 
 
@@ -51,18 +53,18 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[Exported]]:
-    """Of three real services."""
+    """Of real services, one of each."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
         patched.setenv("RATCHET_WORKERS", "local:1")
         found: set[Exported] = set()
-        for name, build in SERVICES.items():
-            server, closers = build(Settings.load(name, home, "127.0.0.1", 0))
+        for name, service in SERVICES.items():
+            server, closers = BOOTSTRAPS[name].build(Settings.load(name, home, "127.0.0.1", 0))
             server.start()
             for close in closers:
                 stack.callback(close)
             stack.callback(server.stop, 0)
-            patched.setenv(f"RATCHET_{name.upper()}", f"127.0.0.1:{server.port}")
+            patched.setenv(service.variable, f"127.0.0.1:{server.port}")
             found |= set(metrics_of(server.sight.metrics.registry))
         yield found
 
@@ -173,5 +175,5 @@ def test_prometheus_reads_the_alerts_and_scrapes_every_service() -> None:
     assert PROMETHEUS["rule_files"] == ["alerts.yml"]
     [job] = PROMETHEUS["scrape_configs"]
     hosts = [target.partition(":")[0] for config in job["static_configs"] for target in config["targets"]]
-    assert hosts == ["registry", "knowledge", "trainer"]
+    assert hosts == list(SERVICES)
     assert job["job_name"] == "ratchet"

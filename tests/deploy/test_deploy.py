@@ -18,9 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ruamel.yaml import YAML
 
-from ratchet.client.endpoints import ENVIRONMENT
+from ratchet.client.services import SERVICES
 from services.platform.server import CLOSING_SECONDS, GRACE_SECONDS, Server
-from services.platform.settings import PORTS, Service
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose.yaml"
@@ -28,23 +27,23 @@ DOCKERFILE = ROOT / "deploy/Dockerfile"
 SECRET_NAME = re.compile(r"ACCESS_KEY|SECRET|PASSWORD|TOKEN$|ROOT_USER")
 FROM_ENVIRONMENT = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
 COMPOSED: dict[str, Any] = YAML(typ="safe", pure=True).load(COMPOSE)
-SERVICES: dict[str, dict[str, Any]] = COMPOSED["services"]
-OURS = sorted(PORTS)
-OF_OUR_IMAGES = sorted(name for name, service in SERVICES.items() if "build" in service)
+CONTAINERS: dict[str, dict[str, Any]] = COMPOSED["services"]
+OURS = sorted(SERVICES)
+OF_OUR_IMAGES = sorted(name for name, service in CONTAINERS.items() if "build" in service)
 
+OF_ARTIFACTS = {"registry", *(name for name, service in SERVICES.items() if "artifacts" in service.checks)}
 CALLS = {
-    ("trainer", "knowledge"),
-    ("trainer", "registry"),
-    ("knowledge", "registry"),
+    *((name, called) for name, service in SERVICES.items() for called in service.calls),
+    *((name, "minio") for name in OF_ARTIFACTS),
     ("registry", "postgres"),
-    ("registry", "minio"),
-    ("trainer", "minio"),
     ("trainer", "scheduler"),
     ("trainer", "worker"),
     ("scheduler", "worker"),
 }
-"""Who must reach whom; those two share a network, and no others of these do."""
+"""Who must reach whom."""
 SIGHT = {"prometheus", "grafana"}
+OF_ML = {"trainer", "predictor", "scheduler", "worker"}
+"""Containers that need the ML libraries."""
 
 
 def tool(*command: str) -> subprocess.CompletedProcess[str]:
@@ -56,8 +55,8 @@ def tool(*command: str) -> subprocess.CompletedProcess[str]:
 
 def probe(name: str, port: int) -> int:
     """The exit code of a service's health check in the compose file, run against a port of this machine."""
-    _, *command = SERVICES[name]["healthcheck"]["test"]
-    environment = {**os.environ, ENVIRONMENT[name]: f"127.0.0.1:{port}"}
+    _, *command = CONTAINERS[name]["healthcheck"]["test"]
+    environment = {**os.environ, SERVICES[name].variable: f"127.0.0.1:{port}"}
     program = Path(sysconfig.get_path("scripts"), command[0])
     return subprocess.run([program, *command[1:]], env=environment, capture_output=True, check=False).returncode
 
@@ -88,43 +87,52 @@ def test_the_dockerfile_has_no_findings() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_command_serves_its_service_on_its_port_and_publishes_it_on_loopback(name: Service) -> None:
-    serve, service, *options = shlex.split(SERVICES[name]["command"])
+def test_a_command_serves_its_service_on_its_port_and_publishes_it_on_loopback(name: str) -> None:
+    serve, service, *options = shlex.split(CONTAINERS[name]["command"])
     assert (serve, service) == ("serve", name)
-    assert options[options.index("--port") + 1] == str(PORTS[name])
+    assert options[options.index("--port") + 1] == str(SERVICES[name].port)
     assert "--insecure" not in options
-    assert SERVICES[name]["ports"] == [f"127.0.0.1:{PORTS[name]}:{PORTS[name]}"]
-    assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "ratchet", "health", name]
+    assert CONTAINERS[name]["ports"] == [f"127.0.0.1:{SERVICES[name].port}:{SERVICES[name].port}"]
+    assert CONTAINERS[name]["healthcheck"]["test"] == ["CMD", "ratchet", "health", name]
 
 
 def test_nothing_else_is_published_beyond_this_machine() -> None:
-    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    published = [port for service in CONTAINERS.values() for port in service.get("ports", ())]
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in published)
-    assert {name for name, service in SERVICES.items() if "ports" in service} <= {*OURS, *SIGHT}
+    assert {name for name, service in CONTAINERS.items() if "ports" in service} <= {*OURS, *SIGHT}
 
 
 def test_services_speak_tls_and_know_their_callers() -> None:
     for name in OURS:
-        environment = SERVICES[name]["environment"]
-        given = {f"/run/secrets/{secret}" for secret in SERVICES[name]["secrets"]}
+        environment = CONTAINERS[name]["environment"]
+        given = {f"/run/secrets/{secret}" for secret in CONTAINERS[name]["secrets"]}
         assert {environment[f"RATCHET_TLS_{what}"] for what in ("CERT", "KEY", "CA")} == given
         folder = str(Path(environment["RATCHET_TOKENS"]).parent)
-        assert f"./identity/tokens:{folder}:ro" in SERVICES[name]["volumes"]
-        assert ("RATCHET_TOKEN" in environment) == (name != "registry"), "the registry calls nobody"
+        assert f"./identity/tokens:{folder}:ro" in CONTAINERS[name]["volumes"]
     assert "ca.key" not in COMPOSE.read_text()
+
+
+def test_who_calls_another_has_a_token_of_its_own_and_a_hint_that_makes_it_with_its_role() -> None:
+    told = {name: CONTAINERS[name]["environment"].get("RATCHET_TOKEN") for name in OURS}
+    assert told == {
+        name: f"${{{name.upper()}_TOKEN:?ratchet tokens add {name} --role {service.role}}}" if service.role else None
+        for name, service in SERVICES.items()
+    }
 
 
 def test_addresses_name_the_services_and_their_ports_for_those_who_call_them() -> None:
     for called in OURS:
         told = {
-            name: service["environment"][ENVIRONMENT[called]]
-            for name, service in SERVICES.items()
-            if ENVIRONMENT[called] in service.get("environment", {})
+            name: service["environment"][SERVICES[called].variable]
+            for name, service in CONTAINERS.items()
+            if SERVICES[called].variable in service.get("environment", {})
         }
-        assert told == {name: f"{called}:{PORTS[called]}" for name, other in CALLS if other == called}
+        assert told == {name: f"{called}:{SERVICES[called].port}" for name, other in CALLS if other == called}
         for name in told:
-            assert SERVICES[name]["depends_on"][called] == {"condition": "service_healthy"}
-    log, artifacts = (urlsplit(SERVICES["registry"]["environment"][f"RATCHET_{what}"]) for what in ("LOG", "ARTIFACTS"))
+            assert CONTAINERS[name]["depends_on"][called] == {"condition": "service_healthy"}
+    log, artifacts = (
+        urlsplit(CONTAINERS["registry"]["environment"][f"RATCHET_{what}"]) for what in ("LOG", "ARTIFACTS")
+    )
     [endpoint] = parse_qs(artifacts.query)["endpoint"]
     assert (log.hostname, log.password, urlsplit(endpoint).hostname) == ("postgres", None, "minio")
 
@@ -132,25 +140,27 @@ def test_addresses_name_the_services_and_their_ports_for_those_who_call_them() -
 def test_nobody_starts_before_those_whom_it_calls_are_well() -> None:
     for name, called in CALLS:
         if called in (*OURS, "postgres", "minio"):
-            assert SERVICES[name]["depends_on"][called] == {"condition": "service_healthy"}
-            assert SERVICES[called]["healthcheck"]["test"][0] == "CMD"
+            assert CONTAINERS[name]["depends_on"][called] == {"condition": "service_healthy"}
+            assert CONTAINERS[called]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_registry_and_trainer_have_the_same_artifacts() -> None:
-    told = {name: service.get("environment", {}).get("RATCHET_ARTIFACTS") for name, service in SERVICES.items()}
-    assert {name for name, url in told.items() if url} == {"registry", "trainer"}
-    assert told["registry"] == told["trainer"]
+def test_services_that_use_artifacts_have_the_same_store() -> None:
+    told = {name: service.get("environment", {}).get("RATCHET_ARTIFACTS") for name, service in CONTAINERS.items()}
+    assert {name for name, url in told.items() if url} == OF_ARTIFACTS
+    assert len({told[name] for name in OF_ARTIFACTS}) == 1
 
 
 def test_every_variable_of_ours_is_read() -> None:
     code = "".join(path.read_text() for package in ("ratchet", "services") for path in (ROOT / package).rglob("*.py"))
-    given = {variable for name in OURS for variable in SERVICES[name]["environment"] if variable != "PGPASSWORD"}
-    assert [variable for variable in sorted(given) if f'"{variable}"' not in code] == []
+    given = {variable for name in OURS for variable in CONTAINERS[name]["environment"] if variable != "PGPASSWORD"}
+    unnamed = given - {service.variable for service in SERVICES.values()}
+    assert [variable for variable in sorted(unnamed) if f'"{variable}"' not in code] == []
 
 
-def test_who_needs_nothing_of_each_other_shares_no_network() -> None:
+def test_nobody_meets_a_store_or_dask_without_need() -> None:
+    """Services of ours may meet each other: each asks for a certificate and a token."""
     members = defaultdict(set)
-    for name, service in SERVICES.items():
+    for name, service in CONTAINERS.items():
         for network in service["networks"]:
             members[network].add(name)
     met = {
@@ -158,16 +168,18 @@ def test_who_needs_nothing_of_each_other_shares_no_network() -> None:
         for network, names in members.items()
         for one in names
         for other in names
-        if network != "metrics" and not {one, other} & SIGHT
+        if network != "metrics" and one != other and not {one, other} & SIGHT
     }
-    assert {frozenset(pair) for pair in met if pair[0] != pair[1]} == {frozenset(pair) for pair in CALLS}
+    assert set(CALLS) <= met
+    beyond = {frozenset(pair) for pair in met if not set(pair) <= set(OURS)}
+    assert beyond == {frozenset(pair) for pair in CALLS if not set(pair) <= set(OURS)}
     assert members["metrics"] - SIGHT == set(OURS)
     inside = {name for name, network in COMPOSED["networks"].items() if (network or {}).get("internal")}
     assert {"database", "artifacts", "workers", "metrics"} <= inside
 
 
 def test_every_container_has_no_rights_and_no_room_that_it_does_not_need() -> None:
-    for name, service in SERVICES.items():
+    for name, service in CONTAINERS.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -176,22 +188,22 @@ def test_every_container_has_no_rights_and_no_room_that_it_does_not_need() -> No
 
 
 def test_what_ends_is_started_again_and_its_children_are_waited_for() -> None:
-    assert {(service["restart"], service["init"]) for service in SERVICES.values()} == {("unless-stopped", True)}
+    assert {(service["restart"], service["init"]) for service in CONTAINERS.values()} == {("unless-stopped", True)}
 
 
 def test_programs_can_read_the_lines_of_the_services() -> None:
-    assert {SERVICES[name]["environment"]["RATCHET_LOG_FORMAT"] for name in OURS} == {"json"}
+    assert {CONTAINERS[name]["environment"]["RATCHET_LOG_FORMAT"] for name in OURS} == {"json"}
 
 
 def test_a_service_has_the_time_to_drain() -> None:
     for name in OURS:
-        assert seconds(SERVICES[name]["stop_grace_period"]) > GRACE_SECONDS + CLOSING_SECONDS
+        assert seconds(CONTAINERS[name]["stop_grace_period"]) > GRACE_SECONDS + CLOSING_SECONDS
 
 
 def test_what_must_last_has_a_volume() -> None:
     kept = {
         volume.split(":")[0]: (name, volume.split(":")[1])
-        for name, service in SERVICES.items()
+        for name, service in CONTAINERS.items()
         for volume in service.get("volumes", ())
         if not volume.startswith("./")
     }
@@ -204,13 +216,15 @@ def test_what_must_last_has_a_volume() -> None:
 def test_prometheus_reaches_the_metrics_with_the_files_that_it_is_given() -> None:
     prometheus = YAML(typ="safe", pure=True).load(ROOT / "deploy/prometheus.yml")
     [job] = prometheus["scrape_configs"]
-    ports = {name: SERVICES[name]["environment"]["RATCHET_METRICS"].partition(":")[2] for name in OURS}
+    ports = {name: CONTAINERS[name]["environment"]["RATCHET_METRICS"].partition(":")[2] for name in OURS}
     assert job["scheme"] == "https"
     [targets] = job["static_configs"]
     assert sorted(targets["targets"]) == [f"{name}:{ports[name]}" for name in OURS]
-    assert set(job["tls_config"].values()) == {f"/run/secrets/{secret}" for secret in SERVICES["prometheus"]["secrets"]}
+    assert set(job["tls_config"].values()) == {
+        f"/run/secrets/{secret}" for secret in CONTAINERS["prometheus"]["secrets"]
+    }
     mounted = [
-        volume.split(":")[0] for name in SIGHT for volume in SERVICES[name]["volumes"] if volume.startswith("./")
+        volume.split(":")[0] for name in SIGHT for volume in CONTAINERS[name]["volumes"] if volume.startswith("./")
     ]
     assert all((ROOT / "deploy" / path).exists() for path in mounted)
     assert {f"./{name}" for name in prometheus["rule_files"]} <= set(mounted)
@@ -221,20 +235,20 @@ def test_grafana_is_given_prometheus_and_the_dashboards() -> None:
     [source] = YAML(typ="safe", pure=True).load(provisioning / "datasources/prometheus.yaml")["datasources"]
     [provider] = YAML(typ="safe", pure=True).load(provisioning / "dashboards/ratchet.yaml")["providers"]
     assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
-    assert all("metrics" in SERVICES[name]["networks"] for name in ("grafana", "prometheus"))
+    assert all("metrics" in CONTAINERS[name]["networks"] for name in ("grafana", "prometheus"))
     mounted = {f"./grafana/{name}:/etc/grafana/{name}:ro" for name in ("provisioning", "dashboards")}
-    assert mounted <= set(SERVICES["grafana"]["volumes"])
+    assert mounted <= set(CONTAINERS["grafana"]["volumes"])
     assert provider["options"]["path"] == "/etc/grafana/dashboards"
 
 
 def test_targets_are_stages_and_the_services_images_hold_no_ml_libraries() -> None:
     text = DOCKERFILE.read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
-    targets = {name: SERVICES[name]["build"]["target"] for name in OF_OUR_IMAGES}
-    assert targets == {name: "service" if name in ("registry", "knowledge") else "trainer" for name in OF_OUR_IMAGES}
+    targets = {name: CONTAINERS[name]["build"]["target"] for name in OF_OUR_IMAGES}
+    assert {name for name, target in targets.items() if target == "trainer"} == OF_ML
     assert set(targets.values()) <= stages
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert {name: SERVICES[name]["image"] for name in targets} == {
+    assert {name: CONTAINERS[name]["image"] for name in targets} == {
         name: f"ratchet-{target}:{version}" for name, target in targets.items()
     }
 
@@ -249,7 +263,7 @@ def test_what_the_dockerfile_copies_is_let_through() -> None:
 
 def test_images_have_a_tag_and_run_without_root() -> None:
     text = DOCKERFILE.read_text()
-    images = [service["image"] for service in SERVICES.values()] + re.findall(r"^FROM (\S+:\S+)", text, re.MULTILINE)
+    images = [service["image"] for service in CONTAINERS.values()] + re.findall(r"^FROM (\S+:\S+)", text, re.MULTILINE)
     assert all(re.search(r":[^:/]*\d[^:/]*$", image) for image in images)
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
 
@@ -257,11 +271,11 @@ def test_images_have_a_tag_and_run_without_root() -> None:
 def test_no_secret_is_written() -> None:
     secret = [
         (f"{name}.{variable}", value)
-        for name, service in SERVICES.items()
+        for name, service in CONTAINERS.items()
         for variable, value in service.get("environment", {}).items()
         if SECRET_NAME.search(variable)
     ]
-    assert len(secret) >= 9
+    assert len(secret) >= 12
     assert [where for where, value in secret if not FROM_ENVIRONMENT.fullmatch(value)] == []
     assert not [line for line in DOCKERFILE.read_text().splitlines() if SECRET_NAME.search(line)]
     ignored = (ROOT / "deploy/.gitignore").read_text().split()

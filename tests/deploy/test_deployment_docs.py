@@ -13,15 +13,20 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from ruamel.yaml import YAML
 
 from ratchet.client.credentials import Credentials
+from ratchet.client.services import SERVICES
 from ratchet.transparency.checkpoints import load_private, load_public, public_bytes
 from services.platform.identity import token_file
 from tests.support.manifests import PODS, ROOT, manifests, secrets
 
 DOCUMENT = (ROOT / "docs/deployment.md").read_text()
 COMPOSE = (ROOT / "deploy/compose.yaml").read_text()
+
+ROLES = {name: service.role for name, service in SERVICES.items() if service.role}
+"""Of the services that call others."""
 
 DOCKER = """#!{python}
 # In place of docker: `docker run` runs the program of the image here, on the folder that is mounted.
@@ -92,9 +97,10 @@ def test_the_set_up_of_compose_makes_every_secret_that_it_asks_for(tmp_path: Pat
     for secret in YAML(typ="safe", pure=True).load(COMPOSE)["secrets"].values():
         assert (person.checkout / "deploy" / secret["file"]).is_file(), secret
     book = {token.sha256: token for token in token_file.read(person.checkout / "deploy/identity/tokens/tokens.jsonl")}
-    for variable, name in (("KNOWLEDGE_TOKEN", "knowledge"), ("TRAINER_TOKEN", "trainer")):
-        found = book[token_file.digest(made[variable])]
-        assert (found.name, found.role) == (name, "service")
+    for name, role in ROLES.items():
+        found = book[token_file.digest(made[f"{name.upper()}_TOKEN"])]
+        assert (found.name, found.role) == (name, role)
+    assert set(SERVICES) <= names_in(person.checkout / "deploy/identity/certs/server.pem")
     caller = Credentials.load(exported)
     assert caller.tls is not None
     assert book[token_file.digest(caller.token)].role == "admin"
@@ -120,18 +126,26 @@ def test_the_set_up_of_kubernetes_makes_every_secret_that_the_manifests_name(tmp
     identity = person.home / "ratchet-identity"
     assert load_public(identity / "signing.key.pub") == public_bytes(load_private(identity / "signing.key"))
     book = {token.sha256: (token.name, token.role) for token in token_file.read(identity / "tokens.jsonl")}
-    roles = {"knowledge": "service", "trainer": "service", "auditor": "viewer", "backup": "viewer"}
-    for name, role in roles.items():
+    for name, role in {**ROLES, "auditor": "viewer", "backup": "viewer"}.items():
         assert book[token_file.digest(made[name]["token"].decode())] == (name, role)
+    assert set(SERVICES) <= names_in(identity / "tls/server.pem")
 
 
 def test_an_upgrade_takes_every_container_and_begins_with_who_is_called() -> None:
     steps = re.findall(r"set image deployment/(\S+) ([^#\n]+)", DOCUMENT)
-    assert [name for name, _ in steps] == ["registry", "knowledge", "dask-scheduler", "dask-worker", "trainer"]
+    order = ["registry", "knowledge", "predictor", "dask-scheduler", "dask-worker", "trainer"]
+    assert [name for name, _ in steps] == order
     for name, images in steps:
         pod = PODS[name]
         containers = {each["name"] for each in (*pod.get("initContainers", ()), *pod["containers"])}
         assert {image.partition("=")[0] for image in images.split()} == containers
+
+
+def names_in(certificate: Path) -> set[str]:
+    """The host names of a certificate."""
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(names.get_values_for_type(x509.DNSName))
 
 
 def secret_keys(pod: str) -> list[dict[str, str]]:

@@ -119,7 +119,7 @@ def test_environments_are_pinned_and_have_the_extras_of_their_services() -> None
         assert "--constraint constraints.txt" in run_line(f"{target}-builder")
         assert f'*.whl)[{extras}]"' in run_line(f"{target}-builder")
     assert "ARG EXTRAS=trainer,dask\n" in stage("trainer-builder")
-    # The trainer's own process predicts, and has loaded its libraries before it could tell them.
+    # The predictor's own process predicts, and has loaded its libraries before it could tell them.
     assert "ENV OMP_NUM_THREADS=1\n" in stage("trainer")
 
 
@@ -150,7 +150,7 @@ def test_the_trainer_image_serves_the_trainer_and_is_a_dask_worker_too(wheels: P
     for command in ("scheduler", "worker"):
         done = subprocess.run([binaries / "dask", command, "--version"], capture_output=True, text=True, check=True)
         assert "2026" in done.stdout
-    with served(binaries, tmp_path, "registry", "knowledge", "trainer") as variables:
+    with served(binaries, tmp_path, "registry", "knowledge", "trainer", "predictor") as variables:
         done = subprocess.run(
             [binaries / "ratchet", "doctor"], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60
         )

@@ -17,9 +17,8 @@ import pytest
 from dask import config as dask_config
 from psycopg.pq import Conninfo
 
-from ratchet.client.endpoints import ENVIRONMENT
+from ratchet.client.services import SERVICES
 from services.platform.server import CLOSING_SECONDS, GRACE_SECONDS
-from services.platform.settings import PORTS
 from tests.support.manifests import (
     ALL,
     FILES,
@@ -47,9 +46,7 @@ from tests.support.manifests import (
 VERSION = "1.37"
 
 CALLS = {
-    ("trainer", "registry", 7301),
-    ("trainer", "knowledge", 7302),
-    ("knowledge", "registry", 7301),
+    *((name, called, SERVICES[called].port) for name, service in SERVICES.items() for called in service.calls),
     ("auditor", "registry", 7301),
     ("backup", "registry", 7301),
     ("trainer", "dask-scheduler", 8786),
@@ -58,8 +55,14 @@ CALLS = {
 }
 """Who calls whom, and on which port; nobody else calls anybody."""
 
-STORES = {("registry", 5432), ("registry", 9000), ("trainer", 9000)}
+OF_ARTIFACTS = {"registry", *(name for name, service in SERVICES.items() if "artifacts" in service.checks)}
+STORES = {("registry", 5432), *((name, 9000) for name in OF_ARTIFACTS)}
 """Who reaches PostgreSQL and the object store."""
+
+OF_ML = {"trainer", "predictor", "dask-scheduler", "dask-worker"}
+"""Pods that need the ML libraries."""
+
+REPLICATED = sorted(set(SERVICES) - {"trainer"})
 
 
 def tool(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,9 +121,9 @@ def test_images_bear_the_version_of_the_project() -> None:
     used = {container["image"] for container in containers()}
     assert used == {f"ratchet-service:{version}", f"ratchet-trainer:{version}"}
     for name in PODS:
-        image = "trainer" if name in ("trainer", "dask-scheduler", "dask-worker") else "service"
+        image = "trainer" if name in OF_ML else "service"
         of_pod = {each["image"] for each in (*PODS[name].get("initContainers", ()), *PODS[name]["containers"])}
-        assert of_pod == {f"ratchet-{image}:{version}"}, "the ML libraries are where models are trained"
+        assert of_pod == {f"ratchet-{image}:{version}"}, "the ML libraries are where models are trained or asked"
     assert {str(image["newTag"]) for own in KUSTOMIZATIONS for image in own["images"]} == {version}
     assert {image["name"] for image in KUSTOMIZATIONS[0]["images"]} == {name.partition(":")[0] for name in used}
 
@@ -170,25 +173,26 @@ def test_secrets_are_mounted_to_be_read_and_by_their_pod_alone() -> None:
 
 def test_every_variable_that_is_set_is_read() -> None:
     code = "".join(path.read_text() for package in ("ratchet", "services") for path in (ROOT / package).rglob("*.py"))
-    of_libpq = {(option.envvar or b"").decode() for option in Conninfo.get_defaults()}
+    known = {(option.envvar or b"").decode() for option in Conninfo.get_defaults()}
+    known |= {service.variable for service in SERVICES.values()}
     for variable in sorted(set(chain.from_iterable(map(settings, PODS)))):
         if variable.startswith("DASK_"):
             dask_config.get(variable.removeprefix("DASK_").lower().replace("__", "."))
         else:
-            assert variable in of_libpq or re.search(rf"""["']{variable}["'=]""", code), f"nothing reads {variable}"
+            assert variable in known or re.search(rf"""["']{variable}["'=]""", code), f"nothing reads {variable}"
 
 
 def test_ports_are_those_of_the_services() -> None:
-    for name, port in PORTS.items():
+    for name, service in SERVICES.items():
         container = main_container(name)
         ports = {each["name"]: each["containerPort"] for each in container["ports"]}
-        assert ports["grpc"] == port
-        serve, service, *options = container["args"]
-        assert (serve, service) == ("serve", name)
-        assert options[options.index("--port") + 1] == str(port)
+        assert ports["grpc"] == service.port
+        serve, served, *options = container["args"]
+        assert (serve, served) == ("serve", name)
+        assert options[options.index("--port") + 1] == str(service.port)
         assert "--insecure" not in options
         [exposed] = of("Service")[name]["spec"]["ports"]
-        assert (exposed["port"], exposed["targetPort"]) == (port, "grpc")
+        assert (exposed["port"], exposed["targetPort"]) == (service.port, "grpc")
         assert settings(name)["RATCHET_METRICS"] == f"0.0.0.0:{ports['metrics']}"
         assert templates()[name]["metadata"]["annotations"] == {
             "prometheus.io/scrape": "true",
@@ -199,8 +203,8 @@ def test_ports_are_those_of_the_services() -> None:
 
 def test_an_address_is_told_to_those_who_call_it_and_to_no_one_else() -> None:
     """Without its own, `ratchet health` in a service's pod asks that very pod, not the other replica."""
-    for called, variable in ENVIRONMENT.items():
-        told = {name: settings(name)[variable] for name in PODS if variable in settings(name)}
+    for called, service in SERVICES.items():
+        told = {name: settings(name)[service.variable] for name in PODS if service.variable in settings(name)}
         assert told == {name: f"{called}:{port}" for name, other, port in CALLS if other == called}
 
 
@@ -293,7 +297,7 @@ def test_only_who_needs_them_reaches_the_stores() -> None:
     log, artifacts = (urlsplit(settings("registry")[key]) for key in ("RATCHET_LOG", "RATCHET_ARTIFACTS"))
     [endpoint] = parse_qs(artifacts.query)["endpoint"]
     assert {log.port, urlsplit(endpoint).port} == {port for _, port in STORES}
-    assert {name for name in PODS if "RATCHET_ARTIFACTS" in settings(name)} == {"registry", "trainer"}
+    assert {name for name in PODS if "RATCHET_ARTIFACTS" in settings(name)} == OF_ARTIFACTS
 
 
 def test_from_other_namespaces_come_clients_and_metrics_and_to_them_go_names_alone() -> None:
@@ -357,13 +361,13 @@ def test_what_has_replicas_keeps_one_while_nodes_are_drained() -> None:
         replicas = deployment["spec"].get("replicas", 2)
         assert (replicas > 1) == (name in of("PodDisruptionBudget")), "a budget of the only pod would block a drain"
         assert (replicas > 1) == ("topologySpreadConstraints" in PODS[name])
-    for name in ("registry", "knowledge"):
+    for name in REPLICATED:
         assert of("Deployment")[name]["spec"]["replicas"] == 2
         assert of("PodDisruptionBudget")[name]["spec"]["minAvailable"] == 1
 
 
 def test_what_has_replicas_is_replaced_one_by_one_and_the_new_one_comes_first() -> None:
-    for name in ("registry", "knowledge"):
+    for name in REPLICATED:
         strategy = of("Deployment")[name]["spec"]["strategy"]
         assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 

@@ -21,7 +21,7 @@ from tests.support.manifests import KUBERNETES, main_container, manifests, of, s
 HOST = "127.0.0.1"
 COMPUTE = """
 import operator, sys
-from services.trainer.workers import open_workers
+from services.platform.workers import open_workers
 workers = open_workers(sys.argv[1])
 print(workers.run(operator.is_, 1, lambda phase, fraction: None))
 workers.close()

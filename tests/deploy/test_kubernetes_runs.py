@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from ratchet.cli import cli
 from ratchet.cli.certs import make
-from ratchet.client.endpoints import ENVIRONMENT
+from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed
 from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_heads, write_public
 from services.local import ports
@@ -31,11 +32,11 @@ OF_STORES = ("RATCHET_LOG", "RATCHET_ARTIFACTS", "RATCHET_METRICS", "PG", "AWS_"
 
 
 class Cluster:
-    """A folder in place of the root of every container, with the secrets of docs/deployment.md, and an address."""
+    """A folder in place of the root of every container, with the secrets of docs/deployment.md, and addresses."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.address = f"127.0.0.1:{ports.choose(0)[0]}"
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(SERVICES, ports.choose(0), strict=True)}
         for folder in FOLDERS:
             (root / folder[1:]).mkdir()
         make(root / "certs", (), NOW)
@@ -44,7 +45,7 @@ class Cluster:
         signing = root / "identity/signing"
         signing.mkdir()
         write_public(signing / "signing.pub", public_bytes(create_private(signing / "signing.key")))
-        self._tokens = {name: self._token(name, role) for name, role in (("auditor", "viewer"), ("backup", "viewer"))}
+        self._tokens = {name: self._token(name, "viewer") for name in ("predictor", "auditor", "backup")}
 
     def _lay_tls(self, secret: str, kind: str) -> None:
         folder = self.root / "identity" / secret
@@ -56,7 +57,7 @@ class Cluster:
         return token_file.add(self.root / "identity/tokens/tokens.jsonl", name, role, NOW)[0]
 
     def environment(self, pod: str) -> dict[str, str]:
-        """What the pod's container is told but for its stores, and the registry's address here."""
+        """What the pod's container is told but for its stores, and the addresses here of the registry and of itself."""
         [tls] = [volume["secret"]["secretName"] for volume in PODS[pod]["volumes"] if volume["name"] == "tls"]
         told = {
             variable: self.inside(value.replace("/identity/tls", f"/identity/{tls}"))
@@ -64,7 +65,12 @@ class Cluster:
             if not variable.startswith(OF_STORES)
         }
         path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
-        return {"PATH": path, **told, "RATCHET_TOKEN": self._tokens.get(pod, ""), ENVIRONMENT["registry"]: self.address}
+        return {
+            "PATH": path,
+            **told,
+            "RATCHET_TOKEN": self._tokens.get(pod, ""),
+            **{SERVICES[name].variable: self.addresses[name] for name in ("registry", pod) if name in SERVICES},
+        }
 
     def inside(self, text: str) -> str:
         """`text` with the folders of a container in this one."""
@@ -77,29 +83,35 @@ class Cluster:
         environment = self.environment(pod)
         return subprocess.run(words, env=environment, cwd=self.root, capture_output=True, text=True, timeout=60)
 
-    def probe(self) -> int:
-        """The exit code of the registry's readiness probe."""
-        return self.run("registry", *main_container("registry")["readinessProbe"]["exec"]["command"]).returncode
+    def probe(self, pod: str) -> int:
+        """The exit code of a pod's readiness probe."""
+        return self.run(pod, *main_container(pod)["readinessProbe"]["exec"]["command"]).returncode
+
+    @contextmanager
+    def serving(self, pod: str) -> Iterator[None]:
+        """The service of a pod, as its manifest serves it, on loopback."""
+        host, _, port = self.addresses[pod].partition(":")
+        here = {"0.0.0.0": host, str(SERVICES[pod].port): port}
+        command = ["ratchet", *(here.get(word, self.inside(word)) for word in main_container(pod)["args"])]
+        assert self.probe(pod) == 5
+        process = subprocess.Popen(command, env=self.environment(pod), cwd=self.root)
+        try:
+            end = time.monotonic() + STARTED_WITHIN
+            while self.probe(pod) != 0:
+                assert process.poll() is None
+                assert time.monotonic() < end
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """With its registry, as its manifest serves it, on loopback."""
+    """With its registry."""
     made = Cluster(tmp_path_factory.mktemp("cluster"))
-    host, _, port = made.address.partition(":")
-    here = {"0.0.0.0": host, "7301": port}
-    command = ["ratchet", *(here.get(word, made.inside(word)) for word in main_container("registry")["args"])]
-    assert made.probe() == 5
-    process = subprocess.Popen(command, env=made.environment("registry"), cwd=made.root)
-    try:
-        end = time.monotonic() + STARTED_WITHIN
-        while made.probe() != 0:
-            assert process.poll() is None
-            assert time.monotonic() < end
+    with made.serving("registry"):
         yield made
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def parsed(words: list[str]) -> click.Context:
@@ -134,6 +146,12 @@ def test_the_registry_takes_the_key_that_its_init_container_lays_down(tmp_path: 
     assert target == settings("registry")["RATCHET_SIGNING_KEY"]
     subprocess.run([*command, private, laid_down], check=True)
     load_private(laid_down)
+
+
+def test_the_predictor_serves_and_reads_the_registry_with_the_rights_of_a_viewer(cluster: Cluster) -> None:
+    with cluster.serving("predictor"):
+        asked = cluster.run("predictor", "ratchet", "predict", "AAPL", "--model", "AAPL/range/logistic/v1")
+    assert asked.returncode == 3, "the registry has no such model, and said so: " + asked.stderr
 
 
 def test_the_auditor_verifies_the_log_and_remembers_what_it_saw(cluster: Cluster) -> None:

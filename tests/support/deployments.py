@@ -31,12 +31,12 @@ class Place:
 
     @property
     def service(self) -> Mapping[str, str]:
-        """What a service shows to the others."""
-        return self.secured.caller("service") if self.secured else {}
+        """What the trainer shows to the others."""
+        return self.secured.caller("service:trainer") if self.secured else {}
 
     @contextmanager
     def running(self, home: Path) -> Iterator[Running]:
-        """The three services on a home, with a log and a store of their own."""
+        """The services on a home, with a log and a store of their own."""
         url = self.postgres.fresh() if self.postgres else ""
         try:
             with running(home, environment=self._environment(url), caller=self.caller) as services:

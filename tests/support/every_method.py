@@ -12,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from ratchet.client.credentials import Tls
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
 from services.platform.error_mapping import refusals
@@ -21,7 +22,7 @@ from services.platform.server import Server
 
 CONTRACTS: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for module in (eventlog_pb2, knowledge_pb2, registry_pb2, trainer_pb2)
+    for module in (eventlog_pb2, knowledge_pb2, predictor_pb2, registry_pb2, trainer_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 METHODS: dict[str, MethodDescriptor] = {

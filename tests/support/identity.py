@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ratchet.cli.certs import Authority, make
 from ratchet.client.credentials import FILE_VARIABLE, TLS_VARIABLES, TOKEN_VARIABLE, Credentials, Tls
+from ratchet.client.services import SERVICES
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role
 
@@ -20,7 +21,8 @@ OWNERS: Mapping[Role, str] = {
     "trainer": "tom",
     "promoter": "pia",
     "admin": "ada",
-    "service": "services",
+    "service:trainer": "trainer",
+    "service:knowledge": "knowledge",
 }
 """Who has the token of each role."""
 
@@ -46,8 +48,16 @@ class Secured:
         return {**self.tls(), TOKEN_VARIABLE: self.token[role]}
 
     def services(self) -> dict[str, str]:
-        """The environment of the services."""
-        return {**self.tls("server"), FILE_VARIABLE: str(self.file), TOKEN_VARIABLE: self.token["service"]}
+        """The environment that the services share."""
+        return {**self.tls("server"), FILE_VARIABLE: str(self.file), **self._tokens()}
+
+    def service(self, name: str) -> dict[str, str]:
+        """The environment of one service that calls others."""
+        return {**self.services(), TOKEN_VARIABLE: self._tokens()[f"{TOKEN_VARIABLE}_{name.upper()}"]}
+
+    def _tokens(self) -> dict[str, str]:
+        called = [service for service in SERVICES.values() if service.role]
+        return {f"{TOKEN_VARIABLE}_{service.name.upper()}": self.token[service.role] for service in called}
 
     def credentials(self, role: Role) -> Credentials:
         return Credentials.load(self.caller(role))

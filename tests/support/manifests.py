@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from services.platform.settings import PORTS
+from ratchet.client.services import SERVICES
 
 Manifest = dict[str, Any]
 
@@ -43,7 +43,7 @@ def templates() -> dict[str, Manifest]:
 
 
 PODS: dict[str, Manifest] = {name: template["spec"] for name, template in templates().items()}
-SERVERS = sorted(PORTS)
+SERVERS = sorted(SERVICES)
 
 
 def main_container(name: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""A real registry, knowledge service and trainer on free ports; sessions and evaluations run in this process."""
+"""Real services on free ports; sessions and evaluations run in this process."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from pathlib import Path
 
 from ratchet.client import Client
 from ratchet.names import Series
+from ratchet.predictor.v1 import predictor_pb2, predictor_pb2_grpc
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data.csv_file import read
 from ratchet.scoring.data.zones import UNKNOWN, Zones
-from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from ratchet.trainer.v1 import trainer_pb2_grpc
 from services.knowledge import bootstrap as knowledge
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.server import Server
 from services.platform.settings import Settings
+from services.platform.snapshots import Snapshots
+from services.platform.workers import Job, Report, Result, Workers
+from services.predictor.evaluation import Evaluator
+from services.predictor.prediction import Predictor
+from services.predictor.servicer import NAME, PredictorService
 from services.registry import bootstrap as registry
-from services.trainer.api.evaluation import Evaluator
-from services.trainer.api.prediction import Predictor
-from services.trainer.api.servicer import PredictorService, TrainerService
+from services.trainer.api.fresh import FreshEvaluator
+from services.trainer.api.servicer import TrainerService
 from services.trainer.imports.bars import Importer
 from services.trainer.sessions.reproduction import Reproducer
 from services.trainer.sessions.runner import SessionConductor
 from services.trainer.sessions.scheduler import Sessions
-from services.trainer.workers import Job, Report, Result, Workers
 
 FILE = Path(__file__).parents[2] / "examples" / "data" / "AAPL.csv"
 LINES = FILE.read_bytes().splitlines(keepends=True)
@@ -88,14 +92,14 @@ class World:
         job = conductor.gather(training)
         return conductor.record(training, job, conductor.work(job, quiet)).model
 
-    def bars(self, count: int = len(AAPL)) -> list[trainer_pb2.Bar]:
+    def bars(self, count: int = len(AAPL)) -> list[predictor_pb2.Bar]:
         """The first bars of the demo file as messages."""
         columns = (AAPL.time, AAPL.open, AAPL.high, AAPL.low, AAPL.close, AAPL.volume)
         return [message(*(column[row] for column in columns)) for row in range(count)]
 
 
-def message(time: int, open: float, high: float, low: float, close: float, volume: float) -> trainer_pb2.Bar:
-    bar = trainer_pb2.Bar(open=open, high=high, low=low, close=close, volume=volume)
+def message(time: int, open: float, high: float, low: float, close: float, volume: float) -> predictor_pb2.Bar:
+    bar = predictor_pb2.Bar(open=open, high=high, low=low, close=close, volume=volume)
     bar.time.FromSeconds(int(time))
     return bar
 
@@ -112,7 +116,8 @@ def world(folder: Path, workers: Workers | None = None) -> Iterator[World]:
         store = open_store((folder / "artifacts").as_uri())
         inner = stack.enter_context(Client(at, known, actor="trainer"))
         trainer = stack.enter_context(_served(_trainer(inner, store, workers or Here())))
-        made = World(stack.enter_context(Client(at, known, trainer, actor="tester")), store, folder)
+        predictor = stack.enter_context(_served(_predictor(inner, store, workers or Here())))
+        made = World(stack.enter_context(Client(at, known, trainer, predictor, actor="tester")), store, folder)
         made.train(LINEAGE, made.add("AAPL", rows(TRAINED_ON)))
         made.add("AAPL", rows(len(AAPL)))
         yield made
@@ -128,15 +133,28 @@ def _trainer(client: Client, store: ArtifactStore, workers: Workers) -> Built:
     server = Server("127.0.0.1", 0)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
-        TrainerService(client, importer, sessions, Reproducer(client, store, workers)),
+        TrainerService(
+            client,
+            importer,
+            sessions,
+            Reproducer(client, store, workers),
+            FreshEvaluator(importer.snapshots, workers),
+        ),
         "ratchet.trainer.v1.TrainerService",
     )
-    server.add(
-        trainer_pb2_grpc.add_PredictorServiceServicer_to_server,
-        PredictorService(Predictor(client, store, importer), Evaluator(client, store, importer, workers)),
-        "ratchet.trainer.v1.PredictorService",
-    )
     return server, (sessions.close,)
+
+
+def _predictor(client: Client, store: ArtifactStore, workers: Workers) -> Built:
+    """As the bootstrap wires it."""
+    snapshots = Snapshots(client, store)
+    server = Server("127.0.0.1", 0)
+    server.add(
+        predictor_pb2_grpc.add_PredictorServiceServicer_to_server,
+        PredictorService(Predictor(client, store, snapshots), Evaluator(client, store, snapshots, workers)),
+        NAME,
+    )
+    return server, ()
 
 
 @contextmanager

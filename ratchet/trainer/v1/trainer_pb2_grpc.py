@@ -59,6 +59,11 @@ class TrainerServiceStub:
                 request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelRequest.SerializeToString,
                 response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelResponse.FromString,
                 _registered_method=True)
+        self.EvaluateFresh = channel.unary_unary(
+                '/ratchet.trainer.v1.TrainerService/EvaluateFresh',
+                request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshRequest.SerializeToString,
+                response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshResponse.FromString,
+                _registered_method=True)
         self.ExportBars = channel.unary_stream(
                 '/ratchet.trainer.v1.TrainerService/ExportBars',
                 request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsRequest.SerializeToString,
@@ -99,6 +104,12 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateFresh(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportBars(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -132,6 +143,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.ReproduceModel,
                     request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelRequest.FromString,
                     response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ReproduceModelResponse.SerializeToString,
+            ),
+            'EvaluateFresh': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateFresh,
+                    request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshRequest.FromString,
+                    response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshResponse.SerializeToString,
             ),
             'ExportBars': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportBars,
@@ -285,6 +301,33 @@ class TrainerService:
             _registered_method=True)
 
     @staticmethod
+    def EvaluateFresh(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.trainer.v1.TrainerService/EvaluateFresh',
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshRequest.SerializeToString,
+            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateFreshResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ExportBars(request,
             target,
             options=(),
@@ -301,121 +344,6 @@ class TrainerService:
             '/ratchet.trainer.v1.TrainerService/ExportBars',
             ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsRequest.SerializeToString,
             ratchet_dot_trainer_dot_v1_dot_trainer__pb2.ExportBarsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-
-class PredictorServiceStub:
-    """Missing associated documentation comment in .proto file."""
-
-    def __init__(self, channel):
-        """Constructor.
-
-        Args:
-            channel: A grpc.Channel.
-        """
-        self.Predict = channel.unary_unary(
-                '/ratchet.trainer.v1.PredictorService/Predict',
-                request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.SerializeToString,
-                response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.FromString,
-                _registered_method=True)
-        self.Evaluate = channel.unary_unary(
-                '/ratchet.trainer.v1.PredictorService/Evaluate',
-                request_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
-                response_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
-                _registered_method=True)
-
-
-class PredictorServiceServicer:
-    """Missing associated documentation comment in .proto file."""
-
-    def Predict(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Evaluate(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-
-def add_PredictorServiceServicer_to_server(servicer, server):
-    rpc_method_handlers = {
-            'Predict': grpc.unary_unary_rpc_method_handler(
-                    servicer.Predict,
-                    request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.FromString,
-                    response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.SerializeToString,
-            ),
-            'Evaluate': grpc.unary_unary_rpc_method_handler(
-                    servicer.Evaluate,
-                    request_deserializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.FromString,
-                    response_serializer=ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.SerializeToString,
-            ),
-    }
-    generic_handler = grpc.method_handlers_generic_handler(
-            'ratchet.trainer.v1.PredictorService', rpc_method_handlers)
-    server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('ratchet.trainer.v1.PredictorService', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class PredictorService:
-    """Missing associated documentation comment in .proto file."""
-
-    @staticmethod
-    def Predict(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/ratchet.trainer.v1.PredictorService/Predict',
-            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictRequest.SerializeToString,
-            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.PredictResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Evaluate(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/ratchet.trainer.v1.PredictorService/Evaluate',
-            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
-            ratchet_dot_trainer_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
             options,
             channel_credentials,
             insecure,

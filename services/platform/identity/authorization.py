@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ratchet.client.channel import AUTHORIZATION_KEY, SCHEME
 from ratchet.client.credentials import FILE_VARIABLE, TOKEN_VARIABLE
+from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed, PreconditionFailed, Unauthenticated
 from services.platform.identity import roles
 from services.platform.identity.token_cache import TokenBook
@@ -37,17 +38,18 @@ class Identity:
 
     def require_service(self, service: str, environ: Mapping[str, str] = os.environ) -> None:
         """PreconditionFailed for a service that would call the others without a token in force, or with a person's."""
+        needed = SERVICES[service].role
         text = environ.get(TOKEN_VARIABLE, "").strip()
         known = self._book.find(text)
         expired = known is not None and known.has_expired(self._clock())
-        if known is not None and known.role == "service" and not expired:
+        if known is not None and known.role == needed and not expired:
             return
         found = f"that of {known.name}, {known.role}" if known else "not in force" if text else "not set"
         if expired:
             found += ", and has expired"
         raise PreconditionFailed(
-            f"{TOKEN_VARIABLE} is {found}; the {service} needs a token of role service to call the others: put what"
-            f" ratchet tokens add {service} --role service prints into its {TOKEN_VARIABLE}"
+            f"{TOKEN_VARIABLE} is {found}; the {service} needs a token of role {needed} to call the others: put what"
+            f" ratchet tokens add {service} --role {needed} prints into its {TOKEN_VARIABLE}"
         )
 
     @contextmanager
@@ -55,7 +57,7 @@ class Identity:
         claimed = Caller.claimed(call.context)
         Caller("anonymous", claimed.correlation_id).identify(call.context)
         token = self._token(call)
-        acting = token.role == "service" and claimed.actor != "anonymous"
+        acting = roles.is_service(token.role) and claimed.actor != "anonymous"
         actor = claimed.actor if acting else token.name
         Caller(actor, claimed.correlation_id, token.role).identify(call.context)
         if not roles.may(token.role, call.method):
@@ -83,9 +85,9 @@ class Identity:
 
 def _refusal(method: str, token: Token) -> NotAllowed:
     least = roles.METHODS.get(method)
-    if token.role == "service":
+    if roles.is_service(token.role):
         step = "a service may not do that: use the token of a person"
-    elif least is None or least == "service":
+    elif least is None or roles.is_service(least):
         step = "only services do that, for those whom they have let in: use the trainer's and knowledge's methods"
     else:
         step = f"an administrator gives it with ratchet tokens add {token.name} --role {least}"

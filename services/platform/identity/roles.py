@@ -1,7 +1,7 @@
 """Which role may call which method: one table, complete over every method of every service.
 
-A person's roles contain one another, viewer < trainer < promoter < admin. `service` is what the services are to each
-other: it reads, and writes what no person may write; it neither trains nor promotes by itself.
+A person's roles contain one another, viewer < trainer < promoter < admin. A service's role reads, and writes the
+facts of that service, which no person and no other service may write; it neither trains nor promotes by itself.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _LEAST: Mapping[str, Mapping[Role, str]] = {
     "ratchet.eventlog.v1.EventLogService": {
         "viewer": "Read Subscribe GetHead ListHeads ProveInclusion ProveConsistency Verify Export",
         "admin": "Rebuild",
-        "service": "Append",
+        "service:knowledge": "Append",
     },
     "ratchet.registry.v1.RegistryService": {
         "viewer": "ListDatasets ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest"
         " ListDecisions GetLineage",
         "promoter": "PromoteModel RollbackChampion",
-        "service": "RegisterDataset RequestTraining FailTraining CancelTraining RecordTraining",
+        "service:trainer": "RegisterDataset RequestTraining FailTraining CancelTraining RecordTraining",
     },
     "ratchet.knowledge.v1.KnowledgeService": {
         "viewer": "GetKnowledge ListPatterns GetPattern ListSuccessRates ListFeatureHistory",
         "trainer": "OfferPattern",
         "promoter": "RetirePattern",
-        "service": "RecordEvidence",
+        "service:trainer": "RecordEvidence",
     },
     "ratchet.trainer.v1.TrainerService": {
         "viewer": "WatchTraining ExportBars",
-        "trainer": "ImportBars StartTraining CancelTraining ReproduceModel",
+        "trainer": "ImportBars StartTraining CancelTraining ReproduceModel EvaluateFresh",
     },
-    "ratchet.trainer.v1.PredictorService": {
+    "ratchet.predictor.v1.PredictorService": {
         "viewer": "Predict",
         "trainer": "Evaluate",
     },
@@ -52,6 +52,13 @@ METHODS: Mapping[str, Role] = {
 def may(role: Role, method: str) -> bool:
     """Whether a caller with `role` may call `method`, a full name; nobody may call what the table does not have."""
     least = METHODS.get(method)
-    if role == "service" or least == "service":
-        return role == "service" and least in ("service", "viewer")
-    return least is not None and PERSONS.index(role) >= PERSONS.index(least)
+    if least is None:
+        return False
+    if is_service(role):
+        return least in (role, "viewer")
+    return not is_service(least) and PERSONS.index(role) >= PERSONS.index(least)
+
+
+def is_service(role: Role) -> bool:
+    """Whether the role is that of a service, which may act in the name of its caller."""
+    return role.startswith("service:")

@@ -23,7 +23,7 @@ from ratchet.errors import InvalidInput, NotAllowed, NotFound
 
 FILE_NAME = "tokens.jsonl"
 
-Role: TypeAlias = Literal["viewer", "trainer", "promoter", "admin", "service"]
+Role: TypeAlias = Literal["viewer", "trainer", "promoter", "admin", "service:trainer", "service:knowledge"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 PREFIX = "ratchet_"

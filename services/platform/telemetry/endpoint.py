@@ -71,7 +71,7 @@ class Endpoint:
         except OSError as error:
             raise PreconditionFailed(
                 f"can't serve metrics on {address.host}:{address.port}: {error.strerror or error}; services on one"
-                f" machine need a port each: set {VARIABLE}_REGISTRY, {VARIABLE}_KNOWLEDGE and {VARIABLE}_TRAINER, or"
+                f" machine need a port each: set {VARIABLE}_REGISTRY, {VARIABLE}_KNOWLEDGE and so on, or"
                 f" {VARIABLE}={address.host}:0 for free ones"
             ) from error
         self.port = int(self._server.server_port)

@@ -19,8 +19,7 @@ from ratchet.scoring.models import families
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from ratchet.trainer.v1 import trainer_pb2_grpc
 from services.platform.interceptors import Caller
-from services.trainer.api.evaluation import Evaluator
-from services.trainer.api.prediction import Predictor
+from services.trainer.api.fresh import FreshEvaluator
 from services.trainer.imports.bars import Importer
 from services.trainer.learning import windows
 from services.trainer.sessions.reproduction import Reproducer
@@ -28,11 +27,14 @@ from services.trainer.sessions.scheduler import Sessions
 
 
 class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
-    def __init__(self, client: Client, importer: Importer, sessions: Sessions, reproducer: Reproducer) -> None:
+    def __init__(
+        self, client: Client, importer: Importer, sessions: Sessions, reproducer: Reproducer, fresh: FreshEvaluator
+    ) -> None:
         self._client = client
         self._importer = importer
         self._sessions = sessions
         self._reproducer = reproducer
+        self._fresh = fresh
 
     def ImportBars(
         self, request_iterator: Iterator[pb.ImportBarsRequest], context: grpc.ServicerContext
@@ -63,7 +65,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         families.require(lineage.model_type)
         actor = Caller.of(context).actor
         importer = self._importer.acting_as(actor)
-        dataset, bars = importer.latest(lineage.series)
+        dataset, bars = importer.snapshots.latest(lineage.series)
         if request.until:
             cut = importer.cut(f"{request_id}/cut", dataset, bars, moment(request.until))
             dataset, bars = cut.dataset, cut.bars
@@ -117,23 +119,16 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     ) -> pb.ReproduceModelResponse:
         return self._reproducer.reproduce(request.model, context.is_active)
 
+    def EvaluateFresh(
+        self, request: pb.EvaluateFreshRequest, context: grpc.ServicerContext
+    ) -> pb.EvaluateFreshResponse:
+        return self._fresh.evaluate(request, context.is_active)
+
     def ExportBars(
         self, request: pb.ExportBarsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ExportBarsResponse]:
         for piece in self._importer.export(Series.parse(request.series)):
             yield pb.ExportBarsResponse(content=piece)
-
-
-class PredictorService(trainer_pb2_grpc.PredictorServiceServicer):
-    def __init__(self, predictor: Predictor, evaluator: Evaluator) -> None:
-        self._predictor = predictor
-        self._evaluator = evaluator
-
-    def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
-        return self._predictor.predict(request)
-
-    def Evaluate(self, request: pb.EvaluateRequest, context: grpc.ServicerContext) -> pb.EvaluateResponse:
-        return self._evaluator.evaluate(request, context.is_active)
 
 
 def moment(text: str) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.errors import DataRefused, LimitReached, NotFound
+from ratchet.errors import DataRefused, LimitReached
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
@@ -18,6 +17,7 @@ from ratchet.scoring.data.bars import Bars, written
 from ratchet.scoring.data.zones import UNKNOWN, Zones
 from services.platform.artifacts import ArtifactStore
 from services.platform.limits import Limits
+from services.platform.snapshots import Snapshots, known_zones
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Importer:
     def __init__(self, client: Client, store: ArtifactStore, limits: Limits | None = None) -> None:
         self._client = client
         self._store = store
+        self.snapshots = Snapshots(client, store)
         self._limits = limits or Limits.load()
 
     def acting_as(self, actor: str) -> Importer:
@@ -51,25 +52,9 @@ class Importer:
                 )
         return bytes(content)
 
-    def newest(self, series: Series) -> registry_pb2.Dataset:
-        """The newest snapshot of a series, without its bars; NotFound says how to import one."""
-        found = self._newest(series)
-        if found is None:
-            raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
-        return found
-
-    def bars(self, digest: str) -> Bars:
-        """The bars of a snapshot. NotFound, or CorruptData, for one that the store has lost."""
-        return snapshot.decode(self._store.get(digest))
-
-    def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
-        """The newest snapshot of a series and its bars."""
-        dataset = self.newest(series)
-        return dataset, self.bars(dataset.registered.digest)
-
     def export(self, series: Series) -> Iterator[bytes]:
         """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
-        return csv_file.write(self.latest(series)[1])
+        return csv_file.write(self.snapshots.latest(series)[1])
 
     def add(
         self, request_id: str, series: Series, name: str, content: bytes, replace: bool, zones: Zones = UNKNOWN
@@ -80,7 +65,7 @@ class Importer:
         Raises DataRefused where a row breaks a rule, a time zone is unclear, or known history or the market's time
         zone would change without `replace`.
         """
-        previous = self._newest(series)
+        previous = self.snapshots.find(series)
         parsed = csv_file.read(content, str(series), name, self._limits.import_rows, known_zones(previous, zones))
         bars = parsed.bars
         encoded = snapshot.encode(bars)
@@ -97,7 +82,7 @@ class Importer:
                 if not replace:
                     raise _other_market(series, name, before, bars.zone)
                 fact.notes.append(f"market time zone {bars.zone}, before {before}: calendar features change")
-            difference = snapshot.difference(self.bars(previous.registered.digest), bars)
+            difference = snapshot.difference(self.snapshots.bars(previous.registered.digest), bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
                     f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
@@ -129,20 +114,9 @@ class Importer:
         fact.cut_from = digest
         return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
 
-    def _newest(self, series: Series) -> registry_pb2.Dataset | None:
-        return next(iter(self._client.list_datasets(series=str(series), latest_only=True)), None)
-
     def _register(self, request_id: str, fact: facts_pb2.DatasetRegistered, encoded: bytes) -> registry_pb2.Dataset:
         self._store.put(encoded)
         return self._client.register_dataset(fact, request_id=request_id)
-
-
-def known_zones(newest: registry_pb2.Dataset | None, asked: Zones = UNKNOWN) -> Zones:
-    """The zones that are asked for, and those of the series' newest snapshot."""
-    if newest is None:
-        return asked
-    fact = newest.registered
-    return dataclasses.replace(asked, timezone_before=fact.timezone, market_before=fact.market_timezone)
 
 
 def _other_market(series: Series, name: str, before: str, now: str) -> DataRefused:

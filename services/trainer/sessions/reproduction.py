@@ -15,12 +15,12 @@ from ratchet.scoring import columns
 from ratchet.scoring.models import artifact
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.platform.artifacts import ArtifactStore
-from services.trainer.api.on_demand import OnDemand
+from services.platform.workers import Workers
+from services.platform.workers.on_demand import OnDemand
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import Report, run
 from services.trainer.sessions.inputs import gather_again
 from services.trainer.sessions.outputs import parameters
-from services.trainer.workers import Workers
 
 AT_ONCE = 2
 """Reproductions that run or wait for a worker: each costs as much as the session did."""

@@ -8,6 +8,7 @@ from ratchet.client import Client
 from ratchet.errors import Conflict
 from ratchet.registry.v1 import registry_pb2
 from services.platform.artifacts import ArtifactStore
+from services.platform.workers import Workers
 from services.trainer.learning.champions_as_of import Succession, champion
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
@@ -15,7 +16,6 @@ from services.trainer.learning.session import rescored, run
 from services.trainer.sessions import outputs
 from services.trainer.sessions.inputs import gather, the_race
 from services.trainer.sessions.scheduler import Report, Training
-from services.trainer.workers import Workers
 
 MOVES = 5
 """So often champions may move while a session is being recorded, each time after it was scored against the last."""

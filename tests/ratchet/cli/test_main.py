@@ -11,6 +11,7 @@ import pytest
 
 from ratchet import errors
 from ratchet.cli import COMMANDS, cli, main
+from ratchet.client.services import SERVICES
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
 Run = Callable[..., Any]
@@ -186,7 +187,7 @@ def test_doctor_as_json_names_each_thing(run: Run, monkeypatch: pytest.MonkeyPat
     found = {finding["what"]: finding for finding in json.loads(ran.out)}
     assert ran.code == 5
     assert found["python"]["ok"]
-    assert [name for name, finding in found.items() if not finding["ok"]] == ["registry", "knowledge", "trainer"]
+    assert [name for name, finding in found.items() if not finding["ok"]] == list(SERVICES)
     assert all(finding["ok"] or finding["remedy"] for finding in found.values())
 
 

@@ -9,12 +9,12 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet import errors
-from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from ratchet.predictor.v1 import predictor_pb2, predictor_pb2_grpc
 
 Run = Callable[..., Any]
 Serve = Callable[..., str]
 
-ANSWER = trainer_pb2.PredictResponse(
+ANSWER = predictor_pb2.PredictResponse(
     model="AAPL/range/logistic/v3",
     artifact_digest="0123456789abcdef" * 4,
     bar=Timestamp(seconds=1262217600),
@@ -25,14 +25,14 @@ ANSWER = trainer_pb2.PredictResponse(
 )
 
 
-class Predictor(trainer_pb2_grpc.PredictorServiceServicer):
+class Predictor(predictor_pb2_grpc.PredictorServiceServicer):
     """Remembers what it was asked."""
 
     def __init__(self, error: errors.RatchetError | None = None) -> None:
         self.error = error
-        self.requests: list[trainer_pb2.PredictRequest] = []
+        self.requests: list[predictor_pb2.PredictRequest] = []
 
-    def Predict(self, request: trainer_pb2.PredictRequest, context: Any) -> trainer_pb2.PredictResponse:
+    def Predict(self, request: predictor_pb2.PredictRequest, context: Any) -> predictor_pb2.PredictResponse:
         self.requests.append(request)
         if self.error:
             raise self.error
@@ -43,8 +43,8 @@ class Predictor(trainer_pb2_grpc.PredictorServiceServicer):
 def predicting(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Predictor]:
     def start(error: errors.RatchetError | None = None) -> Predictor:
         predictor = Predictor(error)
-        add = trainer_pb2_grpc.add_PredictorServiceServicer_to_server
-        monkeypatch.setenv("RATCHET_TRAINER", serve((add, predictor, "ratchet.trainer.v1.PredictorService")))
+        add = predictor_pb2_grpc.add_PredictorServiceServicer_to_server
+        monkeypatch.setenv("RATCHET_PREDICTOR", serve((add, predictor, "ratchet.predictor.v1.PredictorService")))
         return predictor
 
     return start
@@ -61,7 +61,7 @@ def test_the_answer_is_shown_with_what_it_is_worth(run: Run, predicting: Callabl
         "  skill shown on 444 bars",
         "next: ratchet models show AAPL/range/logistic/v3",
     ]
-    assert predictor.requests == [trainer_pb2.PredictRequest(series="AAPL", target="range")]
+    assert predictor.requests == [predictor_pb2.PredictRequest(series="AAPL", target="range")]
 
 
 def test_all_that_is_asked_for_is_sent(run: Run, predicting: Callable[..., Predictor], tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_all_that_is_asked_for_is_sent(run: Run, predicting: Callable[..., Predi
     words = ("--target", "range", "--horizon", "5", "--model", "AAPL/range-h5/logistic", "--data", str(file))
     assert run("predict", "AAPL@1d", *words).code == 0
     assert predictor.requests == [
-        trainer_pb2.PredictRequest(
+        predictor_pb2.PredictRequest(
             series="AAPL", target="range", horizon=5, model="AAPL/range-h5/logistic", csv=file.read_bytes()
         )
     ]

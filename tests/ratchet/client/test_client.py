@@ -164,7 +164,7 @@ def test_a_repeated_write_carries_the_same_request_id(serve: Serve) -> None:
 
 
 def test_a_server_that_starts_later_is_found(serve: Serve) -> None:
-    free, _, _ = ports.choose(0)
+    free, *_ = ports.choose(0)
     with Client(registry=f"127.0.0.1:{free}", timeout=20) as client:
         late = threading.Timer(0.3, lambda: serve(Registry().serving(), port=free))
         late.start()

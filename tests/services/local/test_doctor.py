@@ -87,7 +87,7 @@ def test_what_runs_is_well_and_of_this_version(doctor: Doctor, tmp_path: Path, m
     monkeypatch.setenv("RATCHET_METRICS", "127.0.0.1:0")
     with serving(tmp_path, monkeypatch, "registry", "knowledge"):
         found = doctor("--home", str(tmp_path))
-    assert [what for what, each in found.items() if not each["ok"]] == ["trainer"]
+    assert [what for what, each in found.items() if not each["ok"]] == ["trainer", "predictor"]
     assert found["registry: its database"]["found"] == "answers"
     assert found["knowledge: its log"]["found"] == "answers"
     assert "0.1.0 there, 0.1.0 here" in found["registry version"]["found"]

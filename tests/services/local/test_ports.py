@@ -5,30 +5,33 @@ import socket
 
 import pytest
 
+from ratchet.client.services import SERVICES
 from ratchet.errors import InvalidInput, PreconditionFailed
 from services.local import ports
 
+OFFSETS = range(1, len(SERVICES) + 1)
+
 
 def free_base() -> int:
-    """A base whose three ports are free now."""
+    """A base whose ports are free now."""
     for base in range(20000, 60000, 7):
-        if all(ports.is_free(base + offset) for offset in (1, 2, 3)):
+        if all(ports.is_free(base + offset) for offset in OFFSETS):
             return base
-    raise AssertionError("no three free ports in a row")
+    raise AssertionError("no free ports in a row")
 
 
-def test_free_ports_are_three_different_ones() -> None:
+def test_free_ports_are_different_ones() -> None:
     chosen = ports.choose(0)
-    assert len(set(chosen)) == 3
+    assert len(set(chosen)) == len(SERVICES)
     assert all(ports.is_free(port) for port in chosen)
 
 
-def test_a_base_gives_the_three_ports_after_it() -> None:
+def test_a_base_gives_the_ports_after_it() -> None:
     base = free_base()
-    assert ports.choose(base) == (base + 1, base + 2, base + 3)
+    assert ports.choose(base) == tuple(base + offset for offset in OFFSETS)
 
 
-@pytest.mark.parametrize("offset", [1, 2, 3])
+@pytest.mark.parametrize("offset", OFFSETS)
 def test_a_busy_port_is_named_with_its_process_and_another_base(offset: int) -> None:
     base = free_base()
     with socket.socket() as held:
@@ -41,7 +44,7 @@ def test_a_busy_port_is_named_with_its_process_and_another_base(offset: int) -> 
     assert f"--port-base {base + 100}" in refused.value.message
 
 
-@pytest.mark.parametrize("base", [-1, 80, 1023, 65533, 70000])
+@pytest.mark.parametrize("base", [-1, 80, 1023, 65532, 70000])
 def test_a_base_out_of_range_is_refused(base: int) -> None:
     with pytest.raises(InvalidInput, match="--port-base"):
         ports.choose(base)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 
 from ratchet.cli.health import is_serving
 from ratchet.client.endpoints import Endpoints
+from ratchet.client.services import SERVICES
 from ratchet.errors import PreconditionFailed, Unreachable
 from services.local import ports, supervisor
 from services.local.supervisor import Supervisor
@@ -58,9 +60,9 @@ def test_all_services_answer_and_the_home_says_where(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "home", ports.choose(0), command=small) as started:
         written = Endpoints.read(tmp_path / "home")
         assert written == started.endpoints
-        assert all(is_serving(address, 2.0) for address in (written.registry, written.knowledge, written.trainer))
+        assert all(is_serving(address, 2.0) for address in asdict(written).values())
         pids = started.pids()
-        assert set(pids) == {"registry", "knowledge", "trainer"}
+        assert set(pids) == set(SERVICES)
         log = (tmp_path / "home" / "logs" / "trainer.log").read_text()
         assert f"I am trainer {written.registry}" in log
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
@@ -75,7 +77,7 @@ def test_a_home_in_use_is_refused_and_free_again_afterwards(tmp_path: Path) -> N
         assert refused.value.exit_code == 4
         assert json.loads((tmp_path / "endpoints.json").read_text())["registry"] == first.endpoints.registry
     with Supervisor(tmp_path, ports.choose(0), command=small) as again:
-        assert len(again.pids()) == 3
+        assert len(again.pids()) == len(SERVICES)
 
 
 def test_a_service_that_died_is_started_again(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_services_end_when_their_supervisor_was_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", SUPERVISING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(pids) == 3
+    assert len(pids) == len(SERVICES)
     assert all(psutil.pid_exists(pid) for pid in pids)
     parent.kill()
     parent.wait()

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ratchet.cli import cli
+from ratchet.client.services import SERVICES
 from ratchet.errors import CorruptData, NotAllowed, PreconditionFailed
 from services.local import ports
 from services.local.object_store import ObjectStore
@@ -81,7 +82,7 @@ def test_a_home_has_a_store_of_its_own_which_starts_first_and_stops_last(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-somebody-else")
     said, stopped = [], []
     with supervised(tmp_path, said) as started:
-        assert list(started.pids()) == ["s3", "registry", "knowledge", "trainer"]
+        assert list(started.pids()) == ["s3", *SERVICES]
         store = started.store
         assert store is not None
         told = (tmp_path / "logs" / "trainer.log").read_text().splitlines()[0]
@@ -106,7 +107,7 @@ def test_a_home_has_a_store_of_its_own_which_starts_first_and_stops_last(
         monkeypatch.setattr(
             subprocess.Popen, "terminate", lambda child: (stopped.append(names[child.pid]), terminate(child))
         )
-    assert stopped == ["trainer", "knowledge", "registry", "s3"]
+    assert stopped == [*reversed(SERVICES), "s3"]
     assert not [process for process in everything if runs(process)]
     with pytest.raises(PreconditionFailed, match=r"in the S3 store under .*go on with ratchet up --s3 --home /\S+;?"):
         supervised(tmp_path, s3=False).start()

@@ -25,13 +25,12 @@ from ratchet.client.error_mapping import from_rpc
 from ratchet.errors import Busy, Cancelled, InvalidInput, LimitReached
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, model_pb2
-from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from services.platform.limits import PREFIX, SLOW, WATCHES, Limits
 from services.platform.server import Server
 from services.registry.eventlog import Log, open_log
 from services.registry.eventlog.service import NAME, EventLogService
+from tests.support.every_method import METHODS
 
 TABLE = Path(__file__).parents[3] / "docs" / "limits.md"
 PATIENCE = 60.0
@@ -167,13 +166,7 @@ def test_the_documented_calls_are_those_that_take_a_place(places: str, calls: fr
 
 
 def test_every_stream_of_the_contract_has_its_places() -> None:
-    files = [eventlog_pb2.DESCRIPTOR, registry_pb2.DESCRIPTOR, knowledge_pb2.DESCRIPTOR, trainer_pb2.DESCRIPTOR]
-    methods = [
-        (f"/{service.full_name}/{method.name}", method.client_streaming or method.server_streaming)
-        for file in files
-        for service in file.services_by_name.values()
-        for method in service.methods
-    ]
+    methods = [(name, method.client_streaming or method.server_streaming) for name, method in METHODS.items()]
     assert {name for name, streams in methods if streams} <= WATCHES | SLOW
     assert {name for name in WATCHES | SLOW if name.startswith("/ratchet.")} <= {name for name, _ in methods}
     assert not WATCHES & SLOW

@@ -28,13 +28,13 @@ from ratchet.client.health import ask
 from ratchet.errors import InvalidInput, PreconditionFailed, RatchetError, Unreachable, WorkerLost
 from ratchet.scoring.data import csv_file
 from services.platform.settings import Settings
+from services.platform.workers import Report, Workers, open_workers
+from services.platform.workers.dask import DaskWorkers
+from services.platform.workers.dask_worker import PACKAGES
+from services.platform.workers.local import ONE_THREAD
 from services.trainer.bootstrap import build
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
-from services.trainer.workers import Report, Workers, open_workers
-from services.trainer.workers.dask import DaskWorkers
-from services.trainer.workers.dask_worker import PACKAGES
-from services.trainer.workers.local import ONE_THREAD
 from tests.support.dask_cluster import Cluster, cluster
 from tests.support.waiting import until
 
@@ -248,7 +248,7 @@ def test_a_scheduler_that_was_replaced_before_anybody_missed_it_is_met_anew(tmp_
 def test_a_trainer_without_its_scheduler_starts_and_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.trainer.workers.dask.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("services.platform.workers.dask.CONNECT_SECONDS", 0.3)
     monkeypatch.setenv("RATCHET_WORKERS", "dask://127.0.0.1:1")
     server, closers = build(Settings.load("trainer", tmp_path, "127.0.0.1", 0))
     server.start()
@@ -352,7 +352,7 @@ def test_the_address_says_how_much_is_given_to_the_cluster_at_once(two: Cluster)
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("services.trainer.workers.dask", "services.trainer.workers.dask_worker"):
+    for name in ("services.platform.workers.dask", "services.platform.workers.dask_worker"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InvalidInput, match=r"needs distributed, .* pip install 'ratchet\[dask\]'"):

@@ -12,11 +12,8 @@ from ratchet.names import Series
 from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.platform.artifacts import ArtifactStore
 from services.platform.limits import Limits
-from services.trainer.api.evaluation import MOST_MODELS, Evaluator
-from services.trainer.api.prediction import MOST_BARS, Predictor
 from services.trainer.api.servicer import _header
 from services.trainer.imports.bars import Importer
-from tests.support.training_services import Here
 
 LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
@@ -58,16 +55,3 @@ def test_an_import_begins_with_its_header() -> None:
     for pieces in ([], [content, header]):
         with pytest.raises(InvalidInput, match="begins with a header"):
             _header(iter(pieces))
-
-
-def test_bars_to_predict_from_are_bounded(client: Client, store: ArtifactStore) -> None:
-    request = pb.PredictRequest(series="AAPL")
-    request.bars.bars.extend([pb.Bar(open=1.0)] * (MOST_BARS + 1))
-    with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
-        Predictor(client, store, Importer(client, store))._given(AAPL, request)
-
-
-def test_models_to_evaluate_are_bounded(client: Client, store: ArtifactStore) -> None:
-    request = pb.EvaluateRequest(series="AAPL", target="range", models=["AAPL/range/logistic/v1"] * (MOST_MODELS + 1))
-    with pytest.raises(InvalidInput, match="33 models, 32 at most in one evaluation; ask for them in parts"):
-        Evaluator(client, store, Importer(client, store), Here()).evaluate(request, lambda: True)

@@ -53,7 +53,7 @@ def test_a_file_becomes_a_snapshot_and_a_fact(
     assert (fact.rows, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (400, 400, 0, 0)
     assert (fact.size_bytes, fact.source, fact.previous_digest) == (len(content), "AAPL.csv", "")
     assert (fact.first_bar.seconds, fact.last_bar.seconds) == (imported.bars.time[0], imported.bars.time[-1])
-    dataset, bars = importer.latest(AAPL)
+    dataset, bars = importer.snapshots.latest(AAPL)
     assert dataset == imported.dataset
     assert snapshot.encode(bars) == content
 
@@ -72,7 +72,7 @@ def test_newer_bars_are_appended(importer: Importer, add: Callable[..., Imported
     fact = second.dataset.registered
     assert (fact.rows, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (421, 21, 0, 0)
     assert fact.previous_digest == first.dataset.registered.digest
-    assert importer.latest(AAPL)[0].registered.digest == fact.digest
+    assert importer.snapshots.latest(AAPL)[0].registered.digest == fact.digest
 
 
 def test_changed_history_needs_replace_and_the_older_snapshot_stays(
@@ -82,10 +82,10 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
     revised = rows(410, row_7=LINES[7].rpartition(b",")[0] + b",1\n", row_9=b"")
     with pytest.raises(DataRefused, match="changes 1 and removes 1 of the known bars, the first on 2000-03-09"):
         add(revised)
-    assert importer.latest(AAPL)[0] == first.dataset
+    assert importer.snapshots.latest(AAPL)[0] == first.dataset
     fact = add(revised, replace=True).dataset.registered
     assert (fact.rows_appended, fact.rows_changed, fact.rows_removed) == (10, 1, 1)
-    assert importer.latest(AAPL)[0].registered.digest == fact.digest
+    assert importer.snapshots.latest(AAPL)[0].registered.digest == fact.digest
     assert len(snapshot.decode(store.get(first.dataset.registered.digest))) == 400
 
 
@@ -98,7 +98,7 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
     fact = cut.dataset.registered
     assert (fact.rows, fact.last_bar.seconds, fact.cut_from) == (300, until, whole.dataset.registered.digest)
     assert snapshot.decode(store.get(fact.digest)).time[-1] == until
-    assert importer.latest(AAPL)[0] == whole.dataset
+    assert importer.snapshots.latest(AAPL)[0] == whole.dataset
     same = importer.cut("cut/2", whole.dataset, whole.bars, int(whole.bars.time[-1]))
     assert same.unchanged
     assert same.dataset == whole.dataset
@@ -179,7 +179,7 @@ def test_a_refused_file_leaves_no_trace(client: Client, importer: Importer, add:
         add(rows(400, row_3=b"2000-03-03,4,3,5,4,100\n"))
     assert client.get_head().position == head
     with pytest.raises(NotFound, match="AAPL has no bars yet; import some with ratchet data import AAPL FILE"):
-        importer.latest(AAPL)
+        importer.snapshots.latest(AAPL)
 
 
 def test_an_import_bears_the_name_of_its_caller(client: Client, importer: Importer) -> None:

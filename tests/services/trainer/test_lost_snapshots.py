@@ -27,7 +27,7 @@ def snapshot_file(importer: Importer, tmp_path: Path) -> Path:
 def test_a_lost_snapshot_is_back_after_another_import(importer: Importer, tmp_path: Path) -> None:
     snapshot_file(importer, tmp_path).unlink()
     assert importer.add("second", FB, "FB.csv", FILE, False).unchanged
-    assert len(importer.latest(FB)[1]) == 196
+    assert len(importer.snapshots.latest(FB)[1]) == 196
 
 
 def test_a_damaged_snapshot_is_not_called_unchanged(importer: Importer, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from ratchet.events.v1 import model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.artifacts import ArtifactStore
+from services.platform.workers import Job, Report, Result
 from services.trainer.imports.bars import Importer
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import plan
 from services.trainer.sessions.runner import SessionConductor
-from services.trainer.workers import Job, Report, Result
 
 AAPL = Series.parse("AAPL")
 LINEAGE = "AAPL/range/logistic"

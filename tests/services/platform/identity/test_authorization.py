@@ -98,12 +98,13 @@ def test_a_person_cannot_write_in_another_name(
             assert (callee.callers[-1].actor, callee.callers[-1].role) == (OWNERS[role], role)
 
 
-@pytest.mark.parametrize("method", [method for method in WRITES if roles.may("service", method)])
+@pytest.mark.parametrize("method", [method for method in WRITES if roles.is_service(roles.METHODS[method])])
 def test_a_service_writes_in_the_name_of_its_caller_or_in_its_own(
     callee: Callee, channel: grpc.Channel, secured: Secured, method: str
 ) -> None:
-    for metadata, actor in (((ACTING,), "somebody@else"), ((), OWNERS["service"])):
-        assert call(channel, method, *metadata, bearer(secured.token["service"]))[0] is grpc.StatusCode.OK
+    role = roles.METHODS[method]
+    for metadata, actor in (((ACTING,), "somebody@else"), ((), OWNERS[role])):
+        assert call(channel, method, *metadata, bearer(secured.token[role]))[0] is grpc.StatusCode.OK
         assert callee.callers[-1].actor == actor
 
 

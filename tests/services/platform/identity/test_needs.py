@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from ratchet.client.services import SERVICES
 from ratchet.errors import InvalidInput, PreconditionFailed
 from services.platform.identity import token_file
+from services.platform.identity.token_file import Role
 from services.platform.server import open_server
 from services.platform.settings import Settings, require_loopback
 from tests.support.identity import OWNERS, Secured
@@ -27,14 +30,16 @@ def test_loopback_needs_nothing(host: str) -> None:
     require_loopback(host, insecure=False, environ={})
 
 
-@pytest.mark.parametrize("service", ["knowledge", "trainer"])
+@pytest.mark.parametrize("service", ["knowledge", "trainer", "predictor"])
 def test_a_service_that_calls_others_needs_a_token_of_a_service(
     secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
-    def opened(name: str) -> None:
-        open_server(Settings.load(name, tmp_path, "127.0.0.1", 0))  # type: ignore[arg-type]
+    role = cast(Role, SERVICES[service].role)
 
-    for variable, value in secured.services().items():
+    def opened(name: str) -> None:
+        open_server(Settings.load(name, tmp_path, "127.0.0.1", 0))
+
+    for variable, value in secured.service(service).items():
         monkeypatch.setenv(variable, value)
     opened(service)
     monkeypatch.setenv("RATCHET_TOKEN", secured.token["admin"])
@@ -42,17 +47,17 @@ def test_a_service_that_calls_others_needs_a_token_of_a_service(
         PreconditionFailed, match=f"that of {OWNERS['admin']}, admin; the {service} needs a token of role"
     ):
         opened(service)
-    old, _ = token_file.add(tmp_path / "tokens", "old", "service", datetime(2020, 1, 1, tzinfo=UTC), days=30)
+    old, _ = token_file.add(tmp_path / "tokens", "old", role, datetime(2020, 1, 1, tzinfo=UTC), days=30)
     with monkeypatch.context() as with_old:
         with_old.setenv("RATCHET_TOKENS", str(tmp_path / "tokens"))
         with_old.setenv("RATCHET_TOKEN", old)
-        with pytest.raises(PreconditionFailed, match="that of old, service, and has expired; "):
+        with pytest.raises(PreconditionFailed, match=f"that of old, {role}, and has expired; "):
             opened(service)
     monkeypatch.setenv("RATCHET_TOKEN", "revoked")
     with pytest.raises(PreconditionFailed, match="RATCHET_TOKEN is not in force"):
         opened(service)
     monkeypatch.delenv("RATCHET_TOKEN")
-    with pytest.raises(PreconditionFailed, match=f"not set; .*ratchet tokens add {service} --role service"):
+    with pytest.raises(PreconditionFailed, match=f"not set; .*ratchet tokens add {service} --role {role}"):
         opened(service)
     opened("registry")
     for variable, file in secured.tls("client").items():

@@ -1,7 +1,8 @@
-"""Warm worker processes: training leaves the gRPC process, and a worker that dies takes one session with it.
+"""Worker processes: training leaves the gRPC process, and a worker that dies takes one session with it.
 
-Processes are spawned, never forked: a fork after OpenMP was used hangs scikit-learn and XGBoost. Each slot is a pool
-of its own with one process, so that the death of one breaks no other.
+Workers are forked from a fork server that has imported the libraries and never used them: a fork after OpenMP was used
+hangs scikit-learn and XGBoost. The server starts with the first job; a worker then starts in milliseconds. Each slot
+is a pool of its own with one process, so that the death of one breaks no other.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import os
 import queue
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as ready
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import SimpleQueue
 
+import psutil
+
 from ratchet.errors import WorkerLost
-from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
+from services.platform.workers import POLL_SECONDS, QUEUED, Job, Report, Result
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The environment of a process in which one session is computed: the machine is shared by processes, not by threads."""
@@ -29,16 +32,22 @@ _progress: SimpleQueue[tuple[str, float]] | None = None
 
 
 class LocalWorkers:
-    """N warm processes; `run` waits while all are busy. `close` ends them all, busy ones too."""
+    """At most `count` processes; `run` waits while all are busy. `close` ends them all, busy ones too.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        preload: names of modules that every process has imported before its first job.
+    """
+
+    def __init__(self, count: int, preload: Sequence[str] = ()) -> None:
         self.count, self.sessions = count, count + 1
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
         self._lock = threading.Lock()
         self._closed = False
-        self._slots = {_Slot() for _ in range(count)}
-        self._free: queue.Queue[_Slot] = queue.Queue()
-        for slot in self._slots:
-            self._free.put(slot)
+        self._slots: set[_Slot] = set()
+        self._free: queue.Queue[_Slot | None] = queue.Queue()
+        for _ in range(count):
+            self._free.put(None)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         """The result of `work`; whatever it raises is raised here. WorkerLost when its process died, or was closed."""
@@ -50,27 +59,28 @@ class LocalWorkers:
         slot = self._next_free(report)
         try:
             slot = self._usable(slot)
-            if not slot.usable:
-                raise WorkerLost("the trainer stops: no session is begun any more; start the training again")
+            if slot is None or not slot.usable:
+                raise WorkerLost("the service stops: no job is begun any more; ask again")
             yield slot
         finally:
-            self._free.put(self._usable(slot))
+            self._free.put(slot)
 
-    def _next_free(self, report: Report) -> _Slot:
+    def _next_free(self, report: Report) -> _Slot | None:
         while True:
             try:
                 return self._free.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 report(*QUEUED)
 
-    def _usable(self, slot: _Slot) -> _Slot:
+    def _usable(self, slot: _Slot | None) -> _Slot | None:
         """The slot, or another one in its place; after `close` there is none."""
         with self._lock:
-            if slot.usable or self._closed:
+            if self._closed or (slot is not None and slot.usable):
                 return slot
-            slot.close()
-            self._slots.remove(slot)
-            fresh = _Slot()
+            if slot is not None:
+                slot.close()
+                self._slots.remove(slot)
+            fresh = _Slot(self._context)
             self._slots.add(fresh)
             return fresh
 
@@ -82,10 +92,9 @@ class LocalWorkers:
 
 
 class _Slot:
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, context: ForkServerContext) -> None:
         self._progress: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(1, context, _warm, (self._progress, os.getpid()))
+        self._pool = ProcessPoolExecutor(1, context, _begin, (self._progress,))
         self._pool.submit(os.getpid)
         self._process = next(iter(self._pool._processes.values()))
         self._busy = False
@@ -93,7 +102,7 @@ class _Slot:
     @property
     def usable(self) -> bool:
         """Whether its process lives and is free: not so after it was closed, or left in the middle of a job."""
-        return not self._busy and not ready([self._process.sentinel], timeout=0)
+        return not self._busy and not ready([self._process.sentinel], timeout=0) and _runs(self._process.pid)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         self._busy = True
@@ -134,19 +143,27 @@ class _Slot:
         self._process.kill()
 
 
-def _warm(progress: SimpleQueue[tuple[str, float]], parent: int) -> None:
+def _runs(pid: int | None) -> bool:
+    """Whether the process is there and not only its entry: the fork server tells of an end a moment later."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _begin(progress: SimpleQueue[tuple[str, float]]) -> None:
     global _progress
     _progress = progress
-    # Only the trainer ends its workers: a signal to the whole group must not look like a lost worker.
+    # Only the service ends its workers: a signal to the whole group must not look like a lost worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-    import services.trainer.learning.session  # noqa: F401 the imports take seconds: paid once, before the first session
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)
 
 

@@ -26,8 +26,8 @@ from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import KilledWorker
 
 from ratchet.errors import InvalidInput, Unreachable, WorkerLost
-from services.trainer.workers import POLL_SECONDS, QUEUED, Job, Report, Result
-from services.trainer.workers.dask_worker import PACKAGES, TOPIC, TrainingProcesses, installed, require_same, task
+from services.platform.workers import POLL_SECONDS, QUEUED, Job, Report, Result
+from services.platform.workers.dask_worker import PACKAGES, TOPIC, TrainingProcesses, installed, require_same, task
 
 log = logging.getLogger("ratchet.trainer")
 
@@ -43,9 +43,10 @@ _News = queue.SimpleQueue[tuple[str, float] | None]
 class DaskWorkers:
     """At most `count` pieces of work are at the cluster; those beyond its threads wait there for one."""
 
-    def __init__(self, address: str, at_once: int = AT_ONCE) -> None:
+    def __init__(self, address: str, at_once: int = AT_ONCE, preload: Sequence[str] = ()) -> None:
         self.count = self.sessions = at_once
         self._address = address
+        self._preload = preload
         self._lock = threading.Lock()
         self._closed = False
         self._connection: _Connection | None = None
@@ -57,7 +58,7 @@ class DaskWorkers:
             log.warning("%s; sessions wait for it", error.message)
 
     @classmethod
-    def at(cls, url: str) -> DaskWorkers:
+    def at(cls, url: str, preload: Sequence[str] = ()) -> DaskWorkers:
         """`dask://host:port`, or `dask://host:port?at_once=N`; PreconditionFailed for a cluster of other versions."""
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -68,7 +69,7 @@ class DaskWorkers:
                 f"RATCHET_WORKERS={url!r} is not dask://host:port of a Dask scheduler, such as dask://127.0.0.1:8786,"
                 f" with at most ?at_once=N behind it, N from 1 to {MOST_AT_ONCE}"
             )
-        return cls(parts.netloc, int(at_once))
+        return cls(parts.netloc, int(at_once), preload)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
         """As Workers.run; Unreachable when the scheduler does not answer or goes away meanwhile."""
@@ -123,7 +124,7 @@ class DaskWorkers:
             if self._connection is None or self._connection is known:
                 if known is not None:
                     known.close()
-                self._connection = _Connection(self._address)
+                self._connection = _Connection(self._address, self._preload)
             return self._connection
         finally:
             self._lock.release()
@@ -139,7 +140,7 @@ class DaskWorkers:
 class _Connection:
     """A client of one scheduler, whose workers have their training processes, and those who listen to its tasks."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, preload: Sequence[str]) -> None:
         self._address = address
         self._listeners: dict[str, _News] = {}
         try:
@@ -153,7 +154,7 @@ class _Connection:
             versions = cast(VersionsDict, self._client.get_versions(packages=list(PACKAGES)))
             for worker, found in versions["workers"].items():
                 require_same(installed(), found["packages"], worker)
-            self._client.register_plugin(TrainingProcesses())
+            self._client.register_plugin(TrainingProcesses(preload))
             self._client.subscribe_topic(TOPIC, self._hear)
         except BaseException as error:
             self._client.close()
@@ -236,4 +237,4 @@ def _has_port(place: str) -> bool:
 
 
 def _stopping() -> WorkerLost:
-    return WorkerLost("the trainer stops: no session is begun any more; start the training again")
+    return WorkerLost("the service stops: no job is begun any more; ask again")

@@ -1,4 +1,4 @@
-"""What is said of a segment: each alternative is fitted on what was known before it, and on nothing else."""
+"""Forecasts of a segment: each alternative is fitted on labels known before it, and on nothing else."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ratchet.errors import DataRefused
 from ratchet.scoring import targets
 from ratchet.scoring.columns import predict
 from ratchet.scoring.data.bars import Bars, Floats
+from ratchet.scoring.evaluation import Recorded, Scored, Segment, cut, evaluate
 from ratchet.scoring.models import artifact
+from services.trainer.learning.fresh import FreshFit, FreshForecast, evaluate_fresh
 from services.trainer.learning.inputs import SessionInputs
-from services.trainer.learning.segment import FRESH, Recorded, Scored, Segment, cut, evaluate
 from services.trainer.learning.session import plan, run
 
 FIRST, LAST = 1500, 1599
@@ -19,6 +20,7 @@ BASELINES = tuple(
     f"{name}@baseline"
     for name in ("base-rate", "persistence", "har", "ridge", "boosting", "online", "mean", "stack", "har-level")
 )
+FRESH = "fresh"
 KINDS = (*BASELINES, FRESH)
 
 
@@ -26,15 +28,26 @@ def quiet(phase: str, fraction: float) -> None:
     pass
 
 
-def segment(bars: Bars, kind: str = "logistic", horizon: int = 1, first: int = FIRST, last: int = LAST) -> Segment:
-    """All alternatives on AAPL's range, from bar `first` to bar `last`."""
+def segment(bars: Bars, horizon: int = 1, first: int = FIRST, last: int = LAST) -> Segment:
+    """The baselines on AAPL's range, from bar `first` to bar `last`."""
     times = bars.time
     known, start = cut(bars, horizon, int(times[first]), int(times[last]))
-    return Segment("range", horizon, known, start, baselines=True, fresh_model_type=kind)
+    return Segment("range", horizon, known, start, baselines=True)
+
+
+def fresh(scored: Segment, kind: str = "logistic", seed: int = 0) -> FreshForecast:
+    return evaluate_fresh(FreshFit(scored, kind, seed=seed), quiet)
 
 
 def said(scored: Scored) -> dict[str, Floats]:
     return {forecast.name: forecast.probabilities for forecast in scored.forecasts}
+
+
+def all_said(asked: Segment, kind: str = "logistic") -> dict[str, Floats]:
+    """Of the baselines, and of a model fitted from scratch."""
+    found, fitted = evaluate(asked, quiet), fresh(asked, kind)
+    assert np.array_equal(found.times, fitted.times)
+    return {**said(found), FRESH: fitted.probabilities}
 
 
 def shuffled_after(bars: Bars, row: int) -> Bars:
@@ -47,32 +60,30 @@ def shuffled_after(bars: Bars, row: int) -> Bars:
 
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_what_comes_after_the_last_label_changes_nothing(aapl: Bars, horizon: int) -> None:
-    scored = evaluate(segment(aapl, horizon=horizon), quiet)
-    other = evaluate(segment(shuffled_after(aapl, LAST + horizon), horizon=horizon), quiet)
-    assert np.array_equal(scored.times, other.times)
-    assert np.array_equal(scored.outcomes, other.outcomes)
-    for name, p in said(scored).items():
-        assert np.array_equal(p, said(other)[name]), name
+    one, other = segment(aapl, horizon), segment(shuffled_after(aapl, LAST + horizon), horizon)
+    assert np.array_equal(evaluate(one, quiet).outcomes, evaluate(other, quiet).outcomes)
+    again = all_said(other)
+    for name, p in all_said(one).items():
+        assert np.array_equal(p, again[name]), name
 
 
 @pytest.mark.parametrize("kind", ["logistic", "xgboost"])
 def test_what_comes_after_the_first_scored_bar_is_in_no_fit(aapl: Bars, kind: str) -> None:
-    scored = evaluate(segment(aapl, kind), quiet)
-    other = evaluate(segment(shuffled_after(aapl, FIRST), kind), quiet)
-    assert not np.array_equal(scored.outcomes, other.outcomes)
+    one, other = segment(aapl), segment(shuffled_after(aapl, FIRST))
+    assert not np.array_equal(evaluate(one, quiet).outcomes, evaluate(other, quiet).outcomes)
+    now, then = all_said(one, kind), all_said(other, kind)
     for name in KINDS:
-        assert said(scored)[name][0] == said(other)[name][0], name
+        assert now[name][0] == then[name][0], name
 
 
 def test_the_last_bars_before_it_are_in_no_fit_while_their_labels_are_unknown(aapl: Bars) -> None:
     horizon = 20
-    scored = evaluate(segment(aapl, horizon=horizon), quiet)
     other = shuffled_after(aapl, FIRST)
     changed = targets.labels("range", aapl, horizon) != targets.labels("range", other, horizon)
     assert changed[FIRST - horizon : FIRST].any()
-    again = evaluate(segment(other, horizon=horizon), quiet)
+    now, then = all_said(segment(aapl, horizon)), all_said(segment(other, horizon))
     for name in KINDS:
-        assert said(scored)[name][0] == said(again)[name][0], name
+        assert now[name][0] == then[name][0], name
 
 
 @pytest.mark.parametrize("kind", ["logistic", "xgboost"])
@@ -82,9 +93,11 @@ def test_fresh_is_what_a_first_session_trains(aapl: Bars, kind: str) -> None:
     session = run(SessionInputs("AAPL", "range", 1, kind, bars, seed=7), quiet)
     held = windows.holdout.rows()
     seed = int(np.random.SeedSequence([7, 0]).generate_state(1)[0])
-    scored = evaluate(Segment("range", 1, bars, int(held[0]), baselines=True, fresh_model_type=kind, seed=seed), quiet)
-    assert np.array_equal(scored.times, bars.time[held])
-    assert np.array_equal(said(scored)[FRESH], predict(artifact.load(session.artifact), bars)[held])
+    asked = Segment("range", 1, bars, int(held[0]), baselines=True)
+    fitted = fresh(asked, kind, seed)
+    assert np.array_equal(fitted.times, bars.time[held])
+    assert np.array_equal(fitted.probabilities, predict(artifact.load(session.artifact), bars)[held])
+    scored = evaluate(asked, quiet)
     for baseline in session.baselines:
         loss = float(np.mean((said(scored)[baseline.name] - scored.outcomes) ** 2))
         assert loss == pytest.approx(baseline.metrics.brier.value, abs=1e-12), baseline.name
@@ -92,21 +105,21 @@ def test_fresh_is_what_a_first_session_trains(aapl: Bars, kind: str) -> None:
 
 def test_all_are_asked_about_the_bars_whose_label_is_known(aapl: Bars) -> None:
     bars = aapl.head(LAST + 1)
-    scored = evaluate(segment(bars, horizon=5), quiet)
+    asked = segment(bars, horizon=5)
+    scored, found = evaluate(asked, quiet), all_said(asked)
     y = targets.labels("range", bars, 5)[FIRST : LAST - 4]
     assert np.array_equal(scored.times, bars.time[FIRST : LAST - 4])
     assert np.array_equal(scored.outcomes, y == 1.0)
-    assert tuple(forecast.name for forecast in scored.forecasts) == KINDS
-    for forecast in scored.forecasts:
-        assert forecast.probabilities.shape == scored.times.shape
-        assert ((forecast.probabilities > 0.0) & (forecast.probabilities < 1.0)).all()
+    assert tuple(found) == KINDS
+    for p in found.values():
+        assert p.shape == scored.times.shape
+        assert ((p > 0.0) & (p < 1.0)).all()
 
 
 def test_the_time_of_a_fit_is_counted_where_it_was_spent(aapl: Bars) -> None:
     seconds = iter(range(100))
-    scored = evaluate(segment(aapl), quiet, clock=lambda: float(next(seconds)))
-    spent = {forecast.name: forecast.cpu_seconds for forecast in scored.forecasts}
-    assert spent == {**dict.fromkeys(BASELINES, 0.0), FRESH: 1.0}
+    fitted = evaluate_fresh(FreshFit(segment(aapl), "logistic"), quiet, clock=lambda: float(next(seconds)))
+    assert fitted.cpu_seconds == 1.0
 
 
 def test_a_recorded_model_is_asked_as_it_is(aapl: Bars) -> None:
@@ -116,14 +129,13 @@ def test_a_recorded_model_is_asked_as_it_is(aapl: Bars) -> None:
     whole = predict(artifact.load(session.artifact), aapl)
     assert said(scored).keys() == {"it"}
     assert np.allclose(said(scored)["it"], whole[FIRST : LAST + 1], rtol=0, atol=1e-12)
-    assert scored.forecasts[0].cpu_seconds == 0.0
 
 
 def test_too_few_bars_before_it_are_refused(aapl: Bars) -> None:
     enough = 250 + 600 + 1
-    assert len(evaluate(segment(aapl, first=enough, last=enough + 20), quiet).times) == 21
+    assert len(fresh(segment(aapl, first=enough, last=enough + 20)).times) == 21
     with pytest.raises(DataRefused, match=r"AAPL: 599 usable bars with labels known before .*, 600 needed to fit"):
-        evaluate(segment(aapl, first=enough - 1, last=enough + 20), quiet)
+        fresh(segment(aapl, first=enough - 1, last=enough + 20))
 
 
 def test_a_period_without_a_bar_or_a_label_is_refused(aapl: Bars) -> None:

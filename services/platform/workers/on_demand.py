@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ratchet.errors import Cancelled, LimitReached, WorkerLost
-from services.trainer.workers import Report, Workers
+from services.platform.workers import Report, Workers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -46,6 +46,6 @@ class OnDemand:
             return self._workers.run(work, job, go_on)
         except WorkerLost as error:
             raise WorkerLost(
-                f"the process that computed this {self._what} died (killed, or out of memory), or the trainer stops;"
+                f"the process that computed this {self._what} died (killed, or out of memory), or the service stops;"
                 " ask again"
             ) from error

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from distributed import Worker, WorkerPlugin, get_worker
 from distributed.protocol.pickle import dumps, loads
 from distributed.versions import get_package_info
 
 from ratchet.errors import Cancelled, PreconditionFailed, Unreachable
-from services.trainer.workers import Report
-from services.trainer.workers.local import ONE_THREAD, LocalWorkers
+from services.platform.workers import Report
+from services.platform.workers.local import ONE_THREAD, LocalWorkers
 
 TOPIC = "ratchet-progress"
 """Where tasks say how far they are, as [key, phase, fraction]; Dask keeps the last events of a topic only."""
@@ -39,11 +39,14 @@ class TrainingProcesses(WorkerPlugin):
     name = "ratchet-training"
     idempotent = True
 
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._preload = preload
+
     def setup(self, worker: Worker) -> None:
         # A worker under a nanny may start no processes: they could outlive it. Ours end with their parent.
         multiprocessing.current_process().daemon = False
         os.environ.update(ONE_THREAD)
-        self.processes = LocalWorkers(worker.state.nthreads)
+        self.processes = LocalWorkers(worker.state.nthreads, self._preload)
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002 as Dask calls it
         self.processes.close()

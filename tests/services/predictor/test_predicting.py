@@ -12,16 +12,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import CorruptData, DataRefused, InvalidInput, LimitReached, NotFound, RatchetError
 from ratchet.events.v1 import model_pb2
+from ratchet.names import Series
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.scoring.columns import predict
 from ratchet.scoring.data.zones import Zones
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
-from ratchet.trainer.v1 import trainer_pb2
-from services.trainer.api.evaluation import AT_ONCE
-from services.trainer.api.prediction import Predictor, statement
-from services.trainer.imports.bars import Importer
-from services.trainer.workers import Job, Report, Result
-from tests.support.training_services import AAPL, FILE, LINEAGE, TRAINED_ON, World, hourly, rows, world
+from services.platform.snapshots import Snapshots
+from services.platform.workers import Job, Report, Result
+from services.predictor.evaluation import AT_ONCE, MOST_MODELS, Evaluator
+from services.predictor.prediction import MOST_BARS, Predictor, statement
+from tests.support.training_services import AAPL, FILE, LINEAGE, TRAINED_ON, Here, World, hourly, rows, world
 
 MODEL = f"{LINEAGE}/v1"
 
@@ -125,9 +126,9 @@ def test_two_sources_are_refused_before_anything_is_sent(made: World) -> None:
 
 
 def test_an_open_model_is_read_once_and_a_damaged_one_never_answers(made: World) -> None:
-    importer = Importer(made.client, made.store)
-    request = trainer_pb2.PredictRequest(series="AAPL", target="range")
-    predictor = Predictor(made.client, made.store, importer)
+    snapshots = Snapshots(made.client, made.store)
+    request = predictor_pb2.PredictRequest(series="AAPL", target="range")
+    predictor = Predictor(made.client, made.store, snapshots)
     first = predictor.predict(request)
     digest = first.artifact_digest
     content = made.store.get(digest)
@@ -137,15 +138,15 @@ def test_an_open_model_is_read_once_and_a_damaged_one_never_answers(made: World)
         path.write_bytes(content[:-1])
         assert predictor.predict(request) == first
         with pytest.raises(CorruptData):
-            Predictor(made.client, made.store, importer).predict(request)
+            Predictor(made.client, made.store, snapshots).predict(request)
     finally:
         path.write_bytes(content)
 
 
 def test_many_threads_get_the_same_answer(made: World) -> None:
-    importer = Importer(made.client, made.store)
-    predictor = Predictor(made.client, made.store, importer)
-    request = trainer_pb2.PredictRequest(series="AAPL", target="range")
+    snapshots = Snapshots(made.client, made.store)
+    predictor = Predictor(made.client, made.store, snapshots)
+    request = predictor_pb2.PredictRequest(series="AAPL", target="range")
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: predictor.predict(request), range(24)))
     assert all(each == found[0] for each in found)
@@ -174,7 +175,7 @@ def test_a_prediction_waits_for_no_worker(tmp_path: Path) -> None:
     with world(tmp_path, busy) as made, ThreadPoolExecutor(AT_ONCE) as threads:
         first, last = (Timestamp(seconds=int(AAPL.time[row])) for row in (2100, 2149))
 
-        def evaluated() -> trainer_pb2.EvaluateResponse:
+        def evaluated() -> predictor_pb2.EvaluateResponse:
             return made.client.evaluate("AAPL", "range", first_bar=first, last_bar=last, models=[MODEL])
 
         waiting = [threads.submit(evaluated) for _ in range(AT_ONCE)]
@@ -256,3 +257,18 @@ def test_only_the_baselines_that_skill_is_measured_against_are_named() -> None:
 
 def test_on_a_degenerate_holdout_nothing_is_said_of_skill() -> None:
     assert "too few bars of one class, and no metric is defined" in statement(record(har=None, online=None))
+
+
+def test_bars_to_predict_from_are_bounded(made: World) -> None:
+    request = predictor_pb2.PredictRequest(series="AAPL")
+    request.bars.bars.extend([predictor_pb2.Bar(open=1.0)] * (MOST_BARS + 1))
+    with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
+        Predictor(made.client, made.store, Snapshots(made.client, made.store))._given(Series.parse("AAPL"), request)
+
+
+def test_models_to_evaluate_are_bounded(made: World) -> None:
+    request = predictor_pb2.EvaluateRequest(
+        series="AAPL", target="range", models=["AAPL/range/logistic/v1"] * (MOST_MODELS + 1)
+    )
+    with pytest.raises(InvalidInput, match="33 models, 32 at most in one evaluation; ask for them in parts"):
+        Evaluator(made.client, made.store, Snapshots(made.client, made.store), Here()).evaluate(request, lambda: True)

@@ -18,17 +18,17 @@ from ratchet.client import Client
 from ratchet.errors import DataRefused, InvalidInput
 from ratchet.events.v1 import model_pb2
 from ratchet.names import DEFAULT_TARGET, SKILL_BASELINES, Lineage, Model, Series, Task
+from ratchet.predictor.v1 import predictor_pb2 as pb
 from ratchet.scoring import targets
 from ratchet.scoring.baselines.online import Fold
 from ratchet.scoring.columns import table_for
 from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import WARM_UP, Bars, Floats, check, written
+from ratchet.scoring.data.join import joined
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
-from ratchet.trainer.v1 import trainer_pb2 as pb
 from services.platform.artifacts import ArtifactStore
-from services.trainer.api.history_join import joined
-from services.trainer.imports.bars import Importer, known_zones
+from services.platform.snapshots import Snapshots, known_zones
 
 MOST_BARS = 100_000
 """In a request: a prediction is computed in a thread of the server."""
@@ -54,10 +54,10 @@ class Said:
 class Predictor:
     """Answers for many threads at once."""
 
-    def __init__(self, client: Client, store: ArtifactStore, importer: Importer) -> None:
+    def __init__(self, client: Client, store: ArtifactStore, snapshots: Snapshots) -> None:
         self._client = client
         self._store = store
-        self._importer = importer
+        self._snapshots = snapshots
         self._opened = lru_cache(OPEN_MODELS)(self._open)
         self._remembered = lru_cache(REMEMBERED)(self._of_snapshot)
         self._record = lru_cache(REMEMBERED)(self._recorded)
@@ -70,7 +70,7 @@ class Predictor:
         digest = record.artifact.digest
         given = self._given(series, request)
         if given is None:
-            said = self._remembered(digest, self._importer.newest(series).registered.digest)
+            said = self._remembered(digest, self._snapshots.newest(series).registered.digest)
         else:
             said = self._of_request(self._opened(digest), series, given)
         task = Lineage.parse(record.lineage).task
@@ -107,12 +107,12 @@ class Predictor:
             case "bars":
                 if len(request.bars.bars) > MOST_BARS:
                     raise DataRefused(f"{len(request.bars.bars)} bars, {MOST_BARS} at most; send the newest ones")
-                zone = self._importer.newest(series).registered.market_timezone
+                zone = self._snapshots.newest(series).registered.market_timezone
                 bars = replace(listed(series, request.bars), zone=zone)
                 check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
                 return bars
             case "csv":
-                zones = known_zones(self._importer.newest(series))
+                zones = known_zones(self._snapshots.newest(series))
                 return csv_file.read(request.csv, str(series), "the file", MOST_BARS, zones).bars
             case _:
                 return None
@@ -121,7 +121,7 @@ class Predictor:
         """Both by their digests."""
         opened = self._opened(model)
         if not opened.on_margin:
-            return next_bar(opened, self._importer.bars(dataset).traded())
+            return next_bar(opened, self._snapshots.bars(dataset).traded())
         fold = self._folded(dataset, opened.target, opened.horizon)
         return next_bar(opened, fold.bars, fold.z)
 
@@ -129,13 +129,13 @@ class Predictor:
         """What a model says after the last of the bars in a request."""
         if not model.on_margin:
             return next_bar(model, given.traded())
-        dataset = self._importer.newest(series).registered.digest
-        bars = joined(self._importer.bars(dataset), given).traded()
+        dataset = self._snapshots.newest(series).registered.digest
+        bars = joined(self._snapshots.bars(dataset), given).traded()
         return next_bar(model, bars, self._folded(dataset, model.target, model.horizon).log_odds(bars))
 
     def _fold(self, dataset: str, target: str, horizon: int) -> Fold:
         """online@baseline over a snapshot: a long one takes seconds, once."""
-        return Fold.over(self._importer.bars(dataset).traded(), target, horizon)
+        return Fold.over(self._snapshots.bars(dataset).traded(), target, horizon)
 
     def _open(self, digest: str) -> ModelFile:
         return artifact.load(self._store.get(digest))

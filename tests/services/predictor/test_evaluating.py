@@ -11,14 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import Cancelled, DataRefused, InvalidInput, NotFound, PreconditionFailed, RatchetError, WorkerLost
 from ratchet.events.v1 import model_pb2
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.scoring import targets
 from ratchet.scoring.baselines import forecasts
 from ratchet.scoring.columns import predict
 from ratchet.scoring.models import artifact
-from ratchet.trainer.v1 import trainer_pb2
-from services.trainer.api.evaluation import AT_ONCE, Evaluator, require_unseen
-from services.trainer.imports.bars import Importer
-from services.trainer.workers import Job, Report, Result
+from services.platform.snapshots import Snapshots
+from services.platform.workers import Job, Report, Result
+from services.predictor.evaluation import AT_ONCE, Evaluator, require_unseen
 from tests.support.training_services import AAPL, LINEAGE, Here, World, rows, world
 
 MODEL = f"{LINEAGE}/v1"
@@ -35,23 +35,28 @@ def at(row: int) -> Timestamp:
     return Timestamp(seconds=int(AAPL.time[row]))
 
 
-def evaluated(made: World, first: int = FIRST, last: int = LAST, **more: Any) -> trainer_pb2.EvaluateResponse:
+def evaluated(made: World, first: int = FIRST, last: int = LAST, **more: Any) -> predictor_pb2.EvaluateResponse:
     return made.client.evaluate("AAPL", "range", first_bar=at(first), last_bar=at(last), **more)
 
 
-def said(found: trainer_pb2.EvaluateResponse) -> dict[str, list[float]]:
+def refitted(made: World, series: str = "AAPL", first: int = FIRST, model_type: str = "logistic") -> Any:
+    return made.client.evaluate_fresh(series, "range", model_type, first_bar=at(first), last_bar=at(LAST))
+
+
+def said(found: predictor_pb2.EvaluateResponse) -> dict[str, list[float]]:
     return {forecast.name: list(forecast.probabilities) for forecast in found.forecasts}
 
 
 def test_all_are_scored_on_the_same_bars(made: World) -> None:
-    found = evaluated(made, models=[MODEL, MODEL], baselines=True, fresh_model_type="logistic")
+    found = evaluated(made, models=[MODEL, MODEL], baselines=True)
     assert [time.seconds for time in found.times] == AAPL.time[FIRST : LAST + 1].tolist()
     assert list(found.outcomes) == (targets.labels("range", AAPL, 1)[FIRST : LAST + 1] == 1.0).tolist()
-    assert list(said(found)) == [MODEL, *forecasts(AAPL.head(400), "range", 1), "fresh"]
+    assert list(said(found)) == [MODEL, *forecasts(AAPL.head(400), "range", 1)]
     assert {len(p) for p in said(found).values()} == {len(found.times)}
-    spent = {forecast.name: forecast.cpu_seconds for forecast in found.forecasts}
-    assert spent[MODEL] == spent["base-rate@baseline"] == 0.0
-    assert spent["fresh"] > 0.0
+    fresh = refitted(made)
+    assert fresh.times == found.times
+    assert len(fresh.probabilities) == len(fresh.times)
+    assert fresh.cpu_seconds > 0.0
 
 
 def test_a_recorded_model_says_what_it_would_have_predicted_then(made: World) -> None:
@@ -86,13 +91,11 @@ def test_bars_without_a_known_label_are_left_out(made: World) -> None:
 @pytest.mark.parametrize(
     ("asked", "kind", "what"),
     [
-        ({}, InvalidInput, "nothing is to be evaluated; name models, a fresh model type, or ask for the baselines"),
+        ({}, InvalidInput, "nothing is to be evaluated; name models, or ask for the baselines"),
         ({"models": ["AAPL/range/logistic"]}, InvalidInput, "not a model; write SERIES/TASK/TYPE/vN"),
         ({"models": [f"{LINEAGE}/v9"]}, NotFound, f"no model {LINEAGE}/v9; did you mean {MODEL}"),
         ({"models": ["IBM/range/logistic/v1"]}, InvalidInput, "predicts range of IBM, not range of AAPL"),
         ({"models": [MODEL], "horizon": 5}, InvalidInput, "predicts range of AAPL, not range-h5 of AAPL"),
-        ({"fresh_model_type": "logistics"}, InvalidInput, "unknown model type 'logistics'; did you mean logistic"),
-        ({"fresh_model_type": "logistic", "first": 850}, DataRefused, "599 usable bars .* 600 needed to fit"),
         (
             {"baselines": True, "last": 2000},
             DataRefused,
@@ -107,9 +110,23 @@ def test_what_can_not_be_evaluated_says_why(
         evaluated(made, **asked)
 
 
+@pytest.mark.parametrize(
+    ("asked", "kind", "what"),
+    [
+        ({"model_type": "logistics"}, InvalidInput, "unknown model type 'logistics'; did you mean logistic"),
+        ({"first": 850}, DataRefused, "599 usable bars .* 600 needed to fit"),
+    ],
+)
+def test_what_can_not_be_fitted_says_why(
+    made: World, asked: dict[str, Any], kind: type[RatchetError], what: str
+) -> None:
+    with pytest.raises(kind, match=what):
+        refitted(made, **asked)
+
+
 def test_a_period_needs_both_ends(made: World) -> None:
-    request = trainer_pb2.EvaluateRequest(series="AAPL", target="range", baselines=True, last_bar=at(LAST))
-    evaluator = Evaluator(made.client, made.store, Importer(made.client, made.store), Here())
+    request = predictor_pb2.EvaluateRequest(series="AAPL", target="range", baselines=True, last_bar=at(LAST))
+    evaluator = Evaluator(made.client, made.store, Snapshots(made.client, made.store), Here())
     with pytest.raises(InvalidInput, match="an evaluation needs its first_bar"):
         evaluator.evaluate(request, lambda: True)
     with pytest.raises(NotFound, match="IBM has no bars yet; import some with ratchet data import IBM FILE"):
@@ -142,8 +159,8 @@ def test_what_its_patterns_know_counts_as_well() -> None:
 
 
 def test_an_evaluation_that_nobody_waits_for_is_stopped(made: World) -> None:
-    evaluator = Evaluator(made.client, made.store, Importer(made.client, made.store), Here())
-    request = trainer_pb2.EvaluateRequest(
+    evaluator = Evaluator(made.client, made.store, Snapshots(made.client, made.store), Here())
+    request = predictor_pb2.EvaluateRequest(
         series="AAPL", target="range", first_bar=at(FIRST), last_bar=at(LAST), baselines=True
     )
     with pytest.raises(Cancelled):
@@ -164,8 +181,8 @@ class Dying:
 
 
 def test_a_worker_that_dies_is_told_as_what_it_was(made: World) -> None:
-    evaluator = Evaluator(made.client, made.store, Importer(made.client, made.store), Dying())
-    request = trainer_pb2.EvaluateRequest(
+    evaluator = Evaluator(made.client, made.store, Snapshots(made.client, made.store), Dying())
+    request = predictor_pb2.EvaluateRequest(
         series="AAPL", target="range", first_bar=at(FIRST), last_bar=at(LAST), baselines=True
     )
     for _ in range(AT_ONCE + 1):
@@ -174,12 +191,11 @@ def test_a_worker_that_dies_is_told_as_what_it_was(made: World) -> None:
 
 
 def test_bars_that_came_later_change_no_answer(made: World) -> None:
-    whole = evaluated(made, baselines=True, fresh_model_type="logistic")
+    whole, fresh = evaluated(made, baselines=True), refitted(made)
     made.add("OTHER", rows(len(AAPL)))
     made.add("SHORT", rows(LAST + 2))
     for series in ("OTHER", "SHORT"):
-        found = made.client.evaluate(
-            series, "range", first_bar=at(FIRST), last_bar=at(LAST), baselines=True, fresh_model_type="logistic"
-        )
+        found = made.client.evaluate(series, "range", first_bar=at(FIRST), last_bar=at(LAST), baselines=True)
         assert said(found) == said(whole)
         assert found.times == whole.times
+        assert refitted(made, series).probabilities == fresh.probabilities

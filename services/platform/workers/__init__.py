@@ -1,4 +1,4 @@
-"""Where training is computed: never in the process that answers calls.
+"""Where models are fitted: never in the process that answers calls.
 
     workers = open_workers("local:2")
     outcome = workers.run(work, job, report)
@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from ratchet.errors import InvalidInput
@@ -45,27 +45,31 @@ class Workers(Protocol):
     def close(self) -> None: ...
 
 
-def open_workers(url: str) -> Workers:
-    """`local:N` for N processes on this machine, `dask://host:port` for the Dask cluster of that scheduler."""
+def open_workers(url: str, preload: Sequence[str] = ()) -> Workers:
+    """`local:N` for N processes on this machine, `dask://host:port` for the Dask cluster of that scheduler.
+
+    Args:
+        preload: names of modules that every process imports before its first job.
+    """
     if url.startswith("dask:"):
-        return _on_dask(url)
+        return _on_dask(url, preload)
     kind, _, count = url.partition(":")
     if kind != "local" or not count.isdecimal() or not 1 <= int(count) <= 256:
         raise InvalidInput(
             f"RATCHET_WORKERS={url!r} is neither local:N with N from 1 to 256, such as local:2,"
             " nor dask://host:port of a Dask scheduler"
         )
-    from services.trainer.workers.local import LocalWorkers
+    from services.platform.workers.local import LocalWorkers
 
-    return LocalWorkers(int(count))
+    return LocalWorkers(int(count), preload)
 
 
-def _on_dask(url: str) -> Workers:
+def _on_dask(url: str, preload: Sequence[str]) -> Workers:
     try:
-        from services.trainer.workers.dask import DaskWorkers
+        from services.platform.workers.dask import DaskWorkers
     except ModuleNotFoundError as error:
         raise InvalidInput(
             f"RATCHET_WORKERS={url} needs {error.name}, which is not installed where the trainer runs;"
             " install it there with: pip install 'ratchet[dask]'"
         ) from error
-    return DaskWorkers.at(url)
+    return DaskWorkers.at(url, preload)

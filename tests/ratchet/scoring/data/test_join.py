@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ratchet.errors import DataRefused
 from ratchet.scoring.data.bars import COLUMNS, TOLERANCE, Bars
+from ratchet.scoring.data.join import joined
 from ratchet.scoring.models import artifact
 from ratchet.trainer.v1 import trainer_pb2
-from services.trainer.api.history_join import joined
 from tests.support.training_services import AAPL, LINEAGE, World, message, rows, world
 
 HISTORY = AAPL.head(1000)

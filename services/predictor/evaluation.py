@@ -1,4 +1,4 @@
-"""Scoring bars that no model knows: gathers what a segment needs and has a worker compute it."""
+"""Scoring bars that no model knows: reads the inputs of a segment and has a worker compute it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.client import Client
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import model_pb2
-from ratchet.names import MODEL_TYPES, Model, Series, Task, one_of
+from ratchet.names import Model, Series, Task
+from ratchet.predictor.v1 import predictor_pb2 as pb
+from ratchet.scoring import evaluation
 from ratchet.scoring.data.bars import written
-from ratchet.scoring.models import families
-from ratchet.trainer.v1 import trainer_pb2 as pb
+from ratchet.scoring.evaluation import Recorded, Scored, Segment
 from services.platform.artifacts import ArtifactStore
-from services.trainer.api.on_demand import OnDemand
-from services.trainer.api.prediction import require_about
-from services.trainer.imports.bars import Importer
-from services.trainer.learning import segment
-from services.trainer.learning.segment import Recorded, Scored, Segment
-from services.trainer.workers import Workers
+from services.platform.snapshots import Snapshots
+from services.platform.workers import Workers
+from services.platform.workers.on_demand import OnDemand
+from services.predictor.prediction import require_about
 
 AT_ONCE = 8
 
@@ -29,10 +28,10 @@ MOST_MODELS = 32
 class Evaluator:
     """Answers for several threads at once; each waits for a worker."""
 
-    def __init__(self, client: Client, store: ArtifactStore, importer: Importer, workers: Workers) -> None:
+    def __init__(self, client: Client, store: ArtifactStore, snapshots: Snapshots, workers: Workers) -> None:
         self._client = client
         self._store = store
-        self._importer = importer
+        self._snapshots = snapshots
         self._demand = OnDemand(workers, AT_ONCE, "evaluation")
 
     def evaluate(self, request: pb.EvaluateRequest, active: Callable[[], bool]) -> pb.EvaluateResponse:
@@ -42,7 +41,7 @@ class Evaluator:
         too few, LimitReached when too many evaluations run.
         """
         with self._demand.place():
-            return _answer(self._demand.run(segment.evaluate, self._gather(request), active))
+            return _answer(self._demand.run(evaluation.evaluate, self._gather(request), active))
 
     def _gather(self, request: pb.EvaluateRequest) -> Segment:
         series, task = Series.parse(request.series), Task.of(request.target, request.horizon)
@@ -54,19 +53,12 @@ class Evaluator:
         models = [Model.parse(name) for name in dict.fromkeys(request.models)]
         for model in models:
             require_about(model.lineage, series, task)
-        if request.fresh_model_type:
-            families.require(one_of("model type", request.fresh_model_type, MODEL_TYPES))
-        if not (models or request.baselines or request.fresh_model_type):
+        if not (models or request.baselines):
             raise InvalidInput(
-                "nothing is to be evaluated; name models, a fresh model type, or ask for the baselines",
+                "nothing is to be evaluated; name models, or ask for the baselines",
                 fields={"models": "empty"},
             )
-        for name in ("first_bar", "last_bar"):
-            if not request.HasField(name):
-                raise InvalidInput(f"an evaluation needs its {name}", fields={name: "missing"})
-        bars, first = segment.cut(
-            self._importer.latest(series)[1].traded(), task.horizon, request.first_bar.seconds, request.last_bar.seconds
-        )
+        bars, first = self._snapshots.period(series, task.horizon, request)
         return Segment(
             target=task.target,
             horizon=task.horizon,
@@ -74,7 +66,6 @@ class Evaluator:
             first=first,
             models=tuple(self._recorded(str(model), int(bars.time[first])) for model in models),
             baselines=request.baselines,
-            fresh_model_type=request.fresh_model_type,
         )
 
     def _recorded(self, name: str, first_time: int) -> Recorded:
@@ -100,8 +91,5 @@ def _answer(scored: Scored) -> pb.EvaluateResponse:
     return pb.EvaluateResponse(
         times=[Timestamp(seconds=int(time)) for time in scored.times],
         outcomes=scored.outcomes.tolist(),
-        forecasts=[
-            pb.Forecast(name=each.name, probabilities=each.probabilities.tolist(), cpu_seconds=each.cpu_seconds)
-            for each in scored.forecasts
-        ],
+        forecasts=[pb.Forecast(name=each.name, probabilities=each.probabilities.tolist()) for each in scored.forecasts],
     )

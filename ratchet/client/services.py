@@ -1,0 +1,69 @@
+"""The services: their names, ports, contracts and dependencies. Everything that lists services reads this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service.
+
+    Attributes:
+        port: the default port.
+        contracts: full names of its gRPC services.
+        calls: names of the services that it calls.
+        checks: names under which its health service answers for its dependencies.
+        role: the role of its token; "" for a service that calls no other.
+    """
+
+    name: str
+    port: int
+    contracts: tuple[str, ...]
+    calls: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    role: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable with its address, host:port."""
+        return f"RATCHET_{self.name.upper()}"
+
+
+SERVICES: Mapping[str, Service] = {
+    service.name: service
+    for service in (
+        Service(
+            "registry",
+            7301,
+            ("ratchet.registry.v1.RegistryService", "ratchet.eventlog.v1.EventLogService"),
+            checks=("database",),
+        ),
+        Service(
+            "knowledge",
+            7302,
+            ("ratchet.knowledge.v1.KnowledgeService",),
+            calls=("registry",),
+            checks=("log",),
+            role="service:knowledge",
+        ),
+        Service(
+            "trainer",
+            7303,
+            ("ratchet.trainer.v1.TrainerService",),
+            calls=("registry", "knowledge"),
+            checks=("registry", "knowledge", "artifacts", "workers"),
+            role="service:trainer",
+        ),
+        Service(
+            "predictor",
+            7304,
+            ("ratchet.predictor.v1.PredictorService",),
+            calls=("registry",),
+            checks=("registry", "artifacts"),
+            role="viewer",
+        ),
+    )
+}
+"""In the order in which they start."""

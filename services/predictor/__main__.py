@@ -1,0 +1,13 @@
+"""The predictor as a process."""
+
+from __future__ import annotations
+
+from services.platform.server import run
+from services.platform.settings import Settings
+from services.predictor.bootstrap import build
+
+
+def main(settings: Settings) -> None:
+    """Serve the predictor until the process is told to stop."""
+    server, closers = build(settings)
+    run("predictor", server, closers)

@@ -1,0 +1,36 @@
+"""Wires the predictor: client, artifact store, a worker for evaluations, servicer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from ratchet.client import Client
+from ratchet.predictor.v1 import predictor_pb2_grpc
+from services.platform.artifacts import open_store
+from services.platform.server import Server, open_server
+from services.platform.settings import Settings
+from services.platform.snapshots import Snapshots
+from services.platform.telemetry.artifact_store import CountedStore, answering
+from services.platform.telemetry.peer import serving
+from services.platform.workers.local import ONE_THREAD, LocalWorkers
+from services.predictor.evaluation import Evaluator
+from services.predictor.prediction import Predictor
+from services.predictor.servicer import NAME, PredictorService
+
+
+def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
+    """The server, not yet started, and what to close after it has stopped."""
+    os.environ.update(ONE_THREAD)
+    server = open_server(settings)
+    client = Client(registry=settings.endpoints.registry, actor="predictor")
+    store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
+    snapshots = Snapshots(client, store)
+    workers = LocalWorkers(1, preload=("ratchet.scoring.evaluation",))
+    server.needs(serving("registry", client.registry), answering(store))
+    server.add(
+        predictor_pb2_grpc.add_PredictorServiceServicer_to_server,
+        PredictorService(Predictor(client, store, snapshots), Evaluator(client, store, snapshots, workers)),
+        NAME,
+    )
+    return server, (workers.close, client.close)
