@@ -30,6 +30,6 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     server.add(
         knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server, KnowledgeService(client, knowledge, book), name
     )
-    server.needs(following(client, book, server.sight.metrics.registry))
+    server.needs(following(client, book, server.telemetry.metrics.registry))
     follower.start()
     return server, (follower.close, knowledge.close)

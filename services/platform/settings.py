@@ -18,11 +18,11 @@ PORTS: dict[Service, int] = {"registry": 7301, "knowledge": 7302, "trainer": 730
 
 @dataclass(frozen=True)
 class Settings:
-    """What a service needs to start.
+    """The start-up settings of a service.
 
     log        sqlite:///path or postgresql://…      artifacts  file:///path or s3://bucket?endpoint=…
     workers    local:N or dask://host:port           registry, knowledge, trainer  host:port
-    signing_key  the file of the key that signs tree heads; None: signing.key in the home, made for a new log
+    signing_key  file of the key that signs checkpoints; None: signing.key in the home, made for a new log
     """
 
     service: Service
@@ -61,7 +61,7 @@ class Settings:
 
 
 def require_loopback(host: str, insecure: bool, environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse to listen beyond this machine without both TLS and tokens, unless told so."""
+    """Refuses to listen beyond this machine without both TLS and tokens, unless `insecure`."""
     missing = [variable for variable in (*TLS_VARIABLES.values(), FILE_VARIABLE) if not environ.get(variable)]
     if missing and not insecure and not is_loopback(host):
         raise InvalidInput(

@@ -19,7 +19,7 @@ from services.registry.eventlog import checkpoint_file, key_files
 from services.registry.eventlog import service as log_service
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.projections import TABLES
-from services.registry.telemetry import LogSight
+from services.registry.telemetry import LogTelemetry
 
 
 def open_signed_log(settings: Settings) -> event_log.Log:
@@ -27,7 +27,7 @@ def open_signed_log(settings: Settings) -> event_log.Log:
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
     try:
         signer = key_files.signer(settings.signing_key, settings.home, log.keys())
-        log.sign_with(signer, checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME))
+        log.sign_with(signer, checkpoint_file.CheckpointFile(settings.home / checkpoint_file.NAME))
     except BaseException:
         log.close()
         raise
@@ -50,7 +50,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
         if known[-1].public_key != successor.public_key:
             log.sign_with(
                 key_files.signer(settings.signing_key, settings.home, known),
-                checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME),
+                checkpoint_file.CheckpointFile(settings.home / checkpoint_file.NAME),
             )
             log.rotate(successor, actor, reason)
         [*_, key] = log.keys()
@@ -78,5 +78,5 @@ def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
         servicer.NAME,
     )
     server.before_stop(log.release)
-    server.needs(LogSight(log, server.sight.metrics.registry).check())
+    server.needs(LogTelemetry(log, server.telemetry.metrics.registry).check())
     return server, (application.close, log.close)

@@ -19,7 +19,7 @@ ENDS = tuple(
 STATES = tuple(pattern_state(state) for state in pattern_pb2.PatternState.values() if state)
 
 
-class LogSight:
+class LogTelemetry:
     """`check` looks at the database, and at what is new in it since the last time."""
 
     def __init__(self, log: Log, registry: CollectorRegistry) -> None:

@@ -26,7 +26,7 @@ class Watched:
             return ask(channel, name)
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.server.sight.metrics.registry.get_sample_value(name, labels)
+        return self.server.telemetry.metrics.registry.get_sample_value(name, labels)
 
 
 @contextmanager

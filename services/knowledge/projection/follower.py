@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ratchet.errors import DeadlinePassed, RatchetError, Unreachable
 from services.knowledge.projection.state import PREFIXES, Contents, fold
 from services.platform.facts import Fact
-from services.platform.log_client import Following, LogClient
+from services.platform.log_client import FactStream, LogClient
 
 log = logging.getLogger("ratchet.knowledge")
 
@@ -86,7 +86,7 @@ class Follower:
         self._client, self._book = client, book
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._following: Following | None = None
+        self._following: FactStream | None = None
         self._thread = threading.Thread(target=self._run, name="follow-log", daemon=True)
 
     def start(self) -> None:

@@ -25,7 +25,7 @@ _TAIL = 64 * 1024
 log = logging.getLogger("ratchet.heads")
 
 
-class HeadsFile:
+class CheckpointFile:
     """`note` the newest head as often as wished; a thread of its own writes it down."""
 
     def __init__(self, path: Path) -> None:

@@ -14,7 +14,7 @@ from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.transparency.checkpoints import Head as SignedHead
 from ratchet.transparency.checkpoints import Key
 from services.registry.eventlog.append import Append, Committed, Origin, Recorded
-from services.registry.eventlog.checkpoint_file import HeadsFile
+from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer, head_of, heads_from, newest_head
 from services.registry.eventlog.commit import Commit
 from services.registry.eventlog.database import Database, SqlValue
@@ -45,7 +45,7 @@ class Log:
         self._signal = Signal()
         self._commit = Commit(database, tables, clock, new_id, self._signal.send)
         self._open = True
-        self._heads: HeadsFile | None = None
+        self._heads: CheckpointFile | None = None
         prepare(database, tables)
         database.listen(self._signal.send)
         self.recorder: ApplicationRecorder = LogRecorder(database, self._commit, self._signal)
@@ -54,7 +54,7 @@ class Log:
         """Append all events or none; see `Commit`."""
         return self._commit(append)
 
-    def sign_with(self, signer: Signer, heads: HeadsFile | None = None, actor: str = REGISTRY) -> None:
+    def sign_with(self, signer: Signer, heads: CheckpointFile | None = None, actor: str = REGISTRY) -> None:
         """Sign each new head from here on, and write heads down in a file too; see `Commit.sign_with`.
 
         CorruptData when the log is not a continuation of what the file remembers.

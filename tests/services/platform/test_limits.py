@@ -28,7 +28,7 @@ from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from services.platform.limits import PREFIX, SLOW, WATCHES, Limits
+from services.platform.limits import PREFIX, SLOW_METHODS, WATCH_METHODS, Limits
 from services.platform.server import Server
 from services.registry.eventlog import Log, open_log
 from services.registry.eventlog.service import NAME, EventLogService
@@ -157,7 +157,7 @@ def test_the_documented_limits_are_those_of_the_code() -> None:
     assert documented == limits
 
 
-@pytest.mark.parametrize(("places", "calls"), [("WATCH_STREAMS", WATCHES), ("SLOW_CALLS", SLOW)])
+@pytest.mark.parametrize(("places", "calls"), [("WATCH_STREAMS", WATCH_METHODS), ("SLOW_CALLS", SLOW_METHODS)])
 def test_the_documented_calls_are_those_that_take_a_place(places: str, calls: frozenset[str]) -> None:
     [row] = re.findall(rf"^\| `RATCHET_LIMIT_{places}` \|[^|]+\|([^|]+)\|", TABLE.read_text(), re.MULTILINE)
     named = {
@@ -174,9 +174,11 @@ def test_every_stream_of_the_contract_has_its_places() -> None:
         for service in file.services_by_name.values()
         for method in service.methods
     ]
-    assert {name for name, streams in methods if streams} <= WATCHES | SLOW
-    assert {name for name in WATCHES | SLOW if name.startswith("/ratchet.")} <= {name for name, _ in methods}
-    assert not WATCHES & SLOW
+    assert {name for name, streams in methods if streams} <= WATCH_METHODS | SLOW_METHODS
+    assert {name for name in WATCH_METHODS | SLOW_METHODS if name.startswith("/ratchet.")} <= {
+        name for name, _ in methods
+    }
+    assert not WATCH_METHODS & SLOW_METHODS
 
 
 def test_connections_that_say_nothing_or_half_a_preface_hold_nothing_and_are_closed(serve: Serve) -> None:
