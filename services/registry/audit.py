@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ratchet.errors import Cancelled, Conflict, NotAllowed, RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.transparency.checkpoints import Head, read_heads
-from ratchet.transparency.verification import Report
+from ratchet.transparency.checkpoints import Checkpoint, read_checkpoints
+from ratchet.transparency.verification import VerificationReport
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
 from services.registry.eventlog import Log, Table, checkpoint_file, open_log
@@ -102,7 +102,7 @@ class Audit:
 
     def __call__(self, request: pb.VerifyRequest, active: Callable[[], bool] = lambda: True) -> pb.VerifyResponse:
         """Conflict while another run is under way, Cancelled soon after `active` has said no."""
-        remembered = [Head.from_message(head) for head in request.remembered]
+        remembered = [Checkpoint.from_message(head) for head in request.remembered]
         if not self._running.acquire(blocking=False):
             raise Conflict("the log is being verified already; wait for that to end")
         try:
@@ -111,7 +111,7 @@ class Audit:
             self._running.release()
 
     def _verify(
-        self, remembered: Sequence[Head], collect_garbage: bool, active: Callable[[], bool]
+        self, remembered: Sequence[Checkpoint], collect_garbage: bool, active: Callable[[], bool]
     ) -> pb.VerifyResponse:
         kept, unreadable = self._kept_heads()
         found = verify(self._log.database, self._tables, kept, remembered, self._trusted, active)
@@ -132,15 +132,15 @@ class Audit:
             head=found.head.to_message() if found.head else None,
         )
 
-    def _kept_heads(self) -> tuple[list[Head], tuple[str, ...]]:
+    def _kept_heads(self) -> tuple[list[Checkpoint], tuple[str, ...]]:
         """The heads in the registry's file, read before the log, which has only grown since."""
         try:
-            return (read_heads(self._heads) if self._heads.exists() else []), ()
+            return (read_checkpoints(self._heads) if self._heads.exists() else []), ()
         except RatchetError as error:
             return [], (error.message,)
 
 
-def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> Report:
+def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> VerificationReport:
     """Put an exported log into the home of `settings`, read tables and all; errors as `import_log`."""
     log = open_log(settings.log, (), clock=lambda: datetime.now(UTC))
     try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ratchet.events.v1 import pattern_pb2
 from ratchet.patterns.evidence import Flags
-from ratchet.patterns.retention import keep_line
+from ratchet.patterns.retention import retention_threshold
 from ratchet.statistics.hac import long_run_variance, newey_west_lags
 from ratchet.statistics.special import betainc, betaincinv
 from services.knowledge.domain.evidence import Evidence
@@ -44,7 +44,7 @@ class Counts:
     @property
     def line(self) -> float:
         """The hit rate above which a rule is worth keeping."""
-        return keep_line(self.base_rate)
+        return retention_threshold(self.base_rate)
 
     @classmethod
     def read(cls, message: pattern_pb2.PatternCounts) -> Counts:
@@ -78,7 +78,7 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
         low=betaincinv(a, b, TAIL),
         high=betaincinv(a, b, 1.0 - TAIL),
         probability_above_base=1.0 - betainc(a, b, base_rate),
-        probability_above_line=1.0 - betainc(a, b, min(1.0, keep_line(base_rate))),
+        probability_above_line=1.0 - betainc(a, b, min(1.0, retention_threshold(base_rate))),
     )
 
 

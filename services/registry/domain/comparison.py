@@ -111,7 +111,7 @@ def compare(champion: Trained, contender: Trained, packed: bytes, scoring: Scori
                 fields={"last_labelled_bar": "before the evidence"},
             )
     counted = pair.times > scoring.spent_through
-    pair = packing.Pair.of(pair.p_a[counted], pair.p_b[counted], pair.y[counted], pair.times[counted])
+    pair = packing.PairedForecasts.of(pair.p_a[counted], pair.p_b[counted], pair.y[counted], pair.times[counted])
     judgement = gate.judge(pair, scoring.horizon, scoring.policy, scoring.comparisons, scoring.minimum_bars)
     return decision_pb2.Evidence(
         champion=champion.model,

@@ -190,7 +190,7 @@ def _after_person(state: SymbolState, change: Change, champions: Sequence[str]) 
     means = {name: state.means[name] for name in champions if name in state.means}
     if change.mean is not None:
         means[promoted.model] = change.mean
-    stand_in = selection.stand_in(champions, means, promoted.model)
+    stand_in = selection.best_by_mean(champions, means, promoted.model)
     reason = words.stands_in(state.best, stand_in, means.get(stand_in), promoted.reason)
     return _promotion(promoted, stand_in, state.best, reason)
 

@@ -78,8 +78,10 @@ def record_training(state: LineageState, command: RecordTraining) -> Outcome:
     evidence = _evidence(state, command, record)
     new_bars = command.last_labelled > state.decided_through
     known = {state.model(contender.version): contender.e_value for contender in state.contenders}
-    scored = [selection.Runner(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()]
-    result = selection.run(known, scored, record.model, new_bars)
+    scored = [
+        selection.Contender(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()
+    ]
+    result = selection.select(known, scored, record.model, new_bars)
     if result.promoted:
         return _promotion(state, command, record, evidence, evidence[result.promoted])
     decline = _decline if new_bars else _without_new_bars

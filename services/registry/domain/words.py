@@ -10,7 +10,7 @@ from ratchet.decisions import gate
 from ratchet.decisions.evidence import unpack
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy, baseline_words
-from ratchet.statistics.scores import CLASS_ROWS, rarer
+from ratchet.statistics.scores import CLASS_ROWS, minority_count
 from services.registry.domain.bar_times import day, seconds_of
 from services.registry.domain.comparison import worse_than
 from services.registry.domain.plateau import FlatSession
@@ -247,7 +247,7 @@ def _undefined(judgement: decision_pb2.Judgement) -> bool:
 def _still_needed(evidence: decision_pb2.Evidence) -> str:
     judgement = evidence.judgement
     if _undefined(judgement):
-        missing = CLASS_ROWS - rarer(unpack(evidence.packed).y)
+        missing = CLASS_ROWS - minority_count(unpack(evidence.packed).y)
         return (
             f"fewer than {CLASS_ROWS} bars of one class among {judgement.bars} scored bars:"
             f" nothing can be compared yet; {missing} more bar{'' if missing == 1 else 's'} of that class needed"

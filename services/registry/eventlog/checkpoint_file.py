@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import frontier, head_position
 
@@ -31,7 +31,7 @@ class CheckpointFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._changed = threading.Condition()
-        self._due: Head | None = None
+        self._due: Checkpoint | None = None
         self._noted = 0
         self._closed = False
         self._thread = threading.Thread(target=self._write_on, name="heads", daemon=True)
@@ -61,7 +61,7 @@ class CheckpointFile:
     def start(self) -> None:
         self._thread.start()
 
-    def note(self, head: Head) -> None:
+    def note(self, head: Checkpoint) -> None:
         """Have it written soon, unless a newer one comes before; what is written down already is not written again."""
         with self._changed:
             if head.size > self._noted:
@@ -87,7 +87,7 @@ class CheckpointFile:
                 if self._changed.wait_for(lambda: self._closed, PAUSE_SECONDS) and self._due is None:
                     return
 
-    def _append(self, head: Head) -> None:
+    def _append(self, head: Checkpoint) -> None:
         """One write, so that processes that share the file do not mix their lines."""
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -107,7 +107,7 @@ class CheckpointFile:
                 error.strerror,
             )
 
-    def _last(self) -> Head | None:
+    def _last(self) -> Checkpoint | None:
         """The head on the last line; what a crash left unfinished behind it is cut off."""
         try:
             with self._path.open("rb") as file:
@@ -125,6 +125,6 @@ class CheckpointFile:
         if not end:
             return None
         try:
-            return Head.from_line(whole.rpartition(b"\n")[2].decode(errors="replace"))
+            return Checkpoint.from_line(whole.rpartition(b"\n")[2].decode(errors="replace"))
         except InvalidInput as error:
             raise CorruptData(f"{self._path}: {error.message}; {self._advice}") from error

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ratchet.errors import CorruptData
 from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from services.registry.eventlog.database import Reader, Row, Writer
 
 
@@ -20,26 +20,26 @@ class Signer:
         self.public_key = checkpoints.public_bytes(private_key)
         self.key_id = checkpoints.key_id(self.public_key)
 
-    def sign(self, size: int, root: bytes, signed_at: int) -> Head:
+    def sign(self, size: int, root: bytes, signed_at: int) -> Checkpoint:
         """`signed_at`: nanoseconds since 1970."""
         return checkpoints.sign(self.private_key, size, root, signed_at, self.key_id)
 
 
-def store_head(writer: Writer, head: Head) -> None:
+def store_head(writer: Writer, head: Checkpoint) -> None:
     writer.execute(
         "INSERT INTO tree_heads (size, root, signed_at, key_id, signature) VALUES (?, ?, ?, ?, ?)",
         (head.size, head.root, head.signed_at, head.key_id, head.signature),
     )
 
 
-def head_of(reader: Reader, size: int) -> Head | None:
+def head_of(reader: Reader, size: int) -> Checkpoint | None:
     """The signed head of exactly the first `size` events; None where none was signed."""
     for row in reader.rows("SELECT * FROM tree_heads WHERE size = ?", (size,)):
         return _head(row)
     return None
 
 
-def newest_head(reader: Reader) -> Head | None:
+def newest_head(reader: Reader) -> Checkpoint | None:
     for row in reader.rows("SELECT * FROM tree_heads ORDER BY size DESC LIMIT 1"):
         return _head(row)
     return None
@@ -59,11 +59,11 @@ def require_signed(reader: Reader, size: int, root: bytes, public_key: bytes) ->
         )
 
 
-def heads_from(reader: Reader, size: int, limit: int) -> Iterator[Head]:
+def heads_from(reader: Reader, size: int, limit: int) -> Iterator[Checkpoint]:
     """At most `limit` signed heads of at least `size` events, the smallest first."""
     for row in reader.stream("SELECT * FROM tree_heads WHERE size >= ? ORDER BY size LIMIT ?", (size, limit)):
         yield _head(row)
 
 
-def _head(row: Row) -> Head:
-    return Head(row["size"], bytes(row["root"]), row["signed_at"], row["key_id"], bytes(row["signature"]))
+def _head(row: Row) -> Checkpoint:
+    return Checkpoint(row["size"], bytes(row["root"]), row["signed_at"], row["key_id"], bytes(row["signature"]))

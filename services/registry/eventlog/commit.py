@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import envelope_pb2
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from services.platform.facts import from_envelope
 from services.registry.eventlog.append import Append, Committed, NewEvent, Origin, Recorded
@@ -78,7 +78,7 @@ class Commit:
         self._leading = False
         self._tip: Tip | None = None
         self._signer: Signer | None = None
-        self._signed: Callable[[Head], None] = lambda _: None
+        self._signed: Callable[[Checkpoint], None] = lambda _: None
 
     def __call__(self, append: Append) -> Committed:
         """Append all events or none; durable when it returns.
@@ -104,7 +104,7 @@ class Commit:
         with self._database.read() as reader:
             return _replayed(reader, origin)
 
-    def sign_with(self, signer: Signer, signed: Callable[[Head], None], actor: str) -> None:
+    def sign_with(self, signer: Signer, signed: Callable[[Checkpoint], None], actor: str) -> None:
         """Sign from here on, `signed` being told each head; a log without a key gets this one, introduced by `actor`.
 
         PreconditionFailed when the log's key is another one; CorruptData when that key did not sign the log's end.
@@ -131,13 +131,13 @@ class Commit:
 
     def _introduce(
         self, writer: Writer, tip: Tip, new: Signer, replaced: Signer | None, actor: str, reason: str
-    ) -> Head:
+    ) -> Checkpoint:
         """Append the KeyIntroduced fact, and sign its head with the new key."""
         append = introduction(keys(writer), new, replaced, tip.position, tip.root, actor, reason)
         tip, _ = self._apply(writer, tip, append)
         return _sign(writer, new, tip)
 
-    def _announce(self, head: Head) -> None:
+    def _announce(self, head: Checkpoint) -> None:
         self._committed()
         self._signed(head)
 
@@ -160,7 +160,7 @@ class Commit:
 
     def _write(self, group: Sequence[_Pending]) -> None:
         outcomes: list[Committed | Exception] = []
-        head: Head | None = None
+        head: Checkpoint | None = None
         try:
             with self._database.write() as writer:
                 tip = before = self._read_tip(writer)
@@ -255,7 +255,7 @@ def _signed_tip(reader: Reader, signer: Signer) -> Tip:
     return tip
 
 
-def _sign(writer: Writer, signer: Signer, tip: Tip) -> Head:
+def _sign(writer: Writer, signer: Signer, tip: Tip) -> Checkpoint:
     """The head of the log as it ends at `tip`, signed at the time of its last event, and stored."""
     elapsed = tip.recorded_at - _EPOCH
     head = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)

@@ -11,8 +11,7 @@ from typing import Any
 from eventsourcing.persistence import ApplicationRecorder
 
 from ratchet.errors import InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Head as SignedHead
-from ratchet.transparency.checkpoints import Key
+from ratchet.transparency.checkpoints import Checkpoint, Key
 from services.registry.eventlog.append import Append, Committed, Origin, Recorded
 from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer, head_of, heads_from, newest_head
@@ -78,12 +77,12 @@ class Log:
         with self.database.read() as reader:
             return keys(reader)
 
-    def signed_head(self, size: int | None = None) -> SignedHead | None:
+    def signed_head(self, size: int | None = None) -> Checkpoint | None:
         """The signed head of exactly `size` events, or the newest one; None where none was signed."""
         with self.database.read() as reader:
             return newest_head(reader) if size is None else head_of(reader, size)
 
-    def signed_heads(self, from_size: int, limit: int) -> list[SignedHead]:
+    def signed_heads(self, from_size: int, limit: int) -> list[Checkpoint]:
         with self.database.read() as reader:
             return list(heads_from(reader, from_size, limit))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ratchet.errors import InvalidInput
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.merkle import consistency_proof, inclusion_proof
 from services.registry.eventlog.append import Recorded
 from services.registry.eventlog.checkpoints import head_of
@@ -20,7 +20,7 @@ class Proof:
     hashes: tuple[bytes, ...]
     size: int
     root: bytes
-    head: Head | None
+    head: Checkpoint | None
 
 
 def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[Recorded, Proof]:

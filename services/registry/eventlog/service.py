@@ -15,7 +15,7 @@ from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import stream_of
 from services.platform.facts import parse
 from services.platform.interceptors import Caller
@@ -190,7 +190,7 @@ def _stored(events: Sequence[Recorded]) -> Iterator[pb.StoredEvent]:
         )
 
 
-def _signed(head: Head | None) -> pb.SignedHead | None:
+def _signed(head: Checkpoint | None) -> pb.SignedHead | None:
     return None if head is None else head.to_message()
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ratchet.errors import Cancelled
-from ratchet.transparency.checkpoints import Head
-from ratchet.transparency.references import References
-from ratchet.transparency.verification import MOST_FINDINGS, Replay
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.references import ArtifactReferences
+from ratchet.transparency.verification import MOST_FINDINGS, LogVerifier
 from services.registry.eventlog.append import Recorded
 from services.registry.eventlog.checkpoints import heads_from
 from services.registry.eventlog.database import Reader, Row
@@ -41,15 +41,15 @@ class Verified:
     findings: tuple[str, ...]
     checked: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
-    artifacts: References
-    head: Head | None
+    artifacts: ArtifactReferences
+    head: Checkpoint | None
 
 
 def verify(
     database: Snapshots,
     tables: Sequence[Table],
-    kept_heads: Iterable[Head] = (),
-    remembered: Iterable[Head] = (),
+    kept_heads: Iterable[Checkpoint] = (),
+    remembered: Iterable[Checkpoint] = (),
     trusted: Sequence[bytes] = (),
     active: Callable[[], bool] = lambda: True,
 ) -> Verified:
@@ -68,28 +68,30 @@ def verify(
 
 def verify_events(
     reader: Reader,
-    kept_heads: Iterable[Head] = (),
-    remembered: Iterable[Head] = (),
+    kept_heads: Iterable[Checkpoint] = (),
+    remembered: Iterable[Checkpoint] = (),
     trusted: Sequence[bytes] = (),
     active: Callable[[], bool] = lambda: True,
 ) -> Verified:
     """The events and their signatures, the Merkle nodes and the requests; one pass, memory almost flat."""
     unreadable: list[str] = []
     heads = heapq.merge(_stored_heads(reader, unreadable), sorted(kept_heads, key=_size), key=_size)
-    replay = Replay(heads, sorted(remembered, key=_size), trusted, _signed_from(reader))
+    verifier = LogVerifier(heads, sorted(remembered, key=_size), trusted, _signed_from(reader))
     nodes, requests = Nodes(reader), Requests(reader)
     try:
-        _walk(_rows(reader, active), replay, nodes, requests)
+        _walk(_rows(reader, active), verifier, nodes, requests)
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001 a row that was changed may be unreadable in any way
-        replay.find(f"after position {replay.size}: the database can't be read: {type(error).__name__}: {error}")
-    report = replay.finish()
+        verifier.add_finding(
+            f"after position {verifier.size}: the database can't be read: {type(error).__name__}: {error}"
+        )
+    report = verifier.finish()
     checked = (*report.checked, ("Merkle nodes", nodes.count), ("requests", requests.count))
-    return Verified((*report.findings, *unreadable), checked, report.notes, replay.artifacts, report.head)
+    return Verified((*report.findings, *unreadable), checked, report.notes, verifier.artifacts, report.head)
 
 
-def _stored_heads(reader: Reader, unreadable: list[str]) -> Iterator[Head]:
+def _stored_heads(reader: Reader, unreadable: list[str]) -> Iterator[Checkpoint]:
     try:
         yield from heads_from(reader, 1, _ALL)
     except Exception as error:  # noqa: BLE001 a row that was changed may be unreadable in any way
@@ -102,7 +104,7 @@ def _signed_from(reader: Reader) -> int:
     return next((int(row["size"]) for row in rows), 0)
 
 
-def _size(head: Head) -> int:
+def _size(head: Checkpoint) -> int:
     return head.size
 
 
@@ -114,20 +116,20 @@ def _rows(reader: Reader, active: Callable[[], bool]) -> Iterator[Row]:
         yield row
 
 
-def _walk(rows: Iterable[Row], replay: Replay, nodes: Nodes, requests: Requests) -> None:
+def _walk(rows: Iterable[Row], verifier: LogVerifier, nodes: Nodes, requests: Requests) -> None:
     for row in rows:
         position, stream, version = row["position"], row["originator_id"], row["originator_version"]
         topic, state = row["topic"], row["state"]
         if not (type(version) is int and type(stream) is str and type(topic) is str and type(state) is bytes):
-            replay.find(f"position {position}: its row was changed: a column holds another kind of value")
+            verifier.add_finding(f"position {position}: its row was changed: a column holds another kind of value")
             stream, topic = str(stream), str(topic)
             version, state = version if type(version) is int else 0, state if type(state) is bytes else b""
-        for finding in nodes.check(replay.feed(position, stream, version, topic, state)):
-            replay.find(finding)
-        for finding in requests.check(position, replay.request_id):
-            replay.find(finding)
+        for finding in nodes.check(verifier.add(position, stream, version, topic, state)):
+            verifier.add_finding(finding)
+        for finding in requests.check(position, verifier.request_id):
+            verifier.add_finding(finding)
     for finding in (*nodes.finish(), *requests.finish()):
-        replay.find(finding)
+        verifier.add_finding(finding)
 
 
 def verify_tables(

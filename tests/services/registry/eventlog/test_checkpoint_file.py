@@ -55,7 +55,7 @@ def test_a_clean_stop_leaves_the_newest_head(start: Callable[[], Log], file: Pat
     write(log, 0, 7)
     newest = log.signed_head()
     log.close()
-    found = checkpoints.read_heads(file)
+    found = checkpoints.read_checkpoints(file)
     assert found[-1] == newest
     assert newest is not None
     assert newest.size == 8
@@ -163,7 +163,7 @@ def test_a_line_that_a_crash_left_unfinished_is_dropped(start: Callable[[], Log]
     log = start()
     write(log, 0, 1)
     log.close()
-    assert [head.size for head in checkpoints.read_heads(file)] == [1, 2]
+    assert [head.size for head in checkpoints.read_checkpoints(file)] == [1, 2]
 
 
 def test_a_line_that_is_no_head_is_refused(start: Callable[[], Log], file: Path) -> None:

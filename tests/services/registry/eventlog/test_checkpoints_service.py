@@ -56,8 +56,8 @@ def client(address: str) -> Iterator[Client]:
         yield made
 
 
-def head(message: pb.SignedHead) -> checkpoints.Head:
-    found = checkpoints.Head.from_message(message)
+def head(message: pb.SignedHead) -> checkpoints.Checkpoint:
+    found = checkpoints.Checkpoint.from_message(message)
     assert checkpoints.verify(found, SIGNER.public_key)
     return found
 

@@ -16,7 +16,7 @@ from ratchet.decisions import evidence
 from ratchet.errors import Cancelled
 from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
@@ -69,7 +69,7 @@ def copied(written: Path, tmp_path: Path) -> Callable[[], Path]:
     return copy
 
 
-def verified(path: Path, remembered: tuple[Head, ...] = (), kept: tuple[Head, ...] = ()) -> Verified:
+def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Checkpoint, ...] = ()) -> Verified:
     database = SQLiteDatabase(path)
     try:
         return verify(database, TABLES, kept, remembered, [PUBLIC])
@@ -77,7 +77,7 @@ def verified(path: Path, remembered: tuple[Head, ...] = (), kept: tuple[Head, ..
         database.close()
 
 
-def newest(path: Path) -> Head:
+def newest(path: Path) -> Checkpoint:
     head = verified(path).head
     assert head is not None
     return head
