@@ -1,9 +1,9 @@
-"""How often a rule was right, and how sure that is.
+"""Hit rate of a rule with its posterior.
 
-Successive outcomes resemble each other (a wide day follows a wide day), so support and hits are shrunk to the size of
-an independent sample with the same uncertainty: by min(1, binomial variance / HAC variance) of the hits on the bars on
-which the rule fired. The posterior of the hit rate is then Beta: the prior is centred at the base rate and weighs as
-much as two bars, so a rule of which nothing is known is worth no more than its label's frequency.
+Successive outcomes are autocorrelated, so support and hits are shrunk to the size of an independent sample with the
+same uncertainty: by min(1, binomial variance / HAC variance) of the hits on the bars on which the rule fired. The
+posterior of the hit rate is then Beta: the prior is centred at the base rate and weighs as much as two bars, so a rule
+without evidence is worth no more than its label's frequency.
 
 Sources: Newey & West 1987; Gelman et al., Bayesian Data Analysis, section 2.4.
 """
@@ -27,7 +27,7 @@ TAIL = 0.025
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a rule on tested bars; the fields are those of ratchet.events.v1.PatternCounts."""
+    """Counts of a rule on tested bars; the fields are those of ratchet.events.v1.PatternCounts."""
 
     bars: int = 0
     support: int = 0
@@ -42,8 +42,8 @@ class Counts:
     probability_above_line: float = 0.0
 
     @property
-    def line(self) -> float:
-        """The hit rate above which a rule is worth keeping."""
+    def retention_threshold(self) -> float:
+        """The hit rate above which a rule is kept."""
         return retention_threshold(self.base_rate)
 
     @classmethod
@@ -55,7 +55,7 @@ class Counts:
 
 
 def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
-    """The counts of a rule that foretells `label`, known `horizon` bars later; all zero without a tested bar."""
+    """The counts of a rule that predicts `label`, known `horizon` bars later; all zero without a tested bar."""
     bars = len(evidence)
     if not bars:
         return Counts()
@@ -83,10 +83,9 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
 
 
 def effective_share(hit: Flags, came: Flags, horizon: int) -> float:
-    """How many independent bars one fired bar is worth, at most 1.
+    """The effective sample size per fired bar, at most 1.
 
-    `hit`: bool[fired bars]; `came`: bool[all tested bars], which speak where the hits never vary and so say nothing
-    about themselves.
+    `hit`: bool[fired bars]; `came`: bool[all tested bars], used if the hits never vary.
     """
     for outcome in (hit, came):
         share = float(outcome.mean()) if len(outcome) else 0.0

@@ -10,7 +10,7 @@ from scipy import stats
 from ratchet.patterns.evidence import EvidenceBars, decode_all
 from ratchet.patterns.retention import retention_threshold
 from services.knowledge.domain.counts import PRIOR_WEIGHT, Counts, count
-from services.knowledge.domain.evidence import Evidence, unite
+from services.knowledge.domain.evidence import Evidence, merge
 from tests.support.planted_rule import Truth
 
 
@@ -20,7 +20,7 @@ def evidence(fired: NDArray[np.bool_], outcomes: NDArray[np.bool_]) -> Evidence:
 
 
 def united(bars: EvidenceBars) -> Evidence:
-    return unite(Evidence.told([(1, bars)]))[0]
+    return merge(Evidence.concatenated([(1, bars)]))[0]
 
 
 def alternating(bars: int) -> NDArray[np.bool_]:
