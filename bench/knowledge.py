@@ -40,7 +40,7 @@ from services.knowledge.projection.follower import KnowledgeProjection, LogFollo
 from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact, FactMapper, from_state
 from services.platform.log_client import LogClient
-from services.registry.eventlog import Append, Log, Origin, Recorded, open_log
+from services.registry.eventlog import Append, Log, Origin, RecordedEvent, open_log
 from services.registry.projections import TABLES
 
 FACTS, PATTERNS, SERIES = 100_000, 5_000, 50
@@ -172,29 +172,29 @@ def _counts(random: np.random.Generator) -> pattern_pb2.PatternCounts:
     return count(evidence, True, HORIZON).message()
 
 
-def _parse(event: Recorded) -> object:
+def _parse(event: RecordedEvent) -> object:
     kind = facts_pb2.PatternDiscovered if event.version == 1 else facts_pb2.PatternValidated
     return kind.FromString(envelope_pb2.Envelope.FromString(event.state).payload)
 
 
-def _fact(event: Recorded) -> Fact:
+def _fact(event: RecordedEvent) -> Fact:
     return from_state(event.stream, event.version, event.topic, event.state)
 
 
-def _each(call: Callable[[Recorded], object], batches: Sequence[Sequence[Recorded]]) -> None:
+def _each(call: Callable[[RecordedEvent], object], batches: Sequence[Sequence[RecordedEvent]]) -> None:
     """Batch by batch, as they come from a log: what was made of one is gone before the next."""
     for batch in batches:
         [call(event) for event in batch]
 
 
-def _rebuilt(batches: Sequence[Sequence[Recorded]]) -> KnowledgeState:
+def _rebuilt(batches: Sequence[Sequence[RecordedEvent]]) -> KnowledgeState:
     state = KnowledgeState()
     for batch in filter(None, batches):
         state = fold(state, [(event.position, _fact(event)) for event in batch], batch[-1].position)
     return state
 
 
-def _answered(batches: Sequence[Sequence[Recorded]], known_before: int | None) -> None:
+def _answered(batches: Sequence[Sequence[RecordedEvent]], known_before: int | None) -> None:
     for found in pattern_views.views(_rebuilt(batches).scope("S0", TASK), None, known_before):
         assert len(found.evidence)
         assert not found.conflicts

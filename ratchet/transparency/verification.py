@@ -26,7 +26,7 @@ from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_has
 from ratchet.transparency.references import ArtifactReferences, NamePositions, StreamVersions, unresolved
 from ratchet.transparency.signatures import SignatureVerifier
 
-MOST_FINDINGS = 1000
+MAX_FINDINGS = 1000
 UNPROVEN_TAIL = (
     "the tail is not proven: whoever holds the key can drop the newest events and sign what is left;"
     " keep heads elsewhere with --remember FILE"
@@ -116,7 +116,7 @@ class LogVerifier:
 
     def add_finding(self, finding: str) -> None:
         """Adds a finding; after the first thousand they are only counted."""
-        if len(self._findings) < MOST_FINDINGS:
+        if len(self._findings) < MAX_FINDINGS:
             self._findings.append(finding)
         else:
             self._suppressed += 1

@@ -1,4 +1,4 @@
-"""Wires the registry: log, key, application, servicers, server."""
+"""Wiring of the registry: log, key, application, servicers, server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from services.registry.telemetry import LogTelemetry
 
 
 def open_signed_log(settings: Settings) -> event_log.Log:
-    """The log of the registry, with its key in force; refused where the key or the remembered heads do not fit it."""
+    """The log of the registry, with its key in force; refused if the key or the checkpoint file does not match
+    the log."""
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
     try:
         signer = key_files.signer(settings.signing_key, settings.home, log.keys())
@@ -36,10 +37,11 @@ def open_signed_log(settings: Settings) -> event_log.Log:
 
 
 def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
-    """Put the key of the file `new` in force, signed by the one before, and in the home where that one lay.
+    """Puts the key of the file `new` in force, signed by the one before, and installs it in the home in place of that
+    one.
 
-    Called again after an interruption it finishes. A registry that runs meanwhile refuses every write until it is
-    started again with the new key.
+    Repeated after an interruption it finishes. A registry that runs meanwhile refuses every write until its restart
+    with the new key.
     """
     successor = Signer(load_private(new))
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
@@ -63,7 +65,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
 
 
 def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
-    """The server, not started yet, and what to call after it has stopped."""
+    """The server, not started yet, and its close functions."""
     log = open_signed_log(settings)
     application = event_log.LogApplication(log)
     server = open_server(settings)

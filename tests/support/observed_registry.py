@@ -1,4 +1,4 @@
-"""A real registry on a home of its own, whose sight can be looked at, and a client of it."""
+"""A real registry on a home of its own, whose telemetry can be read, and a client of it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from services.platform.artifacts.s3_errors import FAILURES, is_transient, map_er
 from services.platform.artifacts.s3_upload import Upload
 
 PAGE: Final = 1000
-MOST_VERSIONS: Final = 100
+MAX_VERSIONS: Final = 100
 RENEWED_AFTER: Final = timedelta(hours=1)
 """Far below the age of one day at which garbage collection removes an unreferenced artifact."""
 UNTIL: Final = "x-amz-object-lock-retain-until-date"
@@ -99,7 +99,7 @@ class S3Store:
         marker, which would also hide a locked object."""
         require_digest(digest)
         with self._errors(digest):
-            for _ in range(MOST_VERSIONS):
+            for _ in range(MAX_VERSIONS):
                 found = self._found(digest)
                 if found is None:
                     return

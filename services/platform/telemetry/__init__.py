@@ -17,7 +17,7 @@ from services.platform.telemetry.observed_call import CallObservers, Observer
 if TYPE_CHECKING:
     from services.platform.telemetry.traces import Traces
 
-__all__ = ["Check", "Sight"]
+__all__ = ["Check", "Telemetry"]
 
 log = logging.getLogger("ratchet.sight")
 

@@ -1,4 +1,4 @@
-"""An exported log into an empty database: the very events, so the very same tree."""
+"""Import of an exported log into an empty database, with the same events and the same tree."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.export import ExportedEvent, read_checkpoint, read_events
 from ratchet.transparency.merkle import Node
 from ratchet.transparency.verification import LogVerifier, VerificationReport, require_verified
-from services.registry.eventlog.checkpoints import store_head
+from services.registry.eventlog.checkpoints import store_checkpoint
 from services.registry.eventlog.database import Database, Writer
 from services.registry.eventlog.reading import head_position
 
 BATCH = 1000
 
 UNKNOWN = bytes(32)
-"""The fingerprint of an imported request, which an export does not tell: sent again, it is refused as another one."""
+"""The fingerprint of an imported request, which an export lacks: a repetition is refused as another request."""
 
 
 def import_log(database: Database, file: Path, trusted: Iterable[bytes] = ()) -> VerificationReport:
-    """Write an export into a database without events, all or nothing; what the replay of it said.
+    """Writes an export into a database without events, all or nothing; returns its verification report.
 
-    PreconditionFailed where there are events; NotFound for a missing file; CorruptData for an export that does not
-    verify, or whose signed head is missing. The read tables are not made here: opening the log makes them.
+    PreconditionFailed for a database with events; NotFound for a missing file; CorruptData for an export that does not
+    verify, or lacks its checkpoint. Opening the log creates the read tables.
     """
-    head = read_checkpoint(file)
-    verifier = LogVerifier([head] if head else [], (), tuple(trusted))
+    checkpoint = read_checkpoint(file)
+    verifier = LogVerifier([checkpoint] if checkpoint else [], (), tuple(trusted))
     with database.write() as writer:
         if position := head_position(writer):
             raise PreconditionFailed(
                 f"the log holds {position} events already; import into an empty home, named with --home"
             )
-        _write(writer, verifier, read_events(file), head)
+        _write(writer, verifier, read_events(file), checkpoint)
         report = verifier.finish()
         require_verified(report, str(file))
     return report
 
 
-def _write(writer: Writer, verifier: LogVerifier, events: Iterator[ExportedEvent], head: Checkpoint | None) -> None:
+def _write(
+    writer: Writer, verifier: LogVerifier, events: Iterator[ExportedEvent], checkpoint: Checkpoint | None
+) -> None:
     request, first, last = "", 0, 0
     while batch := list(islice(events, BATCH)):
         nodes: list[Node] = []
@@ -59,8 +61,8 @@ def _write(writer: Writer, verifier: LogVerifier, events: Iterator[ExportedEvent
         _insert(writer, batch, nodes, requests)
     if first:
         _insert(writer, [], [], [(request, UNKNOWN, first, last)])
-    if head is not None:
-        store_head(writer, head)
+    if checkpoint is not None:
+        store_checkpoint(writer, checkpoint)
 
 
 def _insert(

@@ -105,8 +105,8 @@ def copied(log_url: str, tmp_path: Path, postgres: Postgres) -> Copied:
         # After the log: an artifact is there before any fact names it.
         shutil.copytree(original.home / "artifacts", tmp_path / "copy" / "artifacts")
     auditee.import_bars("LATER")
-    heads = {head.size: head for head in log.signed_heads(1, 10_000)}
-    newest = log.signed_head()
+    heads = {head.size: head for head in log.checkpoints(1, 10_000)}
+    newest = log.checkpoint()
     assert newest is not None
     log.close()
     settings = Settings.load("registry", tmp_path / "copy", "127.0.0.1", 0, {"RATCHET_LOG": url})

@@ -53,7 +53,7 @@ def write(log: Log, first: int, count: int) -> None:
 def test_a_clean_stop_leaves_the_newest_head(start: Callable[[], Log], file: Path) -> None:
     log = start()
     write(log, 0, 7)
-    newest = log.signed_head()
+    newest = log.checkpoint()
     log.close()
     found = checkpoints.read_checkpoints(file)
     assert found[-1] == newest

@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for batch in log.read()
         for event in batch
     ]
-    head = log.signed_head()
+    head = log.checkpoint()
     assert head is not None
     (home / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(head)]) + "\n", encoding="utf-8")
     log.close()

@@ -22,7 +22,7 @@ from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.sqlite import SQLiteDatabase
-from services.registry.eventlog.verify import Verified, verify
+from services.registry.eventlog.verify import LogVerification, verify
 from services.registry.projections import TABLES
 from tests.support.audited_log import Auditee, SteppingClock, write_history
 from tests.support.tampered_log import (
@@ -69,7 +69,7 @@ def copied(written: Path, tmp_path: Path) -> Callable[[], Path]:
     return copy
 
 
-def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Checkpoint, ...] = ()) -> Verified:
+def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Checkpoint, ...] = ()) -> LogVerification:
     database = SQLiteDatabase(path)
     try:
         return verify(database, TABLES, kept, remembered, [PUBLIC])

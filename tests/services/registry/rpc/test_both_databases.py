@@ -159,7 +159,7 @@ def test_an_exported_log_moves_to_the_other_database_with_its_root_and_its_table
         each.home.mkdir()
     log = open_signed_log(settings[source])
     write_history(Auditee(log, open_store(settings[source].artifacts)))
-    head = log.signed_head()
+    head = log.checkpoint()
     assert head is not None
     events = [each for batch in log.read(Query()) for each in batch]
     lines = [event_line(each.position, each.stream, each.version, each.topic, each.state) for each in events]
