@@ -38,7 +38,7 @@ class Outcome:
 
     @classmethod
     def of(cls, report: VerificationReport) -> Outcome:
-        return cls(report.findings, dict(report.checked), report.notes, report.head)
+        return cls(report.findings, dict(report.checked), report.notes, report.checkpoint)
 
     def to_json(self) -> dict[str, object]:
         head = self.head
@@ -115,7 +115,7 @@ def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Che
         tuple(dict.fromkeys((*replayed.findings, *said.findings))),
         {**{each.what: each.count for each in said.checked}, **dict(replayed.checked)},
         tuple(dict.fromkeys((*replayed.notes, *said.notes))),
-        replayed.head,
+        replayed.checkpoint,
         tuple(said.orphans),
         tuple(said.collected),
     )
@@ -178,9 +178,9 @@ def import_(file: Path, home: str, key: Path | None, output: str) -> None:
     )
     audit = importlib.import_module("services.registry.audit")
     report: VerificationReport = audit.import_export(settings, file, trusted)
-    if report.head is None:
+    if report.checkpoint is None:
         raise InvalidInput(f"{file} has no events; export a log that has some")
-    found = {"events": report.size, "root": report.root.hex(), "key_id": report.head.key_id}
+    found = {"events": report.size, "root": report.root.hex(), "key_id": report.checkpoint.key_id}
     show(found, output, lambda _: _render_imported(found, home))
 
 

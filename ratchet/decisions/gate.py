@@ -164,8 +164,10 @@ def choose(contenders: Sequence[Scored]) -> int | None:
 
 
 def keep(contenders: Sequence[Scored], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
-    """The indices of the contenders to keep, by decreasing E, the first of equals first: at most `limit` that the
-    champion has not beaten."""
+    """The indices of the kept contenders, by decreasing E, the first of equals first.
+
+    At most `limit` of those that the champion has not beaten.
+    """
     alive = [index for index, contender in enumerate(contenders) if contender.verdict != "REJECTED"]
     return tuple(sorted(alive, key=lambda index: -contenders[index].e_value)[:limit])
 

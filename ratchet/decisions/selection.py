@@ -20,8 +20,11 @@ class Contender(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """`promoted`: the new champion, empty for none; `verdict`: on the session's own model; `kept`: the remaining
-    contenders."""
+    """Result of a session's comparisons.
+
+    `promoted`: the new champion, empty for none; `verdict`: on the session's own model; `kept`: the remaining
+    contenders.
+    """
 
     promoted: str
     verdict: Verdict

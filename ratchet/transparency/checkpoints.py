@@ -174,8 +174,7 @@ def introduction(public_key: bytes, replaces: str, size: int, root: bytes, reaso
 def introduce(
     new: Ed25519PrivateKey, replaced: Ed25519PrivateKey | None, size: int, root: bytes, reason: str
 ) -> facts_pb2.KeyIntroduced:
-    """The fact at position `size` + 1 that puts the key `new` in force, signed by the new key and by the
-    replaced one."""
+    """The fact at position `size` + 1 that puts the key `new` in force, signed by the new and the replaced key."""
     public_key = public_bytes(new)
     replaces = key_id(public_bytes(replaced)) if replaced else ""
     statement_bytes = introduction(public_key, replaces, size, root, reason)

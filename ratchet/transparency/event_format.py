@@ -1,5 +1,4 @@
-"""The format of a stored event: an Envelope around the fact of its topic, both in canonical bytes, on a stream of the
-fact's kind."""
+"""The format of a stored event: an Envelope around the fact of its topic, in canonical bytes, on the fact's stream."""
 
 from __future__ import annotations
 

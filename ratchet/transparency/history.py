@@ -1,8 +1,8 @@
-"""Referential checks over a log: each fact must refer to earlier sessions, data sets, models and patterns, and each
-decision must follow from the state before it.
+"""Referential checks over a log, and recomputation of its decisions.
 
-A `FactVerifier` takes the facts of a log in order and yields violations as text. It continues after a finding. Its
-memory is bounded: a few numbers for each version, nothing for an ended session.
+Each fact must refer to earlier sessions, data sets, models and patterns, and each decision must follow from the state
+before it. A `FactVerifier` takes the facts of a log in order and yields violations as text. It continues after a
+finding. Its memory is bounded: a few numbers for each version, nothing for an ended session.
 """
 
 from __future__ import annotations

@@ -234,8 +234,10 @@ def _range_root(get: NodeGetter, start: int, end: int) -> bytes:
 
 
 def _skip_right_edge(at: int, last: int) -> tuple[int, int]:
-    """Climbs to the level at which the node has a sibling: levels of the right edge without one add nothing to
-    a proof."""
+    """Climbs to the level at which the node has a sibling.
+
+    Levels of the right edge without a sibling add nothing to a proof.
+    """
     while at and not at & 1:
         at, last = at >> 1, last >> 1
     return at, last

@@ -1,5 +1,4 @@
-"""Verification of a log's signatures: its chain of keys, and checkpoints compared with the Merkle tree of their
-size."""
+"""Verification of a log's signatures: its chain of keys, and its checkpoints against the Merkle tree."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ UNPROVEN_TAIL = (
 class VerificationReport:
     """`findings`: violations as text; `checked`: the checked things with counts; `notes`: limits of this verification.
 
-    `size` and `root` are those of the tree over all events; `head`: the newest valid checkpoint.
+    `size` and `root` are those of the tree over all events; `checkpoint`: the newest valid one.
     """
 
     findings: tuple[str, ...]
@@ -45,7 +45,7 @@ class VerificationReport:
     notes: tuple[str, ...]
     size: int
     root: bytes
-    head: Checkpoint | None
+    checkpoint: Checkpoint | None
 
     @property
     def verified(self) -> bool:

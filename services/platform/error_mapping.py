@@ -19,8 +19,7 @@ log = logging.getLogger("ratchet.server")
 
 @contextmanager
 def map_errors(call: Call) -> Iterator[None]:
-    """Maps a RatchetError to its status, and any other exception to INTERNAL with an error id and no text of
-    its own."""
+    """Maps a RatchetError to its status, and any other exception to INTERNAL with an error id alone."""
     try:
         yield
     except Exception as error:

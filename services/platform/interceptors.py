@@ -41,8 +41,10 @@ class Caller:
         return _IDENTIFIED.get(context) or cls.claimed(context)
 
     def require(self, role: str, to: str) -> None:
-        """NotAllowed unless the caller has exactly this role, for a privileged option of a method; without tokens
-        everybody may."""
+        """NotAllowed unless the caller has exactly this role; without tokens everybody may.
+
+        For a privileged option of a method.
+        """
         if self.role not in ("", role):
             raise NotAllowed(
                 f"to {to} needs the role {role}, {self.actor} has {self.role}; an administrator gives it with"

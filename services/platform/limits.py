@@ -86,8 +86,11 @@ class Limits:
         return self.watch_streams + self.slow_calls + ORDINARY_THREADS
 
     def options(self) -> tuple[tuple[str, int], ...]:
-        """The options of the gRPC server. Keepalive ends the calls of a vanished client: its connection is pinged after
-        stall_seconds of silence, and has as long to answer."""
+        """The options of the gRPC server.
+
+        Keepalive ends the calls of a vanished client: its connection is pinged after stall_seconds of silence, and has
+        as long to answer.
+        """
         return (
             ("grpc.max_receive_message_length", self.message_bytes),
             ("grpc.max_send_message_length", self.message_bytes),
@@ -122,8 +125,10 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def __call__(self, call: Call) -> Iterator[None]:
-        """Busy without a free slot. A call beyond its time is cancelled; long work checks for cancellation and
-        stops."""
+        """Busy without a free slot.
+
+        A call beyond its time is cancelled; long work checks for cancellation and stops.
+        """
         limits = self._limits
         if call.method in WATCH_METHODS:
             with _slot(self._watches, f"{limits.watch_streams} watch streams are open", "watch_streams"):

@@ -35,11 +35,11 @@ Response = TypeVar("Response")
 
 
 class LogClient(ApplicationRecorder):
-    """Client of the log at `address` (host:port); facts are appended in the name of `actor` unless a call names
-    another.
+    """Client of the log at `address` (host:port).
 
-    A failed call raises the RatchetError of the log: StreamConflict when a stream has advanced, AlreadyExists for a
-    request id with another payload, Unreachable when the registry does not answer.
+    Facts are appended in the name of `actor` unless a call names another. A failed call raises the RatchetError of the
+    log: StreamConflict when a stream has advanced, AlreadyExists for a request id with another payload, Unreachable
+    when the registry does not answer.
     """
 
     def __init__(self, address: str, actor: str, deadline: float = DEADLINE_SECONDS) -> None:
@@ -118,8 +118,10 @@ class LogClient(ApplicationRecorder):
         return LogSubscription(self, gt, topics)
 
     def follow(self, after: int, prefixes: Sequence[str] = ()) -> FactStream:
-        """Batches of facts after position `after` on streams with one of `prefixes` (none: all streams): first stored
-        facts, then new ones."""
+        """Batches of facts after position `after`: first stored facts, then new ones.
+
+        Only streams with one of `prefixes`; none: all streams.
+        """
         wanted = eventlog_pb2.Filter(stream_prefixes=prefixes)
         return FactStream(self.open_stream(eventlog_pb2.SubscribeRequest(after=after, filter=wanted)))
 

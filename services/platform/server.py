@@ -103,11 +103,11 @@ class Server:
         self._health_checks.start()
         self._server.start()
 
-    def _report_health(self, wrong: Mapping[str, str]) -> None:
+    def _report_health(self, failing: Mapping[str, str]) -> None:
         names = [check.name for check in self._checks]
-        self._health.update(self._names, names, wrong)
+        self._health.update(self._names, names, failing)
         for name in names:
-            self.telemetry.metrics.dependency(name, name not in wrong)
+            self.telemetry.metrics.dependency(name, name not in failing)
 
     def _bound(self, address: str) -> int:
         if self._tls is None:

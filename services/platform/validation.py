@@ -18,8 +18,10 @@ LONGEST_TEXT = 4096
 
 
 def require_wellformed(request: Message, path: str = "") -> None:
-    """InvalidInput, with the field, for a text that is too long or holds NUL, a time outside of the years 1 to 9999,
-    and an unknown enum number."""
+    """InvalidInput, with the field, for a value that Ratchet can't store.
+
+    These are texts that are too long or hold NUL, times outside of the years 1 to 9999, and unknown enum numbers.
+    """
     for field in _checked_fields(request.DESCRIPTOR):
         name = f"{path}.{field.name}" if path else field.name
         if field.is_repeated:

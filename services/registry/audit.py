@@ -28,8 +28,11 @@ COLLECT_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class ArtifactReport:
-    """`findings`: missing or damaged artifacts, as text; `orphans`: unreferenced artifacts; `collected`: removed
-    orphans; `notes`: the reasons for keeping others."""
+    """Result of the artifact check.
+
+    `findings`: missing or damaged artifacts, as text; `orphans`: unreferenced artifacts; `collected`: removed orphans;
+    `notes`: the reasons for keeping others.
+    """
 
     findings: tuple[str, ...]
     checked: int
@@ -129,7 +132,7 @@ class Audit:
             orphans=artifacts.orphans,
             collected=artifacts.collected,
             notes=notes,
-            head=found.head.to_message() if found.head else None,
+            head=found.checkpoint.to_message() if found.checkpoint else None,
         )
 
     def _file_checkpoints(self) -> tuple[list[Checkpoint], tuple[str, ...]]:

@@ -23,8 +23,10 @@ from services.registry.telemetry import LogTelemetry
 
 
 def open_signed_log(settings: Settings) -> event_log.Log:
-    """The log of the registry, with its key in force; refused if the key or the checkpoint file does not match
-    the log."""
+    """The log of the registry, with its key in force.
+
+    Refused if the key or the checkpoint file does not match the log.
+    """
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
     try:
         signer = key_files.signer(settings.signing_key, settings.home, log.keys())
@@ -37,8 +39,7 @@ def open_signed_log(settings: Settings) -> event_log.Log:
 
 
 def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
-    """Puts the key of the file `new` in force, signed by the one before, and installs it in the home in place of that
-    one.
+    """Puts the key of the file `new` in force, signed by the old one, and installs it in the home.
 
     Repeated after an interruption it finishes. A registry that runs meanwhile refuses every write until its restart
     with the new key.

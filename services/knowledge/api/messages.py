@@ -52,8 +52,8 @@ def history(found: PatternView) -> Iterator[knowledge_pb2.PatternChange]:
     for change in found.changes:
         if found.recorded:
             yield _change(found, change, change.state, change.counts)
-        elif then := view(found.record, change.position, found.known_before):
-            yield _change(found, change, then.state, then.counts)
+        elif past_view := view(found.record, change.position, found.known_before):
+            yield _change(found, change, past_view.state, past_view.counts)
 
 
 def year_of_evidence(year: Year) -> knowledge_pb2.YearOfEvidence:

@@ -56,8 +56,7 @@ class Page:
         return cls(list_id, int(found[2]), int(found[1]))
 
     def cut(self, items: Sequence[Item], position: int, size: int) -> tuple[Sequence[Item], str]:
-        """The items of this page of the list as of `position`, and the token of the next one; empty on the last
-        page."""
+        """The items of this page as of `position`, and the token of the next page; empty on the last page."""
         if not 0 <= size <= LARGEST_SIZE:
             raise InvalidInput(
                 f"page_size {size} is out of range; use 1 to {LARGEST_SIZE}", fields={"page_size": "range"}

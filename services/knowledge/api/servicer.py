@@ -178,8 +178,11 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
     def _as_of(
         self, request: validation.Read, context: grpc.ServicerContext, page: Page | None = None
     ) -> tuple[KnowledgeState, int]:
-        """The state, and the log position of the answer: that of the list's first page, the requested position, the
-        last fact by the requested time (0: none), or the latest."""
+        """The state, and the log position of the answer.
+
+        The position is that of the list's first page, the requested one, the last fact by the requested time (0: none),
+        or the latest.
+        """
         moment = validation.log_time(request)
         first_page = page.position if page else None
         state = self._read(context, max(request.min_position, request.as_of_position, first_page or 0))

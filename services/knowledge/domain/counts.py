@@ -59,12 +59,12 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
     bars = len(evidence)
     if not bars:
         return Counts()
-    came = evidence.outcomes == label
-    hit = came[evidence.fired]
-    base_rate = float(came.mean())
-    share = effective_share(hit, came, horizon)
+    label_true = evidence.outcomes == label
+    hit = label_true[evidence.fired]
+    base_rate = float(label_true.mean())
+    share = effective_share(hit, label_true, horizon)
     effective_support, effective_hits = share * len(hit), share * int(hit.sum())
-    centre = (float(came.sum()) + 1.0) / (bars + 2.0)
+    centre = (float(label_true.sum()) + 1.0) / (bars + 2.0)
     a = PRIOR_WEIGHT * centre + effective_hits
     b = PRIOR_WEIGHT * (1.0 - centre) + effective_support - effective_hits
     return Counts(
@@ -82,12 +82,12 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
     )
 
 
-def effective_share(hit: Flags, came: Flags, horizon: int) -> float:
+def effective_share(hit: Flags, label_true: Flags, horizon: int) -> float:
     """The effective sample size per fired bar, at most 1.
 
-    `hit`: bool[fired bars]; `came`: bool[all tested bars], used if the hits never vary.
+    `hit`: bool[fired bars]; `label_true`: bool[all tested bars], used if the hits never vary.
     """
-    for outcome in (hit, came):
+    for outcome in (hit, label_true):
         share = float(outcome.mean()) if len(outcome) else 0.0
         if 0.0 < share < 1.0:
             lags = max(horizon - 1, newey_west_lags(len(outcome)))

@@ -22,11 +22,10 @@ from services.platform.facts import Fact
 def record_evidence(
     record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session: knowledge_pb2.RecordEvidenceRequest
 ) -> Fact | None:
-    """The fact of `session`'s evidence for one pattern, with the pattern's own state; subsumption is decided by
-    `with_subsumption_updates`. None for a known pattern without a tested bar.
+    """The fact of `session`'s evidence for one pattern; None for a known pattern without a tested bar.
 
-    InvalidInput for a first test without bars or p value, for a bar after the session's market time, and for an id of
-    another rule.
+    Its state is the pattern's own; `with_subsumption_updates` adds subsumption. InvalidInput for a first test without
+    bars or p value, for a bar after the session's market time, and for an id of another rule.
     """
     bars = decode_all(tested.evidence)
     _require_horizon(tested)

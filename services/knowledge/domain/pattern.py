@@ -216,11 +216,11 @@ def view(
     last = changes[-1]
     if known_before is None and market_time is None:
         return PatternView(record, last.state, last.counts, changes, covered_by=last.covered_by, recorded=True)
-    told = int(np.count_nonzero(record.evidence.source <= last.version))
+    total = int(np.count_nonzero(record.evidence.source <= last.version))
     evidence = record.evidence.known(last.version, known_before)
     if not len(evidence):
         return PatternView(record, State.OFFERED, Counts(), changes, known_before) if record.offer else None
-    if len(evidence) == told and record.first_omitted is None:
+    if len(evidence) == total and record.first_omitted is None:
         return PatternView(record, own_state(last), last.counts, changes, known_before)
     counts = count(evidence, record.label, record.horizon)
     if known_before is not None and bool((record.first_test(last.version).label_times >= known_before).any()):

@@ -42,8 +42,10 @@ class RuleOutcome:
 
 @dataclass(frozen=True)
 class SuccessRate:
-    """Success rate of the rules of one type and series; "" stands for all. `low`, `high`: the 95 % interval of the
-    share."""
+    """Success rate of the rules of one type and series; "" stands for all.
+
+    `low`, `high`: the 95 % interval of the share.
+    """
 
     series: str
     type: str
@@ -71,7 +73,7 @@ def outcome_of(found: PatternView) -> RuleOutcome:
     if not record.admitted_by(version):
         return RuleOutcome(series, kind, admitted=False, state=found.state)
     later = found.evidence.where(~np.isin(found.evidence.times, record.first_test(version).times))
-    came = later.outcomes == record.label
+    label_true = later.outcomes == record.label
     support = int(later.fired.sum())
     return RuleOutcome(
         series,
@@ -79,14 +81,16 @@ def outcome_of(found: PatternView) -> RuleOutcome:
         admitted=True,
         state=found.state,
         later_support=support,
-        later_hits=int(came[later.fired].sum()),
-        later_expected=support * float(came.mean()) if support else 0.0,
+        later_hits=int(label_true[later.fired].sum()),
+        later_expected=support * float(label_true.mean()) if support else 0.0,
     )
 
 
 def rates(outcomes: Iterable[RuleOutcome], over_all_series: bool) -> tuple[SuccessRate, ...]:
-    """Rates by series, then by type, with all types first; with `over_all_series` all series together first. Empty
-    without a tested rule."""
+    """Rates by series, then by type, with all types first; with `over_all_series` all series together first.
+
+    Empty without a tested rule.
+    """
     groups: dict[tuple[str, str], list[RuleOutcome]] = defaultdict(list)
     for each in outcomes:
         for series in (ALL, each.series) if over_all_series else (each.series,):

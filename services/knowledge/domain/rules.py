@@ -58,8 +58,10 @@ def after_first_test(passed: bool, counts: Counts) -> State:
 
 
 def after_evidence(admitted: bool, counts: Counts, since_person: Counts | None) -> State:
-    """`admitted`: the first test kept the pattern. `since_person`: the counts of the bars recorded after a person
-    retired it; None if nobody did."""
+    """`admitted`: the first test kept the pattern.
+
+    `since_person`: the counts of the bars recorded after a person retired it; None if nobody did.
+    """
     if not admitted:
         return State.REFUTED
     kept = above_threshold(counts) and (since_person is None or above_threshold(since_person))

@@ -65,8 +65,10 @@ class _AlignedPattern:
 
 
 def find_subsumed(patterns: Iterable[ActivePattern], horizon: int) -> dict[str, str]:
-    """The id of the simplest subsuming pattern, by id of each subsumed pattern. Labels are known `horizon` bars later;
-    ids differ."""
+    """The id of the simplest subsuming pattern, by id of each subsumed pattern.
+
+    Labels are known `horizon` bars later; ids differ.
+    """
     ordered = sorted(patterns, key=lambda pattern: pattern.simplicity)
     if len(ordered) < 2:
         return {}
@@ -110,8 +112,10 @@ def _subsumes(simpler: _AlignedPattern, aligned: _AlignedPattern, horizon: int) 
 def _significantly_better(
     hit: Flags, label_true: Flags, other_hit: Flags, other_label_true: Flags, horizon: int
 ) -> bool:
-    """Whether the rate of `hit`, bool[fires], exceeds that of `other_hit`; `label_true`, `other_label_true`: of all
-    common bars."""
+    """Whether the rate of `hit`, bool[fires], significantly exceeds that of `other_hit`.
+
+    `label_true`, `other_label_true`: of all common bars.
+    """
     size = effective_share(hit, label_true, horizon) * len(hit)
     other_size = effective_share(other_hit, other_label_true, horizon) * len(other_hit)
     rate, other_rate = float(hit.mean()), float(other_hit.mean())

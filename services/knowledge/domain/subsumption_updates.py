@@ -18,12 +18,11 @@ from services.platform.facts import Fact
 def with_subsumption_updates(
     scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str, market_time: Timestamp | None = None
 ) -> list[Fact]:
-    """The facts to append: first a fact without evidence for each other pattern of the scope that is newly subsumed or
-    free again; then `facts`, with their own subsumption.
+    """The facts to append: changes of subsumption in the scope, then `facts` with their own subsumption.
 
-    `scope`: all patterns of one series and task before `facts`, which are on streams of that scope, at most one on
-    each. `cause`: the session of the facts, empty for a person; `market_time`: its own. As of the last fact the
-    subsumption of the scope is complete.
+    A pattern that is newly subsumed or free again gets a fact without evidence. `scope`: all patterns of one series and
+    task before `facts`, which are on streams of that scope, at most one on each. `cause`: the session of the facts,
+    empty for a person; `market_time`: its own. As of the last fact the subsumption of the scope is complete.
     """
     records = {record.id: record for record in scope}
     for fact in facts:

@@ -28,14 +28,14 @@ def by_year(evidence: Evidence, label: bool) -> tuple[Year, ...]:
     found = []
     for year in np.unique(years):
         part = evidence.where(years == year)
-        came = part.outcomes == label
+        label_true = part.outcomes == label
         found.append(
             Year(
                 year=int(year),
                 bars=len(part),
                 support=int(part.fired.sum()),
-                hits=int(came[part.fired].sum()),
-                base_rate=float(came.mean()),
+                hits=int(label_true[part.fired].sum()),
+                base_rate=float(label_true.mean()),
             )
         )
     return tuple(found)

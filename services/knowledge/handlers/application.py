@@ -39,8 +39,10 @@ class Attribution:
 
 
 class Knowledge(RemoteApplication):
-    """Records evidence of sessions and decisions of persons. Safe for many threads and many processes: facts are
-    appended only if their streams have not advanced since the decision, which is repeated otherwise.
+    """Records evidence of sessions and decisions of persons.
+
+    Safe for many threads and many processes: facts are appended only if their streams have not advanced since the
+    decision, which is repeated otherwise.
 
     Each method takes the caller's state and reads the rest of the log first. Subsumption concerns a whole scope, of
     which a batch writes only some streams: after concurrent writes to the scope, the subsumption is updated once more.
@@ -73,8 +75,10 @@ class Knowledge(RemoteApplication):
     def retire(
         self, pattern_id: str, reason: str, request_id: str, attribution: Attribution, state: KnowledgeState
     ) -> int:
-        """Appends a person's retirement of a pattern in `state`, after the facts that free subsumed patterns; returns
-        its position. 0 if this request was carried out before."""
+        """Appends a person's retirement of a pattern in `state`; returns its position.
+
+        Facts that free subsumed patterns come first. 0 if this request was carried out before.
+        """
         definition = state.patterns[pattern_id].definition
         scope = definition.series, definition.task
 

@@ -144,8 +144,10 @@ class LogFollower:
 
 @contextmanager
 def _gc_disabled() -> Iterator[None]:
-    """Disables garbage collection during a long read: its objects all stay, and collections would take a third of the
-    time."""
+    """Disables garbage collection during a long read.
+
+    The objects of a read all stay, and collections would take a third of its time.
+    """
     gc.disable()
     try:
         yield

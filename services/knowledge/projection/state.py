@@ -31,11 +31,10 @@ class SessionRecord:
 
 @dataclass(frozen=True)
 class KnowledgeState:
-    """The facts up to `position`, by pattern id, by lineage and by session; `scopes` are the pattern ids by series and
-    task, in order of arrival.
+    """The facts up to `position`, by pattern id, by lineage and by session.
 
-    `unreadable` are the positions of invalid facts, with the reason: other clients may append to the log, and one such
-    fact must not hide the others.
+    `scopes` are the pattern ids by series and task, in order of arrival. `unreadable` are the positions of invalid
+    facts, with the reason: other clients may append to the log, and one such fact must not hide the others.
     """
 
     position: int = 0

@@ -19,8 +19,10 @@ _ENDPOINT = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?")
 
 @dataclass(frozen=True)
 class Retention:
-    """Object lock of `days` after the last put. `mode` is GOVERNANCE, which a special permission may lift, or
-    COMPLIANCE, which nobody may lift."""
+    """Object lock of `days` after the last put.
+
+    `mode` is GOVERNANCE, which a special permission may lift, or COMPLIANCE, which nobody may lift.
+    """
 
     days: int
     mode: str

@@ -19,8 +19,10 @@ def is_digest(text: str) -> bool:
 
 
 def require_digest(text: str) -> str:
-    """Returns `text` if it is a digest; otherwise raises InvalidInput, so that no other text becomes a path or
-    a key."""
+    """Returns `text` if it is a digest; otherwise raises InvalidInput.
+
+    So no other text becomes a path or a key.
+    """
     if not is_digest(text):
         raise InvalidInput(
             f"{text!r} is not an artifact's name; use its SHA-256, 64 digits of 0-9 and a-f",

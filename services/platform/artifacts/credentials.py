@@ -17,8 +17,10 @@ CERTIFICATES: Final = "SSL_CERT_FILE"
 
 @dataclass(frozen=True)
 class S3Credentials:
-    """Access keys of an S3 store. `session_token` is set for temporary credentials; `certificates` is a PEM file, None
-    for the public authorities."""
+    """Access keys of an S3 store.
+
+    `session_token` is set for temporary credentials; `certificates` is a PEM file, None for the public authorities.
+    """
 
     access_key: str
     secret_key: str = field(repr=False)

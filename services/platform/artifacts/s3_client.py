@@ -17,8 +17,9 @@ CONNECTIONS: Final = 16
 
 
 def connect(bucket: Bucket, access: S3Credentials, retry_policy: RetryPolicy, connections: int = CONNECTIONS) -> Minio:
-    """Builds the client without sending a request. A signature holds for one host only, and `retry_policy` does the
-    retries.
+    """Builds the client without sending a request.
+
+    A signature holds for one host only, and `retry_policy` does the retries.
 
     Raises InvalidInput for an invalid port or region.
     """

@@ -95,8 +95,10 @@ class S3Store:
         return found.last_modified
 
     def remove(self, digest: str) -> None:
-        """Removes the versions of the object one by one: in a versioned bucket a plain removal only adds a delete
-        marker, which would also hide a locked object."""
+        """Removes the versions of the object one by one.
+
+        In a versioned bucket a plain removal only adds a delete marker, which would also hide a locked object.
+        """
         require_digest(digest)
         with self._errors(digest):
             for _ in range(MAX_VERSIONS):

@@ -36,8 +36,10 @@ ID_LENGTH = 8
 
 @dataclass(frozen=True)
 class Token:
-    """The record of a token: its owner's `name`, which every fact carries as actor, and the SHA-256 of its text
-    in hex."""
+    """The record of a token: owner, role, hash and expiry.
+
+    Every fact carries the owner's `name` as actor; `sha256` is the hash of the token's text in hex.
+    """
 
     name: str
     role: Role
@@ -83,8 +85,10 @@ def read(file: Path) -> tuple[Token, ...]:
 
 
 def add(file: Path, name: str, role: Role, now: datetime, days: int | None = None) -> tuple[str, Token]:
-    """Adds a token for `name`, besides its existing tokens; returns the text, which is stored nowhere, and the
-    record."""
+    """Adds a token for `name`, besides its existing tokens; returns its text and its record.
+
+    The text is stored nowhere.
+    """
     if not NAME.fullmatch(name):
         raise InvalidInput(
             f"{name!r} can't own a token: a name is 1 to 64 of A-Z a-z 0-9 . @ _ - and begins with a letter or digit",
@@ -99,16 +103,15 @@ def add(file: Path, name: str, role: Role, now: datetime, days: int | None = Non
 
 
 def revoke(file: Path, name: str, older: bool = False) -> Sequence[Token]:
-    """Removes the tokens of `name`, with `older` all but the newest; returns the removed tokens. NotFound
-    without any."""
+    """Removes the tokens of `name`, with `older` all but the newest; returns the removed ones. NotFound without any."""
     with _file_lock(file):
         known = read(file)
         own = [token for token in known if token.name == name]
         if not own:
             raise NotFound(f"{name} has no token in {file}; see ratchet tokens list --file {file}")
-        gone = own[:-1] if older else own
-        write_whole(file, "".join(_to_line(token) for token in known if token not in gone))
-    return gone
+        revoked = own[:-1] if older else own
+        write_whole(file, "".join(_to_line(token) for token in known if token not in revoked))
+    return revoked
 
 
 def _parse_token(line: str, where: str) -> Token:
@@ -150,8 +153,10 @@ def _time(time: datetime) -> str:
 
 @contextmanager
 def _file_lock(file: Path, make: bool = False) -> Iterator[None]:
-    """Serialises changes of the file; `make` creates the folder. The lock is on the folder, since each change replaces
-    the file."""
+    """Serialises changes of the file; `make` creates the folder.
+
+    The lock is on the folder, since each change replaces the file.
+    """
     try:
         if make:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -67,8 +67,10 @@ def _level(call: ObservedCall) -> int:
 
 
 def to_stderr(service: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Configures the logging of this process from RATCHET_LOG_FORMAT and RATCHET_LOG_LEVEL. InvalidInput for other
-    values."""
+    """Configures the logging of this process from RATCHET_LOG_FORMAT and RATCHET_LOG_LEVEL.
+
+    InvalidInput for other values.
+    """
     chosen = environ.get("RATCHET_LOG_FORMAT") or "text"
     if chosen not in FORMATS:
         raise InvalidInput(f"RATCHET_LOG_FORMAT is {chosen!r}; use text or json")
@@ -124,11 +126,11 @@ def _as_json(_: Any, __: str, event: EventDict) -> str:
 
 def _as_text(_: Any, __: str, event: EventDict) -> str:
     rest = dict(event)
-    head = " ".join((rest.pop("time"), rest.pop("level").upper(), rest.pop("service"), rest.pop("logger")))
-    said, trace = escaped(str(rest.pop("event"))), rest.pop("exception", "")
+    prefix = " ".join((rest.pop("time"), rest.pop("level").upper(), rest.pop("service"), rest.pop("logger")))
+    event_text, trace = escaped(str(rest.pop("event"))), rest.pop("exception", "")
     fields = "".join(f" {name}={_value(value)}" for name, value in rest.items())
     below = "".join(f"\n  | {escaped(line)}" for line in trace.splitlines())
-    return f"{head}: {said}{fields}{below}"
+    return f"{prefix}: {event_text}{fields}{below}"
 
 
 def _value(value: Any) -> str:

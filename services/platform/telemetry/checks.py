@@ -30,8 +30,10 @@ class Check:
 
 
 class HealthChecks:
-    """Runs each check in a thread of its own. `on_change` gets the failing checks by name, with the reason, at each
-    change; {} when all pass."""
+    """Runs each check in a thread of its own.
+
+    `on_change` gets the failing checks by name, with the reason, at each change; {} when all pass.
+    """
 
     def __init__(
         self,

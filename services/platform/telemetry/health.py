@@ -24,36 +24,38 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Health(health.HealthServicer):
-    """`update` sets the state before the server starts and at each change; `metrics` returns their URL, empty without
-    one."""
+    """The health service; `update` sets its state before the server starts and at each change.
+
+    `metrics` returns the URL of the metrics, empty without one.
+    """
 
     def __init__(self, metrics: Callable[[], str] = lambda: "") -> None:
         super().__init__(experimental_non_blocking=False)
         self._metrics, self._version = metrics, importlib.metadata.version("ratchet")
         self._update_lock = threading.Lock()
-        self._wrong: Mapping[str, str] = {}
+        self._failing: Mapping[str, str] = {}
         self.set(LIVE, SERVING)
 
-    def update(self, names: Sequence[str], checks: Sequence[str], wrong: Mapping[str, str]) -> None:
-        """`wrong`: the failing checks by name, with the reason; if empty, the services `names` are ready."""
+    def update(self, names: Sequence[str], checks: Sequence[str], failing: Mapping[str, str]) -> None:
+        """`failing`: the failing checks by name, with the reason; if empty, the services `names` are ready."""
         with self._update_lock:
-            self._wrong = dict(wrong)
+            self._failing = dict(failing)
             for name in checks:
-                self.set(name, NOT_SERVING if name in wrong else SERVING)
+                self.set(name, NOT_SERVING if name in failing else SERVING)
             for name in ("", *names):
-                self.set(name, NOT_SERVING if wrong else SERVING)
+                self.set(name, NOT_SERVING if failing else SERVING)
 
     def Check(  # noqa: N802 the contract names it
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
-        wrong = self._wrong
-        asked = wrong.get(request.service, "") if request.service else "; ".join(wrong.values())
+        failing = self._failing
+        reason = failing.get(request.service, "") if request.service else "; ".join(failing.values())
         context.set_trailing_metadata(
             (
                 (VERSION_KEY, self._version),
                 (TIME_KEY, str(time.time_ns())),
                 (METRICS_KEY, self._metrics()),
-                (WRONG_KEY, asked.encode()),
+                (WRONG_KEY, reason.encode()),
             )
         )
         answer: health_pb2.HealthCheckResponse = super().Check(request, context)

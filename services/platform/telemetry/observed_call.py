@@ -16,8 +16,10 @@ LONGEST_ID = 128
 
 
 class ObservedCall:
-    """One running call. `code` and `seconds` are set at its end, `request_id` with its request, `error_id` by an
-    internal error."""
+    """One running call.
+
+    `code` and `seconds` are set at its end, `request_id` with its request, `error_id` by an internal error.
+    """
 
     __slots__ = ("_started_at", "code", "context", "error_id", "method", "request_id", "seconds", "service")
 

@@ -1,5 +1,7 @@
-"""A snapshot of bars, stream dataset/<digest>: registered once for each series, and again to become the latest
-again."""
+"""A snapshot of bars, stream dataset/<digest>.
+
+It is registered once for each series, and again to become the latest again.
+"""
 
 from __future__ import annotations
 

@@ -15,18 +15,18 @@ from services.registry.domain.plateau import PLATEAU_SESSIONS, extend_plateau, f
 
 
 def without_new_bars(
-    state: LineageState, brought: Sequence[decision_pb2.Diagnosis], alternatives: words.Alternatives
+    state: LineageState, supplied: Sequence[decision_pb2.Diagnosis], alternatives: words.Alternatives
 ) -> list[decision_pb2.Diagnosis]:
     """For a session without a new bar."""
     lineage = Lineage.parse(state.name)
-    return [words.no_new_evidence(state.decided_through, lineage), *_measured(brought, lineage, alternatives)]
+    return [words.no_new_evidence(state.decided_through, lineage), *_measured(supplied, lineage, alternatives)]
 
 
 def of_decline(
     state: LineageState,
     record: model_pb2.ModelRecord,
     own: decision_pb2.Evidence,
-    brought: Sequence[decision_pb2.Diagnosis],
+    supplied: Sequence[decision_pb2.Diagnosis],
     alternatives: words.Alternatives,
 ) -> list[decision_pb2.Diagnosis]:
     """For a session with new bars; `own` is the evidence of its model. Inconclusive if no other diagnosis applies.
@@ -34,7 +34,7 @@ def of_decline(
     A model that the champion has beaten needs no diagnosis: without a measurement it has none.
     """
     lineage = Lineage.parse(state.name)
-    found = _measured(brought, lineage, alternatives)
+    found = _measured(supplied, lineage, alternatives)
     flat = extend_plateau(state.flat, flat_session(record.version, state.brings_new_pattern(record), own.judgement))
     if len(flat) >= PLATEAU_SESSIONS:
         found.append(words.plateau(flat, lineage, alternatives))
@@ -44,10 +44,10 @@ def of_decline(
 
 
 def _measured(
-    brought: Sequence[decision_pb2.Diagnosis], lineage: Lineage, alternatives: words.Alternatives
+    supplied: Sequence[decision_pb2.Diagnosis], lineage: Lineage, alternatives: words.Alternatives
 ) -> list[decision_pb2.Diagnosis]:
     """The trainer's measurements, regime shift before overfit, with the registry's advice."""
-    measured = {diagnosis.kind: diagnosis.measurement for diagnosis in brought}
+    measured = {diagnosis.kind: diagnosis.measurement for diagnosis in supplied}
     found = []
     if decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT in measured:
         found.append(words.regime_shift(measured[decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT], lineage))

@@ -10,8 +10,7 @@ PLATEAU_SESSIONS = 3
 
 
 class FlatSession(NamedTuple):
-    """A session without progress: its model used no new pattern, and the interval of its gain over the champion holds
-    0.
+    """A session without progress: no new pattern, and a gain over the champion with 0 in its interval.
 
     `gain`, `low`, `high`: the relative Brier improvement over the champion of its time, percent, on `bars` bars.
     """
@@ -24,8 +23,7 @@ class FlatSession(NamedTuple):
 
 
 def flat_session(version: int, found_new_pattern: bool, judgement: decision_pb2.Judgement | None) -> FlatSession | None:
-    """The FlatSession of a declined session with new bars, if it had no progress; None also for a gain without an
-    interval.
+    """The FlatSession of a declined session with new bars; None if it had progress, or a gain without an interval.
 
     `found_new_pattern`: its model used a pattern that no earlier one used; `judgement`: of its model, None without
     evidence.

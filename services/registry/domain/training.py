@@ -104,18 +104,18 @@ def _evidence(
     state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord
 ) -> Mapping[str, decision_pb2.Evidence]:
     """Judged evidence by contender, kept contenders in their order and the session's model last."""
-    brought = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
-    if len(brought) < len(command.comparisons):
+    supplied = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
+    if len(supplied) < len(command.comparisons):
         raise InvalidInput("two comparisons of one contender; send one each", fields={"comparisons": "repeated"})
-    if record.model not in brought:
+    if record.model not in supplied:
         raise InvalidInput(
             f"no comparison of the new model with {state.champion_name}; score both on the same bars and send the pair",
             fields={"comparisons": "missing"},
         )
-    gone = brought.keys() - {*state.contender_names, record.model}
-    if gone:
+    unknown = supplied.keys() - {*state.contender_names, record.model}
+    if unknown:
         raise Conflict(
-            f"{', '.join(sorted(gone))} is no contender of {state.name} now; those in the race are"
+            f"{', '.join(sorted(unknown))} is no contender of {state.name} now; those in the race are"
             f" {', '.join(state.contender_names) or 'none'}: score these and send the evidence again"
         )
     settings = GateSettings(
@@ -127,7 +127,7 @@ def _evidence(
     champion = state.cutoff_of(state.champion_name)
     trained = {name: state.cutoff_of(name) for name in state.contender_names}
     trained[record.model] = KnowledgeCutoff.of(record.model, record)
-    return {name: compare(champion, trained[name], brought[name], settings) for name in trained if name in brought}
+    return {name: compare(champion, trained[name], supplied[name], settings) for name in trained if name in supplied}
 
 
 def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:

@@ -154,15 +154,15 @@ def symbol_promoted(evidence: decision_pb2.Evidence, policy: Policy, lineages: i
 
 def symbol_declined(evidence: decision_pb2.Evidence, policy: Policy, lineages: int) -> str:
     """The reason for keeping the symbol's best against the champion of another lineage."""
-    judgement, rival = evidence.judgement, evidence.contender
+    judgement, contender = evidence.judgement, evidence.contender
     stays = f"{evidence.champion} stays the symbol's best"
     if judgement.bars < gate.SYMBOL_BEST_BARS:
-        return f"{stays}: {judgement.bars} common bars with {rival}, {gate.SYMBOL_BEST_BARS} needed"
+        return f"{stays}: {judgement.bars} common bars with {contender}, {gate.SYMBOL_BEST_BARS} needed"
     if _undefined(judgement):
-        return f"{stays}: {rival} could not be compared with it: {_still_needed(evidence)}"
+        return f"{stays}: {contender} could not be compared with it: {_still_needed(evidence)}"
     if judgement.verdict == decision_pb2.VERDICT_REJECTED:
-        return f"{stays}: it is better than {rival}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
-    return f"{stays}: {rival} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
+        return f"{stays}: it is better than {contender}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
+    return f"{stays}: {contender} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
 
 
 def symbol_unmeasured(best: str, model: str) -> str:

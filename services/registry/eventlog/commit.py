@@ -104,10 +104,10 @@ class Commit:
             return _first_answer(reader, origin)
 
     def sign_with(self, signer: Signer, on_checkpoint: Callable[[Checkpoint], None], actor: str) -> None:
-        """Signs from here on and passes each checkpoint to `on_checkpoint`; a log without a key gets this one,
-        introduced by `actor`.
+        """Signs from here on, and passes each checkpoint to `on_checkpoint`.
 
-        PreconditionFailed when the log's key is another one; CorruptData when that key did not sign the log's end.
+        A log without a key gets this one, introduced by `actor`. PreconditionFailed when the log's key is another one;
+        CorruptData when that key did not sign the log's end.
         """
         with self._database.write() as writer:
             known = keys(writer)

@@ -73,8 +73,10 @@ class Database(Protocol):
         """Exclusive among all processes; durable at its end, rolled back on an error."""
 
     def rebuilding(self, *, wait: bool) -> AbstractContextManager[None]:
-        """The exclusive right to rebuild read tables, among all processes. Conflict during another rebuild, unless
-        `wait`."""
+        """The exclusive right to rebuild read tables, among all processes.
+
+        Conflict during another rebuild, unless `wait`.
+        """
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Calls `wake` soon after a commit of another process, if the database notifies; followers also poll."""

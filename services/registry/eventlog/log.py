@@ -54,8 +54,7 @@ class Log:
         return self._commit(append)
 
     def sign_with(self, signer: Signer, checkpoint_file: CheckpointFile | None = None, actor: str = REGISTRY) -> None:
-        """Signs a checkpoint after each commit from here on, and writes checkpoints to a file too; see
-        `Commit.sign_with`.
+        """Signs a checkpoint after each commit from here on, and writes it to a file too; see `Commit.sign_with`.
 
         CorruptData unless the log is a continuation of the file's last checkpoint.
         """
@@ -70,8 +69,10 @@ class Log:
                 checkpoint_file.note(newest)
 
     def rotate(self, new: Signer, actor: str, reason: str) -> int:
-        """Puts another key in force, signed by the current one; returns the position of the fact. See
-        `Commit.rotate`."""
+        """Puts another key in force, signed by the current one; returns the position of the fact.
+
+        See `Commit.rotate`.
+        """
         return self._commit.rotate(new, actor, reason)
 
     def keys(self) -> list[Key]:

@@ -15,18 +15,22 @@ from services.registry.eventlog.reading import event_at, frontier, head_position
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`hashes`, lowest first, towards the `root` of the first `size` events; `head`: the checkpoint of that size, if
-    signed."""
+    """A Merkle proof towards the `root` of the first `size` events.
+
+    `hashes`: lowest first; `checkpoint`: that of this size, if signed.
+    """
 
     hashes: tuple[bytes, ...]
     size: int
     root: bytes
-    head: Checkpoint | None
+    checkpoint: Checkpoint | None
 
 
 def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[RecordedEvent, Proof]:
-    """Proof of the event at `position` among the first `size` (0: all); InvalidInput for a position or size outside of
-    the log."""
+    """Proof of the event at `position` among the first `size` (0: all).
+
+    InvalidInput for a position or size outside of the log.
+    """
     size = _size(reader, size, "size")
     if not 1 <= position <= size:
         raise InvalidInput(
@@ -37,8 +41,10 @@ def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[Recor
 
 
 def prove_consistency(reader: Reader, old_size: int, new_size: int = 0) -> Proof:
-    """Proof that the first `old_size` events are a prefix of the first `new_size` (0: all); InvalidInput for invalid
-    sizes."""
+    """Proof that the first `old_size` events are a prefix of the first `new_size` (0: all).
+
+    InvalidInput for invalid sizes.
+    """
     new_size = _size(reader, new_size, "new_size")
     if not 0 <= old_size <= new_size:
         raise InvalidInput(

@@ -23,8 +23,10 @@ class LogRecorder(ApplicationRecorder):
         self._database, self._commit, self._signal = database, commit, signal
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Appends all, as one request: `origin=Origin(…)`. Returns positions; None if a replayed answer has other
-        events."""
+        """Appends all, as one request: `origin=Origin(…)`.
+
+        Returns positions; None if a replayed answer has other events.
+        """
         origin = kwargs.get("origin")
         if not isinstance(origin, Origin):
             raise InvalidInput(

@@ -96,8 +96,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         for name in ("from_size", "limit"):
             if getattr(request, name) < 0:
                 raise InvalidInput(f"{name} is below 0; use 0 where it does not matter", fields={name: "below 0"})
-        heads = self._log.checkpoints(request.from_size, min(request.limit or MAX_CHECKPOINTS, MAX_CHECKPOINTS))
-        return pb.ListHeadsResponse(heads=[head.to_message() for head in heads])
+        checkpoints = self._log.checkpoints(request.from_size, min(request.limit or MAX_CHECKPOINTS, MAX_CHECKPOINTS))
+        return pb.ListHeadsResponse(heads=[checkpoint.to_message() for checkpoint in checkpoints])
 
     def Rebuild(self, request: pb.RebuildRequest, context: grpc.ServicerContext) -> pb.RebuildResponse:
         tables = [
@@ -116,8 +116,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             if reached:
                 yield answer
             reached, answer = batch[-1].position, pb.ExportResponse(events=_stored(batch))
-        if reached and request.start <= 1 and (head := self._log.checkpoint(reached)) is not None:
-            answer.head.CopyFrom(head.to_message())
+        if reached and request.start <= 1 and (checkpoint := self._log.checkpoint(reached)) is not None:
+            answer.head.CopyFrom(checkpoint.to_message())
         if reached:
             yield answer
 
@@ -127,7 +127,11 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         event, proof = self._log.prove_inclusion(request.position, request.size)
         [stored] = _stored([event])
         return pb.ProveInclusionResponse(
-            hashes=proof.hashes, event=stored, size=proof.size, root=proof.root, head=_checkpoint_message(proof.head)
+            hashes=proof.hashes,
+            event=stored,
+            size=proof.size,
+            root=proof.root,
+            head=_checkpoint_message(proof.checkpoint),
         )
 
     def ProveConsistency(
@@ -135,7 +139,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
     ) -> pb.ProveConsistencyResponse:
         proof = self._log.prove_consistency(request.old_size, request.new_size)
         return pb.ProveConsistencyResponse(
-            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_checkpoint_message(proof.head)
+            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_checkpoint_message(proof.checkpoint)
         )
 
     def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
@@ -190,8 +194,8 @@ def _stored(events: Sequence[RecordedEvent]) -> Iterator[pb.StoredEvent]:
         )
 
 
-def _checkpoint_message(head: Checkpoint | None) -> pb.SignedHead | None:
-    return None if head is None else head.to_message()
+def _checkpoint_message(checkpoint: Checkpoint | None) -> pb.SignedHead | None:
+    return None if checkpoint is None else checkpoint.to_message()
 
 
 def _filter(message: pb.Filter) -> Filter:

@@ -35,14 +35,14 @@ class Snapshots(Protocol):
 class LogVerification:
     """`findings`: violations as text; `checked`: the checked things with counts; `notes`: limits of this verification.
 
-    `artifacts`: those that the log refers to; `head`: the newest valid checkpoint.
+    `artifacts`: those that the log refers to; `checkpoint`: the newest valid one.
     """
 
     findings: tuple[str, ...]
     checked: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
     artifacts: ArtifactReferences
-    head: Checkpoint | None
+    checkpoint: Checkpoint | None
 
 
 def verify(
@@ -63,7 +63,7 @@ def verify(
         events = verify_events(reader, file_checkpoints, remembered, trusted, active)
         found, rows = verify_tables(reader, tables, active)
     checked = (*events.checked, *((f"rows of {name}", count) for name, count in rows.items()))
-    return LogVerification((*events.findings, *found), checked, events.notes, events.artifacts, events.head)
+    return LogVerification((*events.findings, *found), checked, events.notes, events.artifacts, events.checkpoint)
 
 
 def verify_events(
@@ -88,7 +88,9 @@ def verify_events(
         )
     report = verifier.finish()
     checked = (*report.checked, ("Merkle nodes", nodes.count), ("requests", requests.count))
-    return LogVerification((*report.findings, *unreadable), checked, report.notes, verifier.artifacts, report.head)
+    return LogVerification(
+        (*report.findings, *unreadable), checked, report.notes, verifier.artifacts, report.checkpoint
+    )
 
 
 def _stored_checkpoints(reader: Reader, unreadable: list[str]) -> Iterator[Checkpoint]:
@@ -104,8 +106,8 @@ def _signed_from(reader: Reader) -> int:
     return next((int(row["size"]) for row in rows), 0)
 
 
-def _size(head: Checkpoint) -> int:
-    return head.size
+def _size(checkpoint: Checkpoint) -> int:
+    return checkpoint.size
 
 
 def _event_rows(reader: Reader, active: Callable[[], bool]) -> Iterator[Row]:

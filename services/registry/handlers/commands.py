@@ -139,8 +139,7 @@ class Commands:
         return self._committed(request, caller, decide, request.session_id)
 
     def record_training(self, request: pb.RecordTrainingRequest, caller: Caller) -> CommitResult:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, if there is one, the decision on the
-        symbol."""
+        """Records ModelTrained, TrainingCompleted, the decision on the lineage and any decision on the symbol."""
         return self._committed(request, caller, lambda: self._decisions.record_training(request), request.session_id)
 
     def promote_model(self, request: pb.PromoteModelRequest, caller: Caller) -> CommitResult:

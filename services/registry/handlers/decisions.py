@@ -35,8 +35,7 @@ class Decisions:
         self._states = states
 
     def record_training(self, request: pb.RecordTrainingRequest) -> list[Fact]:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, if there is one, the decision on the
-        symbol."""
+        """ModelTrained, TrainingCompleted, the decision on the lineage and any decision on the symbol."""
         session = self._states.session(request.session_id)
         sessions.require_open(session)
         lineage = Lineage.parse(session.request.lineage)
@@ -87,20 +86,20 @@ class Decisions:
     ) -> symbols.Challenge:
         """The evidence of `model`, the lineage's champion from now on, against the symbol's best."""
         symbols.require_best(symbol, request.expected_symbol_best)
-        brought = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
-        if brought is None:
+        supplied = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
+        if supplied is None:
             raise InvalidInput(
                 f"no comparison of {model} with {symbol.best}, the symbol's best; score both on the same bars and send"
                 " the pair, an empty one where there are none",
                 fields={"symbol_comparisons": "missing"},
             )
-        symbols.require_best(symbol, brought.champion)
+        symbols.require_best(symbol, supplied.champion)
         best = self._states.lineage(Model.parse(symbol.best).lineage)
         return symbols.Challenge(
-            expected_best=brought.champion,
+            expected_best=supplied.champion,
             best=best.cutoff_of(symbol.best),
             contender=own if model == own.model else state.cutoff_of(model),
-            packed=brought.packed,
+            packed=supplied.packed,
             known_through=seconds_of(request, "last_labelled_bar"),
             spent_through=state.spent_through,
         )

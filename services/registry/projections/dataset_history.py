@@ -42,8 +42,10 @@ CREATE TABLE {dataset_history} (
 
 
 def project(event: RecordedEvent) -> Iterator[Statement]:
-    """Registered: a row, the latest of its series unless it was cut from another; it supersedes earlier rows of the
-    snapshot."""
+    """Registered: a row, the latest of its series unless it was cut from another.
+
+    It supersedes earlier rows of the snapshot.
+    """
     match event.fact.message:
         case facts_pb2.DatasetRegistered() as fact:
             series = str(Series(fact.symbol, fact.timeframe))

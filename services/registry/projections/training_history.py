@@ -60,8 +60,10 @@ CREATE TABLE {training_history} (
 
 
 def project(event: RecordedEvent) -> Iterator[Statement]:
-    """Requested: a row. Ended: the end. Trained: cost and baseline. Decided: the reason and the gain over the
-    parent."""
+    """Requested: a row.
+
+    Ended: the end. Trained: cost and baseline. Decided: the reason and the gain over the parent.
+    """
     match event.fact.message:
         case facts_pb2.TrainingRequested() as fact:
             yield Statement(*upsert("training_history", _row(event, fact), "session_id"))

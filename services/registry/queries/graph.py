@@ -141,8 +141,10 @@ SELECT model, parent FROM kin ORDER BY position
 
 @dataclass(frozen=True)
 class _Query:
-    """A relation between two kinds: SQL for pairs (near, far), backwards from the later node and forwards from the
-    earlier."""
+    """A relation between two kinds, as SQL for pairs (near, far).
+
+    `back` leads from the later node to the earlier one, `forth` from the earlier to the later.
+    """
 
     earlier: Kind
     later: Kind

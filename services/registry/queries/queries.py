@@ -208,8 +208,10 @@ class Queries:
 
 
 def _not_ended(until: str, as_of: AsOf | None) -> list[Condition]:
-    """Condition of a row that has not ended, now or as of a position; `until` is the column with the position of its
-    end."""
+    """Condition of a row that has not ended, now or as of a position.
+
+    `until` is the column with the position of its end.
+    """
     if as_of is None:
         return [Condition(f"{until} IS NULL")]
     return [Condition(f"({until} IS NULL OR {until} > ?)", (as_of.position,))]

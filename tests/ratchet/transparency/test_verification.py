@@ -86,7 +86,7 @@ def test_what_happened_replays_without_a_finding(written: Events) -> None:
     report = replayed(written)
     assert report.findings == ()
     assert report.notes == (UNPROVEN_TAIL,)
-    assert (report.size, report.head) == (len(written), head_of(written))
+    assert (report.size, report.checkpoint) == (len(written), head_of(written))
     assert dict(report.checked)["decisions decided again"] > 30
     assert replayed(written, remembered=(head_of(written[:50]),)).notes == ()
 

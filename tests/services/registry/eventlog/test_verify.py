@@ -78,7 +78,7 @@ def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Ch
 
 
 def newest(path: Path) -> Checkpoint:
-    head = verified(path).head
+    head = verified(path).checkpoint
     assert head is not None
     return head
 
