@@ -17,8 +17,8 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from ratchet.decisions.evidence import Pair
-from ratchet.decisions.gate import SYMBOL_BEST_BARS, PolicyName, choose, keep, rule
+from ratchet.decisions.evidence import PairedForecasts
+from ratchet.decisions.gate import SYMBOL_BEST_BARS, PolicyName, choose, decide, keep
 
 GATED: tuple[PolicyName, ...] = ("balanced", "strict")
 POLICIES: tuple[PolicyName, ...] = ("plain", *GATED)
@@ -63,11 +63,11 @@ class World:
         said = 1 / (1 + np.exp(-0.95 * signal - self.rng.normal(0, 0.25, len(signal))))
         return Model(session, said, self.now(session) - max(120, self.new_bars) if session else 0)
 
-    def pair(self, champion: Model, contender: Model, session: int) -> Pair:
+    def pair(self, champion: Model, contender: Model, session: int) -> PairedForecasts:
         """Both on the bars that neither was trained on."""
         scored = slice(max(champion.end, contender.end), self.now(session))
         times = np.arange(scored.start, scored.stop)
-        return Pair.of(champion.said[scored], contender.said[scored], self.y[scored], times)
+        return PairedForecasts.of(champion.said[scored], contender.said[scored], self.y[scored], times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Lineage:
     def train(self, session: int) -> None:
         """One session."""
         self.contenders.append(self.world.trained(session, self.gifted))
-        rulings = [rule(self.world.pair(self.champion, model, session), 1, self.policy) for model in self.contenders]
+        rulings = [decide(self.world.pair(self.champion, model, session), 1, self.policy) for model in self.contenders]
         chosen = choose(rulings)
         if chosen is None:
             self.contenders = [self.contenders[index] for index in keep(rulings)]
@@ -136,7 +136,7 @@ def symbol_bests(policy: PolicyName, new_bars: int, gain: float, rng: np.random.
             rival = lineages[index].champion
             if bests and bests[-1] != index:
                 pair = world.pair(best, rival, session)
-                if rule(pair, 1, policy, len(lineages), SYMBOL_BEST_BARS).verdict != "PROMOTED":
+                if decide(pair, 1, policy, len(lineages), SYMBOL_BEST_BARS).verdict != "PROMOTED":
                     continue
             best = rival
             if not bests or bests[-1] != index:

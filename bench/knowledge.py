@@ -32,15 +32,15 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
 from ratchet.patterns.evidence import encode
 from ratchet.patterns.rule_text import pattern_id, text_of
-from services.knowledge.domain import standing
+from services.knowledge.domain import pattern_views
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence
 from services.knowledge.domain.pattern import PREFIX, stream_of
-from services.knowledge.projection.follower import Book, Follower
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.projection.follower import KnowledgeProjection, LogFollower
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact, FactMapper, from_state
 from services.platform.log_client import LogClient
-from services.registry.eventlog import Append, Log, Origin, Recorded, open_log
+from services.registry.eventlog import Append, Log, Origin, RecordedEvent, open_log
 from services.registry.projections import TABLES
 
 FACTS, PATTERNS, SERIES = 100_000, 5_000, 50
@@ -172,30 +172,30 @@ def _counts(random: np.random.Generator) -> pattern_pb2.PatternCounts:
     return count(evidence, True, HORIZON).message()
 
 
-def _parse(event: Recorded) -> object:
+def _parse(event: RecordedEvent) -> object:
     kind = facts_pb2.PatternDiscovered if event.version == 1 else facts_pb2.PatternValidated
     return kind.FromString(envelope_pb2.Envelope.FromString(event.state).payload)
 
 
-def _fact(event: Recorded) -> Fact:
+def _fact(event: RecordedEvent) -> Fact:
     return from_state(event.stream, event.version, event.topic, event.state)
 
 
-def _each(call: Callable[[Recorded], object], batches: Sequence[Sequence[Recorded]]) -> None:
+def _each(call: Callable[[RecordedEvent], object], batches: Sequence[Sequence[RecordedEvent]]) -> None:
     """Batch by batch, as they come from a log: what was made of one is gone before the next."""
     for batch in batches:
         [call(event) for event in batch]
 
 
-def _rebuilt(batches: Sequence[Sequence[Recorded]]) -> Contents:
-    contents = Contents()
+def _rebuilt(batches: Sequence[Sequence[RecordedEvent]]) -> KnowledgeState:
+    state = KnowledgeState()
     for batch in filter(None, batches):
-        contents = fold(contents, [(event.position, _fact(event)) for event in batch], batch[-1].position)
-    return contents
+        state = fold(state, [(event.position, _fact(event)) for event in batch], batch[-1].position)
+    return state
 
 
-def _answered(batches: Sequence[Sequence[Recorded]], known_before: int | None) -> None:
-    for found in standing.views(_rebuilt(batches).scope("S0", TASK), None, known_before):
+def _answered(batches: Sequence[Sequence[RecordedEvent]], known_before: int | None) -> None:
+    for found in pattern_views.views(_rebuilt(batches).scope("S0", TASK), None, known_before):
         assert len(found.evidence)
         assert not found.conflicts
 
@@ -210,15 +210,15 @@ def _start(home: Path) -> tuple[float, float, float]:
                 break
             except Unreachable:
                 time.sleep(0.1)
-        book = Book(client.peer)
-        follower = Follower(client, book)
+        projection = KnowledgeProjection(client.peer)
+        follower = LogFollower(client, projection)
         began = time.perf_counter()
         follower.start()
-        book.wait(FACTS, 60.0)
+        projection.wait(FACTS, 60.0)
         followed = time.perf_counter() - began
         follower.close()
         client.close()
-        del book, follower
+        del projection, follower
         began = time.perf_counter()
         with _serving("knowledge", home, 7_452, registry) as (process, address):
             transport = Transport("knowledge service", Link(address), "bench", 60.0)

@@ -21,8 +21,8 @@ from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.bars import Bars
 from services.knowledge.api.servicer import KnowledgeService
 from services.knowledge.handlers.application import evidence_facts
-from services.knowledge.projection.follower import Book
-from services.knowledge.projection.state import Contents
+from services.knowledge.projection.follower import KnowledgeProjection
+from services.knowledge.projection.state import KnowledgeState
 from services.platform.artifacts import ArtifactStore
 from services.platform.artifacts.content_address import digest_of
 from services.platform.facts import Fact
@@ -127,7 +127,7 @@ class Ledger:
         self.decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined = facts_pb2.PromotionDeclined()
         self.facts = facts
         self._lineage = lineage
-        self._knowledge = KnowledgeService(cast(Any, facts), cast(Any, facts), facts.book)
+        self._knowledge = KnowledgeService(cast(Any, facts), cast(Any, facts), facts.projection)
         self._decisions: list[registry_pb2.Decision] = []
         self._open: registry_pb2.Training | None = None
         self._models: dict[str, registry_pb2.Model] = {}
@@ -227,26 +227,26 @@ class Facts:
     """Positions, and what the knowledge service needs of a log: its head, and a place for its facts."""
 
     def __init__(self) -> None:
-        self.book = Book("the ledger")
-        self.book.complete()
+        self.projection = KnowledgeProjection("the ledger")
+        self.projection.complete()
 
     def head(self) -> int:
-        return self.book.position
+        return self.projection.position
 
     def advance(self) -> int:
         """The position of a fact that knowledge does not read."""
-        self.book.apply((), self.head() + 1)
+        self.projection.apply((), self.head() + 1)
         return self.head()
 
     def record_evidence(
         self,
         request: knowledge_pb2.RecordEvidenceRequest,
         by: object,  # noqa: ARG002
-        contents: Contents,
+        state: KnowledgeState,
     ) -> int:
         """The facts of a session's evidence, as services.knowledge.handlers.application records them."""
-        facts = evidence_facts(request, contents)
-        self.book.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
+        facts = evidence_facts(request, state)
+        self.projection.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
         return self.head()
 
 

@@ -41,7 +41,7 @@ from services.registry.domain.lineage import LineageState
 from services.registry.domain.symbol import SymbolState
 from services.registry.domain.training import Comparison, RecordTraining, record_training
 from services.registry.eventlog import NewEvent, Origin
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.commit import complete, leaf
 
 EVENTS = 8
@@ -202,16 +202,16 @@ class PlantedLog:
         self.states[name] = after
         challenge = None
         if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
-            best = self.states[symbol.best.rpartition("/")[0]].trained_of(symbol.best)
+            best = self.states[symbol.best.rpartition("/")[0]].cutoff_of(symbol.best)
             challenge = symbols.Challenge(
-                symbol.best, best, after.trained_of(outcome.champion), pack([], [], [], []), command.last_labelled
+                symbol.best, best, after.cutoff_of(outcome.champion), pack([], [], [], []), command.last_labelled
             )
         decision: symbols.Decision | None = None
         if isinstance(outcome.decision, facts_pb2.ModelPromoted):
             in_force = sorted(champions.values())
-            decision = symbols.decide(symbol, symbols.Change(outcome.decision), in_force, challenge)
+            decision = symbols.decide(symbol, symbols.ChampionChange(outcome.decision), in_force, challenge)
         elif challenge is not None:
-            decision = symbols.decide_standing(symbol, outcome.decision, len(champions), challenge)
+            decision = symbols.decide_unchanged(symbol, outcome.decision, len(champions), challenge)
         if decision is not None:
             facts.append(Fact(f"symbol/{arena}", symbol.version + 1, decision))
             following = symbols.project(symbol, facts[-1:])
@@ -276,7 +276,7 @@ def storage_form(path: Path, requests: Iterable[Request], clock: Clock, ids: Ite
         tree = Frontier.load(node, position)
         waiting = iter(requests)
         while part := list(itertools.islice(waiting, IN_ONE_TRANSACTION)):
-            events: list[Recorded] = []
+            events: list[RecordedEvent] = []
             rows: list[tuple[str, bytes, int, int]] = []
             for request in part:
                 now = clock()

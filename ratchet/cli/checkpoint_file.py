@@ -11,7 +11,7 @@ from ratchet.errors import CorruptData, PreconditionFailed
 
 if TYPE_CHECKING:
     from ratchet.client import Client
-    from ratchet.transparency.checkpoints import Head
+    from ratchet.transparency.checkpoints import Checkpoint
 
 remember_option = click.option(
     "--remember",
@@ -22,14 +22,14 @@ remember_option = click.option(
 )
 
 
-def newest_remembered(file: Path | None) -> Head | None:
+def newest_remembered(file: Path | None) -> Checkpoint | None:
     """The head of the largest size in the file; None without a file, or before anything was remembered."""
     from ratchet.transparency import checkpoints
 
-    return checkpoints.newest(checkpoints.read_heads(file)) if file is not None and file.exists() else None
+    return checkpoints.newest(checkpoints.read_checkpoints(file)) if file is not None and file.exists() else None
 
 
-def check_continuation(client: Client, remembered: Head, head: Head) -> None:
+def check_continuation(client: Client, remembered: Checkpoint, head: Checkpoint) -> None:
     """CorruptData unless the log under `head`, whose signature was verified, begins with the remembered events."""
     from ratchet.transparency import merkle
 
@@ -46,7 +46,7 @@ def check_continuation(client: Client, remembered: Head, head: Head) -> None:
         )
 
 
-def remember(file: Path, head: Head, known: Head | None = None) -> None:
+def remember(file: Path, head: Checkpoint, known: Checkpoint | None = None) -> None:
     """Add a head to the file, unless it is the newest there, `known`, already; its folder is made when missing."""
     if known is not None and (known.size, known.root) == (head.size, head.root):
         return

@@ -139,8 +139,8 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
 
     Each has a readable payload, and the stored bytes in base64, which ratchet log verify reads.
     """
-    from ratchet.transparency.checkpoints import Head
-    from ratchet.transparency.export import event_line, head_line
+    from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.export import checkpoint_line, event_line
 
     if stop is not None and stop < start:
         raise click.UsageError(f"--stop {stop} lies before --start {start}")
@@ -149,7 +149,7 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
             for event in batch.events:
                 click.echo(event_line(event.position, event.stream, event.version, event.topic, event.state))
             if batch.HasField("head"):
-                click.echo(head_line(Head.from_message(batch.head)))
+                click.echo(checkpoint_line(Checkpoint.from_message(batch.head)))
 
 
 log.add_command(prove)

@@ -17,7 +17,7 @@ from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 if TYPE_CHECKING:
     from ratchet.client import Client
     from ratchet.eventlog.v1 import eventlog_pb2
-    from ratchet.transparency.checkpoints import Head
+    from ratchet.transparency.checkpoints import Checkpoint
 
 PUBLIC_NAME = "signing.pub"
 
@@ -31,14 +31,14 @@ def trusted_key(home: str | None, key: Path | None) -> bytes:
     return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
 
 
-def signed_head(client: Client, public_key: bytes) -> Head:
+def signed_head(client: Client, public_key: bytes) -> Checkpoint:
     """The newest head, signed by that key; CorruptData where it is not."""
     from ratchet.transparency import checkpoints
 
     answer = client.get_head()
     if not answer.HasField("signed"):
         raise CorruptData(f"the log ends at position {answer.position}, which nobody signed; start a newer registry")
-    head = checkpoints.Head.from_message(answer.signed)
+    head = checkpoints.Checkpoint.from_message(answer.signed)
     if not checkpoints.verify(head, public_key):
         trusted = checkpoints.key_id(public_key)
         why = "the signature is wrong" if head.key_id == trusted else f"it bears the key {head.key_id}"
@@ -94,7 +94,7 @@ def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, 
     return leaf
 
 
-def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Head) -> None:
+def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Checkpoint) -> None:
     """That the root of the proof is that of the signed head, or of the beginning of what it signs."""
     from ratchet.transparency import merkle
 
@@ -107,7 +107,7 @@ def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, hea
 
 
 def _proven(
-    proof: eventlog_pb2.ProveInclusionResponse, leaf: bytes, head: Head, known: Head | None
+    proof: eventlog_pb2.ProveInclusionResponse, leaf: bytes, head: Checkpoint, known: Checkpoint | None
 ) -> dict[str, object]:
     event = proof.event
     envelope, _ = read_fact(event)

@@ -19,8 +19,8 @@ from ratchet.errors import CorruptData, Internal, InvalidInput
 
 if TYPE_CHECKING:
     from ratchet.client import Client
-    from ratchet.transparency.checkpoints import Head
-    from ratchet.transparency.verification import Report
+    from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.verification import VerificationReport
 
 HEADS_NAME = "heads.jsonl"
 
@@ -32,13 +32,13 @@ class Outcome:
     findings: tuple[str, ...]
     checked: Mapping[str, int]
     notes: tuple[str, ...]
-    head: Head | None
+    head: Checkpoint | None
     orphans: tuple[str, ...] = ()
     collected: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, report: Report) -> Outcome:
-        return cls(report.findings, dict(report.checked), report.notes, report.head)
+    def of(cls, report: VerificationReport) -> Outcome:
+        return cls(report.findings, dict(report.checked), report.notes, report.checkpoint)
 
     def to_json(self) -> dict[str, object]:
         head = self.head
@@ -98,13 +98,13 @@ def _count(findings: int) -> str:
     return "1 finding" if findings == 1 else f"{findings} findings"
 
 
-def _heads_of(file: Path | None) -> list[Head]:
-    from ratchet.transparency.checkpoints import read_heads
+def _heads_of(file: Path | None) -> list[Checkpoint]:
+    from ratchet.transparency.checkpoints import read_checkpoints
 
-    return read_heads(file) if file is not None else []
+    return read_checkpoints(file) if file is not None else []
 
 
-def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Head], gc: bool) -> Outcome:
+def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Checkpoint], gc: bool) -> Outcome:
     """The replay of what the registry sends, and what the registry says of the rest."""
     kept = Path(home or DEFAULT_HOME) / HEADS_NAME
     written_down = _heads_of(kept if kept.exists() else None)
@@ -115,28 +115,30 @@ def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Hea
         tuple(dict.fromkeys((*replayed.findings, *said.findings))),
         {**{each.what: each.count for each in said.checked}, **dict(replayed.checked)},
         tuple(dict.fromkeys((*replayed.notes, *said.notes))),
-        replayed.head,
+        replayed.checkpoint,
         tuple(said.orphans),
         tuple(said.collected),
     )
 
 
-def _replayed(client: Client, public_key: bytes, written_down: Sequence[Head], remembered: Sequence[Head]) -> Report:
-    from ratchet.transparency.checkpoints import Head
-    from ratchet.transparency.verification import Replay
+def _replayed(
+    client: Client, public_key: bytes, written_down: Sequence[Checkpoint], remembered: Sequence[Checkpoint]
+) -> VerificationReport:
+    from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.verification import LogVerifier
 
     answer = client.get_head()
-    newest = [Head.from_message(answer.signed)] if answer.HasField("signed") else []
-    replay = Replay(_ordered([*written_down, *newest]), _ordered(remembered), [public_key])
+    newest = [Checkpoint.from_message(answer.signed)] if answer.HasField("signed") else []
+    replay = LogVerifier(_ordered([*written_down, *newest]), _ordered(remembered), [public_key])
     try:
         for event in client.read_log(1, answer.position) if answer.position else ():
-            replay.feed(event.position, event.stream, event.version, event.topic, event.state)
+            replay.add(event.position, event.stream, event.version, event.topic, event.state)
     except (CorruptData, Internal) as error:
-        replay.find(f"the events after position {replay.size} can't be read: {error.message}")
+        replay.add_finding(f"the events after position {replay.size} can't be read: {error.message}")
     return replay.finish()
 
 
-def _ordered(heads: Sequence[Head]) -> list[Head]:
+def _ordered(heads: Sequence[Checkpoint]) -> list[Checkpoint]:
     return sorted(heads, key=lambda head: head.size)
 
 
@@ -175,10 +177,10 @@ def import_(file: Path, home: str, key: Path | None, output: str) -> None:
         "registry", Path(home), "127.0.0.1", None
     )
     audit = importlib.import_module("services.registry.audit")
-    report: Report = audit.import_export(settings, file, trusted)
-    if report.head is None:
+    report: VerificationReport = audit.import_export(settings, file, trusted)
+    if report.checkpoint is None:
         raise InvalidInput(f"{file} has no events; export a log that has some")
-    found = {"events": report.size, "root": report.root.hex(), "key_id": report.head.key_id}
+    found = {"events": report.size, "root": report.root.hex(), "key_id": report.checkpoint.key_id}
     show(found, output, lambda _: _render_imported(found, home))
 
 

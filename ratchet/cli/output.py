@@ -64,17 +64,17 @@ def to_json(value: object) -> JsonValue:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from ratchet.transparency.event_json import readable, scalar
+    from ratchet.transparency.event_json import json_scalar, message_to_json
 
     if isinstance(value, Timestamp):
         return _time(value)
     if isinstance(value, Message):
-        return readable(value, _time)
+        return message_to_json(value, _time)
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
-    return scalar(value)
+    return json_scalar(value)
 
 
 def _time(time: Timestamp) -> str | None:

@@ -1,1 +1,1 @@
-"""What follows from evidence: pure rules that the registry executes and the verifier executes again."""
+"""Decision rules as pure functions of evidence, executed by the registry and again by the verifier."""

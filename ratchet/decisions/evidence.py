@@ -1,4 +1,4 @@
-"""The evidence of a decision: what both models said and what happened, as bytes inside the decision event.
+"""The evidence of a decision: the forecasts of both models and the outcomes, as bytes inside the decision event.
 
     offset            bytes         content (all little-endian)
     0                 4             magic "RPE1"
@@ -8,7 +8,7 @@
     8 + 16n           ceil(n / 8)   outcomes, one bit a bar, lowest bit first, unused bits 0
     … + ceil(n / 8)   8 n           bar times, int64 epoch seconds UTC, strictly increasing
 
-There is one encoding of a pair: `pack` of what `unpack` returned gives the same bytes.
+The encoding of a pair is unique: `pack` inverts `unpack`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _HEADER = struct.Struct("<4sI")
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """Champion A and contender B on the same n scored bars, oldest first; every array has shape (n,).
+class PairedForecasts:
+    """Forecasts of champion A and contender B on the same n scored bars, oldest first; every array has shape (n,).
 
     `p_a`, `p_b`: probabilities that the outcome is 1; `y`: the outcomes; `times`: bar times, epoch seconds UTC.
     """
@@ -40,8 +40,8 @@ class Pair:
     times: Times
 
     @classmethod
-    def of(cls, p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, times: ArrayLike) -> Pair:
-        """A checked pair; InvalidInput names the column, the bar and the rule that it breaks."""
+    def of(cls, p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, times: ArrayLike) -> PairedForecasts:
+        """A checked pair; InvalidInput names the column, the bar and the violated rule."""
         pair = cls(probabilities("p_a", p_a), probabilities("p_b", p_b), outcomes("y", y), bar_times("times", times))
         same_length(p_a=pair.p_a, p_b=pair.p_b, y=pair.y, times=pair.times)
         return pair
@@ -51,8 +51,8 @@ class Pair:
 
 
 def pack(p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, times: ArrayLike) -> bytes:
-    """The bytes of a pair: 8 + 24.125 n of them, roughly. InvalidInput as `Pair.of`."""
-    pair = Pair.of(p_a, p_b, y, times)
+    """The bytes of a pair: roughly 8 + 24.125 n. InvalidInput as `PairedForecasts.of`."""
+    pair = PairedForecasts.of(p_a, p_b, y, times)
     return b"".join(
         (
             _HEADER.pack(MAGIC, len(pair)),
@@ -64,8 +64,8 @@ def pack(p_a: ArrayLike, p_b: ArrayLike, y: ArrayLike, times: ArrayLike) -> byte
     )
 
 
-def unpack(data: bytes) -> Pair:
-    """The pair in `data`; InvalidInput where magic, length, padding or a value is not what the layout says."""
+def unpack(data: bytes) -> PairedForecasts:
+    """The pair in `data`; InvalidInput for a wrong magic, length, padding or value."""
     if len(data) < _HEADER.size:
         raise InvalidInput(f"evidence of {len(data)} bytes; the header alone has {_HEADER.size}")
     magic, n = _HEADER.unpack_from(data)
@@ -79,7 +79,7 @@ def unpack(data: bytes) -> Pair:
     bits = np.unpackbits(np.frombuffer(data, np.uint8, bit_bytes, bits_at), bitorder="little")
     if bits[n:].any():
         raise InvalidInput(f"evidence of {n} bars has outcome bits set after the last bar; they must be 0")
-    return Pair(
+    return PairedForecasts(
         probabilities("p_a", np.frombuffer(data, "<f8", n, _HEADER.size).astype(np.float64)),
         probabilities("p_b", np.frombuffer(data, "<f8", n, _HEADER.size + 8 * n).astype(np.float64)),
         bits[:n].astype(np.bool_),

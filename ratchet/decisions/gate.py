@@ -1,12 +1,12 @@
-"""The gate: may the contender replace the champion?
+"""The gate: the statistical test for the promotion of a contender over its champion.
 
-`judge` is a pure function of the packed evidence. The registry calls it to decide, replay calls it to check, and a
-stranger calls it with the bytes of a decision event: same bytes on the same machine, same judgement to the last bit
-(no threads, no BLAS, a fixed order of every sum). E and the test use the same bars and are computed afresh. `rule` is
-the part of it that decides, some ten times faster; the rest of a judgement describes the pair.
+`judge` is a pure function of the packed evidence. The registry calls it to decide and the verifier to check; anybody
+can call it with the bytes of a decision event. Equal bytes on one machine give an equal judgement to the last bit (no
+threads, no BLAS, a fixed order of every sum). The e-value and the test use the same bars and are computed afresh.
+`decide` is the deciding part, some ten times faster; the rest of a judgement describes the pair.
 
-A contender's own E is valid at any time; the rate of false promotions over many contenders of a lineage is known from
-simulation, not from a theorem.
+A contender's own e-value is valid at any time; the rate of false promotions over many contenders of a lineage is known
+from simulation, not from a theorem.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from ratchet.decisions.evidence import Pair
+from ratchet.decisions.evidence import PairedForecasts
 from ratchet.errors import InvalidInput
 from ratchet.statistics.calibration import refitted_difference
 from ratchet.statistics.diebold_mariano import diebold_mariano
@@ -56,8 +56,8 @@ POLICIES: Mapping[PolicyName, PolicyRule] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Ruling:
-    """A verdict and the numbers that decide it; they are positive or large when the contender is better."""
+class GateResult:
+    """A verdict and the deciding numbers, positive or large when the contender is better."""
 
     verdict: Verdict
     bars: int
@@ -68,14 +68,14 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Judgement(Ruling):
-    """A verdict with everything it rests on. Differences are positive when the contender is better; nan: not estimable.
+class Judgement(GateResult):
+    """A verdict with all its statistics. Differences are positive when the contender is better; nan: not estimable.
 
     `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
     the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `refitted_difference`: as
     `mean_difference`, on the second half of the bars after both calibrations were refitted on the first. `bars_needed`:
-    scored bars in all at which a difference of this size would be seen with power .8 (one-sided level .05); None: not
-    estimable. Of a degenerate pair nothing is defined.
+    total scored bars for power .8 at a difference of this size (one-sided level .05); None: not estimable. Of a
+    degenerate pair nothing is defined.
     """
 
     bars_needed: float | None
@@ -89,12 +89,15 @@ class Judgement(Ruling):
     contender_accuracy: Interval
 
 
-def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Ruling:
-    """Rule on the contender (B) of `pair` against its champion (A) on their scored bars.
+def decide(
+    pair: PairedForecasts, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1
+) -> GateResult:
+    """Decides on the contender (B) of `pair` against its champion (A) on their scored bars.
 
-    `horizon`: bars between a forecast and its outcome. `comparisons`: how many lineages compete for a symbol best;
-    the threshold of E is that many times higher. Fewer than `minimum_bars` bars never decide, and a degenerate pair
-    (fewer than 20 bars of either class) is INCONCLUSIVE with E 1 and p 1.
+    `horizon`: bars between a forecast and its outcome. `comparisons`: the number of competing lineages; it multiplies
+    the threshold of the e-value. Fewer than `minimum_bars` bars never decide, and a degenerate pair (fewer than 20 bars
+    of either class) is INCONCLUSIVE with E 1 and p 1.
+
     PROMOTED: the policy accepts; REJECTED: E of the reversed pair >= 20; NO_NEW_EVIDENCE: no bar; else INCONCLUSIVE.
     InvalidInput for an unknown policy, or a horizon or number of comparisons below 1.
     """
@@ -105,9 +108,9 @@ def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, min
     if horizon < 1 or comparisons < 1:
         raise InvalidInput(f"horizon {horizon} and comparisons {comparisons}: both must be 1 or more")
     if len(pair) == 0:
-        return Ruling("NO_NEW_EVIDENCE", 0, 1.0, 1.0, 0.0, 1.0)
+        return GateResult("NO_NEW_EVIDENCE", 0, 1.0, 1.0, 0.0, 1.0)
     if not defined(pair.y):
-        return Ruling("INCONCLUSIVE", len(pair), 1.0, 1.0, 0.0, 1.0)
+        return GateResult("INCONCLUSIVE", len(pair), 1.0, 1.0, 0.0, 1.0)
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     e = e_values(pair.p_a, pair.p_b, pair.y, horizon)
     test = diebold_mariano(d, horizon)
@@ -117,19 +120,21 @@ def rule(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, min
             verdict = "PROMOTED"
         elif e.champion >= REJECT_E:
             verdict = "REJECTED"
-    return Ruling(verdict, len(pair), e.contender, e.champion, test.statistic, test.p)
+    return GateResult(verdict, len(pair), e.contender, e.champion, test.statistic, test.p)
 
 
-def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1) -> Judgement:
-    """`rule`, with everything that describes the pair. Arguments and errors are those of `rule`."""
-    ruling = rule(pair, horizon, policy, comparisons, minimum_bars)
+def judge(
+    pair: PairedForecasts, horizon: int, policy: PolicyName, comparisons: int = 1, minimum_bars: int = 1
+) -> Judgement:
+    """`decide`, with descriptive statistics of the pair. Arguments and errors are those of `decide`."""
+    result = decide(pair, horizon, policy, comparisons, minimum_bars)
     if not defined(pair.y):
-        return _undefined(ruling)
+        return _undefined(result)
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     mean = mean_difference(d, horizon)
     champion_brier = brier(pair.p_a, pair.y)
     return Judgement(
-        **vars(ruling),
+        **vars(result),
         bars_needed=_bars_needed(mean, forecast_variance(d, horizon)),
         mean_difference=mean,
         improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else UNDEFINED,
@@ -143,7 +148,7 @@ def judge(pair: Pair, horizon: int, policy: PolicyName, comparisons: int = 1, mi
 
 
 class Scored(Protocol):
-    """What the choice among contenders looks at."""
+    """Inputs of the choice among contenders."""
 
     @property
     def verdict(self) -> Verdict: ...
@@ -153,29 +158,31 @@ class Scored(Protocol):
 
 
 def choose(contenders: Sequence[Scored]) -> int | None:
-    """The index of the contender to promote: of those that passed the one with the largest E, the first of equals."""
+    """The index of the contender to promote: among those that passed, the largest E, the first of equals."""
     passed = [index for index, contender in enumerate(contenders) if contender.verdict == "PROMOTED"]
     return max(passed, key=lambda index: contenders[index].e_value, default=None)
 
 
 def keep(contenders: Sequence[Scored], limit: int = CONTENDERS_KEPT) -> tuple[int, ...]:
-    """The indices of the contenders that stay, the largest E first and the first of equals: at most `limit` of those
-    that the champion has not beaten."""
+    """The indices of the kept contenders, by decreasing E, the first of equals first.
+
+    At most `limit` of those that the champion has not beaten.
+    """
     alive = [index for index, contender in enumerate(contenders) if contender.verdict != "REJECTED"]
     return tuple(sorted(alive, key=lambda index: -contenders[index].e_value)[:limit])
 
 
 def _bars_needed(mean: Interval, variance: float) -> float | None:
-    """n (2.49 s / (sqrt n mean))^2, where n cancels; 2.49 = 1.645 + .845 for level .05 and power .8."""
+    """n (2.49 s / (sqrt n mean))^2, which does not depend on n; 2.49 = 1.645 + .845 for level .05 and power .8."""
     if not mean.value > 0.0 or math.isnan(mean.low):
         return None
     ratio = _POWER * math.sqrt(variance) / mean.value
     return ratio * ratio if math.isfinite(ratio * ratio) else None
 
 
-def _undefined(ruling: Ruling) -> Judgement:
+def _undefined(result: GateResult) -> Judgement:
     return Judgement(
-        **vars(ruling),
+        **vars(result),
         bars_needed=None,
         mean_difference=UNDEFINED,
         improvement_percent=UNDEFINED,

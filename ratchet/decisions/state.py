@@ -1,7 +1,7 @@
-"""What decisions depend on, folded from the log: a lineage, and the series and task that lineages compete in.
+"""State of the decisions, folded from the log: a lineage, and the problem (series and task) in which lineages compete.
 
-Written apart from the registry's own states: who checks decisions must not have to believe the one who took them. What
-grows is bounded by what is looked up again: two numbers for each version.
+Written independently of the registry's states, so that a verifier need not trust the registry. Memory is bounded by
+later lookups: two numbers for each version.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ratchet.names import Lineage, Series, Task
 from ratchet.timestamps import FIRST_SECOND
 
 BEGINNING = FIRST_SECOND
-"""Before every bar: a time that is not set."""
+"""Before every bar: the value of an unset time."""
 
 
 @dataclass(slots=True)
-class Run:
-    """A session whose model awaits its decision; `verdict` and `promoted` as TrainingCompleted says."""
+class PendingTraining:
+    """A session whose model awaits its decision; `verdict` and `promoted` are those of TrainingCompleted."""
 
     position: int
     session_id: str
@@ -33,42 +33,43 @@ class Run:
 
 
 @dataclass(slots=True)
-class LineageStanding:
-    """`fit_ends`, `pattern_ends`: by version, from 1 on, the last moments that it knows of; epoch seconds UTC.
+class LineageState:
+    """State of a lineage.
 
-    `contenders`: their last E against the champion, in order; `means`: paired mean differences against it as far as
-    measured; `before`: earlier champions, the latest last.
+    `fit_ends`, `pattern_ends`: by version, from 1 on, the last market times that it has seen; epoch seconds UTC.
+    `contenders`: their last E against the champion, in order; `means`: measured paired mean differences against the
+    champion; `previous_champions`: earlier champions, the latest last.
     """
 
     name: str
-    arena: str
+    problem: str
     horizon: int
     versions: int = 0
     champion: str = ""
-    before: list[str] = field(default_factory=list)
+    previous_champions: list[str] = field(default_factory=list)
     contenders: dict[str, float] = field(default_factory=dict)
     means: dict[str, float] = field(default_factory=dict)
     fit_ends: array[int] = field(default_factory=lambda: array("q"))
     pattern_ends: array[int] = field(default_factory=lambda: array("q"))
     decided_through: int = BEGINNING
     spent_through: int = BEGINNING
-    run: Run | None = None
+    pending: PendingTraining | None = None
 
     @classmethod
-    def of(cls, name: str) -> LineageStanding:
-        """InvalidInput for a name that is no lineage's."""
+    def of(cls, name: str) -> LineageState:
+        """InvalidInput for a malformed lineage name."""
         parsed = Lineage.parse(name)
         return cls(name, f"{parsed.series}/{parsed.task}", parsed.task.horizon)
 
     def version_of(self, model: str) -> int:
-        """The version of a model of this lineage that was trained; 0 for any other."""
+        """The version of a trained model of this lineage; 0 for any other name."""
         name, _, number = model.rpartition("/v")
         known = name == self.name and number.isascii() and number.isdecimal() and len(number) < 12
         version = int(number) if known else 0
         return version if 0 < version <= self.versions and number == str(version) else 0
 
-    def blind_from(self, model: str) -> int:
-        """The last moment that a model knows of: only later bars may score it; BEGINNING for an unknown model."""
+    def knowledge_cutoff(self, model: str) -> int:
+        """The last market time that a model has seen: only later bars may score it; BEGINNING for an unknown model."""
         version = self.version_of(model)
         return max(self.fit_ends[version - 1], self.pattern_ends[version - 1]) if version else BEGINNING
 
@@ -82,9 +83,9 @@ class LineageStanding:
         through = seconds_of(fact, "decided_through")
         gains = [e.judgement.mean_difference.value for e in fact.evidence if e.contender == fact.model]
         if fact.rollback:
-            self.before = self.before[:-1]
+            self.previous_champions = self.previous_champions[:-1]
         elif self.champion:
-            self.before.append(self.champion)
+            self.previous_champions.append(self.champion)
         self.means = {self.champion: -gains[0]} if gains else {}
         self.champion, self.contenders = fact.model, {}
         self.decided_through = max(self.decided_through, through)
@@ -102,8 +103,8 @@ class LineageStanding:
 
 
 @dataclass(slots=True)
-class Occasion:
-    """The newest decision on a lineage of an arena, and what was known of that lineage before it."""
+class TriggeringDecision:
+    """The newest decision on a lineage of a problem, with the state of that lineage before it."""
 
     position: int
     decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
@@ -112,8 +113,8 @@ class Occasion:
 
 
 @dataclass(slots=True)
-class Arena:
-    """A series and task: the champions of its lineages, and the best among them.
+class ProblemState:
+    """State of a problem (series and task): the champions of its lineages, and the best among them.
 
     `means`: paired means against the best; `decided`: by model, the last bar of the newest decision on it.
     """
@@ -125,10 +126,10 @@ class Arena:
     means: dict[str, float] = field(default_factory=dict)
     decided: dict[str, int] = field(default_factory=dict)
     spent_through: int = BEGINNING
-    occasion: Occasion | None = None
+    trigger: TriggeringDecision | None = None
 
     @classmethod
-    def of(cls, name: str) -> Arena:
+    def of(cls, name: str) -> ProblemState:
         """InvalidInput for a name that is not series/task."""
         series, _, task = name.partition("/")
         Series.parse(series)
@@ -155,5 +156,5 @@ class Arena:
 
 
 def seconds_of(message: Message, name: str) -> int:
-    """The seconds of a Timestamp field, rounded down; BEGINNING where it is not set."""
+    """The seconds of a Timestamp field, rounded down; BEGINNING if unset."""
     return int(getattr(message, name).seconds) if message.HasField(name) else BEGINNING

@@ -1,4 +1,4 @@
-"""Bar by bar evidence for a rule, packed: what the trainer sends and knowledge reads.
+"""Bar-by-bar evidence for a rule, packed: sent by the trainer, read by knowledge.
 
 A span holds n consecutive tested bars with the bar times of n + horizon bars, because the label of bar i is known at
 bar i + horizon. Times are epoch seconds UTC, stored as differences; the bits are packed least significant first.
@@ -20,8 +20,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 
 class EvidenceBars(NamedTuple):
-    """Tested bars, each array of shape (n,): bar time, time at which its label was known, did the rule fire, was the
-    label 1."""
+    """Tested bars, each array of shape (n,): bar time, label time, whether the rule fired, whether the label was 1."""
 
     times: Times
     label_times: Times
@@ -50,7 +49,7 @@ def encode(times: Times, fired: Flags, outcomes: Flags) -> pattern_pb2.EvidenceS
 
 
 def decode(span: pattern_pb2.EvidenceSpan) -> EvidenceBars:
-    """The bars of one span; InvalidInput when it is not what `encode` makes."""
+    """The bars of one span; InvalidInput for an invalid span."""
     bars, steps = span.bars, list(span.times)
     _check(bars, steps)
     times = np.cumsum(steps, dtype=np.int64)
@@ -63,7 +62,7 @@ def decode(span: pattern_pb2.EvidenceSpan) -> EvidenceBars:
 
 
 def decode_all(evidence: pattern_pb2.BarEvidence) -> EvidenceBars:
-    """The bars of all spans, one after the other, in the order of the message; none: empty arrays."""
+    """The bars of all spans, concatenated in the order of the message; empty arrays without spans."""
     parts = [decode(span) for span in evidence.spans]
     if not parts:
         nothing, never = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)

@@ -1,4 +1,4 @@
-"""The canonical text of a rule, and the id that it has within a series and task.
+"""The canonical text of a rule, and its id within a series and task.
 
     rsi_14 > 70 and weekday is 2 -> 1
 
@@ -32,11 +32,11 @@ def rule_text(conditions: Iterable[str], label: bool) -> str:
 
 
 def text_of(rule: pattern_pb2.Rule) -> str:
-    """The canonical text of a rule as the contract has it; KeyError for an operator that is not specified."""
+    """The canonical text of a contract's rule; KeyError for an unspecified operator."""
     conditions = sorted((each.feature, SYMBOLS[each.operator], each.threshold) for each in rule.conditions)
     return rule_text((condition_text(*each) for each in conditions), rule.label)
 
 
 def pattern_id(text: str, series: str, task: str) -> str:
-    """16 hexadecimal digits that identify the rule within its series and task."""
+    """The id of a rule within its series and task: 16 hexadecimal digits."""
     return hashlib.sha256(f"{series}/{task}: {text}".encode()).hexdigest()[:16]

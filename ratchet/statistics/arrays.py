@@ -1,4 +1,4 @@
-"""Checked one-dimensional arrays: the types that the statistics work on and the ways into them."""
+"""Validated one-dimensional arrays: the input types of the statistics."""
 
 from __future__ import annotations
 
@@ -71,6 +71,6 @@ def same_length(**columns: Floats | Flags | Times) -> int:
     """The common length of the named columns; InvalidInput when they differ."""
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise InvalidInput(f"columns of different length: {said}; every bar needs a value in each")
+        described = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InvalidInput(f"columns of different length: {described}; every bar needs a value in each")
     return next(iter(lengths.values()))

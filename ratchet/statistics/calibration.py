@@ -1,11 +1,12 @@
-"""Is a better forecast more skilled, or only better calibrated? Calibrate both on the same bars and compare again.
+"""Comparison of two forecasts after recalibration: separates skill from calibration.
 
 Calibration is isotonic regression: the non-decreasing step function of the forecast with the least squared error. It
-sees the order of the forecasts alone, so a strictly increasing recalibration of a model leaves its refit as it is.
-Every bar before the scored ones is known to one of the two models. So both calibrations are fitted on the first half of
-the scored bars and compared on the rest: the difference that is left there is skill.
-Counts are integers and sums have a fixed order: same bytes on the same machine, same numbers to the last bit.
-Sources: Ayer, Brunk, Ewing, Reid & Silverman 1955 (pool adjacent violators); Zadrozny & Elkan 2002.
+depends on the order of the forecasts alone, so a strictly increasing recalibration of a model does not change its
+refit. One of the two models knows every bar before the scored ones. So both calibrations are fitted on the first half
+of the scored bars and compared on the rest: the remaining difference is skill.
+
+Counts are integers and sums have a fixed order: equal bytes on one machine give equal numbers to the last bit. Sources:
+Ayer, Brunk, Ewing, Reid & Silverman 1955 (pool adjacent violators); Zadrozny & Elkan 2002.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MIN_BARS = 60
 
 @dataclass(frozen=True, eq=False)
 class Isotonic:
-    """A fitted calibration: the forecasts that it saw, distinct and increasing, and the probability at each."""
+    """A fitted calibration: its distinct forecasts in increasing order, and the probability at each."""
 
     forecasts: Floats
     probabilities: Floats
@@ -32,7 +33,7 @@ class Isotonic:
     def __call__(self, p: Floats) -> Floats:
         """Calibrated probabilities of forecasts `p`, both shape (n,).
 
-        Between two forecasts that were seen lies the mean of their probabilities, beyond the last ones the last.
+        Between two fitted forecasts the mean of their probabilities, beyond the outermost the outermost.
         """
         last = len(self.forecasts) - 1
         below = np.maximum(np.searchsorted(self.forecasts, p, "right") - 1, 0)
@@ -59,10 +60,10 @@ def fit_isotonic(p: Floats, y: Flags) -> Isotonic:
 def refitted_difference(p_a: Floats, p_b: Floats, y: Flags, horizon: int) -> Interval:
     """The mean of A's less B's squared error after both are calibrated, with its interval; positive: B is better.
 
-    `p_a`, `p_b`: probabilities of champion and contender, shape (n,); `y`: outcomes, shape (n,); in time order. The
-    fit sees the first half without its last `horizon` bars, whose outcomes come later, and the rest is compared. With
-    fewer than 60 bars, or 20 of a class, in either part all three numbers are nan. Exactly 0, without limits, where
-    both rank alike up to ties: clipping or rounding a recalibrated copy makes it neither more nor less skilled.
+    `p_a`, `p_b`: probabilities of champion and contender, shape (n,); `y`: outcomes, shape (n,); in time order. The fit
+    uses the first half without its last `horizon` bars, whose outcomes come later; the rest is compared. With fewer
+    than 60 bars, or 20 of a class, in either part all three numbers are nan. Exactly 0, without limits, if both rank
+    alike up to ties: clipping or rounding a recalibrated copy makes it neither more nor less skilled.
     """
     start = len(y) // 2
     known = max(start - horizon, 0)

@@ -25,10 +25,9 @@ class DmResult:
 
 
 def corrected_standard_error(d: Floats, horizon: int) -> float:
-    """The standard error of mean d, the HLN correction included; nan where it can't be estimated.
+    """The standard error of mean d with the HLN correction; nan if it can't be estimated.
 
-    That is with fewer bars than max(8, 2 * horizon), or when all d are equal.
-    InvalidInput when horizon < 1.
+    It can't with fewer bars than max(8, 2 * horizon), or if all d are equal. InvalidInput when horizon < 1.
     """
     if horizon < 1:
         raise InvalidInput(f"horizon is {horizon} bars; use 1 or more", fields={"horizon": "out of range"})
@@ -41,10 +40,10 @@ def corrected_standard_error(d: Floats, horizon: int) -> float:
 
 
 def diebold_mariano(d: Floats, horizon: int) -> DmResult:
-    """Test that the contender is better: H0 mean d <= 0, Student's t with n - 1 degrees of freedom.
+    """Tests that the contender is better: H0 mean d <= 0, Student's t with n - 1 degrees of freedom.
 
-    `d`, shape (n,): the champion's loss minus the contender's on each scored bar, in time order.
-    Where no standard error can be estimated the result is statistic 0 and p 1. InvalidInput when horizon < 1.
+    `d`, shape (n,): the champion's loss minus the contender's on each scored bar, in time order. Without a standard
+    error the result is statistic 0 and p 1. InvalidInput when horizon < 1.
     """
     error = corrected_standard_error(d, horizon)
     if math.isnan(error):

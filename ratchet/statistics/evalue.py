@@ -1,10 +1,10 @@
-"""The betting e-value: how much money a bet on the contender would have made, on bars nobody had seen.
+"""The betting e-value: the wealth of a bet on the contender, on out-of-sample bars.
 
-Each bar is a bet whose odds are fair or worse when the contender is no better; starting with 1, ending with 20 or more
-at any time happens by luck in at most one run of 20 (Ville's inequality). Stakes grow with the disagreement of the
-two models, which is known before the outcome. With horizon h > 1 outcomes overlap: h separate bettors take every h-th
-bar each and share the result, exact at a fixed time and approximate under optional stopping.
-Source: after Choe & Ramdas 2023, "Comparing sequential forecasters", Operations Research.
+Each bar is a bet with odds that are fair or worse when the contender is no better; a bettor who starts with 1 reaches
+20 at any time by luck in at most one run of 20 (Ville's inequality). Stakes grow with the disagreement of the two
+models, which is known before the outcome. With horizon h > 1 outcomes overlap: h separate bettors take every h-th bar
+each and share the result, exact at a fixed time and approximate under optional stopping. Source: after Choe & Ramdas
+2023, "Comparing sequential forecasters", Operations Research.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class EValues:
 
 
 def e_values(p_a: Floats, p_b: Floats, y: Flags, horizon: int) -> EValues:
-    """The e-values of a pair in both directions; 1 and 1 without bars or where the models always agree.
+    """The e-values of a pair in both directions; 1 and 1 without bars or if the models always agree.
 
-    `p_a`, `p_b`: probabilities of champion and contender, shape (n,); `y`: outcomes, shape (n,); in time order.
-    A value above the largest float is reported as that. InvalidInput when horizon < 1 or the lengths differ.
+    `p_a`, `p_b`: probabilities of champion and contender, shape (n,); `y`: outcomes, shape (n,); in time order. A value
+    above the largest float is reported as the largest float. InvalidInput when horizon < 1 or the lengths differ.
     """
     if horizon < 1:
         raise InvalidInput(f"horizon is {horizon} bars; use 1 or more", fields={"horizon": "out of range"})
@@ -57,10 +57,10 @@ def loss_difference(p_a: Floats, p_b: Floats, y: Flags) -> Floats:
 
 
 def _staked(c: Floats) -> Floats:
-    """The share of the wealth that each lambda can lose on each bar, shape (7, n).
+    """The share of the wealth at risk for each lambda on each bar, shape (7, n).
 
-    `c`, shape (n,), is the largest possible |d| of a bar; the share is s c = min(lambda c / mean c so far, .95).
-    A win is d / c in [-1, 1], so that share times win is s d: never a division by a small c.
+    `c`, shape (n,), is the largest possible |d| of a bar; the share is s c = min(lambda c / mean c so far, .95). A win
+    is d / c in [-1, 1], so that share times win is s d: never a division by a small c.
     """
     so_far = np.cumsum(c)
     relative = c * np.arange(1, len(c) + 1) / np.where(so_far > 0.0, so_far, 1.0)

@@ -44,8 +44,8 @@ def long_run_variance(x: Floats, lags: int, kernel: Kernel = "bartlett") -> floa
 def forecast_variance(d: Floats, horizon: int) -> float:
     """The long-run variance of loss differences `d` of forecasts `horizon` bars ahead; 0 when there is none.
 
-    Forecasts h ahead overlap for h - 1 bars, so h - 1 rectangular lags, as Harvey, Leybourne & Newbold do;
-    the Bartlett kernel takes over where that estimate is not positive.
+    Forecasts h ahead overlap for h - 1 bars, so h - 1 rectangular lags, as Harvey, Leybourne & Newbold do; the Bartlett
+    kernel replaces an estimate that is not positive.
     """
     variance = long_run_variance(d, horizon - 1, "rectangular")
     return variance if variance > 0.0 else max(0.0, long_run_variance(d, horizon - 1, "bartlett"))

@@ -1,9 +1,9 @@
 """Scores of probability forecasts, each with an interval. Smaller Brier is better, larger accuracy and AUC are better.
 
-Where an interval can't be estimated (too few bars, no variance) low and high are nan. A window with fewer than
-CLASS_ROWS bars of either class is degenerate: no metric is defined on it, and its value is nan as well.
-Sources: Brier 1950; Wilson 1927; DeLong, DeLong & Clarke-Pearson 1988 (structural components of the AUC),
-their variance made robust to autocorrelation after Newey & West 1987.
+An interval that can't be estimated (too few bars, no variance) has the limits nan. A window with fewer than CLASS_ROWS
+bars of either class is degenerate: every metric on it is nan. Sources: Brier 1950; Wilson 1927; DeLong, DeLong &
+Clarke-Pearson 1988 (structural components of the AUC), their variance made robust to autocorrelation after Newey & West
+1987.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ratchet.statistics.special import normal_ppf, student_t_ppf
 
 CONFIDENCE = 0.95
 CLASS_ROWS = 20
-"""The bars of each class without which a window is degenerate."""
+"""A window with fewer bars of either class is degenerate."""
 
 _ROUNDING = 1e-12
 """Forecasts closer than this are in no order."""
@@ -30,7 +30,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence limits, 95 % unless said otherwise."""
+    """An estimate and its confidence limits, 95 % by default."""
 
     value: float
     low: float
@@ -46,15 +46,15 @@ class Interval:
 
 
 UNDEFINED = Interval(math.nan, math.nan, math.nan)
-"""The value of a metric that is not defined."""
+"""The value of an undefined metric."""
 
 
 def defined(y: Flags | Floats) -> bool:
     """Whether metrics are defined on outcomes `y`, shape (n,): at least CLASS_ROWS bars of each class."""
-    return rarer(y) >= CLASS_ROWS
+    return minority_count(y) >= CLASS_ROWS
 
 
-def rarer(y: Flags | Floats) -> int:
+def minority_count(y: Flags | Floats) -> int:
     """The number of bars of the rarer class among outcomes `y`, shape (n,)."""
     ones = int(np.count_nonzero(y))
     return min(ones, len(y) - ones)
@@ -63,8 +63,8 @@ def rarer(y: Flags | Floats) -> int:
 def same_ranking(p_a: Floats, p_b: Floats) -> bool:
     """Whether two forecasts, shape (n,), rank the bars alike up to ties: no two bars stand in opposite order.
 
-    So it is after any recalibration of one model, rounded or clipped. Differences below 1e-12 are ties. A constant
-    forecast ranks nothing and is like no other.
+    This holds after any recalibration of one model, rounded or clipped. Differences below 1e-12 are ties. A constant
+    forecast has no ranking and matches no other.
     """
     if any(float(np.ptp(p)) <= _ROUNDING for p in (p_a, p_b)):
         return False
@@ -82,7 +82,7 @@ def brier(p: ArrayLike, y: ArrayLike) -> float:
 
 
 def accuracy(p: ArrayLike, y: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """The share of bars where `p` > .5 says what `y` was, both shape (n,), with its Wilson interval."""
+    """The share of correct forecasts (`p` > .5 equals `y`), both shape (n,), with its Wilson interval."""
     forecast, outcome = _columns(p, y)
     return wilson(int(((forecast > 0.5) == outcome).sum()), len(forecast), confidence)
 
@@ -104,7 +104,7 @@ def wilson(hits: float, n: float, confidence: float = CONFIDENCE) -> Interval:
 
 
 def mean_difference(d: ArrayLike, horizon: int, confidence: float = CONFIDENCE) -> Interval:
-    """The mean of paired differences `d`, shape (n,), with the interval that belongs to the Diebold-Mariano test.
+    """The mean of paired differences `d`, shape (n,), with the interval of the Diebold-Mariano test.
 
     Same variance, same correction, same Student's t: the 90 % interval lies above 0 exactly when the p is below .05.
     The value is nan without bars. InvalidInput when horizon < 1.
@@ -124,9 +124,9 @@ def auc(p: ArrayLike, y: ArrayLike) -> float:
 
 
 def auc_interval(p: ArrayLike, y: ArrayLike, horizon: int = 1, confidence: float = CONFIDENCE) -> Interval:
-    """The AUC with its interval, within 0 and 1; DeLong's when bars are independent, HAC when they are not.
+    """The AUC with its interval, within 0 and 1; DeLong's for independent bars, HAC otherwise.
 
-    nan where `y` is degenerate.
+    nan if `y` is degenerate.
     """
     forecast, outcome = _columns(p, y)
     if not defined(outcome):
@@ -141,7 +141,7 @@ def auc_difference(
 ) -> Interval:
     """AUC of `p_b` minus AUC of `p_a` on the same outcomes, with its paired interval, within -1 and 1.
 
-    Exactly 0, without limits, where both rank alike up to ties (`same_ranking`). nan where `y` is degenerate.
+    Exactly 0, without limits, if both rank alike up to ties (`same_ranking`). nan if `y` is degenerate.
     """
     forecast_a, outcome = _columns(p_a, y)
     forecast_b, _ = _columns(p_b, y)

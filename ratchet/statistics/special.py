@@ -1,7 +1,7 @@
-"""The few special functions that the tests need, for scalars, without scipy.
+"""Special functions for the tests, for scalars, without scipy.
 
-Absolute error below 1e-10 against scipy for shapes up to some 10,000.
-Source: Press et al., Numerical Recipes, 3rd ed., sections 6.1 and 6.4 (Lentz's continued fraction).
+Absolute error below 1e-10 against scipy for shapes up to some 10,000. Source: Press et al., Numerical Recipes, 3rd ed.,
+sections 6.1 and 6.4 (Lentz's continued fraction).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def betainc(a: float, b: float, x: float) -> float:
 
 
 def betaincinv(a: float, b: float, p: float, start: float | None = None) -> float:
-    """The x with betainc(a, b, x) = p: Newton's steps, bisected wherever they leave the bracket.
+    """The x with betainc(a, b, x) = p: Newton's steps, bisected outside of the bracket.
 
-    `start`, within (0, 1): where to begin; the mean of the distribution unless said. It moves the time, and the result
-    in its last digits at most. InvalidInput unless a > 0, b > 0 and 0 <= p <= 1.
+    `start`, within (0, 1): the first x, by default the mean of the distribution. It affects the run time, and the
+    result in its last digits at most. InvalidInput unless a > 0, b > 0 and 0 <= p <= 1.
     """
     if not (0 < a < math.inf and 0 < b < math.inf and 0 <= p <= 1):
         raise InvalidInput(f"betaincinv({a}, {b}, {p}): needs a > 0, b > 0 and p in 0 to 1")
@@ -90,7 +90,7 @@ def student_t_ppf(p: float, df: float) -> float:
 
 
 def _near_quantile(tail: float, df: float) -> float | None:
-    """df / (df + t^2) for the t with P(T > t) = `tail`, to some six digits; None where df is too small for that.
+    """df / (df + t^2) for the t with P(T > t) = `tail`, to some six digits; None for a df too small for that.
 
     Source: the expansion of Cornish & Fisher, Abramowitz & Stegun 26.7.5.
     """

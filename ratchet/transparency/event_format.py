@@ -1,5 +1,4 @@
-"""The form of a stored event: an envelope around the fact that its topic names, both in canonical bytes, on a stream
-of the fact's kind."""
+"""The format of a stored event: an Envelope around the fact of its topic, in canonical bytes, on the fact's stream."""
 
 from __future__ import annotations
 
@@ -13,24 +12,24 @@ from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2
 from ratchet.transparency.checkpoints import KEYS_STREAM
 
 
-def _of_decision(fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> str:
+def _decision_stream(fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> str:
     symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
     return f"symbol/{fact.lineage.rpartition('/')[0]}" if symbol else f"lineage/{fact.lineage}"
 
 
-def _of_session(fact: Any) -> str:
+def _session_stream(fact: Any) -> str:
     return f"session/{fact.session_id}"
 
 
-_FORMS: tuple[tuple[type[Message], Callable[[Any], str]], ...] = (
+_FACT_TYPES: tuple[tuple[type[Message], Callable[[Any], str]], ...] = (
     (facts_pb2.DatasetRegistered, lambda fact: f"dataset/{fact.digest}"),
-    (facts_pb2.TrainingRequested, _of_session),
-    (facts_pb2.TrainingCompleted, _of_session),
-    (facts_pb2.TrainingFailed, _of_session),
-    (facts_pb2.TrainingCancelled, _of_session),
+    (facts_pb2.TrainingRequested, _session_stream),
+    (facts_pb2.TrainingCompleted, _session_stream),
+    (facts_pb2.TrainingFailed, _session_stream),
+    (facts_pb2.TrainingCancelled, _session_stream),
     (facts_pb2.ModelTrained, lambda fact: f"lineage/{fact.record.lineage}"),
-    (facts_pb2.ModelPromoted, _of_decision),
-    (facts_pb2.PromotionDeclined, _of_decision),
+    (facts_pb2.ModelPromoted, _decision_stream),
+    (facts_pb2.PromotionDeclined, _decision_stream),
     (facts_pb2.PatternOffered, lambda fact: f"pattern/{fact.pattern.id}"),
     (facts_pb2.PatternDiscovered, lambda fact: f"pattern/{fact.pattern.id}"),
     (facts_pb2.PatternValidated, lambda fact: f"pattern/{fact.pattern_id}"),
@@ -38,17 +37,16 @@ _FORMS: tuple[tuple[type[Message], Callable[[Any], str]], ...] = (
     (facts_pb2.FeaturesRanked, lambda fact: f"features/{fact.lineage}"),
     (facts_pb2.KeyIntroduced, lambda _: KEYS_STREAM),
 )
-"""Every fact, and the stream on which it belongs."""
+"""Every fact type, and the stream of a fact."""
 
-FACTS: Mapping[str, type[Message]] = {kind.DESCRIPTOR.full_name: kind for kind, _ in _FORMS}
-_STREAMS = {kind.DESCRIPTOR.full_name: stream for kind, stream in _FORMS}
+FACTS: Mapping[str, type[Message]] = {kind.DESCRIPTOR.full_name: kind for kind, _ in _FACT_TYPES}
+_STREAM_OF_TOPIC = {kind.DESCRIPTOR.full_name: stream for kind, stream in _FACT_TYPES}
 
 
-def opened(topic: str, state: bytes) -> tuple[envelope_pb2.Envelope, Message]:
+def parse_event(topic: str, state: bytes) -> tuple[envelope_pb2.Envelope, Message]:
     """The envelope and the fact of an event.
 
-    CorruptData for a topic that no fact has, for bytes that are not what the topic says, and for bytes of which another
-    form says the same: what is stored has one form only.
+    CorruptData for an unknown topic, for bytes that do not parse, and for a serialisation that is not canonical.
     """
     kind = FACTS.get(topic)
     if kind is None:
@@ -68,5 +66,5 @@ def opened(topic: str, state: bytes) -> tuple[envelope_pb2.Envelope, Message]:
 
 
 def stream_of(topic: str, fact: Any) -> str:
-    """The stream on which a fact of this topic belongs."""
-    return _STREAMS[topic](fact)
+    """The stream of a fact of this topic."""
+    return _STREAM_OF_TOPIC[topic](fact)

@@ -1,11 +1,11 @@
-"""A log as lines of JSON: every event in its readable form beside its very bytes, and last the signed head of them all.
+"""Export of a log as lines of JSON: every event as JSON and as stored bytes, and last the checkpoint of the whole log.
 
     {"position": 1, "stream": "dataset/…", "version": 1, "topic": "ratchet.events.v1.DatasetRegistered",
      "event_id": …, "recorded_at": …, "actor": …, "request_id": …, "correlation_id": …, "causation_id": …,
      "payload": {…}, "state": "base64 of the stored bytes"}
     {"head": {"size": 1, "root": …, "signed_at": …, "key_id": …, "signature": …}}
 
-The bytes are what was signed. The rest of a line is for readers, and must say what they say.
+The signature covers the bytes. The other fields of a line are for readers and must agree with the bytes.
 """
 
 from __future__ import annotations
@@ -22,53 +22,53 @@ from typing import Any, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import CorruptData, InvalidInput, NotFound, RatchetError
-from ratchet.transparency.checkpoints import Head
-from ratchet.transparency.event_format import opened
-from ratchet.transparency.event_json import agrees, readable
-from ratchet.transparency.verification import Replay, Report
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.event_format import parse_event
+from ratchet.transparency.event_json import json_agrees, message_to_json
+from ratchet.transparency.verification import LogVerifier, VerificationReport
 
 _LAST_LINE = 4096
 _LARGEST = 2**63
 
 
-class Exported(NamedTuple):
-    """An event of an export; `wrong`: how its readable form differs from its bytes, empty where it does not."""
+class ExportedEvent(NamedTuple):
+    """An event of an export; `mismatch` describes how its JSON differs from its bytes, empty if it does not."""
 
     position: int
     stream: str
     version: int
     topic: str
     state: bytes
-    wrong: str = ""
+    mismatch: str = ""
 
 
 def event_line(position: int, stream: str, version: int, topic: str, state: bytes) -> str:
-    """The line of an event, without its end; CorruptData for bytes that are not what the topic says."""
+    """The line of an event, without its line end; CorruptData for bytes that are not an event of the topic."""
     try:
         return json.dumps(_fields(position, stream, version, topic, state), ensure_ascii=False)
     except ValueError as error:
         raise CorruptData(f"the event at position {position} has no readable form: {error}") from error
 
 
-def head_line(head: Head) -> str:
-    """The last line, without its end."""
-    return json.dumps({"head": json.loads(head.to_line())})
+def checkpoint_line(checkpoint: Checkpoint) -> str:
+    """The last line, without its line end."""
+    return json.dumps({"head": json.loads(checkpoint.to_line())})
 
 
-def read_head(path: Path) -> Head | None:
-    """The signed head in the last line of an export; None where it has none. NotFound, CorruptData."""
-    with _opened(path) as file:
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """The checkpoint in the last line of an export; None without one. NotFound, CorruptData."""
+    with _open(path) as file:
         end = file.seek(0, io.SEEK_END)
         file.seek(max(0, end - _LAST_LINE))
         last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
     if not last.startswith(b'{"head"'):
         return None
-    return _head(last, path)
+    return _parse_checkpoint(last, path)
 
 
-def read_events(path: Path) -> Iterator[Exported]:
-    """The events of an export in its order. CorruptData, with the number of the line, for one that is none."""
-    with _opened(path) as file:
+def read_events(path: Path) -> Iterator[ExportedEvent]:
+    """The events of an export in order. CorruptData, with the line number, for a malformed line."""
+    with _open(path) as file:
         ended = False
         for number, line in enumerate(file, 1):
             if ended:
@@ -77,30 +77,30 @@ def read_events(path: Path) -> Iterator[Exported]:
                 ended = True
                 continue
             try:
-                yield _event(line)
+                yield _parse_event(line)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise CorruptData(
                     f"{path}, line {number} is no event of ratchet log export ({error}); export the log again"
                 ) from error
 
 
-def verify_export(path: Path, trusted: bytes, remembered: Iterable[Head] = ()) -> Report:
-    """Replay an export, trusting only a public key and, when given, heads that were remembered elsewhere.
+def verify_export(path: Path, trusted: bytes, remembered: Iterable[Checkpoint] = ()) -> VerificationReport:
+    """Verifies an export, trusting only a public key and, optionally, checkpoints remembered elsewhere.
 
-    NotFound without the file, CorruptData where it is no export.
+    NotFound without the file, CorruptData for a file that is no export.
     """
-    head = read_head(path)
+    checkpoint = read_checkpoint(path)
     kept = sorted(remembered, key=lambda found: found.size)
-    replay = Replay([head] if head else [], kept, [trusted])
+    verifier = LogVerifier([checkpoint] if checkpoint else [], kept, [trusted])
     for event in read_events(path):
-        if event.wrong:
-            replay.find(f"position {event.position}: {event.wrong}")
-        replay.feed(event.position, event.stream, event.version, event.topic, event.state)
-    return replay.finish()
+        if event.mismatch:
+            verifier.add_finding(f"position {event.position}: {event.mismatch}")
+        verifier.add(event.position, event.stream, event.version, event.topic, event.state)
+    return verifier.finish()
 
 
 def _fields(position: int, stream: str, version: int, topic: str, state: bytes) -> dict[str, Any]:
-    envelope, fact = opened(topic, state)
+    envelope, fact = parse_event(topic, state)
     recorded_at: Timestamp = envelope.recorded_at
     return {
         "position": position,
@@ -113,59 +113,59 @@ def _fields(position: int, stream: str, version: int, topic: str, state: bytes) 
         "request_id": envelope.request_id,
         "correlation_id": envelope.correlation_id,
         "causation_id": envelope.causation_id,
-        "payload": readable(fact),
+        "payload": message_to_json(fact),
         "state": base64.b64encode(state).decode(),
     }
 
 
-def _event(line: bytes) -> Exported:
-    said = json.loads(line, object_pairs_hook=_object)
-    if not isinstance(said, dict):
+def _parse_event(line: bytes) -> ExportedEvent:
+    written = json.loads(line, object_pairs_hook=_unique_object)
+    if not isinstance(written, dict):
         raise ValueError("it is no object")
-    position, stream, version, topic = said["position"], said["stream"], said["version"], said["topic"]
+    position, stream, version, topic = written["position"], written["stream"], written["version"], written["topic"]
     if not (type(position) is type(version) is int and isinstance(stream, str) and isinstance(topic, str)):
         raise ValueError("position and version are numbers, stream and topic are texts")
     if not (0 < position < _LARGEST and 0 <= version < _LARGEST):
         raise ValueError("position or version is out of range")
     try:
-        state = base64.b64decode(said["state"], validate=True)
+        state = base64.b64decode(written["state"], validate=True)
     except binascii.Error as error:
         raise ValueError(f"its state is not base64: {error}") from error
-    event = Exported(position, stream, version, topic, state)
+    event = ExportedEvent(position, stream, version, topic, state)
     try:
-        meant = _fields(position, stream, version, topic, state)
+        expected = _fields(position, stream, version, topic, state)
     except RatchetError:
         return event
     except ValueError as error:
-        return event._replace(wrong=f"it has no readable form: {error}")
-    different = [name for name in said.keys() | meant.keys() if not _says(said, meant, name)]
+        return event._replace(mismatch=f"it has no readable form: {error}")
+    different = [name for name in written.keys() | expected.keys() if not _field_matches(written, expected, name)]
     if different:
-        return event._replace(wrong=f"its readable {', '.join(sorted(different))} is not what its bytes say")
+        return event._replace(mismatch=f"its readable {', '.join(sorted(different))} is not what its bytes say")
     return event
 
 
-def _says(said: dict[str, Any], meant: dict[str, Any], name: str) -> bool:
-    one = {key: value for key, value in said.items() if key == name}
-    other = {key: value for key, value in meant.items() if key == name}
-    return agrees(one, other)
+def _field_matches(written: dict[str, Any], expected: dict[str, Any], name: str) -> bool:
+    one = {key: value for key, value in written.items() if key == name}
+    other = {key: value for key, value in expected.items() if key == name}
+    return json_agrees(one, other)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; ValueError where a name comes twice, as readers differ in which one they believe."""
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a duplicate name, since parsers differ in the value that they keep."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name comes twice in an object")
     return found
 
 
-def _head(line: bytes, path: Path) -> Head:
+def _parse_checkpoint(line: bytes, path: Path) -> Checkpoint:
     try:
-        return Head.from_line(json.dumps(json.loads(line)["head"]))
+        return Checkpoint.from_line(json.dumps(json.loads(line)["head"]))
     except (ValueError, KeyError, TypeError, InvalidInput) as error:
         raise CorruptData(f"the last line of {path} is no signed head ({error})") from error
 
 
-def _opened(path: Path) -> io.BufferedReader:
+def _open(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:

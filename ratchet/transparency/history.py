@@ -1,8 +1,8 @@
-"""What facts say of each other: sessions, data sets, models and patterns that must be there first, and decisions that
-must follow from what is there.
+"""Referential checks over a log, and recomputation of its decisions.
 
-A `History` is fed the facts of a log in order and yields what does not hold, in words. It goes on after a finding as
-the log does. It keeps what later facts are held against: a few numbers for each version, nothing for an ended session.
+Each fact must refer to earlier sessions, data sets, models and patterns, and each decision must follow from the state
+before it. A `FactVerifier` takes the facts of a log in order and yields violations as text. It continues after a
+finding. Its memory is bounded: a few numbers for each version, nothing for an ended session.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from ratchet.decisions.redecide import on_arena, on_lineage
-from ratchet.decisions.state import BEGINNING, Arena, LineageStanding, Occasion, Run
+from ratchet.decisions.redecide import check_lineage_decision, check_problem_decision
+from ratchet.decisions.state import BEGINNING, LineageState, PendingTraining, ProblemState, TriggeringDecision
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
-from ratchet.transparency.references import Names, References, missing
+from ratchet.transparency.references import ArtifactReferences, NamePositions, unresolved
 
 
 class OpenSession(NamedTuple):
@@ -24,27 +24,27 @@ class OpenSession(NamedTuple):
     policy: str
 
 
-RECENT = 1024
-"""Data sets that are recognised at once; whether an older one was registered is known at the end."""
+RECENT_DATASETS = 1024
+"""Data sets that are checked at once; references to older ones are checked at the end."""
 
-OFFERED = b"offered"
-"""In place of the counts of a pattern that no session of its series has tested yet."""
+OFFERED_COUNTS = b"offered"
+"""Stands for the counts of an offered pattern that no session of its series has tested yet."""
 
 
-class History:
-    """`artifacts`: those that the log refers to; `decisions`: how many were decided again."""
+class FactVerifier:
+    """`artifacts`: the artifacts that the log refers to; `decisions`: the number of decisions made again."""
 
     def __init__(self) -> None:
-        self.artifacts = References()
+        self.artifacts = ArtifactReferences()
         self.decisions = self.models = 0
-        self.requested, self.ended = Names(), Names()
+        self.requested, self.ended = NamePositions(), NamePositions()
         self._open: dict[str, OpenSession] = {}
-        self._recent: dict[str, None] = {}
-        self._datasets, self._wanted = Names(), Names()
-        self._lineages: dict[str, LineageStanding] = {}
-        self._arenas: dict[str, Arena] = {}
+        self._recent_datasets: dict[str, None] = {}
+        self._datasets, self._required_datasets = NamePositions(), NamePositions()
+        self._lineages: dict[str, LineageState] = {}
+        self._problems: dict[str, ProblemState] = {}
         self._patterns: dict[str, tuple[str, bytes]] = {}
-        self._owed = ""
+        self._expected_stream = ""
         self._handlers: Mapping[str, Callable[[Any, int], Iterable[str]]] = {
             kind.DESCRIPTOR.full_name: handler
             for kind, handler in (
@@ -64,26 +64,26 @@ class History:
         }
 
     def add(self, position: int, stream: str, topic: str, fact: Message) -> Iterator[str]:
-        """The next fact."""
-        if self._owed and stream != self._owed:
-            yield f"no decision on {self._owed} follows the promotion at position {position - 1}"
-        self._owed = ""
+        """Checks the next fact."""
+        if self._expected_stream and stream != self._expected_stream:
+            yield f"no decision on {self._expected_stream} follows the promotion at position {position - 1}"
+        self._expected_stream = ""
         handler = self._handlers.get(topic)
         if handler is not None:
             yield from handler(fact, position)
 
     def is_open(self, session_id: str) -> bool:
-        """Whether a session was requested and has not ended yet."""
+        """Whether a session was requested and has not ended."""
         return session_id in self._open
 
     def finish(self) -> Iterator[str]:
-        """What is left to say at the end of the log, each with its position."""
-        if self._owed:
-            yield f"no decision on {self._owed} follows the promotion at the end of the log"
+        """The findings at the end of the log, each with its position."""
+        if self._expected_stream:
+            yield f"no decision on {self._expected_stream} follows the promotion at the end of the log"
         for lineage in self._lineages.values():
-            if lineage.run is not None:
-                yield f"position {lineage.run.position}: no decision on {lineage.run.model} follows"
-        for position in missing(self._wanted, self._datasets):
+            if lineage.pending is not None:
+                yield f"position {lineage.pending.position}: no decision on {lineage.pending.model} follows"
+        for position in unresolved(self._required_datasets, self._datasets):
             yield f"position {position}: a data set that it names was not registered for its series before it"
         for first, again in self.requested.repeated():
             yield f"position {again}: it requests the session of position {first} again"
@@ -93,16 +93,16 @@ class History:
     def _registered(self, fact: facts_pb2.DatasetRegistered, position: int) -> Iterable[str]:
         series = fact.symbol if fact.timeframe in ("", "1d") else f"{fact.symbol}@{fact.timeframe}"
         for digest in filter(None, (fact.previous_digest, fact.cut_from)):
-            self._want(f"{digest} {series}", position)
+            self._require_dataset(f"{digest} {series}", position)
         self._datasets.add(f"{fact.digest} {series}", position)
-        self._recent[f"{fact.digest} {series}"] = None
-        if len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+        self._recent_datasets[f"{fact.digest} {series}"] = None
+        if len(self._recent_datasets) > RECENT_DATASETS:
+            del self._recent_datasets[next(iter(self._recent_datasets))]
         self.artifacts.add(fact.digest, position, fact.size_bytes)
         return ()
 
     def _requested(self, fact: facts_pb2.TrainingRequested, position: int) -> Iterable[str]:
-        self._want(_dataset(fact.dataset_digest, fact.lineage), position)
+        self._require_dataset(_dataset(fact.dataset_digest, fact.lineage), position)
         self.requested.add(fact.session_id, position)
         self._open[fact.session_id] = OpenSession(fact.lineage, fact.policy)
         return ()
@@ -119,7 +119,7 @@ class History:
 
     def _completed(self, fact: facts_pb2.TrainingCompleted, position: int) -> Iterator[str]:
         yield from self._ended(fact, position)
-        run = self._lineage(fact.lineage).run
+        run = self._lineage(fact.lineage).pending
         if run is None or (run.session_id, run.model) != (fact.session_id, fact.model):
             yield f"session {fact.session_id} trained no {fact.model} that awaits its decision"
             return
@@ -128,8 +128,8 @@ class History:
     def _trained(self, fact: facts_pb2.ModelTrained, position: int) -> Iterator[str]:
         record = fact.record
         lineage = self._lineage(record.lineage)
-        if lineage.run is not None:
-            yield f"no decision on {lineage.run.model} of position {lineage.run.position} came before it"
+        if lineage.pending is not None:
+            yield f"no decision on {lineage.pending.model} of position {lineage.pending.position} came before it"
         number = lineage.versions + 1
         if (record.version, record.model) != (number, f"{lineage.name}/v{number}"):
             yield f"it is {record.model}, version {record.version}; v{number} is next in {lineage.name}"
@@ -145,50 +145,50 @@ class History:
         for use in record.patterns_used:
             if use.pattern_id not in self._patterns:
                 yield f"it uses pattern {use.pattern_id}, which nobody had discovered"
-        self._want(_dataset(record.dataset_digest, record.lineage), position)
+        self._require_dataset(_dataset(record.dataset_digest, record.lineage), position)
         if record.artifact.digest:
             self.artifacts.add(record.artifact.digest, position, record.artifact.size_bytes)
         lineage.trained(record)
         policy = session.policy if session else ""
-        lineage.run = Run(position, record.session_id, record.model, policy)
+        lineage.pending = PendingTraining(position, record.session_id, record.model, policy)
         self.models += 1
 
     def _decided(self, fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined, position: int) -> Iterator[str]:
         self.decisions += 1
         if fact.scope == decision_pb2.SCOPE_SYMBOL:
-            arena = self._arena(fact.lineage.rpartition("/")[0])
-            yield from on_arena(arena, fact, position, self._blind_from)
+            problem = self._problem(fact.lineage.rpartition("/")[0])
+            yield from check_problem_decision(problem, fact, position, self._knowledge_cutoff)
             if isinstance(fact, facts_pb2.ModelPromoted):
-                if fact.model not in arena.champions.values():
+                if fact.model not in problem.champions.values():
                     yield f"{fact.model} is the champion of no lineage"
-                arena.promoted(fact)
+                problem.promoted(fact)
             else:
-                arena.declined(fact)
+                problem.declined(fact)
             return
         if fact.scope != decision_pb2.SCOPE_LINEAGE:
             yield "it is a decision on neither a lineage nor a symbol"
         lineage = self._lineage(fact.lineage)
-        arena = self._arena(lineage.arena)
-        yield from on_lineage(lineage, fact)
-        arena.occasion = Occasion(position, fact, lineage.spent_through, lineage.means.get(fact.model))
+        problem = self._problem(lineage.problem)
+        yield from check_lineage_decision(lineage, fact)
+        problem.trigger = TriggeringDecision(position, fact, lineage.spent_through, lineage.means.get(fact.model))
         if isinstance(fact, facts_pb2.ModelPromoted):
             lineage.promoted(fact)
-            arena.champions[lineage.name] = fact.model
-            self._owed = f"symbol/{lineage.arena}"
+            problem.champions[lineage.name] = fact.model
+            self._expected_stream = f"symbol/{lineage.problem}"
         else:
             lineage.declined(fact)
         if fact.session_id:
-            lineage.run = None
+            lineage.pending = None
 
     def _offered(self, fact: facts_pb2.PatternOffered, position: int) -> Iterator[str]:  # noqa: ARG002
         if fact.pattern.id in self._patterns:
             yield f"pattern {fact.pattern.id} was known there before it was offered"
         if fact.from_pattern_id not in self._patterns:
             yield f"pattern {fact.from_pattern_id}, from which it was offered, was never discovered"
-        self._patterns[fact.pattern.id] = fact.pattern.series, OFFERED
+        self._patterns[fact.pattern.id] = fact.pattern.series, OFFERED_COUNTS
 
     def _discovered(self, fact: facts_pb2.PatternDiscovered, position: int) -> Iterator[str]:
-        if self._patterns.get(fact.pattern.id, ("", OFFERED))[1] != OFFERED:
+        if self._patterns.get(fact.pattern.id, ("", OFFERED_COUNTS))[1] != OFFERED_COUNTS:
             yield f"pattern {fact.pattern.id} had been discovered before"
         self._patterns[fact.pattern.id] = fact.pattern.series, b""
         yield from self._tested(fact.pattern.id, fact.evidence, pattern_pb2.PatternCounts(), fact.after, position)
@@ -209,38 +209,38 @@ class History:
         after: pattern_pb2.PatternCounts,
         position: int,
     ) -> Iterator[str]:
-        """Counts are of the union of all evidence: new bars add to them, and nothing is taken away."""
+        """Counts are of the union of all evidence: new bars add to them, and nothing is removed."""
         series, _ = self._patterns.get(pattern, ("", b""))
         self._patterns[pattern] = series, after.SerializeToString(deterministic=True)
-        brought = sum(span.bars for span in evidence.spans)
-        if not before.bars <= after.bars <= before.bars + brought or not 0 <= after.hits <= after.support <= after.bars:
-            yield f"counts of {before.bars} bars can't become {after.bars} by evidence on {brought}"
+        carried = sum(span.bars for span in evidence.spans)
+        if not before.bars <= after.bars <= before.bars + carried or not 0 <= after.hits <= after.support <= after.bars:
+            yield f"counts of {before.bars} bars can't become {after.bars} by evidence on {carried}"
         if evidence.dataset_digest:
-            self._want(f"{evidence.dataset_digest} {series}", position)
+            self._require_dataset(f"{evidence.dataset_digest} {series}", position)
 
-    def _want(self, dataset: str, position: int) -> None:
-        if dataset not in self._recent:
-            self._wanted.add(dataset, position)
+    def _require_dataset(self, dataset: str, position: int) -> None:
+        if dataset not in self._recent_datasets:
+            self._required_datasets.add(dataset, position)
 
-    def _lineage(self, name: str) -> LineageStanding:
+    def _lineage(self, name: str) -> LineageState:
         found = self._lineages.get(name)
         if found is None:
-            found = self._lineages[name] = LineageStanding.of(name)
+            found = self._lineages[name] = LineageState.of(name)
         return found
 
-    def _arena(self, name: str) -> Arena:
-        found = self._arenas.get(name)
+    def _problem(self, name: str) -> ProblemState:
+        found = self._problems.get(name)
         if found is None:
-            found = self._arenas[name] = Arena.of(name)
+            found = self._problems[name] = ProblemState.of(name)
         return found
 
-    def _blind_from(self, model: str) -> int:
+    def _knowledge_cutoff(self, model: str) -> int:
         try:
-            return self._lineage(model.rpartition("/v")[0]).blind_from(model)
+            return self._lineage(model.rpartition("/v")[0]).knowledge_cutoff(model)
         except InvalidInput:
             return BEGINNING
 
 
 def _dataset(digest: str, lineage: str) -> str:
-    """How a data set of a lineage's series is looked up."""
+    """The lookup key of a data set for a lineage's series."""
     return f"{digest} {lineage.partition('/')[0]}"

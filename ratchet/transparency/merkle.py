@@ -1,7 +1,7 @@
 """The Merkle tree of the log, after RFC 6962 (section 2.1); verification as in RFC 9162 (sections 2.1.3.2, 2.1.4.2).
 
 A complete subtree is named (level, index) and covers leaves [index * 2^level, (index + 1) * 2^level); level 0 are the
-leaves. Its hash never changes once it exists, so a database keeps one row for each, and proofs are read from those rows
+leaves. The hash of a complete subtree never changes, so a database keeps one row for each, and proofs read those rows
 through a node getter. The leaf of the event at log position p has index p - 1.
 """
 
@@ -55,7 +55,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes, by the RFC's definition; for checking, the log itself uses `Frontier`."""
+    """The root over leaf hashes, by the RFC's definition; for tests, the log itself uses `Frontier`."""
     if not leaves:
         return EMPTY_ROOT
     if len(leaves) == 1:
@@ -65,9 +65,9 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 class Frontier:
-    """The right edge of a growing tree: as many hashes as `size` has one-bits, all that appending needs.
+    """The right edge of a growing tree: as many hashes as `size` has one-bits, enough for appending.
 
-    `peaks` are the roots of the complete subtrees that `peak_positions(size)` names, largest first.
+    `peaks` are the roots of the complete subtrees of `peak_positions(size)`, largest first.
     """
 
     __slots__ = ("_peaks", "_size")
@@ -92,7 +92,7 @@ class Frontier:
         return tuple(self._peaks)
 
     def append(self, leaf: bytes) -> list[Node]:
-        """Add a leaf hash; returns the complete subtrees that it finished, (level, index, hash), its own first."""
+        """Adds a leaf hash; returns the complete subtrees that it finishes, (level, index, hash), the leaf first."""
         level, index, node = 0, self._size, leaf
         created = [(level, index, node)]
         while index & 1:
@@ -103,7 +103,7 @@ class Frontier:
         return created
 
     def root(self) -> bytes:
-        """The root of the tree as it is now."""
+        """The root of the current tree."""
         return _fold(self._peaks) if self._peaks else EMPTY_ROOT
 
 
@@ -133,9 +133,9 @@ def inclusion_proof(get: NodeGetter, index: int, size: int) -> list[bytes]:
 
 
 def consistency_proof(get: NodeGetter, old: int, new: int) -> list[bytes]:
-    """Why the tree of `old` leaves is the beginning of the tree of `new` leaves.
+    """The proof that the tree of `old` leaves is a prefix of the tree of `new` leaves.
 
-    Empty when they are the same or `old` is 0. InvalidInput unless 0 <= old <= new.
+    Empty for equal sizes and for `old` 0. InvalidInput unless 0 <= old <= new.
     """
     if not 0 <= old <= new:
         raise InvalidInput(f"no consistency proof from {old} to {new} leaves; the first must not be larger")
@@ -234,7 +234,10 @@ def _range_root(get: NodeGetter, start: int, end: int) -> bytes:
 
 
 def _skip_right_edge(at: int, last: int) -> tuple[int, int]:
-    """Up to the level where the node has a sibling: on the right edge levels without one add nothing to a proof."""
+    """Climbs to the level at which the node has a sibling.
+
+    Levels of the right edge without a sibling add nothing to a proof.
+    """
     while at and not at & 1:
         at, last = at >> 1, last >> 1
     return at, last

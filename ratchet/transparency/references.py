@@ -1,7 +1,7 @@
-"""Names that may be given once, and names that must have been given before: 16 bytes a name, whatever its length.
+"""Compact indexes of names for uniqueness and referential checks: 16 bytes per name.
 
-A name is kept as its 64-bit hash, salted anew in each process (PEP 456), so that nobody can prepare two that collide;
-by chance any two of a million do with a probability of 3e-8.
+A name is kept as its 64-bit hash, salted anew in each process (PEP 456), so that nobody can prepare a collision; by
+chance any two of a million names collide with a probability of 3e-8.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _DIGEST_SIZE = 32
 _LARGEST = 2**62
 
 
-class Names:
-    """Names with the position at which each was given, in order of position."""
+class NamePositions:
+    """Names with their positions, in order of position."""
 
     __slots__ = ("_hashes", "_positions")
 
@@ -41,27 +41,27 @@ class Names:
         return np.array(self._hashes, dtype=np.int64)[order], np.array(self._positions, dtype=np.int64)[order]
 
     def repeated(self) -> Iterator[tuple[int, int]]:
-        """The positions of a name and of the same name given again, by the later one."""
+        """The positions of the first and the repeated occurrence of a name, in order of the latter."""
         hashes, positions = self.arrays()
         at = np.flatnonzero(hashes[1:] == hashes[:-1])
         found = zip(positions[at].tolist(), positions[at + 1].tolist(), strict=True)
         yield from sorted(found, key=lambda pair: pair[1])
 
 
-class Versions:
-    """Streams of which few have more than one event: that each has versions 1, 2, 3 … in order is known at the end."""
+class StreamVersions:
+    """Versions of streams that mostly have a single event; their sequence 1, 2, 3 … is checked at the end."""
 
     __slots__ = ("_names", "_versions")
 
     def __init__(self) -> None:
-        self._names, self._versions = Names(), array("q")
+        self._names, self._versions = NamePositions(), array("q")
 
     def add(self, stream: str, version: int, position: int) -> None:
         self._names.add(stream, position)
         self._versions.append(min(max(version, 0), _LARGEST))
 
-    def wrong(self) -> Iterator[tuple[int, int, int]]:
-        """Position, version and expected version of each event that is not the next of its stream."""
+    def violations(self) -> Iterator[tuple[int, int, int]]:
+        """Position, version and expected version of each event out of sequence."""
         order = self._names.order()
         hashes, positions = self._names.arrays()
         versions = np.array(self._versions, dtype=np.int64)[order]
@@ -73,23 +73,23 @@ class Versions:
         yield from sorted(found)
 
 
-class References:
-    """Digests that facts refer to, each with the position of the fact and the size that it names: 48 bytes each."""
+class ArtifactReferences:
+    """Digests that facts refer to, each with the position of the fact and the stated size: 48 bytes each."""
 
-    __slots__ = ("_digests", "_odd", "_positions", "_sizes")
+    __slots__ = ("_digests", "_malformed", "_positions", "_sizes")
 
     def __init__(self) -> None:
         self._digests, self._positions, self._sizes = bytearray(), array("q"), array("q")
-        self._odd: dict[str, tuple[int, int]] = {}
+        self._malformed: dict[str, tuple[int, int]] = {}
 
     def add(self, digest: str, position: int, size: int) -> None:
-        """`size` 0: not said. What is no digest of SHA-256 is kept as it is."""
+        """Adds a reference; `size` 0: not stated. A malformed digest is kept as text."""
         try:
             packed = bytes.fromhex(digest)
         except ValueError:
             packed = b""
         if len(packed) != _DIGEST_SIZE or packed.hex() != digest:
-            self._odd.setdefault(digest, (position, size))
+            self._malformed.setdefault(digest, (position, size))
             return
         self._digests += packed
         self._positions.append(position)
@@ -101,12 +101,12 @@ class References:
         _, first = np.unique(packed, return_index=True)
         for at in np.sort(first).tolist():
             yield packed[at].tobytes().hex(), self._positions[at], self._sizes[at]
-        for digest, (position, size) in self._odd.items():
+        for digest, (position, size) in self._malformed.items():
             yield digest, position, size
 
 
-def missing(wanted: Names, *known: Names) -> Iterator[int]:
-    """The positions at which a name was wanted that none of `known` gave at an earlier one."""
+def unresolved(wanted: NamePositions, *known: NamePositions) -> Iterator[int]:
+    """The positions of names in `wanted` without an earlier occurrence in any of `known`."""
     hashes, positions = wanted.arrays()
     found = np.zeros(len(hashes), dtype=bool)
     for names in known:

@@ -1,4 +1,4 @@
-"""Who signed a log: its keys as they follow each other, and heads held against the tree at their size."""
+"""Verification of a log's signatures: its chain of keys, and its checkpoints against the Merkle tree."""
 
 from __future__ import annotations
 
@@ -8,62 +8,71 @@ from typing import NamedTuple
 
 from ratchet.errors import CorruptData
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency.checkpoints import Head, Key, check_introduction, key_in_force, verify
+from ratchet.transparency.checkpoints import Checkpoint, Key, check_introduction, key_in_force, verify
 from ratchet.transparency.merkle import Frontier
 
 
-class _Due(NamedTuple):
+class _PendingCheckpoint(NamedTuple):
     size: int
     remembered: bool
-    head: Head
+    checkpoint: Checkpoint
 
 
-class Signatures:
-    """Feed it the tree and the KeyIntroduced facts as they come; findings come back in words.
+class SignatureVerifier:
+    """Takes the growing tree and the KeyIntroduced facts, and yields findings as text.
 
-    `heads`: those that the log shows, `remembered`: those that somebody kept elsewhere; both in order of size, read as
-    the tree grows. `trusted`: the public keys that the reader trusts; a key is believed that one of them introduced, or
-    that introduced one of them.
+    `checkpoints`: those of the log, `remembered`: those kept elsewhere; both in order of size, read as the tree grows.
+    `trusted`: the public keys that the verifier trusts; the log's chain of keys must contain one of them.
     """
 
     def __init__(
-        self, heads: Iterable[Head], remembered: Iterable[Head], trusted: Iterable[bytes], signed_from: int = 0
+        self,
+        checkpoints: Iterable[Checkpoint],
+        remembered: Iterable[Checkpoint],
+        trusted: Iterable[bytes],
+        signed_from: int = 0,
     ) -> None:
-        shown = (_Due(head.size, False, head) for head in heads if head.size)
-        kept = (_Due(head.size, True, head) for head in remembered if head.size)
-        self._due: Iterator[_Due] = heapq.merge(shown, kept, key=lambda due: due.size)
-        self._next = next(self._due, None)
+        listed = (
+            _PendingCheckpoint(checkpoint.size, False, checkpoint) for checkpoint in checkpoints if checkpoint.size
+        )
+        remembered_checkpoints = (
+            _PendingCheckpoint(checkpoint.size, True, checkpoint) for checkpoint in remembered if checkpoint.size
+        )
+        self._pending: Iterator[_PendingCheckpoint] = heapq.merge(
+            listed, remembered_checkpoints, key=lambda pending: pending.size
+        )
+        self._next = next(self._pending, None)
         self._trusted, self._signed_from = tuple(trusted), signed_from
         self.keys: list[Key] = []
         self.checked = self.remembered = self.superseded = 0
-        self.newest: Head | None = None
+        self.newest: Checkpoint | None = None
 
-    def introduced(self, fact: facts_pb2.KeyIntroduced, size: int, root: bytes) -> Iterator[str]:
-        """The fact at position `size` + 1, on the tree before it."""
+    def add_key(self, fact: facts_pb2.KeyIntroduced, size: int, root: bytes) -> Iterator[str]:
+        """Checks the fact at position `size` + 1, on the tree before it."""
         replaced = self.keys[-1].public_key if self.keys else None
         try:
             self.keys.append(check_introduction(fact, size, root, replaced))
         except CorruptData as error:
             yield f"position {size + 1}: {error.message}"
 
-    def due(self, size: int) -> bool:
-        """Whether a head of this size waits to be held against the tree."""
+    def is_due(self, size: int) -> bool:
+        """Whether a checkpoint of this size waits for its check."""
         return self._next is not None and self._next.size <= size
 
-    def grown(self, tree: Frontier) -> Iterator[str]:
-        """The tree has reached a size at which a head is due."""
+    def check_due(self, tree: Frontier) -> Iterator[str]:
+        """Checks the checkpoints of the tree's current size."""
         while self._next is not None and self._next.size <= tree.size:
             yield from self._check(self._next, tree)
-            self._next = next(self._due, None)
+            self._next = next(self._pending, None)
 
     def finish(self, tree: Frontier) -> Iterator[str]:
-        """What is left to say at the end of the log."""
-        yield from self.grown(tree)
+        """The findings at the end of the log."""
+        yield from self.check_due(tree)
         while self._next is not None:
-            size, what = self._next.size, self._what(self._next)
+            size, description = self._next.size, self._describe(self._next)
             self._count(self._next)
-            yield f"{what} was signed, but the log ends at position {tree.size}: its end was cut off"
-            self._next = next(self._due, None)
+            yield f"{description} was signed, but the log ends at position {tree.size}: its end was cut off"
+            self._next = next(self._pending, None)
         if not self.keys:
             yield "the log introduces no key: nothing in it is signed"
         elif self._trusted and not any(key.public_key in self._trusted for key in self.keys):
@@ -71,26 +80,29 @@ class Signatures:
         if (size := self.newest.size if self.newest else 0) < tree.size:
             yield f"events after position {size} are signed by nobody"
 
-    def _check(self, due: _Due, tree: Frontier) -> Iterator[str]:
-        head, what = due.head, self._what(due)
-        self._count(due)
-        if head.size != tree.size:
-            yield f"{what} is out of order"
+    def _check(self, pending: _PendingCheckpoint, tree: Frontier) -> Iterator[str]:
+        checkpoint, description = pending.checkpoint, self._describe(pending)
+        self._count(pending)
+        if checkpoint.size != tree.size:
+            yield f"{description} is out of order"
             return
-        key = key_in_force(self.keys, head.size)
-        if head.root != tree.root():
-            yield f"{what} has another root than the events up to position {head.size}: they are not what was signed"
-        elif head.size < self._signed_from and not due.remembered:
+        key = key_in_force(self.keys, checkpoint.size)
+        if checkpoint.root != tree.root():
+            yield (
+                f"{description} has another root than the events up to position {checkpoint.size}:"
+                " they are not what was signed"
+            )
+        elif checkpoint.size < self._signed_from and not pending.remembered:
             self.superseded += 1
-        elif key is None or not verify(head, key.public_key):
-            yield f"{what} is not signed by the key in force, {key.id if key else 'of which there is none'}"
+        elif key is None or not verify(checkpoint, key.public_key):
+            yield f"{description} is not signed by the key in force, {key.id if key else 'of which there is none'}"
         else:
-            self.newest = head
+            self.newest = checkpoint
 
-    def _count(self, due: _Due) -> None:
+    def _count(self, pending: _PendingCheckpoint) -> None:
         self.checked += 1
-        self.remembered += due.remembered
+        self.remembered += pending.remembered
 
     @staticmethod
-    def _what(due: _Due) -> str:
-        return f"the {'remembered ' if due.remembered else ''}head of size {due.size}"
+    def _describe(pending: _PendingCheckpoint) -> str:
+        return f"the {'remembered ' if pending.remembered else ''}head of size {pending.size}"

@@ -1,1 +1,1 @@
-"""Patterns and feature importance: what has been learned, how sure it is, and since when."""
+"""The knowledge service: patterns and feature importance, with their evidence, confidence and history."""

@@ -56,7 +56,7 @@ def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -
 
     if not head.HasField("signed"):
         return "this log is not signed yet"
-    signed = checkpoints.Head.from_message(head.signed)
+    signed = checkpoints.Checkpoint.from_message(head.signed)
     key = folder / PUBLIC_NAME
     if not key.exists():
         return f"signed at {signed.time.isoformat()}; not checked, for there is no {key}"

@@ -1,7 +1,7 @@
-"""Facts as domain events: what the eventsourcing library stores is an Envelope around a protobuf message.
+"""Facts as domain events: the eventsourcing library stores an Envelope around a protobuf message.
 
-A topic is the message's full name, so no Python class path reaches the log. What only the commit knows (event id,
-time, actor, request) is left out of the state here and completed there: serialised protobuf messages can be joined.
+A topic is the message's full name, so no Python class path reaches the log. The commit adds event id, time, actor and
+request to the state: serialised protobuf messages can be concatenated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event of a stream. The lower half is empty until the fact has been committed."""
+    """One event of a stream. The fields from `event_id` on are empty until the fact has been committed."""
 
     originator_id: str
     originator_version: int
@@ -34,7 +34,7 @@ class Fact:
     request_id: str = ""
     correlation_id: str = ""
     payload: bytes = field(default=b"", compare=False, repr=False)
-    """The message as the log has it."""
+    """The serialised message as stored in the log."""
 
     @property
     def stream(self) -> str:
@@ -50,7 +50,7 @@ class Fact:
 
 
 def parse(topic: str, payload: bytes) -> Message:
-    """The message of a payload; InvalidInput for a topic that no fact has, or bytes that are not that fact."""
+    """The message of a payload; InvalidInput for an unknown topic, or for bytes that are not that message."""
     kind = FACTS.get(topic)
     if kind is None:
         raise InvalidInput(
@@ -88,7 +88,7 @@ def from_envelope(stream: str, version: int, topic: str, envelope: envelope_pb2.
 
 
 class FactMapper(Mapper[str]):
-    """Fact ↔ StoredEvent."""
+    """Maps Fact to StoredEvent and back."""
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         fact: Fact = domain_event

@@ -1,4 +1,4 @@
-"""What lies around every call to a server: layers, entered with the call and left with it."""
+"""Call interceptors: context managers around every call to a server."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Call:
     context: grpc.ServicerContext
 
 
-Layer: TypeAlias = Callable[[Call], AbstractContextManager[None]]
+Interceptor: TypeAlias = Callable[[Call], AbstractContextManager[None]]
 """Entered before the request is handled and left after the last response, with the error that ended the call."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and for what; `role` is that of the caller's token, empty where no tokens are asked for."""
+    """The identity of a caller and its correlation id; `role` is that of the caller's token, empty without tokens."""
 
     actor: str
     correlation_id: str
@@ -37,12 +37,14 @@ class Caller:
 
     @classmethod
     def of(cls, context: grpc.ServicerContext) -> Caller:
-        """Who was found to call; where nobody looks (no tokens, loopback), who the call says it is."""
+        """The authenticated caller; without authentication (no tokens, loopback) the claimed one."""
         return _IDENTIFIED.get(context) or cls.claimed(context)
 
     def require(self, role: str, to: str) -> None:
-        """NotAllowed without just this role, for what one request of a method may do and another not; where no tokens
-        are asked for, everybody may."""
+        """NotAllowed unless the caller has exactly this role; without tokens everybody may.
+
+        For a privileged option of a method.
+        """
         if self.role not in ("", role):
             raise NotAllowed(
                 f"to {to} needs the role {role}, {self.actor} has {self.role}; an administrator gives it with"
@@ -50,12 +52,12 @@ class Caller:
             )
 
     def identify(self, context: grpc.ServicerContext) -> None:
-        """From now on this is the caller of that call, whatever its metadata say."""
+        """Sets the authenticated caller of a call, whatever the metadata claim."""
         _IDENTIFIED[context] = self
 
     @classmethod
     def claimed(cls, context: grpc.ServicerContext) -> Caller:
-        """Who the call's metadata say it is: true only of a caller whom one trusts."""
+        """The caller that the call's metadata claim; trustworthy only from a trusted caller."""
         sent = {str(key): str(value) for key, value in context.invocation_metadata()}
         return cls(sent.get(ACTOR_KEY, "anonymous")[:128], sent.get(CORRELATION_KEY, "")[:128])
 
@@ -63,11 +65,11 @@ class Caller:
 _IDENTIFIED: WeakKeyDictionary[grpc.ServicerContext, Caller] = WeakKeyDictionary()
 
 
-class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
-    """Puts `layers`, the outermost first, around every call to a method that begins with `prefix`: as a rule, ours."""
+class InterceptorChain(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
+    """Runs `interceptors`, the outermost first, around every call to a method that begins with `prefix`."""
 
-    def __init__(self, layers: Sequence[Layer], prefix: str = "/ratchet.") -> None:
-        self._layers, self._prefix = tuple(layers), prefix
+    def __init__(self, interceptors: Sequence[Interceptor], prefix: str = "/ratchet.") -> None:
+        self._interceptors, self._prefix = tuple(interceptors), prefix
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
@@ -78,23 +80,23 @@ class Layered(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in i
         kind = "_".join("stream" if streaming else "unary" for streaming in sides)
         return handler._replace(**{kind: around(getattr(handler, kind), details.method)})
 
-    def _entered(self, stack: ExitStack, method: str, context: grpc.ServicerContext) -> None:
+    def _enter(self, stack: ExitStack, method: str, context: grpc.ServicerContext) -> None:
         call = Call(method, context)
-        for layer in self._layers:
-            stack.enter_context(layer(call))
+        for interceptor in self._interceptors:
+            stack.enter_context(interceptor(call))
 
     def _around_unary(self, handle: Callable[..., Message], method: str) -> Callable[..., Message]:
-        def layered(request: Any, context: grpc.ServicerContext) -> Message:
+        def intercepted(request: Any, context: grpc.ServicerContext) -> Message:
             with ExitStack() as stack:
-                self._entered(stack, method, context)
+                self._enter(stack, method, context)
                 return handle(request, context)
 
-        return layered
+        return intercepted
 
     def _around_stream(self, handle: Callable[..., Iterator[Message]], method: str) -> Callable[..., Iterator[Message]]:
-        def layered(request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
+        def intercepted(request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
             with ExitStack() as stack:
-                self._entered(stack, method, context)
+                self._enter(stack, method, context)
                 yield from handle(request, context)
 
-        return layered
+        return intercepted

@@ -1,4 +1,4 @@
-"""What callers may ask of a server at most: the numbers, and the layer that keeps threads free for ordinary calls."""
+"""Limits of a server, and the interceptor that reserves threads for ordinary calls."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from services.platform.watchdog import Watchdog
 
 PREFIX = "RATCHET_LIMIT_"
 
-WATCHES = frozenset(
+WATCH_METHODS = frozenset(
     {
         "/ratchet.eventlog.v1.EventLogService/Subscribe",
         "/ratchet.trainer.v1.TrainerService/WatchTraining",
         "/grpc.health.v1.Health/Watch",
     }
 )
-"""Streams that wait for what comes: they last as long as their caller."""
+"""Streams of coming events: they last as long as their caller."""
 
-SLOW = frozenset(
+SLOW_METHODS = frozenset(
     {
         "/ratchet.eventlog.v1.EventLogService/Read",
         "/ratchet.eventlog.v1.EventLogService/Export",
@@ -39,9 +39,9 @@ SLOW = frozenset(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
 )
-"""Calls that end, but may take long: every other stream, and the unary ones that work for seconds or minutes."""
+"""Calls that end, but may take long: every other stream, and unary calls of seconds or minutes."""
 
-ORDINARY = 16
+ORDINARY_THREADS = 16
 """Threads that neither watch streams nor slow calls can take."""
 
 
@@ -75,7 +75,7 @@ class Limits:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Limits:
-        """The limits that the environment sets; InvalidInput for a value, or a variable, that is none."""
+        """Reads the environment; InvalidInput for an invalid value and for an unknown variable of this prefix."""
         names = {f"{PREFIX}{field.name.upper()}": field.name for field in dataclasses.fields(cls)}
         unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in names)
         if unknown:
@@ -84,11 +84,14 @@ class Limits:
 
     @property
     def threads(self) -> int:
-        return self.watch_streams + self.slow_calls + ORDINARY
+        return self.watch_streams + self.slow_calls + ORDINARY_THREADS
 
     def options(self) -> tuple[tuple[str, int], ...]:
-        """Of the gRPC server. Keepalive ends the calls of a client that vanished without a word: its connection is
-        asked after stall_seconds of silence, and has as long to answer."""
+        """The options of the gRPC server.
+
+        Keepalive ends the calls of a vanished client: its connection is pinged after stall_seconds of silence, and has
+        as long to answer.
+        """
         return (
             ("grpc.max_receive_message_length", self.message_bytes),
             ("grpc.max_send_message_length", self.message_bytes),
@@ -113,8 +116,8 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-class Limited:
-    """The layer: a place for each watch stream and slow call, and an upper bound of time for all but watch streams."""
+class ConcurrencyLimiter:
+    """The interceptor that bounds watch streams and slow calls, and the duration of all calls but watch streams."""
 
     def __init__(self, limits: Limits, watchdog: Watchdog) -> None:
         self._limits, self._watchdog = limits, watchdog
@@ -123,29 +126,31 @@ class Limited:
 
     @contextmanager
     def __call__(self, call: Call) -> Iterator[None]:
-        """Busy where no place is left. A call that takes too long is cancelled: work that asks whether anybody
-        waits stops."""
+        """Busy without a free slot.
+
+        A call beyond its time is cancelled; long work checks for cancellation and stops.
+        """
         limits = self._limits
-        if call.method in WATCHES:
-            with _place(self._watches, f"{limits.watch_streams} watch streams are open", "watch_streams"):
+        if call.method in WATCH_METHODS:
+            with _slot(self._watches, f"{limits.watch_streams} watch streams are open", "watch_streams"):
                 yield
             return
         with self._watchdog.within(limits.call_seconds, call.context.cancel):
-            if call.method not in SLOW:
+            if call.method not in SLOW_METHODS:
                 yield
                 return
-            with _place(self._slow, f"{limits.slow_calls} calls that take long are under way", "slow_calls"):
+            with _slot(self._slow, f"{limits.slow_calls} calls that take long are under way", "slow_calls"):
                 yield
 
 
 @contextmanager
-def _place(places: threading.BoundedSemaphore, taken: str, field: str) -> Iterator[None]:
-    if not places.acquire(blocking=False):
+def _slot(slots: threading.BoundedSemaphore, full: str, field: str) -> Iterator[None]:
+    if not slots.acquire(blocking=False):
         raise Busy(
-            f"{taken} at this service, and no more are served: end one, or try again"
+            f"{full} at this service, and no more are served: end one, or try again"
             f" (the operator can raise {PREFIX}{field.upper()})"
         )
     try:
         yield
     finally:
-        places.release()
+        slots.release()

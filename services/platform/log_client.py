@@ -1,4 +1,4 @@
-"""The log's gRPC service as an eventsourcing recorder: an application can live without a database of its own."""
+"""The log's gRPC service as an eventsourcing recorder: an application without a database of its own."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from services.platform.facts import Fact, FactMapper, from_state
 
 DEADLINE_SECONDS = 30.0
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class LogClient(ApplicationRecorder):
-    """The log at `address` (host:port); facts are appended in the name of `actor` unless a call names another.
+    """Client of the log at `address` (host:port).
 
-    Every failed call raises the RatchetError that the log meant: StreamConflict when a stream moved meanwhile,
-    AlreadyExists for a request id with another payload, Unreachable when the registry does not answer.
+    Facts are appended in the name of `actor` unless a call names another. A failed call raises the RatchetError of the
+    log: StreamConflict when a stream has advanced, AlreadyExists for a request id with another payload, Unreachable
+    when the registry does not answer.
     """
 
     def __init__(self, address: str, actor: str, deadline: float = DEADLINE_SECONDS) -> None:
@@ -50,13 +51,13 @@ class LogClient(ApplicationRecorder):
         self._log = eventlog_pb2_grpc.EventLogServiceStub(self._link.channel)
 
     def close(self) -> None:
-        """Ends every call under way, streams too."""
+        """Ends every running call, streams too."""
         self._link.close()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        """Append all or none; returns their positions.
+        """Appends all events or none; returns their positions.
 
-        Keywords: `request_id` (required by the log: a repeat gets the first answer), `correlation_id`, `actor`.
+        Keywords: `request_id` (required by the log: a repetition gets the first answer), `correlation_id`, `actor`.
         """
         correlation_id = str(kwargs.get("correlation_id", ""))
         request = eventlog_pb2.AppendRequest(
@@ -65,8 +66,8 @@ class LogClient(ApplicationRecorder):
             events=[_new_event(event) for event in stored_events],
         )
         metadata = ((ACTOR_KEY, str(kwargs.get("actor", self._actor))),)
-        answer = self._ask(lambda: self._log.Append(request, timeout=self._deadline, metadata=metadata))
-        return list(answer.positions)
+        response = self._call(lambda: self._log.Append(request, timeout=self._deadline, metadata=metadata))
+        return list(response.positions)
 
     def select_events(
         self,
@@ -106,9 +107,9 @@ class LogClient(ApplicationRecorder):
         return [_notification(event) for event in self._read(request)]
 
     def head(self) -> int:
-        """The position of the last event; 0 when there is none."""
+        """The position of the last event; 0 for an empty log."""
         request = eventlog_pb2.GetHeadRequest()
-        return self._ask(lambda: self._log.GetHead(request, timeout=self._deadline)).position
+        return self._call(lambda: self._log.GetHead(request, timeout=self._deadline)).position
 
     def max_notification_id(self) -> int | None:
         return self.head() or None
@@ -116,26 +117,28 @@ class LogClient(ApplicationRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         return LogSubscription(self, gt, topics)
 
-    def follow(self, after: int, prefixes: Sequence[str] = ()) -> Following:
-        """The facts after position `after` on streams that begin with one of `prefixes` (none: all streams), in
-        batches: first what is there, then what comes."""
-        wanted = eventlog_pb2.Filter(stream_prefixes=prefixes)
-        return Following(self.feed(eventlog_pb2.SubscribeRequest(after=after, filter=wanted)))
+    def follow(self, after: int, prefixes: Sequence[str] = ()) -> FactStream:
+        """Batches of facts after position `after`: first stored facts, then new ones.
 
-    def feed(self, request: eventlog_pb2.SubscribeRequest) -> Feed:
-        """The messages of a subscription as they come."""
-        return Feed(self._log.Subscribe(request), self.peer)
+        Only streams with one of `prefixes`; none: all streams.
+        """
+        wanted = eventlog_pb2.Filter(stream_prefixes=prefixes)
+        return FactStream(self.open_stream(eventlog_pb2.SubscribeRequest(after=after, filter=wanted)))
+
+    def open_stream(self, request: eventlog_pb2.SubscribeRequest) -> SubscriptionStream:
+        """The messages of a subscription as they arrive."""
+        return SubscriptionStream(self._log.Subscribe(request), self.peer)
 
     def _read(self, request: eventlog_pb2.ReadRequest) -> list[eventlog_pb2.StoredEvent]:
-        answers = self._ask(lambda: list(self._log.Read(request, timeout=self._deadline)))
-        return [event for answer in answers for event in answer.events]
+        responses = self._call(lambda: list(self._log.Read(request, timeout=self._deadline)))
+        return [event for response in responses for event in response.events]
 
-    def _ask(self, attempt: Callable[[], Answer]) -> Answer:
-        """The answer; asked again after each pause while nobody answers, which an append's request id makes safe."""
+    def _call(self, call: Callable[[], Response]) -> Response:
+        """Calls the log, with retries while the log is unreachable; the request id makes a repeated append safe."""
         for pause in (*BACKOFF, None):
             began = time.monotonic()
             try:
-                return attempt()
+                return call()
             except grpc.RpcError as error:
                 mapped = failure(error, self.peer, time.monotonic() - began)
                 if pause is None or type(mapped) is not Unreachable:
@@ -144,7 +147,7 @@ class LogClient(ApplicationRecorder):
         raise AssertionError("the last attempt returns or raises")
 
 
-class Feed(Iterator[eventlog_pb2.SubscribeResponse]):
+class SubscriptionStream(Iterator[eventlog_pb2.SubscribeResponse]):
     """The messages of one subscription. `cancel`, from any thread, ends it; a failure raises its RatchetError."""
 
     def __init__(self, call: Any, peer: str) -> None:
@@ -152,44 +155,44 @@ class Feed(Iterator[eventlog_pb2.SubscribeResponse]):
 
     def __next__(self) -> eventlog_pb2.SubscribeResponse:
         try:
-            answer: eventlog_pb2.SubscribeResponse = next(self._call)
+            response: eventlog_pb2.SubscribeResponse = next(self._call)
         except grpc.RpcError as error:
             if self._cancelled:
                 raise StopIteration from None
             raise failure(error, self._peer) from error
-        return answer
+        return response
 
     def cancel(self) -> None:
         self._cancelled = True
         self._call.cancel()
 
 
-class Following(Iterator[tuple[list[tuple[int, Fact]], int]]):
-    """Batches of facts, each with its position, and the position up to which nothing is left out."""
+class FactStream(Iterator[tuple[list[tuple[int, Fact]], int]]):
+    """Batches of facts, each with its position, and the position up to which the stream is complete."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, stream: SubscriptionStream) -> None:
+        self._stream = stream
 
     def __next__(self) -> tuple[list[tuple[int, Fact]], int]:
-        answer = next(self._feed)
+        response = next(self._stream)
         facts = [
             (event.position, from_state(event.stream, event.version, event.topic, event.state))
-            for event in answer.events
+            for event in response.events
         ]
-        return facts, answer.position
+        return facts, response.position
 
     def cancel(self) -> None:
-        self._feed.cancel()
+        self._stream.cancel()
 
 
 class LogSubscription(Subscription[ApplicationRecorder]):
-    """The library's view of a subscription: one notification after the other."""
+    """The eventsourcing library's subscription: one notification at a time."""
 
     def __init__(self, client: LogClient, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(client, gt, topics)
         wanted = eventlog_pb2.Filter(topics=topics)
-        self._feed = client.feed(eventlog_pb2.SubscribeRequest(after=gt or 0, filter=wanted))
-        self._notifications = (_notification(event) for batch in self._feed for event in batch.events)
+        self._stream = client.open_stream(eventlog_pb2.SubscribeRequest(after=gt or 0, filter=wanted))
+        self._notifications = (_notification(event) for batch in self._stream for event in batch.events)
 
     def __next__(self) -> Notification:
         if self._has_been_stopped:
@@ -198,7 +201,7 @@ class LogSubscription(Subscription[ApplicationRecorder]):
 
     def stop(self) -> None:
         super().stop()
-        self._feed.cancel()
+        self._stream.cancel()
 
 
 class LogFactory(InfrastructureFactory[TrackingRecorder]):

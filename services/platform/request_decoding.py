@@ -1,7 +1,7 @@
-"""How messages come in and go out, whatever method they are of: each in time, and each well formed.
+"""Request decoding inside the interceptors: parsing, validation, and timeouts for each message.
 
-gRPC parses a request before any code of ours runs, and answers INTERNAL for bytes that are none; it also waits for the
-request in a thread of the server, for ever. Here both happen inside of the layers.
+gRPC itself parses a request before any interceptor runs, answers INTERNAL for malformed bytes, and waits for a request
+without a timeout in a server thread.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from services.platform.validation import require_wellformed
 from services.platform.watchdog import Watchdog
 
 
-class Arrival(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
-    """The innermost interceptor: takes and parses requests, and sees that answers are read."""
+class RequestDecoder(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
+    """The innermost interceptor: receives and parses requests, and bounds the delivery of responses."""
 
     def __init__(self, limits: Limits, watchdog: Watchdog) -> None:
         self._limits, self._watchdog = limits, watchdog
@@ -29,49 +29,49 @@ class Arrival(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in i
         handler = continuation(details)
         if handler is None:
             return None
-        arrived = self._pieces if handler.request_streaming else self._single
+        decoded = self._stream if handler.request_streaming else self._one
         parse = handler.request_deserializer
         if handler.response_streaming:
             stream = handler.unary_stream or handler.stream_stream
 
-            def streaming(pieces: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
-                return self._taken(stream(arrived(pieces, parse, context), context), context)
+            def streaming(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
+                return self._delivered(stream(decoded(messages, parse, context), context), context)
 
             return grpc.stream_stream_rpc_method_handler(streaming, None, handler.response_serializer)
         unary = handler.unary_unary or handler.stream_unary
 
-        def single(pieces: Iterator[bytes], context: grpc.ServicerContext) -> Message:
-            answer: Message = unary(arrived(pieces, parse, context), context)
-            return answer
+        def single(messages: Iterator[bytes], context: grpc.ServicerContext) -> Message:
+            response: Message = unary(decoded(messages, parse, context), context)
+            return response
 
         return grpc.stream_unary_rpc_method_handler(single, None, handler.response_serializer)
 
-    def _single(
-        self, pieces: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
+    def _one(
+        self, messages: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
     ) -> Message:
-        for request in self._arriving(pieces, parse, context):
+        for request in self._decoded(messages, parse, context):
             return request
         raise InvalidInput("the call ended without a request; send one message")
 
-    def _pieces(
-        self, pieces: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
+    def _stream(
+        self, messages: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
     ) -> Iterator[Message]:
         end = time.monotonic() + self._limits.upload_seconds
-        for piece in self._arriving(pieces, parse, context):
-            yield piece
+        for message in self._decoded(messages, parse, context):
+            yield message
             if time.monotonic() > end:
                 raise LimitReached(
                     f"an upload may take {self._limits.upload_seconds} seconds; send larger pieces, or a smaller file"
                 )
 
-    def _arriving(
-        self, pieces: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
+    def _decoded(
+        self, messages: Iterator[bytes], parse: Callable[[bytes], Message], context: grpc.ServicerContext
     ) -> Iterator[Message]:
-        """The messages; Cancelled when the caller has gone, or one does not come within stall_seconds."""
+        """The parsed messages; Cancelled when the caller is gone, or a message does not arrive within stall_seconds."""
         while True:
             try:
                 with self._watchdog.within(self._limits.stall_seconds, context.cancel):
-                    piece = next(pieces)
+                    message = next(messages)
             except StopIteration:
                 return
             except grpc.RpcError as error:
@@ -79,16 +79,16 @@ class Arrival(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in i
                     "the caller has gone, or its next message did not come within"
                     f" {self._limits.stall_seconds} seconds; call again"
                 ) from error
-            yield _parsed(piece, parse)
+            yield _parse(message, parse)
 
-    def _taken(self, answers: Iterator[Message], context: grpc.ServicerContext) -> Iterator[Message]:
-        """The answers; the call is cancelled where one is not taken by its reader within stall_seconds."""
-        for answer in answers:
+    def _delivered(self, responses: Iterator[Message], context: grpc.ServicerContext) -> Iterator[Message]:
+        """The responses; the call is cancelled when its reader does not take a response within stall_seconds."""
+        for response in responses:
             with self._watchdog.within(self._limits.stall_seconds, context.cancel):
-                yield answer
+                yield response
 
 
-def _parsed(content: bytes, parse: Callable[[bytes], Message]) -> Message:
+def _parse(content: bytes, parse: Callable[[bytes], Message]) -> Message:
     try:
         request = parse(content)
     except DecodeError as error:

@@ -1,4 +1,4 @@
-"""The gRPC server of every service: health, reflection, the layers around its calls, a clean stop."""
+"""The gRPC server of every service: health, reflection, interceptors, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from grpc_reflection.v1alpha import reflection
 
 from ratchet.client.credentials import Tls
 from ratchet.errors import PreconditionFailed
-from services.platform.error_mapping import refusals
+from services.platform.error_mapping import map_errors
 from services.platform.identity import Identity
-from services.platform.interceptors import Layer, Layered
-from services.platform.limits import DEFAULT_LIMITS, Limited, Limits
-from services.platform.request_decoding import Arrival
+from services.platform.interceptors import Interceptor, InterceptorChain
+from services.platform.limits import DEFAULT_LIMITS, ConcurrencyLimiter, Limits
+from services.platform.request_decoding import RequestDecoder
 from services.platform.settings import Settings
-from services.platform.telemetry import Check, Sight
-from services.platform.telemetry.checks import Checks
+from services.platform.telemetry import Check, Telemetry
+from services.platform.telemetry.checks import HealthChecks
 from services.platform.telemetry.health import Health
 from services.platform.watchdog import Watchdog
 
 log = logging.getLogger("ratchet.server")
 
 GRACE_SECONDS = 10.0
-"""For calls in flight when a service is told to stop."""
+"""For running calls after a stop signal."""
 
 CLOSING_SECONDS = 5.0
-"""For what is left then; a supervisor or an orchestrator must wait longer than for both before it kills."""
+"""For closing after the grace; a supervisor must wait longer than both before it kills."""
 
 
 class Server:
-    """One gRPC server: `add` the servicers, then `start`; `port` is the one that was bound.
+    """One gRPC server: `add` the servicers, then `start`; `port` is the bound port.
 
-    `layers` lie around its calls, the outermost first; around them all is its `sight`, inside of them all are its
-    `limits`. With `tls` only callers whose certificate is of its authority get through.
+    `interceptors` run around its calls, the outermost first; `telemetry` runs outside of them, `limits` inside of them.
+    With `tls` only callers with a certificate of its authority connect.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        layers: Sequence[Layer] = (refusals,),
+        interceptors: Sequence[Interceptor] = (map_errors,),
         limits: Limits = DEFAULT_LIMITS,
         tls: Tls | None = None,
-        sight: Sight | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        self.sight = sight or Sight("server", host, {})
+        self.telemetry = telemetry or Telemetry("server", host, {})
         watchdog = Watchdog()
-        limited = Limited(limits, watchdog)
+        limiter = ConcurrencyLimiter(limits, watchdog)
         self._server = grpc.server(
             futures.ThreadPoolExecutor(limits.threads, thread_name_prefix="grpc"),
             interceptors=[
-                Layered((self.sight.observed.layer, *layers, limited)),
-                Layered((refusals, limited), prefix="/grpc."),
-                Arrival(limits, watchdog),
-                self.sight.observed.interceptor,
+                InterceptorChain((self.telemetry.observed.interceptor, *interceptors, limiter)),
+                InterceptorChain((map_errors, limiter), prefix="/grpc."),
+                RequestDecoder(limits, watchdog),
+                self.telemetry.observed.request_observer,
             ],
             maximum_concurrent_rpcs=limits.concurrent_calls,
             options=(("grpc.so_reuseport", 0), *limits.options()),
@@ -69,27 +69,27 @@ class Server:
         self._names: list[str] = []
         self._before_stop: list[Callable[[], None]] = []
         self._checks: list[Check] = []
-        self._checking: Checks | None = None
-        self._health = Health(lambda: self.sight.url)
+        self._health_checks: HealthChecks | None = None
+        self._health = Health(lambda: self.telemetry.url)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._host, self.port = host, port
         self._tls = tls
 
     def add(self, register: Callable[[Any, grpc.Server], None], servicer: Any, name: str) -> None:
-        """Serve `servicer` under the service's full name, with the generated `add_…_to_server`."""
+        """Serves `servicer` under the service's full name, with the generated `add_…_to_server`."""
         register(servicer, self._server)
         self._names.append(name)
 
     def before_stop(self, act: Callable[[], None]) -> None:
-        """`act` is called before open calls are waited for: it ends streams that would not end by themselves."""
+        """Registers `act` to run before open calls are drained, for example to end endless streams."""
         self._before_stop.append(act)
 
     def needs(self, *checks: Check) -> None:
-        """The health service says NOT_SERVING while one of these does not pass; what it says is in sight/health.py."""
+        """Adds health checks: the health service says NOT_SERVING while one fails; see telemetry/health.py."""
         self._checks += checks
 
     def start(self) -> None:
-        """Returns when the port is open. The checks have a moment to pass before, so that nobody finds it unready."""
+        """Opens the port. The checks get a moment to pass before, so that a healthy service is ready at once."""
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         try:
             self.port = self._bound(f"{self._host}:{self.port}")
@@ -98,16 +98,16 @@ class Server:
                 f"can't listen on {self._host}:{self.port}: the port is busy, or the host no address of this machine;"
                 " stop the process that holds the port, or choose another --port or --host"
             ) from error
-        self.sight.start()
-        self._checking = Checks(self._checks, self._well, self.sight.untraced)
-        self._checking.start()
+        self.telemetry.start()
+        self._health_checks = HealthChecks(self._checks, self._report_health, self.telemetry.untraced)
+        self._health_checks.start()
         self._server.start()
 
-    def _well(self, wrong: Mapping[str, str]) -> None:
+    def _report_health(self, failing: Mapping[str, str]) -> None:
         names = [check.name for check in self._checks]
-        self._health.tell(self._names, names, wrong)
+        self._health.update(self._names, names, failing)
         for name in names:
-            self.sight.metrics.dependency(name, name not in wrong)
+            self.telemetry.metrics.dependency(name, name not in failing)
 
     def _bound(self, address: str) -> int:
         if self._tls is None:
@@ -118,24 +118,26 @@ class Server:
         )
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Drain: NOT_SERVING, no further call, streams ended; calls in flight get `grace` seconds, then UNAVAILABLE."""
+        """Drains: NOT_SERVING, no new calls, streams ended; running calls get `grace` seconds, then UNAVAILABLE."""
         self._health.enter_graceful_shutdown()
-        if self._checking is not None:
-            self._checking.close()
+        if self._health_checks is not None:
+            self._health_checks.close()
         for act in self._before_stop:
             act()
         self._server.stop(grace).wait()
-        self.sight.close()
+        self.telemetry.close()
 
 
 def open_server(settings: Settings) -> Server:
-    """The server of a service, not started yet, with every layer that its settings ask for."""
+    """The server of a service, not started yet, with the interceptors of its settings."""
     identity = Identity.load()
     if identity is not None and settings.service != "registry":
         identity.require_service(settings.service)
-    layers: tuple[Layer, ...] = (refusals,) if identity is None else (refusals, identity)
-    sight = Sight(settings.service, settings.host)
-    return Server(settings.host, settings.port, layers, limits=Limits.load(), tls=Tls.load(serves=True), sight=sight)
+    interceptors: tuple[Interceptor, ...] = (map_errors,) if identity is None else (map_errors, identity)
+    telemetry = Telemetry(settings.service, settings.host)
+    return Server(
+        settings.host, settings.port, interceptors, limits=Limits.load(), tls=Tls.load(serves=True), telemetry=telemetry
+    )
 
 
 def run(
@@ -145,20 +147,20 @@ def run(
     grace: float = GRACE_SECONDS,
     closing: float = CLOSING_SECONDS,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; then drain and close.
+    """Serves until SIGINT or SIGTERM; then drains and closes.
 
-    A second signal ends the process at once, with 128 and its number; so does, with 1, what still runs `closing`
-    seconds after the grace. Nothing is lost by either: a service may be killed at any moment.
+    A second signal ends the process at once with 128 plus its number; a process still running `closing` seconds after
+    the grace ends with 1. Nothing is lost: a service may be killed at any moment.
     """
     stopped = threading.Event()
 
-    def told(number: int, _: object) -> None:
+    def on_signal(number: int, _: object) -> None:
         if stopped.is_set():
             os._exit(128 + number)
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, told)
+        signal.signal(number, on_signal)
     server.start()
     log.info("%s listens on port %d, process %d", name, server.port, os.getpid())
     while not stopped.wait(1.0):
@@ -170,7 +172,7 @@ def run(
 
 
 def _exit_after(seconds: float) -> None:
-    """End this process then if it has not ended: a thread that runs on would keep it."""
+    """Ends this process after `seconds`, even if a thread is still running."""
 
     def give_up() -> None:
         log.error("not stopped within %.0f s: exiting as it is", seconds)

@@ -15,11 +15,11 @@ from ratchet.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Settings:
-    """What a service needs to start.
+    """The start-up settings of a service.
 
     log        sqlite:///path or postgresql://…      artifacts  file:///path or s3://bucket?endpoint=…
     workers    local:N or dask://host:port           endpoints  of the services that it calls
-    signing_key  the file of the key that signs tree heads; None: signing.key in the home, made for a new log
+    signing_key  file of the key that signs checkpoints; None: signing.key in the home, made for a new log
     """
 
     service: str
@@ -54,7 +54,7 @@ class Settings:
 
 
 def require_loopback(host: str, insecure: bool, environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse to listen beyond this machine without both TLS and tokens, unless told so."""
+    """Refuses to listen beyond this machine without both TLS and tokens, unless `insecure`."""
     missing = [variable for variable in (*TLS_VARIABLES.values(), FILE_VARIABLE) if not environ.get(variable)]
     if missing and not insecure and not is_loopback(host):
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Values that protobuf can carry and that nobody can keep or read: refused whatever field of a request they are in."""
+"""Validation of values that protobuf can carry and Ratchet can't store, in any field of a request."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from ratchet.errors import InvalidInput
 from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
 
 LONGEST_TEXT = 4096
-"""Characters of any one text. Names have shorter limits of their own, where they are parsed."""
+"""Characters of any one text. Names have shorter limits, checked by their parsers."""
 
 
 def require_wellformed(request: Message, path: str = "") -> None:
-    """InvalidInput, with the field, for a text that is too long or holds NUL, a time outside of the years 1 to 9999,
-    and a number that stands for nothing in its enum."""
-    for field in _looked_at(request.DESCRIPTOR):
+    """InvalidInput, with the field, for a value that Ratchet can't store.
+
+    These are texts that are too long or hold NUL, times outside of the years 1 to 9999, and unknown enum numbers.
+    """
+    for field in _checked_fields(request.DESCRIPTOR):
         name = f"{path}.{field.name}" if path else field.name
         if field.is_repeated:
             for part in getattr(request, field.name):
@@ -30,7 +32,7 @@ def require_wellformed(request: Message, path: str = "") -> None:
 
 
 class _Field(NamedTuple):
-    """A field that may hold what is not well formed; `require` is told a value of it, and its name with its path."""
+    """A field that needs validation; `require` takes its value and its path."""
 
     name: str
     is_repeated: bool
@@ -39,8 +41,8 @@ class _Field(NamedTuple):
 
 
 @cache
-def _looked_at(kind: Descriptor) -> tuple[_Field, ...]:
-    """The fields of a message but for those of numbers, bytes, true and false."""
+def _checked_fields(kind: Descriptor) -> tuple[_Field, ...]:
+    """The fields of a message except numbers, bytes and booleans."""
     return tuple(
         _Field(field.name, field.is_repeated, field.message_type is not None, require)
         for field in kind.fields

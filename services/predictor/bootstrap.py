@@ -11,8 +11,8 @@ from services.platform.artifacts import open_store
 from services.platform.server import Server, open_server
 from services.platform.settings import Settings
 from services.platform.snapshots import Snapshots
-from services.platform.telemetry.artifact_store import CountedStore, answering
-from services.platform.telemetry.peer import serving
+from services.platform.telemetry.artifact_store import CountedStore, store_check
+from services.platform.telemetry.peer import peer_check
 from services.platform.workers.local import ONE_THREAD, LocalWorkers
 from services.predictor.evaluation import Evaluator
 from services.predictor.prediction import Predictor
@@ -24,10 +24,10 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     os.environ.update(ONE_THREAD)
     server = open_server(settings)
     client = Client(registry=settings.endpoints.registry, actor="predictor")
-    store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
+    store = CountedStore(open_store(settings.artifacts), server.telemetry.metrics.registry)
     snapshots = Snapshots(client, store)
     workers = LocalWorkers(1, preload=("ratchet.scoring.evaluation",))
-    server.needs(serving("registry", client.registry), answering(store))
+    server.needs(peer_check("registry", client.registry), store_check(store))
     server.add(
         predictor_pb2_grpc.add_PredictorServiceServicer_to_server,
         PredictorService(Predictor(client, store, snapshots), Evaluator(client, store, snapshots, workers)),

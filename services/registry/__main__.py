@@ -11,7 +11,7 @@ from services.registry.bootstrap import build
 
 
 def main(settings: Settings) -> None:
-    """Serve until told to stop."""
+    """Serves until a stop signal."""
     server, closers = build(settings)
     run("registry", server, closers)
 

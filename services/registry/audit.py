@@ -1,6 +1,6 @@
-"""The audit of a registry: its log as verify.py checks it, and the artifacts that the log refers to.
+"""Audit of a registry: its log as in verify.py, and the artifacts that the log refers to.
 
-Every one that an event refers to is there with its very bytes; what nothing refers to is listed.
+Every referenced artifact must exist with its exact bytes; unreferenced artifacts are listed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ratchet.errors import Cancelled, Conflict, NotAllowed, RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.transparency.checkpoints import Head, read_heads
-from ratchet.transparency.verification import Report
+from ratchet.transparency.checkpoints import Checkpoint, read_checkpoints
+from ratchet.transparency.verification import VerificationReport
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
 from services.registry.eventlog import Log, Table, checkpoint_file, open_log
@@ -22,14 +22,17 @@ from services.registry.eventlog.importing import import_log
 from services.registry.eventlog.verify import verify
 from services.registry.projections import TABLES
 
-COLLECTED_AFTER = timedelta(days=1)
-"""A session writes its artifacts before its facts: what nothing refers to yet may be wanted in a moment."""
+COLLECT_AFTER = timedelta(days=1)
+"""A session writes its artifacts before its facts: a younger unreferenced artifact may get its reference soon."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """`findings`: artifacts that are missing or damaged, in words; `orphans`: those that no event refers to;
-    `collected`: the orphans that were removed; `notes`: why others were not."""
+class ArtifactReport:
+    """Result of the artifact check.
+
+    `findings`: missing or damaged artifacts, as text; `orphans`: unreferenced artifacts; `collected`: removed orphans;
+    `notes`: the reasons for keeping others.
+    """
 
     findings: tuple[str, ...]
     checked: int
@@ -43,11 +46,11 @@ def verify_artifacts(
     referenced: Iterable[tuple[str, int, int]],
     collect_before: datetime | None = None,
     active: Callable[[], bool] = lambda: True,
-) -> Kept:
-    """Read every referenced artifact in full, and list the others.
+) -> ArtifactReport:
+    """Reads every referenced artifact in full, and lists the others.
 
-    `referenced`: digest, position of the event that names it, and the size that it names, 0 for none. With
-    `collect_before`, orphans that were last put before it are removed; their names are no longer orphans then.
+    `referenced`: digest, position of the referring event, and the stated size, 0 for none. With `collect_before`,
+    orphans last put before it are removed, and no longer listed as orphans.
     """
     known: set[str] = set()
     findings = []
@@ -55,15 +58,15 @@ def verify_artifacts(
         if not active():
             raise Cancelled("the verification was given up; run ratchet log verify again")
         known.add(digest)
-        if wrong := _wrong(store, digest, size):
-            findings.append(f"position {position}: {wrong}")
+        if problem := _artifact_problem(store, digest, size):
+            findings.append(f"position {position}: {problem}")
     orphans = sorted(digest for digest in store.digests() if digest not in known)
     collected, notes = _collect(store, orphans, collect_before) if collect_before else ((), ())
     left = tuple(digest for digest in orphans if digest not in collected)
-    return Kept(tuple(findings), len(known), left, collected, notes)
+    return ArtifactReport(tuple(findings), len(known), left, collected, notes)
 
 
-def _wrong(store: ArtifactStore, digest: str, size: int) -> str:
+def _artifact_problem(store: ArtifactStore, digest: str, size: int) -> str:
     try:
         found = len(store.get(digest))
     except Unreachable:
@@ -74,7 +77,7 @@ def _wrong(store: ArtifactStore, digest: str, size: int) -> str:
 
 
 def _collect(store: ArtifactStore, orphans: Iterable[str], before: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Removes the orphans that are older than `before`: those that are gone, and why others are not."""
+    """Removes the orphans older than `before`; returns the removed ones, and the reasons for keeping others."""
     collected, notes = [], []
     for digest in orphans:
         if store.written_at(digest) >= before:
@@ -89,20 +92,20 @@ def _collect(store: ArtifactStore, orphans: Iterable[str], before: datetime) -> 
 
 
 class Audit:
-    """Verifies the log that a registry serves, with its artifacts; one run at a time.
+    """Verifies the log of a running registry, with its artifacts; one run at a time.
 
-    The key that is trusted is the log's when the registry started, which had to be the registry's own then.
+    The trusted key is the log's key at the registry's start, which had to be the registry's own then.
     """
 
     def __init__(self, log: Log, tables: Sequence[Table], settings: Settings, clock: Callable[[], datetime]) -> None:
         self._log, self._tables, self._clock = log, tuple(tables), clock
-        self._artifacts, self._heads = settings.artifacts, settings.home / checkpoint_file.NAME
+        self._artifacts, self._checkpoint_path = settings.artifacts, settings.home / checkpoint_file.NAME
         self._trusted = [key.public_key for key in log.keys()[-1:]]
         self._running = threading.Lock()
 
     def __call__(self, request: pb.VerifyRequest, active: Callable[[], bool] = lambda: True) -> pb.VerifyResponse:
-        """Conflict while another run is under way, Cancelled soon after `active` has said no."""
-        remembered = [Head.from_message(head) for head in request.remembered]
+        """Conflict during another run, Cancelled soon after `active` returns False."""
+        remembered = [Checkpoint.from_message(head) for head in request.remembered]
         if not self._running.acquire(blocking=False):
             raise Conflict("the log is being verified already; wait for that to end")
         try:
@@ -111,11 +114,11 @@ class Audit:
             self._running.release()
 
     def _verify(
-        self, remembered: Sequence[Head], collect_garbage: bool, active: Callable[[], bool]
+        self, remembered: Sequence[Checkpoint], collect_garbage: bool, active: Callable[[], bool]
     ) -> pb.VerifyResponse:
-        kept, unreadable = self._kept_heads()
-        found = verify(self._log.database, self._tables, kept, remembered, self._trusted, active)
-        before = self._clock() - COLLECTED_AFTER if collect_garbage and not found.findings else None
+        file_checkpoints, unreadable = self._file_checkpoints()
+        found = verify(self._log.database, self._tables, file_checkpoints, remembered, self._trusted, active)
+        before = self._clock() - COLLECT_AFTER if collect_garbage and not found.findings else None
         artifacts = verify_artifacts(open_store(self._artifacts), found.artifacts, before, active)
         findings = (*unreadable, *found.findings, *artifacts.findings)
         notes = [*found.notes, *artifacts.notes]
@@ -129,19 +132,19 @@ class Audit:
             orphans=artifacts.orphans,
             collected=artifacts.collected,
             notes=notes,
-            head=found.head.to_message() if found.head else None,
+            head=found.checkpoint.to_message() if found.checkpoint else None,
         )
 
-    def _kept_heads(self) -> tuple[list[Head], tuple[str, ...]]:
-        """The heads in the registry's file, read before the log, which has only grown since."""
+    def _file_checkpoints(self) -> tuple[list[Checkpoint], tuple[str, ...]]:
+        """The checkpoints in the registry's file, read before the log, which has only grown since."""
         try:
-            return (read_heads(self._heads) if self._heads.exists() else []), ()
+            return (read_checkpoints(self._checkpoint_path) if self._checkpoint_path.exists() else []), ()
         except RatchetError as error:
             return [], (error.message,)
 
 
-def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> Report:
-    """Put an exported log into the home of `settings`, read tables and all; errors as `import_log`."""
+def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> VerificationReport:
+    """Imports an exported log, with its read tables, into the home of `settings`; errors as `import_log`."""
     log = open_log(settings.log, (), clock=lambda: datetime.now(UTC))
     try:
         report = import_log(log.database, file, trusted)

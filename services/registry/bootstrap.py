@@ -1,4 +1,4 @@
-"""Wires the registry: log, key, application, servicers, server."""
+"""Wiring of the registry: log, key, application, servicers, server."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from services.registry.eventlog import checkpoint_file, key_files
 from services.registry.eventlog import service as log_service
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.projections import TABLES
-from services.registry.telemetry import LogSight
+from services.registry.telemetry import LogTelemetry
 
 
 def open_signed_log(settings: Settings) -> event_log.Log:
-    """The log of the registry, with its key in force; refused where the key or the remembered heads do not fit it."""
+    """The log of the registry, with its key in force.
+
+    Refused if the key or the checkpoint file does not match the log.
+    """
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
     try:
         signer = key_files.signer(settings.signing_key, settings.home, log.keys())
-        log.sign_with(signer, checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME))
+        log.sign_with(signer, checkpoint_file.CheckpointFile(settings.home / checkpoint_file.NAME))
     except BaseException:
         log.close()
         raise
@@ -36,10 +39,10 @@ def open_signed_log(settings: Settings) -> event_log.Log:
 
 
 def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
-    """Put the key of the file `new` in force, signed by the one before, and in the home where that one lay.
+    """Puts the key of the file `new` in force, signed by the old one, and installs it in the home.
 
-    Called again after an interruption it finishes. A registry that runs meanwhile refuses every write until it is
-    started again with the new key.
+    Repeated after an interruption it finishes. A registry that runs meanwhile refuses every write until its restart
+    with the new key.
     """
     successor = Signer(load_private(new))
     log = event_log.open_log(settings.log, TABLES, clock=lambda: datetime.now(UTC))
@@ -50,7 +53,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
         if known[-1].public_key != successor.public_key:
             log.sign_with(
                 key_files.signer(settings.signing_key, settings.home, known),
-                checkpoint_file.HeadsFile(settings.home / checkpoint_file.NAME),
+                checkpoint_file.CheckpointFile(settings.home / checkpoint_file.NAME),
             )
             log.rotate(successor, actor, reason)
         [*_, key] = log.keys()
@@ -63,7 +66,7 @@ def rotate_key(settings: Settings, new: Path, actor: str, reason: str) -> Key:
 
 
 def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
-    """The server, not started yet, and what to call after it has stopped."""
+    """The server, not started yet, and its close functions."""
     log = open_signed_log(settings)
     application = event_log.LogApplication(log)
     server = open_server(settings)
@@ -78,5 +81,5 @@ def build(settings: Settings) -> tuple[Server, tuple[Callable[[], None], ...]]:
         servicer.NAME,
     )
     server.before_stop(log.release)
-    server.needs(LogSight(log, server.sight.metrics.registry).check())
+    server.needs(LogTelemetry(log, server.telemetry.metrics.registry).check())
     return server, (application.close, log.close)

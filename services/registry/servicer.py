@@ -1,4 +1,4 @@
-"""RegistryService: each method of the contract, as thin as it can be."""
+"""The gRPC servicer of the registry, a thin layer over commands and queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
 from services.platform.interceptors import Caller
-from services.registry.eventlog import Committed, Log, LogApplication
+from services.registry.eventlog import CommitResult, Log, LogApplication
 from services.registry.handlers.commands import Commands
 from services.registry.handlers.states import States
 from services.registry.queries import messages
@@ -117,5 +117,5 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     def GetLineage(self, request: pb.GetLineageRequest, context: grpc.ServicerContext) -> pb.GetLineageResponse:
         return self._queries.get_lineage(request)
 
-    def _training(self, committed: Committed) -> pb.Training:
+    def _training(self, committed: CommitResult) -> pb.Training:
         return self._queries.training(committed.events[0].stream.removeprefix("session/"))

@@ -1,5 +1,7 @@
-"""What the registry shows of its log: where it ends, what was appended, how sessions ended. Read from the database
-every few seconds, so each registry on one database shows the same log, whoever wrote to it."""
+"""Metrics of the registry's log: position, appends, ended sessions.
+
+They are read from the database every few seconds, so all registries on one database show the same log.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ ENDS = tuple(
 STATES = tuple(pattern_state(state) for state in pattern_pb2.PatternState.values() if state)
 
 
-class LogSight:
-    """`check` looks at the database, and at what is new in it since the last time."""
+class LogTelemetry:
+    """`check` checks the database, and updates the metrics with its new events."""
 
     def __init__(self, log: Log, registry: CollectorRegistry) -> None:
         self._log = log
-        self._began = log.head().position
-        self._shown = -1
+        self._start_position = log.head().position
+        self._last_position = -1
         self._position = Gauge("ratchet_log_position", "Position of the last event of the log", registry=registry)
         self._events = Counter(
             "ratchet_log_events", "Events appended since this registry started", ("topic",), registry=registry
@@ -43,25 +45,25 @@ class LogSight:
         self._patterns = Gauge("ratchet_patterns", "Patterns by state", ("state",), registry=registry)
 
     def check(self) -> Check:
-        return Check("database", self._look)
+        return Check("database", self._update)
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         self._require_writable()
         head = self._log.head().position
-        if head == self._shown:
+        if head == self._last_position:
             return
         self._position.set(head)
-        self._count(max(self._began, self._shown), head)
+        self._count(max(self._start_position, self._last_position), head)
         [row] = self._log.query("SELECT COUNT(*) AS sessions FROM training_history WHERE state = 'OPEN'")
         self._open.set(row["sessions"])
         rows = self._log.query("SELECT state, COUNT(*) AS patterns FROM knowledge_base GROUP BY state")
         counts = {row["state"]: row["patterns"] for row in rows}
         for state in STATES:
             self._patterns.labels(state).set(counts.get(state, 0))
-        self._shown = head
+        self._last_position = head
 
     def _require_writable(self) -> None:
-        """A transaction as an append makes one, that changes nothing: no request has an empty id."""
+        """An empty write transaction that changes nothing: no request has an empty id."""
         with self._log.database.write() as writer:
             writer.execute("DELETE FROM requests WHERE request_id = ''")
 

@@ -11,8 +11,8 @@ from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from services.platform.artifacts import open_store
 from services.platform.server import Server, open_server
 from services.platform.settings import Settings
-from services.platform.telemetry.artifact_store import CountedStore, answering
-from services.platform.telemetry.peer import serving
+from services.platform.telemetry.artifact_store import CountedStore, store_check
+from services.platform.telemetry.peer import peer_check
 from services.platform.workers import open_workers
 from services.platform.workers.local import ONE_THREAD
 from services.trainer import telemetry
@@ -33,14 +33,14 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     os.environ.update(ONE_THREAD)
     server = open_server(settings)
     client = Client(settings.endpoints.registry, settings.endpoints.knowledge, actor="trainer")
-    store = CountedStore(open_store(settings.artifacts), server.sight.metrics.registry)
+    store = CountedStore(open_store(settings.artifacts), server.telemetry.metrics.registry)
     workers = open_workers(settings.workers, PRELOAD)
-    conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.sight, workers.count)
+    conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.telemetry, workers.count)
     sessions = Sessions(client, conductor, at_once=workers.sessions)
     importer = Importer(client, store)
     server.before_stop(sessions.close)
-    server.needs(serving("registry", client.registry), serving("knowledge", client.knowledge))
-    server.needs(answering(store), *telemetry.workers(settings.workers))
+    server.needs(peer_check("registry", client.registry), peer_check("knowledge", client.knowledge))
+    server.needs(store_check(store), *telemetry.workers(settings.workers))
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerService(

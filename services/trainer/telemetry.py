@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ratchet.client import Client
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import envelope_pb2
-from services.platform.telemetry import Check, Sight
+from services.platform.telemetry import Check, Telemetry
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.sessions.scheduler import Conductor, Report, Training
@@ -34,11 +34,11 @@ class WatchedConductor:
     """A Conductor: `inner`, whose steps are measured. A thread runs one session at a time, all its steps."""
 
     def __init__(
-        self, inner: Conductor[SessionInputs, SessionOutcome], client: Client, sight: Sight, at_once: int
+        self, inner: Conductor[SessionInputs, SessionOutcome], client: Client, telemetry: Telemetry, at_once: int
     ) -> None:
-        self._inner, self._client, self._sight = inner, client, sight
+        self._inner, self._client, self._telemetry = inner, client, telemetry
         self._here = threading.local()
-        registry = sight.metrics.registry
+        registry = telemetry.metrics.registry
         Gauge("ratchet_workers", "Sessions that can be trained at once", registry=registry).set(at_once)
         self._running = Gauge("ratchet_sessions_running", "Sessions in a step now", ("step",), registry=registry)
         self._steps = Histogram(
@@ -75,7 +75,7 @@ class WatchedConductor:
                 if phase != current:
                     current = phase
                     phase_span.close()
-                    phase_span.enter_context(self._sight.span(phase))
+                    phase_span.enter_context(self._telemetry.span(phase))
                 report(phase, fraction)
 
             return self._inner.work(job, told)
@@ -95,13 +95,13 @@ class WatchedConductor:
         with (
             self._running.labels(name).track_inprogress(),
             self._steps.labels(name).time(),
-            self._sight.span(name, run.request_id if run else "", **attributes),
+            self._telemetry.span(name, run.request_id if run else "", **attributes),
         ):
             yield
 
     def _run(self, training: Training | None) -> _Run | None:
         """Which session this thread runs, where traces are made: the log knows the request that began it."""
-        if self._sight.traces is None:
+        if self._telemetry.traces is None:
             return None
         known: _Run | None = getattr(self._here, "run", None)
         if training is None or (known and known.session_id == training.session_id):

@@ -65,7 +65,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[Exported]
                 stack.callback(close)
             stack.callback(server.stop, 0)
             patched.setenv(service.variable, f"127.0.0.1:{server.port}")
-            found |= set(metrics_of(server.sight.metrics.registry))
+            found |= set(metrics_of(server.telemetry.metrics.registry))
         yield found
 
 

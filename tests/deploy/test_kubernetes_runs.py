@@ -19,7 +19,7 @@ from ratchet.cli import cli
 from ratchet.cli.certs import make
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed
-from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_heads, write_public
+from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_checkpoints, write_public
 from services.local import ports
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role
@@ -158,9 +158,9 @@ def test_the_auditor_verifies_the_log_and_remembers_what_it_saw(cluster: Cluster
     audited = cluster.run("auditor", "ratchet", *main_container("auditor")["args"])
     assert audited.returncode == 0, audited.stderr
     kept = cluster.root / "kept/heads.jsonl"
-    assert len(read_heads(kept)) == 1
+    assert len(read_checkpoints(kept)) == 1
 
-    [head] = read_heads(kept)
+    [head] = read_checkpoints(kept)
     kept.write_text(head.to_line().replace(head.root.hex(), bytes(32).hex()) + "\n")
     changed = cluster.run("auditor", "ratchet", *main_container("auditor")["args"])
     assert changed.returncode == 7, changed.stdout + changed.stderr

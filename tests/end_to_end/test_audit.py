@@ -11,7 +11,7 @@ import pytest
 
 from ratchet.decisions import evidence
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency.event_format import opened
+from ratchet.transparency.event_format import parse_event
 from ratchet.transparency.export import event_line, read_events
 from tests.support.running import Running
 
@@ -64,7 +64,7 @@ def test_one_probability_changed_in_any_real_decision_is_found_at_its_position(
     lines = exported.read_text(encoding="utf-8").splitlines()
     tried = 0
     for event in read_events(exported):
-        envelope, fact = opened(event.topic, event.state)
+        envelope, fact = parse_event(event.topic, event.state)
         if not isinstance(fact, facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined):
             continue
         for scored in fact.evidence:

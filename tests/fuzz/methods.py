@@ -11,7 +11,7 @@ from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
-from services.platform.limits import SLOW, WATCHES
+from services.platform.limits import SLOW_METHODS, WATCH_METHODS
 
 SERVED_BY = {
     eventlog_pb2.DESCRIPTOR: "registry",
@@ -43,7 +43,7 @@ class Method:
     @property
     def waits(self) -> bool:
         """It ends with its caller: a deadline that passes is no failure."""
-        return self.path in WATCHES
+        return self.path in WATCH_METHODS
 
     @property
     def weight(self) -> int:
@@ -65,4 +65,6 @@ METHODS = tuple(
     for method in service.methods
 )
 
-assert {method.path for method in METHODS} >= {path for path in WATCHES | SLOW if path.startswith("/ratchet.")}
+assert {method.path for method in METHODS} >= {
+    path for path in WATCH_METHODS | SLOW_METHODS if path.startswith("/ratchet.")
+}

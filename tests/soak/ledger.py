@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ratchet.errors import Internal, RatchetError
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Ledger:
 
     writes: list[Write] = field(default_factory=list)
     named: list[Named] = field(default_factory=list)
-    heads: dict[int, Head] = field(default_factory=dict)
+    heads: dict[int, Checkpoint] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Ledger:
         with self.lock:
             self.named.append(Named(lineage, position, champion))
 
-    def remember(self, head: Head) -> None:
+    def remember(self, head: Checkpoint) -> None:
         with self.lock:
             known = self.heads.setdefault(head.size, head)
             if known.root != head.root:

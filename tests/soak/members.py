@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ratchet import Client
 from ratchet.errors import NotFound, RatchetError, Unreachable
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from tests.soak.ledger import Ledger
 from tests.support.running import DATA
 
@@ -177,7 +177,7 @@ class Reader(Member):
 
     def _head(self) -> None:
         answer = self.ask(self.client.get_head)
-        self.ledger.remember(Head.from_message(answer.signed))
+        self.ledger.remember(Checkpoint.from_message(answer.signed))
 
 
 def members(client: Client, ledger: Ledger, seed: int, stopping: threading.Event) -> list[Member]:

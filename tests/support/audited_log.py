@@ -15,7 +15,7 @@ from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.artifacts import ArtifactStore
 from services.platform.interceptors import Caller
-from services.registry.eventlog import Append, Committed, Log, LogApplication, NewEvent, Origin
+from services.registry.eventlog import Append, CommitResult, Log, LogApplication, NewEvent, Origin
 from services.registry.handlers.commands import Commands
 from tests.support.registry_samples import FIRST_BAR, evidence, record, stamp
 
@@ -95,7 +95,7 @@ class Auditee:
         contenders: dict[str, float] | None = None,
         policy: str = "balanced",
         learns: bool = True,
-    ) -> Committed:
+    ) -> CommitResult:
         """A session: the champion is scored against the new model, `gain`, and against `contenders`.
 
         The symbol's best is scored against the lineage's champion with `against_best`; None: on no bar.

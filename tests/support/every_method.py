@@ -15,9 +15,9 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.predictor.v1 import predictor_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
-from services.platform.error_mapping import refusals
+from services.platform.error_mapping import map_errors
 from services.platform.identity import Identity
-from services.platform.interceptors import Caller, Layer
+from services.platform.interceptors import Caller, Interceptor
 from services.platform.server import Server
 
 CONTRACTS: tuple[ServiceDescriptor, ...] = tuple(
@@ -69,10 +69,10 @@ class Callee:
 
 
 @contextmanager
-def serving(identity: Identity | None, *around: Layer, tls: Tls | None = None) -> Iterator[Callee]:
+def serving(identity: Identity | None, *around: Interceptor, tls: Tls | None = None) -> Iterator[Callee]:
     """A server with what `around` says around refusals and identity."""
-    layers = (*around, refusals) if identity is None else (*around, refusals, identity)
-    callee = Callee(Server("127.0.0.1", 0, layers, tls=tls))
+    interceptors = (*around, map_errors) if identity is None else (*around, map_errors, identity)
+    callee = Callee(Server("127.0.0.1", 0, interceptors, tls=tls))
     for service in CONTRACTS:
         callee.server.add(callee.answering(service), None, service.full_name)
     callee.server.start()

@@ -11,7 +11,7 @@ from pathlib import Path
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.transparency import merkle
 from services.platform.facts import Fact
-from services.registry.eventlog import Append, Log, NewEvent, Origin, Recorded, Statement, Table
+from services.registry.eventlog import Append, Log, NewEvent, Origin, RecordedEvent, Statement, Table
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
 from services.registry.eventlog.postgres import PostgresDatabase
@@ -53,7 +53,7 @@ def append(request_id: str, *events: NewEvent, fingerprint: bytes = b"same", act
     return Append(Origin(request_id, fingerprint, actor, "run"), events)
 
 
-def _count(recorded: Recorded) -> Iterable[Statement]:
+def _count(recorded: RecordedEvent) -> Iterable[Statement]:
     yield Statement(
         "INSERT INTO {streams} (stream, events, last_position, lineage) VALUES (?, 1, ?, ?) ON CONFLICT (stream)"
         " DO UPDATE SET events = {streams}.events + 1, last_position = excluded.last_position",
@@ -75,11 +75,11 @@ def make_log(
     return Log(database, tables, clock or SteppingClock(), lambda: uuid.uuid4().hex)
 
 
-def everything(log: Log) -> list[Recorded]:
+def everything(log: Log) -> list[RecordedEvent]:
     return list(itertools.chain.from_iterable(log.read()))
 
 
-def assert_sound(log: Log) -> list[Recorded]:
+def assert_sound(log: Log) -> list[RecordedEvent]:
     """Positions are dense, versions too, times never decrease, and the Merkle nodes are those of the events."""
     events = everything(log)
     assert [event.position for event in events] == list(range(1, len(events) + 1))

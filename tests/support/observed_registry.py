@@ -1,4 +1,4 @@
-"""A real registry on a home of its own, whose sight can be looked at, and a client of it."""
+"""A real registry on a home of its own, whose telemetry can be read, and a client of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Watched:
             return ask(channel, name)
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.server.sight.metrics.registry.get_sample_value(name, labels)
+        return self.server.telemetry.metrics.registry.get_sample_value(name, labels)
 
 
 @contextmanager

@@ -135,10 +135,10 @@ RATES = [
 
 
 class Knowledge(knowledge_pb2_grpc.KnowledgeServiceServicer):
-    """Knows `patterns`, refuses offers as `refusals` says by series, and remembers what it was asked."""
+    """Knows `patterns`, refuses offers as `map_errors` says by series, and remembers what it was asked."""
 
-    def __init__(self, patterns: list[knowledge_pb2.KnownPattern], refusals: dict[str, RatchetError]) -> None:
-        self.patterns, self.refusals = patterns, refusals
+    def __init__(self, patterns: list[knowledge_pb2.KnownPattern], map_errors: dict[str, RatchetError]) -> None:
+        self.patterns, self.map_errors = patterns, map_errors
         self.asked: list[Any] = []
 
     def ListPatterns(self, request: Any, context: Any) -> knowledge_pb2.ListPatternsResponse:
@@ -155,8 +155,8 @@ class Knowledge(knowledge_pb2_grpc.KnowledgeServiceServicer):
 
     def OfferPattern(self, request: Any, context: Any) -> knowledge_pb2.OfferPatternResponse:
         self.asked.append(request)
-        if request.series in self.refusals:
-            raise self.refusals[request.series]
+        if request.series in self.map_errors:
+            raise self.map_errors[request.series]
         there = knowledge_pb2.KnownPattern()
         there.CopyFrom(GUEST)
         there.pattern.series, there.pattern.task = request.series, "range-h5"
@@ -196,10 +196,10 @@ class Log(eventlog_pb2_grpc.EventLogServiceServicer):
 
 
 def start(
-    serve: Serve, patterns: tuple[knowledge_pb2.KnownPattern, ...], refusals: dict[str, RatchetError]
+    serve: Serve, patterns: tuple[knowledge_pb2.KnownPattern, ...], map_errors: dict[str, RatchetError]
 ) -> tuple[Knowledge, str]:
     """The services on one address."""
-    knowledge = Knowledge(list(patterns), refusals)
+    knowledge = Knowledge(list(patterns), map_errors)
     address = serve(
         (knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server, knowledge, "ratchet.knowledge.v1.KnowledgeService"),
         (registry_pb2_grpc.add_RegistryServiceServicer_to_server, Registry(), "ratchet.registry.v1.RegistryService"),

@@ -1,1 +1,1 @@
-"""KnowledgeService over gRPC: requests checked, answers made."""
+"""KnowledgeService over gRPC: validation of requests, and conversion to messages."""

@@ -1,28 +1,28 @@
-"""Which patterns a request means."""
+"""Lookup of the patterns of a request."""
 
 from __future__ import annotations
 
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.names import Series, Task
 from services.knowledge.domain.pattern import PatternRecord
-from services.knowledge.projection.state import Contents
+from services.knowledge.projection.state import KnowledgeState
 
 SHOWN_MATCHES = 10
 
 
-def scopes(contents: Contents, series: str, task: str) -> list[tuple[str, str]]:
-    """The (series, task) of all patterns; of one series or task where they are not empty."""
+def scopes(state: KnowledgeState, series: str, task: str) -> list[tuple[str, str]]:
+    """The (series, task) pairs of all patterns; only those of a given series or task, if not empty."""
     series = str(Series.parse(series)) if series else ""
     task = str(Task.parse(task)) if task else ""
-    all_of_them = {(record.definition.series, record.definition.task) for record in contents.patterns.values()}
+    all_of_them = {(record.definition.series, record.definition.task) for record in state.patterns.values()}
     return sorted(scope for scope in all_of_them if series in ("", scope[0]) and task in ("", scope[1]))
 
 
-def resolve(contents: Contents, pattern_id: str, position: int) -> PatternRecord:
-    """The pattern with this id, or with the only id that begins so, of those recorded up to `position`."""
+def resolve(state: KnowledgeState, pattern_id: str, position: int) -> PatternRecord:
+    """The pattern with this id, or with the only id of this prefix, among those recorded up to `position`."""
     if not pattern_id:
         raise InvalidInput("pattern_id is empty; see ratchet patterns list", fields={"pattern_id": "empty"})
-    recorded = {name: record for name, record in contents.patterns.items() if record.changes[0].position <= position}
+    recorded = {name: record for name, record in state.patterns.items() if record.changes[0].position <= position}
     if pattern_id in recorded:
         return recorded[pattern_id]
     matches = sorted(known for known in recorded if known.startswith(pattern_id))

@@ -1,5 +1,8 @@
-"""Page tokens. One names the log position of the first page, so the pages of one list fit together whatever is recorded
-between them, and the list that it belongs to, so it is refused for another."""
+"""Page tokens of lists.
+
+A token holds the log position of the first page, so that all pages show the same position, and the id of its list, so
+that it is refused for another list.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,7 @@ ListRequest: TypeAlias = knowledge_pb2.ListPatternsRequest | knowledge_pb2.ListF
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page begins: item `offset` of a list as of log position `position`; None: the first page, of whatever
-    position it is asked for."""
+    """Start of a page: item `offset` of a list as of log position `position`; None: the first page."""
 
     list_id: int
     offset: int = 0
@@ -33,7 +35,7 @@ class Page:
 
     @classmethod
     def of(cls, request: ListRequest) -> Page:
-        """The page that is asked for; InvalidInput for a text that is not a token of this list."""
+        """The requested page; InvalidInput for a text that is not a token of this list."""
         list_id = _list_id(request)
         if not request.page_token:
             return cls(list_id)
@@ -54,8 +56,7 @@ class Page:
         return cls(list_id, int(found[2]), int(found[1]))
 
     def cut(self, items: Sequence[Item], position: int, size: int) -> tuple[Sequence[Item], str]:
-        """The items of this page of the list as of `position`, and the token of the next one; empty when this is the
-        last."""
+        """The items of this page as of `position`, and the token of the next page; empty on the last page."""
         if not 0 <= size <= LARGEST_SIZE:
             raise InvalidInput(
                 f"page_size {size} is out of range; use 1 to {LARGEST_SIZE}", fields={"page_size": "range"}
@@ -66,7 +67,7 @@ class Page:
 
 
 def _list_id(request: ListRequest) -> int:
-    """What tells one list from another: the request without the place and size of its page and the wait before it."""
+    """A checksum of the request without page token, page size and min_position."""
     bare = type(request)()
     bare.MergeFromString(request.SerializeToString())
     bare.page_token, bare.page_size, bare.min_position = "", 0, 0

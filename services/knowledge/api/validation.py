@@ -1,4 +1,4 @@
-"""What a request must be, whatever is known. Each check raises InvalidInput that names the field."""
+"""Validation of requests, independent of the state. Each check raises InvalidInput that names the field."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def named(field: str, value: str) -> None:
 
 
 def log_time(request: Read) -> datetime | None:
-    """The moment of log time that a read asks about, if it asks by moment; no position of it is below 0."""
+    """The requested log time, if the request has one; InvalidInput for a position below 0."""
     for name, position in (("min_position", request.min_position), ("as_of_position", request.as_of_position)):
         if position < 0:
             raise InvalidInput(f"{name} is {position}; positions begin at 1, 0 means none", fields={name: "below 0"})
@@ -85,8 +85,7 @@ def log_time(request: Read) -> datetime | None:
 
 
 def known_before(request: ByMarketTime) -> int | None:
-    """The market time before which labels were known, if a read asks for one, in whole epoch seconds as bars have them:
-    the first one that is not before it."""
+    """The label cutoff of a read in market time, if any, rounded up to whole epoch seconds, the resolution of bars."""
     if not request.HasField("known_before"):
         return None
     _moment("known_before", request.known_before)
@@ -94,7 +93,7 @@ def known_before(request: ByMarketTime) -> int | None:
 
 
 def market_time(request: OfSession) -> int | None:
-    """The market time of the session that asks or tells, if the request has one, in whole epoch seconds."""
+    """The session's market time, if the request has one, in whole epoch seconds."""
     if not request.HasField("market_time"):
         return None
     _moment("market_time", request.market_time)

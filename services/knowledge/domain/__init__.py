@@ -1,1 +1,1 @@
-"""What a pattern is and when it counts as known. Pure: no I/O, no clock, no randomness."""
+"""The rules of patterns. Pure functions: no I/O, no clock, no randomness."""

@@ -1,7 +1,7 @@
 """One fact of a pattern's stream.
 
-Its bars and counts stay packed, as the log has them, until they are asked for: parsed they would take five times the
-memory, and most of them are never looked at.
+Its bars and counts stay packed until they are needed: parsed they would take five times the memory, and most are never
+read.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _STATES = {int(state): state for state in State}
 
 
 class Change(NamedTuple):
-    """A fact with the state that it left.
+    """A fact with the resulting state.
 
-    session_id         whose evidence it is; empty where a person decided, or only the covering changed
-    lineage            that of the session; a retirement does not tell it
-    market_time        that of the session, epoch seconds; None where a person decided
+    session_id         session of the evidence; empty for a person's decision and a change of subsumption alone
+    lineage            that of the session; empty for a retirement
+    market_time        that of the session, epoch seconds; None for a person's decision
     reason             of an offer or a retirement
     by_person          a person retired it
-    covered_by         id of the simpler pattern where the state is COVERED, else empty
-    passed_first_test  None where it is no first test
+    covered_by         id of the subsuming pattern in state COVERED, else empty
+    passed_first_test  None if it is no first test
     kind, payload      its message, packed
     """
 
@@ -53,7 +53,7 @@ class Change(NamedTuple):
 
     @classmethod
     def of(cls, fact: Fact, message: Message, position: int) -> Change:
-        """`message` is the fact's; InvalidInput for a state that is none."""
+        """`message` is the fact's; InvalidInput for an unknown state."""
         session_id, lineage, reason, covered_by = "", "", "", ""
         by_person, passed, market_time = False, None, None
         if not isinstance(message, facts_pb2.PatternOffered) and message.HasField("market_time"):
@@ -97,26 +97,27 @@ class Change(NamedTuple):
 
     @property
     def counts(self) -> Counts:
-        """After the fact; all zero for an offer."""
+        """The counts after the fact; all zero for an offer."""
         message = self.message
         return Counts() if isinstance(message, facts_pb2.PatternOffered) else Counts.read(message.after)
 
     @property
     def evidence(self) -> pattern_pb2.BarEvidence:
-        """What it carried, packed; empty for an offer."""
+        """The evidence of the fact, packed; empty for an offer."""
         message = self.message
         return pattern_pb2.BarEvidence() if isinstance(message, facts_pb2.PatternOffered) else message.evidence
 
     @property
     def first_bar(self) -> int:
-        """The time of the earliest bar that it carried; 0 where it carried none."""
+        """The time of the earliest bar of its evidence; 0 without evidence."""
         return min((span.times[0] for span in self.evidence.spans if span.times), default=0)
 
     @property
     def bars(self) -> EvidenceBars:
-        """What it carried, in the order of the message.
+        """The bars of its evidence, in the order of the message.
 
-        None where that can't be read: others may append to the log too, and one such fact must not hide all the rest.
+        Unreadable evidence counts as none: other clients may append to the log, and one such fact must not hide the
+        others.
         """
         try:
             return decode_all(self.evidence)

@@ -1,9 +1,9 @@
-"""How often a rule was right, and how sure that is.
+"""Hit rate of a rule with its posterior.
 
-Successive outcomes resemble each other (a wide day follows a wide day), so support and hits are shrunk to the size of
-an independent sample with the same uncertainty: by min(1, binomial variance / HAC variance) of the hits on the bars on
-which the rule fired. The posterior of the hit rate is then Beta: the prior is centred at the base rate and weighs as
-much as two bars, so a rule of which nothing is known is worth no more than its label's frequency.
+Successive outcomes are autocorrelated, so support and hits are shrunk to the size of an independent sample with the
+same uncertainty: by min(1, binomial variance / HAC variance) of the hits on the bars on which the rule fired. The
+posterior of the hit rate is then Beta: the prior is centred at the base rate and weighs as much as two bars, so a rule
+without evidence is worth no more than its label's frequency.
 
 Sources: Newey & West 1987; Gelman et al., Bayesian Data Analysis, section 2.4.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from ratchet.events.v1 import pattern_pb2
 from ratchet.patterns.evidence import Flags
-from ratchet.patterns.retention import keep_line
+from ratchet.patterns.retention import retention_threshold
 from ratchet.statistics.hac import long_run_variance, newey_west_lags
 from ratchet.statistics.special import betainc, betaincinv
 from services.knowledge.domain.evidence import Evidence
@@ -27,7 +27,7 @@ TAIL = 0.025
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a rule on tested bars; the fields are those of ratchet.events.v1.PatternCounts."""
+    """Counts of a rule on tested bars; the fields are those of ratchet.events.v1.PatternCounts."""
 
     bars: int = 0
     support: int = 0
@@ -42,9 +42,9 @@ class Counts:
     probability_above_line: float = 0.0
 
     @property
-    def line(self) -> float:
-        """The hit rate above which a rule is worth keeping."""
-        return keep_line(self.base_rate)
+    def retention_threshold(self) -> float:
+        """The hit rate above which a rule is kept."""
+        return retention_threshold(self.base_rate)
 
     @classmethod
     def read(cls, message: pattern_pb2.PatternCounts) -> Counts:
@@ -55,16 +55,16 @@ class Counts:
 
 
 def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
-    """The counts of a rule that foretells `label`, known `horizon` bars later; all zero without a tested bar."""
+    """The counts of a rule that predicts `label`, known `horizon` bars later; all zero without a tested bar."""
     bars = len(evidence)
     if not bars:
         return Counts()
-    came = evidence.outcomes == label
-    hit = came[evidence.fired]
-    base_rate = float(came.mean())
-    share = effective_share(hit, came, horizon)
+    label_true = evidence.outcomes == label
+    hit = label_true[evidence.fired]
+    base_rate = float(label_true.mean())
+    share = effective_share(hit, label_true, horizon)
     effective_support, effective_hits = share * len(hit), share * int(hit.sum())
-    centre = (float(came.sum()) + 1.0) / (bars + 2.0)
+    centre = (float(label_true.sum()) + 1.0) / (bars + 2.0)
     a = PRIOR_WEIGHT * centre + effective_hits
     b = PRIOR_WEIGHT * (1.0 - centre) + effective_support - effective_hits
     return Counts(
@@ -78,17 +78,16 @@ def count(evidence: Evidence, label: bool, horizon: int) -> Counts:
         low=betaincinv(a, b, TAIL),
         high=betaincinv(a, b, 1.0 - TAIL),
         probability_above_base=1.0 - betainc(a, b, base_rate),
-        probability_above_line=1.0 - betainc(a, b, min(1.0, keep_line(base_rate))),
+        probability_above_line=1.0 - betainc(a, b, min(1.0, retention_threshold(base_rate))),
     )
 
 
-def effective_share(hit: Flags, came: Flags, horizon: int) -> float:
-    """How many independent bars one fired bar is worth, at most 1.
+def effective_share(hit: Flags, label_true: Flags, horizon: int) -> float:
+    """The effective sample size per fired bar, at most 1.
 
-    `hit`: bool[fired bars]; `came`: bool[all tested bars], which speak where the hits never vary and so say nothing
-    about themselves.
+    `hit`: bool[fired bars]; `label_true`: bool[all tested bars], used if the hits never vary.
     """
-    for outcome in (hit, came):
+    for outcome in (hit, label_true):
         share = float(outcome.mean()) if len(outcome) else 0.0
         if 0.0 < share < 1.0:
             lags = max(horizon - 1, newey_west_lags(len(outcome)))

@@ -1,4 +1,4 @@
-"""What is recorded of a session's evidence, and of a person's word. Pure: state and command in, fact out."""
+"""Decisions on a session's evidence and on a person's commands. Pure: state and command in, fact out."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from ratchet.names import Series, Task
 from ratchet.patterns.evidence import EvidenceBars, decode_all
 from ratchet.patterns.rule_text import pattern_id, text_of
 from services.knowledge.domain.counts import Counts, count
-from services.knowledge.domain.evidence import Evidence, unite
+from services.knowledge.domain.evidence import Evidence, merge
 from services.knowledge.domain.pattern import PatternRecord, evolve, state_of, stream_of
-from services.knowledge.domain.rules import State, after_first_test, why_below
+from services.knowledge.domain.rules import State, after_first_test, retirement_reason
 from services.platform.facts import Fact
 
 
 def record_evidence(
     record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session: knowledge_pb2.RecordEvidenceRequest
 ) -> Fact | None:
-    """The fact that the evidence of `session` for one pattern makes, with the pattern's own state: what covers it is
-    for `settle` to say. None when a known pattern met no bar.
+    """The fact of `session`'s evidence for one pattern; None for a known pattern without a tested bar.
 
-    InvalidInput for a first test without bars or p value, for a bar after the session's market time, and for an id that
-    stands for another rule.
+    Its state is the pattern's own; `with_subsumption_updates` adds subsumption. InvalidInput for a first test without
+    bars or p value, for a bar after the session's market time, and for an id of another rule.
     """
     bars = decode_all(tested.evidence)
     _require_horizon(tested)
-    _require_bars_by_then(tested.pattern.id, bars, session.market_time.seconds)
+    _require_before_market_time(tested.pattern.id, bars, session.market_time.seconds)
     if record is not None:
         _require_same_rule(record.definition, tested.pattern)
     if record is None or record.state is State.OFFERED:
@@ -39,7 +38,7 @@ def record_evidence(
         return Fact(stream_of(tested.pattern.id), version, message, causation_id=session.session_id)
     if not len(bars.times):
         return None
-    told = facts_pb2.PatternValidated(
+    partial = facts_pb2.PatternValidated(
         pattern_id=record.id,
         session_id=session.session_id,
         lineage=session.lineage,
@@ -48,25 +47,29 @@ def record_evidence(
         market_time=session.market_time,
     )
     if tested.HasField("p_value"):
-        told.p_value, told.passed, told.candidates_tested = tested.p_value, tested.passed, session.candidates_tested
-    fact = Fact(stream_of(record.id), record.version + 1, told, causation_id=session.session_id)
+        partial.p_value, partial.passed, partial.candidates_tested = (
+            tested.p_value,
+            tested.passed,
+            session.candidates_tested,
+        )
+    fact = Fact(stream_of(record.id), record.version + 1, partial, causation_id=session.session_id)
     after = evolve(record, fact)
     counts = count(after.evidence, record.label, record.horizon)
     state = state_of(after, after.evidence, counts, after.changes)
     if record.state.holds and state is State.RETIRED and not tested.HasField("p_value"):
-        return replace(fact, message=_retired_by_gate(told, counts))
-    disputed = after.disputed
+        return replace(fact, message=_retired_by_gate(partial, counts))
+    conflicting = after.conflicting
     validated = facts_pb2.PatternValidated(
         after=counts.message(),
         state=state_number(state),
-        conflicting_bars=np.unique(disputed.times[disputed.source == fact.version]).tolist(),
+        conflicting_bars=np.unique(conflicting.times[conflicting.source == fact.version]).tolist(),
     )
-    validated.MergeFrom(told)
+    validated.MergeFrom(partial)
     return replace(fact, message=validated)
 
 
 def retire(record: PatternRecord, reason: str) -> Fact:
-    """A person's retirement; PreconditionFailed when there is nothing to retire."""
+    """A person's retirement; PreconditionFailed for a pattern that can't be retired."""
     if not reason.strip():
         raise InvalidInput("retiring a pattern needs a reason; say why", fields={"reason": "empty"})
     if record.state is State.REFUTED:
@@ -92,15 +95,15 @@ def retire(record: PatternRecord, reason: str) -> Fact:
 
 
 def offered_id(record: PatternRecord, series: str) -> str:
-    """The id that the pattern's rule has in another series."""
+    """The id of the pattern's rule in another series."""
     return pattern_id(text_of(record.definition.rule), series, record.definition.task)
 
 
-def offer(record: PatternRecord, series: str, reason: str, there: PatternRecord | None) -> Fact:
+def offer(record: PatternRecord, series: str, reason: str, existing: PatternRecord | None) -> Fact:
     """The offer of a pattern to another series, where it is a candidate without evidence of its own.
 
-    `there`: what is recorded of the rule in that series. PreconditionFailed when the pattern does not hold here, or has
-    a record there; InvalidInput for its own series and without a reason.
+    `existing`: the record of the rule in that series. PreconditionFailed if the pattern does not hold here, or has a
+    record there; InvalidInput for its own series and without a reason.
     """
     definition = record.definition
     if not reason.strip():
@@ -112,13 +115,14 @@ def offer(record: PatternRecord, series: str, reason: str, there: PatternRecord 
         )
     if not record.state.holds:
         raise PreconditionFailed(
-            f"pattern {record.id} is {_word(record.state)} in {definition.series}/{definition.task};"
+            f"pattern {record.id} is {_state_name(record.state)} in {definition.series}/{definition.task};"
             " only a pattern that holds where it was found can be offered"
         )
-    if there is not None:
+    if existing is not None:
         raise PreconditionFailed(
-            f"{definition.wording!r} is known in {target}/{definition.task} as {_word(there.state)} ({there.id}):"
-            " a rule gets one test; see ratchet patterns show " + there.id
+            f"{definition.wording!r} is known in {target}/{definition.task} as {_state_name(existing.state)}"
+            f" ({existing.id}):"
+            " a rule gets one test; see ratchet patterns show " + existing.id
         )
     pattern = pattern_pb2.Pattern()
     pattern.CopyFrom(definition)
@@ -138,16 +142,16 @@ def state_number(state: State) -> pattern_pb2.PatternState.ValueType:
     return pattern_pb2.PatternState.ValueType(state)
 
 
-def _retired_by_gate(told: facts_pb2.PatternValidated, after: Counts) -> facts_pb2.PatternRetired:
+def _retired_by_gate(partial: facts_pb2.PatternValidated, after: Counts) -> facts_pb2.PatternRetired:
     return facts_pb2.PatternRetired(
-        pattern_id=told.pattern_id,
-        session_id=told.session_id,
+        pattern_id=partial.pattern_id,
+        session_id=partial.session_id,
         decided_by=decision_pb2.DECIDED_BY_GATE,
-        reason=why_below(after),
-        evidence=told.evidence,
-        before=told.before,
+        reason=retirement_reason(after),
+        evidence=partial.evidence,
+        before=partial.before,
         after=after.message(),
-        market_time=told.market_time,
+        market_time=partial.market_time,
     )
 
 
@@ -164,7 +168,7 @@ def _discovered(
         raise InvalidInput(
             f"pattern {pattern_id} is new and comes without the p value of its test", fields={"tested": "no p_value"}
         )
-    union, _ = unite(Evidence.told([(1, bars)]))
+    union, _ = merge(Evidence.concatenated([(1, bars)]))
     counts = count(union, tested.pattern.rule.label, Task.parse(tested.pattern.task).horizon)
     return facts_pb2.PatternDiscovered(
         pattern=tested.pattern,
@@ -191,8 +195,8 @@ def _require_horizon(tested: knowledge_pb2.TestedPattern) -> None:
             )
 
 
-def _require_bars_by_then(pattern_id: str, bars: EvidenceBars, market_time: int) -> None:
-    """A later bar would tell sessions of this market time what they must not know."""
+def _require_before_market_time(pattern_id: str, bars: EvidenceBars, market_time: int) -> None:
+    """A later bar would leak to sessions of this market time."""
     last = int(bars.times.max(initial=market_time))
     if last > market_time:
         raise InvalidInput(
@@ -211,5 +215,5 @@ def _require_same_rule(known: pattern_pb2.Pattern, sent: pattern_pb2.Pattern) ->
         )
 
 
-def _word(state: State) -> str:
+def _state_name(state: State) -> str:
     return state.name.lower()

@@ -1,7 +1,7 @@
-"""The evidence for a rule: the union, by bar time, of all out-of-sample bars on which it was tested.
+"""The evidence for a rule: the union, by bar time, of its out-of-sample test bars.
 
-Where two facts disagree on a bar the one recorded first stays. Each bar remembers the fact that brought it, so what was
-known at a log time or at a market time is a filter on the union and never a second fold.
+If two facts disagree on a bar, the first recorded one wins. Each bar keeps the version of its fact, so the evidence as
+of a log time or market time is a filter on the union.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ratchet.patterns.evidence import EvidenceBars, Flags, Times
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Bars, in a union in order of time, every array of shape (n,).
+    """Tested bars, in a union in order of time, every array of shape (n,).
 
-    times, label_times  epoch seconds UTC: the bar, and when its label was known
-    fired, outcomes     did the rule fire, was the label 1
-    source              version, in the pattern's stream, of the fact that brought the bar first
+    times, label_times  epoch seconds UTC: the bar, and the time at which its label was known
+    fired, outcomes     whether the rule fired, whether the label was 1
+    source              version, in the pattern's stream, of the first fact with this bar
     """
 
     times: Times
@@ -36,17 +36,17 @@ class Evidence:
         return cls(nothing, nothing, never, never, nothing)
 
     @classmethod
-    def told(cls, facts: Iterable[tuple[int, EvidenceBars]]) -> Evidence:
-        """What facts (version, bars) brought, one after the other, each bar as often as it was told."""
-        told = [(version, bars) for version, bars in facts if len(bars.times)]
-        if not told:
+    def concatenated(cls, facts: Iterable[tuple[int, EvidenceBars]]) -> Evidence:
+        """The bars of facts (version, bars), one after the other, with repetitions."""
+        parts = [(version, bars) for version, bars in facts if len(bars.times)]
+        if not parts:
             return cls.none()
         return cls(
-            np.concatenate([bars.times for _, bars in told]),
-            np.concatenate([bars.label_times for _, bars in told]),
-            np.concatenate([bars.fired for _, bars in told]),
-            np.concatenate([bars.outcomes for _, bars in told]),
-            np.repeat(np.array([version for version, _ in told]), [len(bars.times) for _, bars in told]),
+            np.concatenate([bars.times for _, bars in parts]),
+            np.concatenate([bars.label_times for _, bars in parts]),
+            np.concatenate([bars.fired for _, bars in parts]),
+            np.concatenate([bars.outcomes for _, bars in parts]),
+            np.repeat(np.array([version for version, _ in parts]), [len(bars.times) for _, bars in parts]),
         )
 
     def __len__(self) -> int:
@@ -58,20 +58,20 @@ class Evidence:
         )
 
     def known(self, version: int, before: int | None = None) -> Evidence:
-        """What the facts up to `version` brought and, with `before`, whose label was known before that market time."""
+        """The bars of the facts up to `version` and, with `before`, with labels known before that market time."""
         keep = self.source <= version
         return self.where(keep if before is None else keep & (self.label_times < before))
 
-    def brought_after(self, version: int) -> Evidence:
+    def after_version(self, version: int) -> Evidence:
         return self.where(self.source > version)
 
 
-def unite(told: Evidence) -> tuple[Evidence, Evidence]:
-    """The union of bars told in this order, and those told later that disagree with what stays."""
-    _, first = np.unique(told.times, return_index=True)
-    union = told.where(first)
-    stays = union.where(np.searchsorted(union.times, told.times))
+def merge(bars: Evidence) -> tuple[Evidence, Evidence]:
+    """The union of bars in this order, and the later bars that contradict the union."""
+    _, first = np.unique(bars.times, return_index=True)
+    union = bars.where(first)
+    stays = union.where(np.searchsorted(union.times, bars.times))
     disagrees = (
-        (stays.label_times != told.label_times) | (stays.fired != told.fired) | (stays.outcomes != told.outcomes)
+        (stays.label_times != bars.label_times) | (stays.fired != bars.fired) | (stays.outcomes != bars.outcomes)
     )
-    return union, told.where(disagrees)
+    return union, bars.where(disagrees)

@@ -1,7 +1,7 @@
-"""A pattern as its stream tells it, and what was known of it at any log time and market time.
+"""A pattern folded from its stream, and its views as of a log time and market time.
 
-A record keeps its facts, packed, and works out the rest when it is first asked for: folding a long log costs little
-more than reading it, and states and counts are those that the facts carry.
+A record keeps its facts packed and computes the rest on demand: folding a long log costs little more than reading it,
+and states and counts are those of the facts.
 """
 
 from __future__ import annotations
@@ -18,36 +18,42 @@ from ratchet.names import Task
 from ratchet.patterns.evidence import EvidenceBars
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.counts import Counts, count
-from services.knowledge.domain.evidence import Evidence, unite
-from services.knowledge.domain.rules import State, above_line, after_evidence, grade, why_below
+from services.knowledge.domain.evidence import Evidence, merge
+from services.knowledge.domain.rules import State, above_threshold, after_evidence, grade, retirement_reason
 from services.platform.facts import Fact
 
-__all__ = ["PREFIX", "Change", "PatternRecord", "View", "evolve", "own_state", "state_of", "stream_of", "view"]
+__all__ = ["PREFIX", "Change", "PatternRecord", "PatternView", "evolve", "own_state", "state_of", "stream_of", "view"]
 
 PREFIX = "pattern/"
 
 
 @dataclass(frozen=True, eq=False)
 class PatternRecord:
-    """Everything recorded of one pattern. `definition` is that of the fact that discovered it, or of its offer as long
-    as it is only that. `gap`: the version of the first fact that is left out, None where all are there: the states and
-    counts that later facts carry do not hold then."""
+    """The recorded facts of one pattern.
+
+    `definition` is that of the discovery, or of the offer before a discovery. `first_omitted`: the version of the first
+    omitted fact, None if complete; the states and counts of later facts are then invalid.
+    """
 
     definition: pattern_pb2.Pattern
     changes: tuple[Change, ...]
     offer: facts_pb2.PatternOffered | None = None
-    gap: int | None = None
+    first_omitted: int | None = None
 
-    def of_market(self, time: int | None) -> PatternRecord:
-        """The record as if no session of a market time later than `time` (epoch seconds) had told anything; itself
-        where none did. Facts by persons have no market time and stay. None: all facts."""
+    def as_of_market_time(self, time: int | None) -> PatternRecord:
+        """The record without sessions of a market time later than `time` (epoch seconds); itself if there are none.
+
+        Facts by persons have no market time and stay. None: all facts.
+        """
         if time is None:
             return self
         counts = [each.market_time is None or each.market_time <= time for each in self.changes]
         if all(counts):
             return self
         counted = tuple(compress(self.changes, counts))
-        return PatternRecord(self.definition, counted, self.offer, gap=self.changes[counts.index(False)].version)
+        return PatternRecord(
+            self.definition, counted, self.offer, first_omitted=self.changes[counts.index(False)].version
+        )
 
     @property
     def id(self) -> str:
@@ -83,29 +89,29 @@ class PatternRecord:
 
     @cached_property
     def evidence(self) -> Evidence:
-        return self._united[0]
+        return self._merged[0]
 
     @property
-    def disputed(self) -> Evidence:
-        """The bars that a fact told otherwise than the fact that stays; a bar may be there more than once."""
-        return self._united[1]
+    def conflicting(self) -> Evidence:
+        """The bars that contradict the union; a bar may occur more than once."""
+        return self._merged[1]
 
     def admitted_by(self, version: int) -> bool:
-        """Did its first test, as far as the facts up to `version` tell it, end in a kept pattern?"""
-        deciding = self._first_tests(version)
-        if len(deciding) == 1 and deciding[0].kind is facts_pb2.PatternDiscovered:
-            return deciding[0].state is not State.REFUTED
-        if not deciding or not all(change.passed_first_test for change in deciding):
+        """Whether its first test, by the facts up to `version`, kept the pattern."""
+        tests = self._first_tests(version)
+        if len(tests) == 1 and tests[0].kind is facts_pb2.PatternDiscovered:
+            return tests[0].state is not State.REFUTED
+        if not tests or not all(change.passed_first_test for change in tests):
             return False
-        return above_line(count(self.first_test(version), self.label, self.horizon))
+        return above_threshold(count(self.first_test(version), self.label, self.horizon))
 
     def first_test(self, version: int | None = None) -> Evidence:
-        """The bars that decided whether it may ever be kept, as the facts up to `version` tell it; without one none."""
-        deciding = self._first_tests(self.version if version is None else version)
-        return unite(Evidence.told((each.version, each.bars) for each in deciding))[0]
+        """The bars of its first test, by the facts up to `version`; empty without one."""
+        tests = self._first_tests(self.version if version is None else version)
+        return merge(Evidence.concatenated((each.version, each.bars) for each in tests))[0]
 
     def tested_through(self, position: int | None = None) -> int | None:
-        """The bar time of the last bar that a first test recorded by then used; None when it was not tested by then."""
+        """The time of the last bar of a first test recorded by `position`; None without a test."""
         used = [
             int(change.bars.times.max(initial=change.first_bar))
             for change in self.changes
@@ -113,23 +119,23 @@ class PatternRecord:
         ]
         return max(used, default=None)
 
-    def bars_brought(self, version: int) -> EvidenceBars:
-        """What the fact of that version carried; nothing where its evidence can't be read."""
+    def bars_of(self, version: int) -> EvidenceBars:
+        """The bars of the fact of that version; empty for unreadable evidence."""
         return self._change(version).bars
 
     def dataset_of(self, version: int) -> str:
-        """The digest of the dataset from which that fact's bars are; empty where it carried none."""
+        """The digest of that fact's dataset; empty without evidence."""
         return self._change(version).evidence.dataset_digest
 
     def _change(self, version: int) -> Change:
         return next(change for change in self.changes if change.version == version)
 
     @cached_property
-    def _united(self) -> tuple[Evidence, Evidence]:
-        return unite(Evidence.told((each.version, each.bars) for each in self.changes))
+    def _merged(self) -> tuple[Evidence, Evidence]:
+        return merge(Evidence.concatenated((each.version, each.bars) for each in self.changes))
 
     def _first_tests(self, version: int) -> list[Change]:
-        """The facts that are its first test: of those recorded, the ones that begin with the earliest bar."""
+        """The facts of its first test: among the recorded tests, those that begin with the earliest bar."""
         tests = [
             change for change in self.changes if change.version <= version and change.passed_first_test is not None
         ]
@@ -138,9 +144,12 @@ class PatternRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What was known of a pattern: only the facts that counted then, and of their bars those with labels known before
-    `known_before`, in epoch seconds; None: all of them. `recorded`: state and counts are those that were recorded."""
+class PatternView:
+    """A pattern as of a log time and market time.
+
+    Only counted facts, and of their bars those with labels known before `known_before`, in epoch seconds; None: all of
+    them. `recorded`: state and counts are those of the facts.
+    """
 
     record: PatternRecord
     state: State
@@ -157,19 +166,19 @@ class View:
     @property
     def conflicts(self) -> tuple[int, ...]:
         """Times of the bars on which two facts disagree."""
-        disputed = self.record.disputed
-        times = np.unique(disputed.times[disputed.source <= self.changes[-1].version])
+        conflicting = self.record.conflicting
+        times = np.unique(conflicting.times[conflicting.source <= self.changes[-1].version])
         return tuple(np.intersect1d(self.evidence.times, times).tolist())
 
     @property
     def validations(self) -> int:
-        """How many facts after the first with evidence brought a bar that counts here."""
+        """The number of facts after the first evidence that added a counted bar."""
         first = next((change.version for change in self.changes if change.evidence.spans), 0)
         return len(np.unique(self.evidence.source[self.evidence.source > first]))
 
     @property
     def retired_reason(self) -> str:
-        """Why it is retired: the last reason that was given since it was last above the line."""
+        """The last reason given since the pattern was last above the threshold; empty unless retired."""
         if self.state is not State.RETIRED:
             return ""
         for change in reversed(self.changes):
@@ -177,7 +186,7 @@ class View:
                 break
             if change.reason:
                 return change.reason
-        return why_below(self.counts)
+        return retirement_reason(self.counts)
 
 
 def stream_of(pattern_id: str) -> str:
@@ -189,16 +198,16 @@ def view(
     position: int | None = None,
     known_before: int | None = None,
     market_time: int | None = None,
-) -> View | None:
-    """The pattern as of a log position; None when it was not recorded by then.
+) -> PatternView | None:
+    """The pattern as of a log position; None if it was not recorded by then.
 
-    Without a time as it was recorded. With `known_before` (epoch seconds) only bars whose label was known before it
-    count, with `market_time` only facts of sessions up to it (see `PatternRecord.of_market`). The state is then the
-    pattern's own: what covers it is a question to its whole scope, which `standing.views` answers. None, too, when no
-    bar counts; but an offer is known from log time alone, so a pattern that was offered is OFFERED until a bar counts.
-    A rule whose first test was not over at `known_before` is UNDECIDED: that it passed was known only later.
+    Without a time the recorded state. With `known_before` (epoch seconds) only bars with labels known before it count,
+    with `market_time` only facts of sessions up to it (see `PatternRecord.as_of_market_time`). The state is then the
+    pattern's own: subsumption depends on the whole scope, see `pattern_views.views`. Also None without a counted bar;
+    but an offer is known from log time alone, so an offered pattern is OFFERED until a bar counts. A rule with a first
+    test that ends after `known_before` is UNDECIDED.
     """
-    record = record.of_market(market_time)
+    record = record.as_of_market_time(market_time)
     changes = record.changes
     if position is not None and changes and changes[-1].position > position:
         changes = tuple(change for change in changes if change.position <= position)
@@ -206,33 +215,33 @@ def view(
         return None
     last = changes[-1]
     if known_before is None and market_time is None:
-        return View(record, last.state, last.counts, changes, covered_by=last.covered_by, recorded=True)
-    told = int(np.count_nonzero(record.evidence.source <= last.version))
+        return PatternView(record, last.state, last.counts, changes, covered_by=last.covered_by, recorded=True)
+    total = int(np.count_nonzero(record.evidence.source <= last.version))
     evidence = record.evidence.known(last.version, known_before)
     if not len(evidence):
-        return View(record, State.OFFERED, Counts(), changes, known_before) if record.offer else None
-    if len(evidence) == told and record.gap is None:
-        return View(record, own_state(last), last.counts, changes, known_before)
+        return PatternView(record, State.OFFERED, Counts(), changes, known_before) if record.offer else None
+    if len(evidence) == total and record.first_omitted is None:
+        return PatternView(record, own_state(last), last.counts, changes, known_before)
     counts = count(evidence, record.label, record.horizon)
     if known_before is not None and bool((record.first_test(last.version).label_times >= known_before).any()):
-        return View(record, State.UNDECIDED, counts, changes, known_before)
-    return View(record, state_of(record, evidence, counts, changes), counts, changes, known_before)
+        return PatternView(record, State.UNDECIDED, counts, changes, known_before)
+    return PatternView(record, state_of(record, evidence, counts, changes), counts, changes, known_before)
 
 
 def own_state(change: Change) -> State:
-    """The state that a fact left, were there no other pattern to cover it."""
+    """The state after a fact, without subsumption by other patterns."""
     return grade(change.counts) if change.state is State.COVERED else change.state
 
 
 def state_of(record: PatternRecord, evidence: Evidence, counts: Counts, changes: tuple[Change, ...]) -> State:
-    """The state of its own that `evidence`, with its counts, leaves after `changes`."""
+    """The pattern's own state after `changes`, from `evidence` and its counts."""
     by_person = max((change.version for change in changes if change.by_person), default=None)
-    fresh = None if by_person is None else count(evidence.brought_after(by_person), record.label, record.horizon)
+    fresh = None if by_person is None else count(evidence.after_version(by_person), record.label, record.horizon)
     return after_evidence(record.admitted_by(changes[-1].version), counts, fresh)
 
 
 def evolve(record: PatternRecord | None, fact: Fact, position: int = 0) -> PatternRecord:
-    """The record after one more fact of its stream; InvalidInput for a fact that can't follow."""
+    """The record after one more fact of its stream; InvalidInput for an invalid successor."""
     message, offered = fact.message, record is not None and record.state is State.OFFERED
     match message:
         case facts_pb2.PatternValidated() | facts_pb2.PatternRetired() if record is not None and not offered:
@@ -248,13 +257,13 @@ def evolve(record: PatternRecord | None, fact: Fact, position: int = 0) -> Patte
 
 
 def _names(definition: pattern_pb2.Pattern, fact: Fact) -> bool:
-    """Is it the pattern of the fact's stream? InvalidInput for a task that is none."""
+    """Whether it is the pattern of the fact's stream. InvalidInput for an invalid task."""
     Task.parse(definition.task)
     return stream_of(definition.id) == fact.stream
 
 
 def _copy(definition: pattern_pb2.Pattern) -> pattern_pb2.Pattern:
-    """Apart from the message, which would stay in memory as long as a part of it does."""
+    """A copy apart from the message, which a reference to a part would keep in memory."""
     apart = pattern_pb2.Pattern()
     apart.CopyFrom(definition)
     return apart

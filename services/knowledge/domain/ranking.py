@@ -1,4 +1,4 @@
-"""The feature rankings of a lineage as its stream tells them."""
+"""The feature rankings of a lineage, folded from its stream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RankingRecord:
     rankings: tuple[Ranking, ...]
 
     def known(self, position: int, market_time: int | None = None) -> tuple[Ranking, ...]:
-        """Those recorded up to a log position and, with `market_time` (epoch seconds), by sessions not later."""
+        """The rankings recorded up to a log position and, with `market_time` (epoch seconds), by sessions not later."""
         return tuple(
             each
             for each in self.rankings

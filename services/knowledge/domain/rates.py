@@ -1,13 +1,12 @@
-"""What became of the rules that were tested: how many were admitted, what these are now, and whether they went on to
-hold.
+"""Success rates of tested rules: the share admitted, their present states, and their later hit rates.
 
 The share admitted has the Jeffreys interval of a proportion: the quantiles of Beta(k + 1/2, n - k + 1/2), with 0 as its
-lower end where k = 0 and 1 as its upper end where k = n. Source: Brown, Cai & DasGupta 2001, Interval estimation for a
+lower end for k = 0 and 1 as its upper end for k = n. Source: Brown, Cai & DasGupta 2001, Interval estimation for a
 binomial proportion, Statistical Science 16.
 
-Later bars are those outside of a rule's first test: nothing was chosen on them. Each rule has a base rate of its own,
-the frequency of its label on its later bars, so over several rules the base rate is their mean weighted by later
-support: what the rules would hit if firing said nothing, on as many bars of each. Hits / support compares with it.
+Later bars are those outside of a rule's first test: no selection used them. Each rule has a base rate of its own, the
+frequency of its label on its later bars. The base rate over several rules is their mean weighted by later support: the
+expected hit rate of uninformative rules with the same support. Hits / support compares with it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from math import fsum
 import numpy as np
 
 from ratchet.statistics.special import betaincinv
-from services.knowledge.domain.pattern import View
+from services.knowledge.domain.pattern import PatternView
 from services.knowledge.domain.rules import State
 
 ALL = ""
@@ -29,8 +28,8 @@ TAIL = 0.025
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of one tested rule. `later_expected`: the hits expected at its base rate on its later support."""
+class RuleOutcome:
+    """The outcome of one tested rule. `later_expected`: the hits expected at its base rate on its later support."""
 
     series: str
     type: str
@@ -42,8 +41,11 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Rate:
-    """Of the rules of one type and series; "" stands for all of them. `low`, `high`: the 95 % interval of the share."""
+class SuccessRate:
+    """Success rate of the rules of one type and series; "" stands for all.
+
+    `low`, `high`: the 95 % interval of the share.
+    """
 
     series: str
     type: str
@@ -60,35 +62,37 @@ class Rate:
 
     @property
     def share(self) -> float:
-        """Of the tested ones, those that were admitted."""
+        """The admitted share of the tested rules."""
         return self.admitted / self.tested
 
 
-def fate(found: View) -> Fate:
-    """Of a rule that was tested by then; a rule that was refuted has no later bars that count."""
+def outcome_of(found: PatternView) -> RuleOutcome:
+    """The outcome of a tested rule; a refuted rule has no later bars that count."""
     record, version = found.record, found.changes[-1].version
     series, kind = record.definition.series, record.definition.type or UNTYPED
     if not record.admitted_by(version):
-        return Fate(series, kind, admitted=False, state=found.state)
+        return RuleOutcome(series, kind, admitted=False, state=found.state)
     later = found.evidence.where(~np.isin(found.evidence.times, record.first_test(version).times))
-    came = later.outcomes == record.label
+    label_true = later.outcomes == record.label
     support = int(later.fired.sum())
-    return Fate(
+    return RuleOutcome(
         series,
         kind,
         admitted=True,
         state=found.state,
         later_support=support,
-        later_hits=int(came[later.fired].sum()),
-        later_expected=support * float(came.mean()) if support else 0.0,
+        later_hits=int(label_true[later.fired].sum()),
+        later_expected=support * float(label_true.mean()) if support else 0.0,
     )
 
 
-def rates(fates: Iterable[Fate], over_all_series: bool) -> tuple[Rate, ...]:
-    """By series, then by type, each with all types together first; with `over_all_series` all series together before
-    them. None without a tested rule."""
-    groups: dict[tuple[str, str], list[Fate]] = defaultdict(list)
-    for each in fates:
+def rates(outcomes: Iterable[RuleOutcome], over_all_series: bool) -> tuple[SuccessRate, ...]:
+    """Rates by series, then by type, with all types first; with `over_all_series` all series together first.
+
+    Empty without a tested rule.
+    """
+    groups: dict[tuple[str, str], list[RuleOutcome]] = defaultdict(list)
+    for each in outcomes:
         for series in (ALL, each.series) if over_all_series else (each.series,):
             for kind in (ALL, each.type):
                 groups[series, kind].append(each)
@@ -103,14 +107,14 @@ def jeffreys(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def _rate(series: str, kind: str, fates: Sequence[Fate]) -> Rate:
-    admitted = [each for each in fates if each.admitted]
-    low, high = jeffreys(len(admitted), len(fates))
+def _rate(series: str, kind: str, outcomes: Sequence[RuleOutcome]) -> SuccessRate:
+    admitted = [each for each in outcomes if each.admitted]
+    low, high = jeffreys(len(admitted), len(outcomes))
     support = sum(each.later_support for each in admitted)
-    return Rate(
+    return SuccessRate(
         series=series,
         type=kind,
-        tested=len(fates),
+        tested=len(outcomes),
         admitted=len(admitted),
         in_force=sum(each.state.active for each in admitted),
         retired=sum(each.state is State.RETIRED for each in admitted),

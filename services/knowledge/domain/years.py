@@ -1,4 +1,4 @@
-"""The evidence for a rule, year by year: whether it held throughout, or once and no more."""
+"""The evidence for a rule by calendar year, to show whether it held throughout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH = 1970
 
 @dataclass(frozen=True)
 class Year:
-    """Of the tested bars of one calendar year (UTC, by bar time); `base_rate` is the frequency of the rule's label."""
+    """The tested bars of one calendar year (UTC, by bar time); `base_rate` is the frequency of the rule's label."""
 
     year: int
     bars: int
@@ -23,19 +23,19 @@ class Year:
 
 
 def by_year(evidence: Evidence, label: bool) -> tuple[Year, ...]:
-    """Oldest first, of a rule that foretells `label`; only years with a tested bar. Support and hits are not shrunk."""
+    """Oldest first, of a rule that predicts `label`; only years with a tested bar. Support and hits are not shrunk."""
     years = evidence.times.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + EPOCH
     found = []
     for year in np.unique(years):
         part = evidence.where(years == year)
-        came = part.outcomes == label
+        label_true = part.outcomes == label
         found.append(
             Year(
                 year=int(year),
                 bars=len(part),
                 support=int(part.fired.sum()),
-                hits=int(came[part.fired].sum()),
-                base_rate=float(came.mean()),
+                hits=int(label_true[part.fired].sum()),
+                base_rate=float(label_true.mean()),
             )
         )
     return tuple(found)

@@ -1,1 +1,1 @@
-"""The writes: evidence and people's words become facts."""
+"""The write side: evidence and people's commands become facts."""

@@ -1,4 +1,4 @@
-"""The write side: what is known, decisions, and their facts appended all or none."""
+"""The write side: decisions on the current state, and their facts appended all or none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ratchet.events.v1 import facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage, Series
 from services.knowledge.domain import decide, ranking
-from services.knowledge.domain.settle import settle
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.domain.subsumption_updates import with_subsumption_updates
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact, from_state
 from services.platform.log_client import LogClient, RemoteApplication
 
@@ -31,20 +31,21 @@ TOPICS = tuple(
 
 
 @dataclass(frozen=True)
-class By:
-    """In whose name a fact is appended."""
+class Attribution:
+    """Actor and correlation id of an append."""
 
     actor: str
     correlation_id: str = ""
 
 
 class Knowledge(RemoteApplication):
-    """Records what sessions bring and what persons decide. Safe to use from many threads and many processes: what was
-    decided is appended only if the streams have not moved since, and is decided again otherwise.
+    """Records evidence of sessions and decisions of persons.
 
-    Each method takes the contents as its caller has them and reads the rest of the log first. Which pattern covers
-    which is a question to a whole scope, of which not every stream is written: when others wrote to the scope between
-    the reading and the appending, the covering is settled once more.
+    Safe for many threads and many processes: facts are appended only if their streams have not advanced since the
+    decision, which is repeated otherwise.
+
+    Each method takes the caller's state and reads the rest of the log first. Subsumption concerns a whole scope, of
+    which a batch writes only some streams: after concurrent writes to the scope, the subsumption is updated once more.
     """
 
     name = "knowledge"
@@ -53,127 +54,149 @@ class Knowledge(RemoteApplication):
         super().__init__(client)
         self._writing = threading.Lock()
 
-    def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest, by: By, contents: Contents) -> int:
-        """Append a session's evidence and ranking in one batch; returns the position of the last fact.
+    def record_evidence(
+        self, request: knowledge_pb2.RecordEvidenceRequest, attribution: Attribution, state: KnowledgeState
+    ) -> int:
+        """Appends a session's evidence and ranking in one batch; returns the position of the last fact.
 
-        0 when there is nothing to append, or when the log has facts of this session already.
+        0 for nothing to append, or if the log has facts of this session already.
         """
         lineage = Lineage.parse(request.lineage)
         scope = str(lineage.series), str(lineage.task)
 
-        def decided(now: Contents) -> list[Fact]:
-            return [] if request.session_id in now.sessions else evidence_facts(request, now)
+        def decide_facts(current: KnowledgeState) -> list[Fact]:
+            return [] if request.session_id in current.sessions else evidence_facts(request, current)
 
-        def covering(now: Contents) -> list[Fact]:
-            return settle(now.scope(*scope), [], request.session_id, request.market_time)
+        def update_subsumption(current: KnowledgeState) -> list[Fact]:
+            return with_subsumption_updates(current.scope(*scope), [], request.session_id, request.market_time)
 
-        return self._commit(decided, contents, f"evidence/{request.session_id}", by, covering)
+        return self._commit(decide_facts, state, f"evidence/{request.session_id}", attribution, update_subsumption)
 
-    def retire(self, pattern_id: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
-        """Append a person's retirement of a pattern in `contents`, after the facts that free what it covered; returns
-        its position. 0 when this request was carried out before."""
-        definition = contents.patterns[pattern_id].definition
+    def retire(
+        self, pattern_id: str, reason: str, request_id: str, attribution: Attribution, state: KnowledgeState
+    ) -> int:
+        """Appends a person's retirement of a pattern in `state`; returns its position.
+
+        Facts that free subsumed patterns come first. 0 if this request was carried out before.
+        """
+        definition = state.patterns[pattern_id].definition
         scope = definition.series, definition.task
 
-        def decided(now: Contents) -> list[Fact]:
-            record = now.patterns[pattern_id]
+        def decide_facts(current: KnowledgeState) -> list[Fact]:
+            record = current.patterns[pattern_id]
             if any(change.by_person and change.request_id == request_id for change in record.changes):
                 return []
-            return settle(now.scope(*scope), [decide.retire(record, reason)], "")
+            return with_subsumption_updates(current.scope(*scope), [decide.retire(record, reason)], "")
 
-        def covering(now: Contents) -> list[Fact]:
-            return settle(now.scope(*scope), [], "")
+        def update_subsumption(current: KnowledgeState) -> list[Fact]:
+            return with_subsumption_updates(current.scope(*scope), [], "")
 
-        return self._commit(decided, contents, request_id, by, covering)
+        return self._commit(decide_facts, state, request_id, attribution, update_subsumption)
 
-    def offer(self, pattern_id: str, series: str, reason: str, request_id: str, by: By, contents: Contents) -> int:
-        """Append the offer of a pattern in `contents` to another series; returns its position.
+    def offer(
+        self,
+        pattern_id: str,
+        series: str,
+        reason: str,
+        request_id: str,
+        attribution: Attribution,
+        state: KnowledgeState,
+    ) -> int:
+        """Appends the offer of a pattern in `state` to another series; returns its position.
 
-        0 when this request was carried out before.
+        0 if this request was carried out before.
         """
         target = str(Series.parse(series))
 
-        def decided(now: Contents) -> list[Fact]:
-            record = now.patterns[pattern_id]
-            there = now.patterns.get(decide.offered_id(record, target))
-            if there and there.offer and there.changes[0].request_id == request_id:
+        def decide_facts(current: KnowledgeState) -> list[Fact]:
+            record = current.patterns[pattern_id]
+            existing = current.patterns.get(decide.offered_id(record, target))
+            if existing and existing.offer and existing.changes[0].request_id == request_id:
                 return []
-            return [decide.offer(record, target, reason, there)]
+            return [decide.offer(record, target, reason, existing)]
 
-        return self._commit(decided, contents, request_id, by)
+        return self._commit(decide_facts, state, request_id, attribution)
 
     def _commit(
         self,
-        decided: Callable[[Contents], list[Fact]],
-        contents: Contents,
+        decide_facts: Callable[[KnowledgeState], list[Fact]],
+        state: KnowledgeState,
         request_id: str,
-        by: By,
-        covering: Callable[[Contents], list[Fact]] | None = None,
+        attribution: Attribution,
+        update_subsumption: Callable[[KnowledgeState], list[Fact]] | None = None,
     ) -> int:
-        """`covering`: the facts that settle once more what covers what, where the facts may change that."""
+        """`update_subsumption`: returns the facts that update the subsumption of the scope."""
         with self._writing:
             for attempt in range(1, ATTEMPTS + 1):
-                contents = self._up_to_date(contents)
-                facts = decided(contents)
+                state = self._up_to_date(state)
+                facts = decide_facts(state)
                 if not facts:
                     return 0
                 try:
-                    positions = self._put(facts, request_id, by)
+                    positions = self._append(facts, request_id, attribution)
                 except StreamConflict:
                     if attempt == ATTEMPTS:
                         raise
                     continue
                 except AlreadyExists:
-                    if decided(self._up_to_date(contents)):
+                    if decide_facts(self._up_to_date(state)):
                         raise
                     return 0
-                if covering is not None and positions[0] > contents.position + 1:
-                    self._settle_again(covering, contents, f"covering/{positions[-1]}", by)
+                if update_subsumption is not None and positions[0] > state.position + 1:
+                    self._update_subsumption(update_subsumption, state, f"covering/{positions[-1]}", attribution)
                 return positions[-1]
         raise AssertionError("the last attempt returns or raises")
 
-    def _settle_again(
-        self, covering: Callable[[Contents], list[Fact]], contents: Contents, request_id: str, by: By
+    def _update_subsumption(
+        self,
+        update_subsumption: Callable[[KnowledgeState], list[Fact]],
+        state: KnowledgeState,
+        request_id: str,
+        attribution: Attribution,
     ) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            contents = self._up_to_date(contents)
-            facts = covering(contents)
+            state = self._up_to_date(state)
+            facts = update_subsumption(state)
             if not facts:
                 return
             try:
-                self._put(facts, f"{request_id}/{attempt}", by)
+                self._append(facts, f"{request_id}/{attempt}", attribution)
             except StreamConflict:
                 if attempt == ATTEMPTS:
                     raise
 
-    def _put(self, facts: list[Fact], request_id: str, by: By) -> list[int]:
-        recordings = self.events.put(facts, request_id=request_id, correlation_id=by.correlation_id, actor=by.actor)
+    def _append(self, facts: list[Fact], request_id: str, attribution: Attribution) -> list[int]:
+        recordings = self.events.put(
+            facts, request_id=request_id, correlation_id=attribution.correlation_id, actor=attribution.actor
+        )
         return [recording.notification.id for recording in recordings]
 
-    def _up_to_date(self, contents: Contents) -> Contents:
-        """The contents as of the log's head."""
+    def _up_to_date(self, state: KnowledgeState) -> KnowledgeState:
+        """The state as of the log's head."""
         head = self._client.head()
-        if head <= contents.position:
-            return contents
-        found = self._client.select_notifications(contents.position + 1, head - contents.position, head, TOPICS)
+        if head <= state.position:
+            return state
+        found = self._client.select_notifications(state.position + 1, head - state.position, head, TOPICS)
         facts = [
             (each.id, from_state(str(each.originator_id), each.originator_version, each.topic, each.state))
             for each in found
         ]
-        return fold(contents, facts, head)
+        return fold(state, facts, head)
 
 
-def evidence_facts(request: knowledge_pb2.RecordEvidenceRequest, contents: Contents) -> list[Fact]:
-    """The facts that a session's evidence and ranking make; InvalidInput where it contradicts what is known."""
+def evidence_facts(request: knowledge_pb2.RecordEvidenceRequest, state: KnowledgeState) -> list[Fact]:
+    """The facts of a session's evidence and ranking; InvalidInput if they contradict the state."""
     lineage = Lineage.parse(request.lineage)
-    decided = [
-        decide.record_evidence(contents.patterns.get(tested.pattern.id), tested, request) for tested in request.tested
+    decisions = [
+        decide.record_evidence(state.patterns.get(tested.pattern.id), tested, request) for tested in request.tested
     ]
-    told = [fact for fact in decided if fact is not None]
-    scope = contents.scope(str(lineage.series), str(lineage.task))
-    facts = settle(scope, told, request.session_id, request.market_time) if told else []
+    decided_facts = [fact for fact in decisions if fact is not None]
+    scope = state.scope(str(lineage.series), str(lineage.task))
+    facts = (
+        with_subsumption_updates(scope, decided_facts, request.session_id, request.market_time) if decided_facts else []
+    )
     if request.features:
-        ranked = contents.rankings.get(request.lineage)
+        ranked = state.rankings.get(request.lineage)
         message = facts_pb2.FeaturesRanked(
             lineage=request.lineage,
             session_id=request.session_id,

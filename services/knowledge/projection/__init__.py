@@ -1,1 +1,1 @@
-"""Everything known, folded from the log and kept up to date by following it."""
+"""The knowledge projection: state folded from the log, kept up to date by following the log."""

@@ -1,4 +1,4 @@
-"""The contents in memory, kept up to date by following the log. A restart reads it from the beginning."""
+"""The projection in memory, kept up to date by following the log. A restart reads the log from the beginning."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ratchet.errors import DeadlinePassed, RatchetError, Unreachable
-from services.knowledge.projection.state import PREFIXES, Contents, fold
+from services.knowledge.projection.state import PREFIXES, KnowledgeState, fold
 from services.platform.facts import Fact
-from services.platform.log_client import Following, LogClient
+from services.platform.log_client import FactStream, LogClient
 
 log = logging.getLogger("ratchet.knowledge")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 
-class Book:
-    """What is known, for readers: `contents` is an immutable value, replaced as facts arrive."""
+class KnowledgeProjection:
+    """The projection for readers: its state is an immutable value, replaced as facts arrive."""
 
     def __init__(self, peer: str) -> None:
         self._peer = peer
         self._changed = threading.Condition()
-        self._contents = Contents()
+        self._state = KnowledgeState()
         self._complete = False
-        self.cut_off = False
-        """Whether the log does not answer at the moment; what was read of it is still answered."""
+        self.disconnected = False
+        """Whether the log is unreachable at present; the projection still answers."""
 
     @property
     def position(self) -> int:
-        return self._contents.position
+        return self._state.position
 
     def apply(self, batch: Sequence[tuple[int, Fact]], position: int) -> None:
         with self._changed:
-            known = len(self._contents.unreadable)
-            self._contents = fold(self._contents, batch, position)
-            for at, reason in self._contents.unreadable[known:]:
+            known = len(self._state.unreadable)
+            self._state = fold(self._state, batch, position)
+            for at, reason in self._state.unreadable[known:]:
                 log.error("the fact at position %d is left out: %s", at, reason)
             self._changed.notify_all()
 
     def complete(self) -> None:
-        """All that was in the log when the book was opened has been read: from now on it answers."""
+        """Marks the initial read of the log as complete: from now on the projection answers."""
         with self._changed:
             self._complete = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget everything: the log is another one."""
+        """Drops the state, because the log is another one."""
         with self._changed:
-            self._contents, self._complete = Contents(), False
+            self._state, self._complete = KnowledgeState(), False
 
-    def wait(self, min_position: int, seconds: float) -> Contents:
-        """The contents, once they reflect the log up to `min_position`.
+    def wait(self, min_position: int, seconds: float) -> KnowledgeState:
+        """The state, once it reflects the log up to `min_position`.
 
-        Unreachable when the log has not been read once within `seconds`, or when the position does not come by then
-        because the log does not answer; DeadlinePassed when it does not come although the log answers.
+        Unreachable if the log has not been read once within `seconds`, or if the position does not arrive because the
+        log is unreachable; DeadlinePassed if it does not arrive although the log answers.
         """
         with self._changed:
             arrived = self._changed.wait_for(lambda: self._complete and self.position >= min_position, seconds)
             if arrived:
-                return self._contents
+                return self._state
             if not self._complete:
                 raise Unreachable(
                     f"knowledge has not read the log yet: {self._peer} does not answer, or not fast enough;"
                     " start it with ratchet up, or ratchet serve registry, and try again"
                 )
-            if self.cut_off:
+            if self.disconnected:
                 raise Unreachable(
                     f"knowledge reflects the log up to position {self.position}, and {self._peer} does not answer:"
                     f" position {min_position} comes when it is back; start it with ratchet up, or ratchet serve"
@@ -79,14 +79,14 @@ class Book:
             )
 
 
-class Follower:
-    """The thread that keeps a book up to date: it waits for the log, follows it and comes back to it."""
+class LogFollower:
+    """The thread that keeps a projection up to date; it reconnects to the log."""
 
-    def __init__(self, client: LogClient, book: Book) -> None:
-        self._client, self._book = client, book
+    def __init__(self, client: LogClient, projection: KnowledgeProjection) -> None:
+        self._client, self._projection = client, projection
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._following: Following | None = None
+        self._stream: FactStream | None = None
         self._thread = threading.Thread(target=self._run, name="follow-log", daemon=True)
 
     def start(self) -> None:
@@ -95,52 +95,59 @@ class Follower:
     def close(self) -> None:
         with self._lock:
             self._stopping.set()
-            if self._following is not None:
-                self._following.cancel()
+            if self._stream is not None:
+                self._stream.cancel()
         self._thread.join()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            before = self._book.position
+            before = self._projection.position
             try:
                 head = self._client.head()
                 log.info(
-                    "reading the log of %s from position %d to %d", self._client.address, self._book.position, head
+                    "reading the log of %s from position %d to %d",
+                    self._client.address,
+                    self._projection.position,
+                    head,
                 )
-                self._book.cut_off = False
+                self._projection.disconnected = False
                 self._follow(head)
             except RatchetError as error:
-                if not (self._book.cut_off or self._stopping.is_set()):
+                if not (self._projection.disconnected or self._stopping.is_set()):
                     log.warning("waiting for %s: %s", self._client.peer, error)
-                self._book.cut_off = True
+                self._projection.disconnected = True
             self._stopping.wait(pause)
-            pause = min(LONGEST_PAUSE, 2 * pause) if self._book.position == before else FIRST_PAUSE
+            pause = min(LONGEST_PAUSE, 2 * pause) if self._projection.position == before else FIRST_PAUSE
 
     def _follow(self, head: int) -> None:
-        if head < self._book.position:
-            log.warning("the log ends at %d, before what was read (%d): reading it anew", head, self._book.position)
-            self._book.clear()
+        if head < self._projection.position:
+            log.warning(
+                "the log ends at %d, before what was read (%d): reading it anew", head, self._projection.position
+            )
+            self._projection.clear()
         with self._lock:
             if self._stopping.is_set():
                 return
-            self._following = self._client.follow(self._book.position, PREFIXES)
-        if self._book.position < head:
-            with _no_collecting():
-                for batch, position in self._following:
-                    self._book.apply(batch, position)
+            self._stream = self._client.follow(self._projection.position, PREFIXES)
+        if self._projection.position < head:
+            with _gc_disabled():
+                for batch, position in self._stream:
+                    self._projection.apply(batch, position)
                     if position >= head:
                         break
-        if self._book.position >= head:
-            self._book.complete()
-        for batch, position in self._following:
-            self._book.apply(batch, position)
+        if self._projection.position >= head:
+            self._projection.complete()
+        for batch, position in self._stream:
+            self._projection.apply(batch, position)
 
 
 @contextmanager
-def _no_collecting() -> Iterator[None]:
-    """While a long log is read, what is made is there to stay: the collector would walk it again and again, for a third
-    of the time, and find nothing."""
+def _gc_disabled() -> Iterator[None]:
+    """Disables garbage collection during a long read.
+
+    The objects of a read all stay, and collections would take a third of its time.
+    """
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Everything that the knowledge service knows: a pure fold of the pattern and feature facts of the log."""
+"""The state of the knowledge service: a pure fold of the pattern and feature facts of the log."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class SessionTrace:
-    """What a session recorded: its lineage, the ids of its patterns, the position of its last fact."""
+class SessionRecord:
+    """The facts of a session: its lineage, its pattern ids, the position of its last fact."""
 
     lineage: str
     pattern_ids: tuple[str, ...]
@@ -30,18 +30,17 @@ class SessionTrace:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The facts up to `position`, by pattern id, by lineage and by session; `scopes` are the pattern ids by series and
-    task, in the order in which they came.
+class KnowledgeState:
+    """The facts up to `position`, by pattern id, by lineage and by session.
 
-    `unreadable` are the positions of facts that can't follow what is before them in their stream, with the reason:
-    others may append to the log too, and one such fact must not hide all the rest.
+    `scopes` are the pattern ids by series and task, in order of arrival. `unreadable` are the positions of invalid
+    facts, with the reason: other clients may append to the log, and one such fact must not hide the others.
     """
 
     position: int = 0
     patterns: Mapping[str, PatternRecord] = field(default_factory=dict)
     rankings: Mapping[str, RankingRecord] = field(default_factory=dict)
-    sessions: Mapping[str, SessionTrace] = field(default_factory=dict)
+    sessions: Mapping[str, SessionRecord] = field(default_factory=dict)
     scopes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     unreadable: tuple[tuple[int, str], ...] = ()
 
@@ -50,25 +49,25 @@ class Contents:
         return [self.patterns[name] for name in self.scopes.get((series, task), ())]
 
     def position_at(self, moment: datetime) -> int:
-        """The position of the last of these facts that was recorded at `moment` (aware) or before; 0: none."""
+        """The position of the last fact recorded at `moment` (aware) or before; 0: none."""
         changes = (_last_by(record.changes, moment) for record in self.patterns.values())
         rankings = (_last_by(record.rankings, moment) for record in self.rankings.values())
         return max((*changes, *rankings), default=0)
 
 
-def fold(contents: Contents, batch: Sequence[tuple[int, Fact]], position: int) -> Contents:
-    """The contents after a batch of (position, fact); `position` is that up to which nothing is left out."""
+def fold(state: KnowledgeState, batch: Sequence[tuple[int, Fact]], position: int) -> KnowledgeState:
+    """The state after a batch of (position, fact); `position` is the position up to which the batch is complete."""
     if not batch:
-        return replace(contents, position=max(position, contents.position))
-    patterns, rankings, sessions = dict(contents.patterns), dict(contents.rankings), dict(contents.sessions)
-    scopes, unreadable = dict(contents.scopes), list(contents.unreadable)
-    traces: dict[str, _Added] = defaultdict(_Added)
+        return replace(state, position=max(position, state.position))
+    patterns, rankings, sessions = dict(state.patterns), dict(state.rankings), dict(state.sessions)
+    scopes, unreadable = dict(state.scopes), list(state.unreadable)
+    updates: dict[str, _SessionUpdate] = defaultdict(_SessionUpdate)
     for at, fact in batch:
         try:
             if fact.stream.startswith(ranking.PREFIX):
                 lineage = fact.stream.removeprefix(ranking.PREFIX)
                 ranked = rankings[lineage] = ranking.evolve(rankings.get(lineage), fact, at)
-                traces[ranked.rankings[-1].message.session_id].add(lineage, (), at)
+                updates[ranked.rankings[-1].message.session_id].add(lineage, (), at)
             else:
                 name = fact.stream.removeprefix(pattern.PREFIX)
                 known = patterns.get(name)
@@ -77,19 +76,19 @@ def fold(contents: Contents, batch: Sequence[tuple[int, Fact]], position: int) -
                     scope = record.definition.series, record.definition.task
                     scopes[scope] = (*scopes.get(scope, ()), name)
                 last = record.changes[-1]
-                traces[last.session_id].add(last.lineage, (name,), at)
+                updates[last.session_id].add(last.lineage, (name,), at)
         except InvalidInput as error:
             unreadable.append((at, str(error)))
-    traces.pop("", None)
-    for session_id, added in traces.items():
-        earlier = sessions.get(session_id, SessionTrace("", (), 0))
-        names = (*earlier.pattern_ids, *added.names)
-        sessions[session_id] = SessionTrace(earlier.lineage or added.lineage, names, added.position)
-    return Contents(max(position, batch[-1][0]), patterns, rankings, sessions, scopes, tuple(unreadable))
+    updates.pop("", None)
+    for session_id, update in updates.items():
+        earlier = sessions.get(session_id, SessionRecord("", (), 0))
+        names = (*earlier.pattern_ids, *update.names)
+        sessions[session_id] = SessionRecord(earlier.lineage or update.lineage, names, update.position)
+    return KnowledgeState(max(position, batch[-1][0]), patterns, rankings, sessions, scopes, tuple(unreadable))
 
 
-class _Added:
-    """What one batch adds to a session's trace."""
+class _SessionUpdate:
+    """The additions of one batch to a session's record."""
 
     def __init__(self) -> None:
         self.lineage, self.position = "", 0
@@ -100,7 +99,7 @@ class _Added:
         self.names.extend(names)
 
 
-def _last_by(told: Sequence[Change] | Sequence[Ranking], moment: datetime) -> int:
-    """The position of the last one recorded by then; 0: none. Times never decrease along the log."""
-    count = bisect_right(told, moment, key=lambda each: each.recorded_at or BEGINNING)
-    return told[count - 1].position if count else 0
+def _last_by(records: Sequence[Change] | Sequence[Ranking], moment: datetime) -> int:
+    """The position of the last record by then; 0: none. Times never decrease along the log."""
+    count = bisect_right(records, moment, key=lambda each: each.recorded_at or BEGINNING)
+    return records[count - 1].position if count else 0

@@ -17,7 +17,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ratchet.errors import InvalidInput
-from services.platform.artifacts.credentials import ACCESS_KEY, SECRET_KEY, Access
+from services.platform.artifacts.credentials import ACCESS_KEY, SECRET_KEY, S3Credentials
 from services.platform.artifacts.file_store import FileStore
 
 __all__ = ["ACCESS_KEY", "SECRET_KEY", "ArtifactStore", "open_store"]
@@ -26,52 +26,52 @@ _FORMS = "write file:///folder or s3://bucket?endpoint=http://host:port"
 
 
 class ArtifactStore(Protocol):
-    """Where artifacts live. Safe to share between threads and between processes.
+    """A content-addressed store of artifacts. Safe to share between threads and between processes.
 
-    Every method raises Unreachable when the store does not answer, NotAllowed when it refuses us, and
-    PreconditionFailed when its bucket is not the kind of bucket that the URL says.
+    Every method raises Unreachable when the store does not answer, NotAllowed when the store refuses our credentials,
+    and PreconditionFailed when the bucket lacks a feature that the URL asks for.
     """
 
     def put(self, content: bytes) -> str:
-        """Keeps `content`, durably when this returns, and answers its digest; again is fine.
+        """Stores `content` durably and returns its digest. Idempotent.
 
-        Raises LimitReached when the store is full, CorruptData when it already holds other bytes
-        under this digest.
+        Raises LimitReached when the store is full, CorruptData when the store holds other bytes under this digest.
         """
         ...
 
     def get(self, digest: str) -> bytes:
-        """The bytes of an artifact. Raises NotFound, or CorruptData when they do not match `digest`."""
+        """Returns the bytes of an artifact. Raises NotFound, or CorruptData when the bytes do not match `digest`."""
         ...
 
     def has(self, digest: str) -> bool:
-        """Whether an artifact of this name is there; its bytes are not read."""
+        """Whether an artifact of this name exists; its bytes are not read."""
         ...
 
     def digests(self) -> Iterator[str]:
-        """The names of all artifacts, in no promised order."""
+        """The digests of all artifacts, in no promised order."""
         ...
 
     def written_at(self, digest: str) -> datetime:
-        """When an artifact was last put, UTC, aware; in a bucket give or take an hour. Raises NotFound."""
+        """The UTC time of the last put of an artifact, aware; in a bucket accurate to one hour. Raises NotFound."""
         ...
 
     def remove(self, digest: str) -> None:
-        """Removes an artifact that nothing refers to; one that is gone already is fine.
+        """Removes an unreferenced artifact; a missing artifact is no error.
 
-        Raises NotAllowed, with the time in its text and in metadata["until"], for one that is locked until then.
+        Raises NotAllowed for an artifact under object lock, with the end of the lock in its text and in
+        metadata["until"].
         """
         ...
 
 
 def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ArtifactStore:
-    """The store that `url` names; nothing is read or written before its first use.
+    """Opens the store that `url` names; nothing is read or written before the first use.
 
-    `file:///folder` or `s3://bucket?endpoint=http://host:port&region=R&prefix=P&retain=DAYS&mode=governance`, where
-    region defaults to us-east-1, prefix and retain to none, and mode may be compliance. For s3 `environ` holds
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN if they are temporary, and SSL_CERT_FILE if the
-    store's certificate is not of a public authority. Raises InvalidInput for a URL that is none of these or holds
-    credentials, NotAllowed when the environment holds none.
+    `file:///folder` or `s3://bucket?endpoint=http://host:port&region=R&prefix=P&retain=DAYS&mode=governance`; region
+    defaults to us-east-1, prefix and retain to none, and mode may be compliance. For s3, `environ` holds
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN for temporary credentials, and SSL_CERT_FILE for a
+    private certificate authority. Raises InvalidInput for any other URL and for a URL with credentials, NotAllowed when
+    the environment has no credentials.
     """
     try:
         parts = urlsplit(url)
@@ -112,7 +112,7 @@ def _open_s3(parts: SplitResult, environ: Mapping[str, str]) -> ArtifactStore:
         prefix=options.get("prefix", ""),
         retention=Retention.of(options["retain"], options.get("mode", "governance")) if "retain" in options else None,
     )
-    return S3Store(bucket, Access.load(environ, bucket.endpoint))
+    return S3Store(bucket, S3Credentials.load(environ, bucket.endpoint))
 
 
 def _refused(why: str) -> InvalidInput:

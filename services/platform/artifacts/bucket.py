@@ -1,4 +1,4 @@
-"""Where objects are kept, and for how long: what the URL of an S3 store says."""
+"""Bucket and retention settings of an S3 store, parsed from its URL."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _ENDPOINT = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?")
 
 @dataclass(frozen=True)
 class Retention:
-    """Every object is locked for `days` after its last put. `mode` is S3's GOVERNANCE, which those with a special right
-    may lift, or COMPLIANCE, which nobody may."""
+    """Object lock of `days` after the last put.
+
+    `mode` is GOVERNANCE, which a special permission may lift, or COMPLIANCE, which nobody may lift.
+    """
 
     days: int
     mode: str
 
     @classmethod
     def of(cls, days: str, mode: str) -> Retention:
-        """Checks what a person wrote. Raises InvalidInput."""
+        """Parses the URL options. Raises InvalidInput."""
         if not (days.isascii() and days.isdecimal() and 1 <= int(days) <= LONGEST_DAYS):
             raise InvalidInput(
                 f"retain={days} is not a number of days; write retain=1 to retain={LONGEST_DAYS}, or leave it out",
@@ -43,7 +45,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where the objects are; `prefix` is empty or ends in a slash; without `retention` nothing is locked."""
+    """Location of the objects. `prefix` is empty or ends in a slash; without `retention` no object is locked."""
 
     endpoint: str
     name: str
@@ -55,7 +57,7 @@ class Bucket:
     def at(
         cls, name: str, *, endpoint: str, region: str, prefix: str = "", retention: Retention | None = None
     ) -> Bucket:
-        """Checks what a person wrote. Raises InvalidInput, never repeating credentials."""
+        """Checks the URL options. Raises InvalidInput, never repeating credentials."""
         if "@" in endpoint:
             raise InvalidInput(
                 "the artifact store's endpoint holds credentials; leave them out and set"

@@ -1,4 +1,4 @@
-"""Content addresses: an artifact is named by the SHA-256 of its bytes, in lower-case hex."""
+"""Content addresses: the name of an artifact is the SHA-256 of its bytes, in lower-case hex."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def is_digest(text: str) -> bool:
 
 
 def require_digest(text: str) -> str:
-    """`text` if it is a digest; otherwise InvalidInput, so that no other text becomes a path or a key."""
+    """Returns `text` if it is a digest; otherwise raises InvalidInput.
+
+    So no other text becomes a path or a key.
+    """
     if not is_digest(text):
         raise InvalidInput(
             f"{text!r} is not an artifact's name; use its SHA-256, 64 digits of 0-9 and a-f",
@@ -29,7 +32,7 @@ def require_digest(text: str) -> str:
 
 
 def checked(content: bytes, digest: str, place: str) -> bytes:
-    """`content` if its digest is `digest`; otherwise CorruptData naming the artifact and its `place`."""
+    """Returns `content` if its digest is `digest`; otherwise raises CorruptData naming the artifact and its `place`."""
     actual = digest_of(content)
     if actual != digest:
         raise CorruptData(

@@ -1,4 +1,4 @@
-"""The credentials of an S3 store, and the certificates that it is trusted by: from the environment alone."""
+"""Credentials and trusted certificates of an S3 store, from the environment alone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 @dataclass(frozen=True)
-class Access:
-    """`session_token` where the credentials are temporary; `certificates`: a PEM file, None: the public authorities."""
+class S3Credentials:
+    """Access keys of an S3 store.
+
+    `session_token` is set for temporary credentials; `certificates` is a PEM file, None for the public authorities.
+    """
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -25,8 +28,8 @@ class Access:
     certificates: str | None = None
 
     @classmethod
-    def load(cls, environ: Mapping[str, str], endpoint: str) -> Access:
-        """Raises NotAllowed when credentials for `endpoint` are missing, InvalidInput when the PEM file is."""
+    def load(cls, environ: Mapping[str, str], endpoint: str) -> S3Credentials:
+        """Reads the environment. Raises NotAllowed for missing credentials, InvalidInput for a missing PEM file."""
         missing = [name for name in (ACCESS_KEY, SECRET_KEY) if not environ.get(name)]
         if missing:
             raise NotAllowed(f"no credentials for {endpoint}: set {' and '.join(missing)} in the environment")

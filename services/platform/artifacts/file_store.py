@@ -1,4 +1,4 @@
-"""Artifacts as files of one folder: `ab/cdef…`, read-only, each linked into place when it is complete."""
+"""Artifacts as files of one folder: `ab/cdef…`, read-only, hard-linked into place when complete."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 class FileStore:
     """An ArtifactStore in the folder `root`, which the first put creates.
 
-    Bytes reach their name by a hard link, which fails when the name is taken, after they are on disk.
-    A kill leaves at most a hidden `.tmp` file, which nothing reads.
+    A file gets its name by a hard link, after its bytes are on disk; the link fails when the name is taken. A killed
+    process leaves at most a hidden `.tmp` file, which nothing reads.
     """
 
     def __init__(self, root: Path) -> None:
@@ -89,9 +89,9 @@ class FileStore:
         try:
             yield
         except OSError as error:
-            raise self._explained(error, verb) from error
+            raise self._map_error(error, verb) from error
 
-    def _explained(self, error: OSError, verb: str) -> RatchetError:
+    def _map_error(self, error: OSError, verb: str) -> RatchetError:
         what = f"can't {verb} artifacts in {self._place}: {error.strerror}"
         if error.errno in _FULL:
             return LimitReached(f"{what}; free some space or move the store")
@@ -101,7 +101,7 @@ class FileStore:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes `folder` and its missing parents, each entry on disk when this returns."""
+    """Makes `folder` and its missing parents, and syncs each directory entry."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -110,7 +110,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """Writes `content` beside `path` and links it there; False when the name was taken."""
+    """Writes `content` beside `path` and links it there; returns False when the name was taken."""
     if path.exists():
         return False
     handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)

@@ -1,4 +1,4 @@
-"""How long a store is waited for: what passes by itself is tried again, with growing pauses and an end."""
+"""Retry policy of the artifact stores: transient errors are retried with exponential backoff, jitter and a deadline."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Times in seconds. A try waits `connect` for a connection and `read` for each next byte; the pause after the first
-    is between half of `pause` and `pause`, and doubles; there are `tries`, and none begins `total` after the first."""
+class RetryPolicy:
+    """Exponential backoff with jitter; times in seconds.
+
+    `connect` and `read` are the timeouts of one attempt. The first pause is between half of `pause` and `pause`, and
+    doubles. There are at most `tries` attempts, and none begins `total` after the first.
+    """
 
     connect: float = 3.0
     read: float = 30.0
@@ -22,21 +25,21 @@ class Patience:
     pause: float = 0.2
     total: float = 60.0
 
-    def __call__(self, act: Callable[[], Answer], passes: Callable[[Exception], bool]) -> Answer:
-        """What `act` answers at last; otherwise its last error, or the first that does not pass by itself.
+    def __call__(self, request: Callable[[], Result], is_transient: Callable[[Exception], bool]) -> Result:
+        """Calls `request` until it succeeds; raises its last error, or its first error that is not transient.
 
-        Pauses are random so that many who were refused at once do not return at once.
+        The jitter spreads the retries of clients that failed at the same moment.
         """
         end = time.monotonic() + self.total
         for left in range(self.tries - 1, -1, -1):
             try:
-                return act()
+                return request()
             except Exception as error:
                 pause = self.pause * 2 ** (self.tries - 1 - left) * random.uniform(0.5, 1.0)
-                if not left or not passes(error) or time.monotonic() + pause > end:
+                if not left or not is_transient(error) or time.monotonic() + pause > end:
                     raise
             time.sleep(pause)
         raise AssertionError("a try ends in an answer or an error")
 
 
-PATIENCE: Final = Patience()
+DEFAULT_RETRY: Final = RetryPolicy()

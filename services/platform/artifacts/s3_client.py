@@ -1,4 +1,4 @@
-"""The client of an S3 store: one that asks once and follows no redirect."""
+"""The S3 client: one attempt per request, no redirects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from urllib3 import PoolManager, Retry, Timeout
 
 from ratchet.errors import InvalidInput
 from services.platform.artifacts.bucket import Bucket
-from services.platform.artifacts.credentials import Access
-from services.platform.artifacts.retry import Patience
+from services.platform.artifacts.credentials import S3Credentials
+from services.platform.artifacts.retry import RetryPolicy
 
 CONNECTIONS: Final = 16
 
 
-def connect(bucket: Bucket, access: Access, patience: Patience, connections: int = CONNECTIONS) -> Minio:
-    """Nothing is sent yet. A signature holds for one host only, and trying again is the business of `patience`.
+def connect(bucket: Bucket, access: S3Credentials, retry_policy: RetryPolicy, connections: int = CONNECTIONS) -> Minio:
+    """Builds the client without sending a request.
 
-    Raises InvalidInput for a port or region that can't be.
+    A signature holds for one host only, and `retry_policy` does the retries.
+
+    Raises InvalidInput for an invalid port or region.
     """
     scheme, _, address = bucket.endpoint.partition("://")
     try:
@@ -32,7 +34,7 @@ def connect(bucket: Bucket, access: Access, patience: Patience, connections: int
             region=bucket.region,
             http_client=PoolManager(
                 maxsize=connections,
-                timeout=Timeout(connect=patience.connect, read=patience.read),
+                timeout=Timeout(connect=retry_policy.connect, read=retry_policy.read),
                 retries=Retry(0, redirect=False),
                 cert_reqs="CERT_REQUIRED",
                 ca_certs=access.certificates or certifi.where(),

@@ -1,4 +1,4 @@
-"""What the answers of an S3 store mean: which pass by themselves, and what to say of the others."""
+"""Error mapping of an S3 store: transient errors, and RatchetErrors for all others."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from services.platform.artifacts.bucket import Bucket
 from services.platform.artifacts.credentials import ACCESS_KEY, CERTIFICATES, SECRET_KEY, SESSION_TOKEN
 
 FAILURES: Final = (MinioException, HTTPError)
-"""Everything that the client raises when a request does not succeed."""
+"""Every exception type of a failed request."""
 
 _SKEW = timedelta(minutes=5)
 _BUSY = {429, 500, 502, 503, 504}
-_BROKEN = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
-_PASSING = _BROKEN | {
+_TRANSFER_ERRORS = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+_TRANSIENT = _TRANSFER_ERRORS | {
     "ConditionalRequestConflict",
     "InternalError",
     "OperationAborted",
@@ -31,12 +31,12 @@ _PASSING = _BROKEN | {
     "SlowDownWrite",
 }
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "EntityTooLarge"}
-_ELSEWHERE = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "Redirect"}
+_WRONG_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "Redirect"}
 _EXPIRED = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of the answer; 0 when there was none."""
+    """The HTTP status of the response; 0 without a response."""
     match error:
         case S3Error():
             return int(error.response.status)
@@ -48,17 +48,17 @@ def status_of(error: Exception) -> int:
             return 0
 
 
-def passes(error: Exception) -> bool:
-    """Whether the same request may succeed in a moment. A broken transfer is one of these."""
-    if isinstance(error, S3Error) and error.code in _PASSING:
+def is_transient(error: Exception) -> bool:
+    """Whether a retry of the same request may succeed. A broken transfer is transient."""
+    if isinstance(error, S3Error) and error.code in _TRANSIENT:
         return True
     if isinstance(error, HTTPError):
         return not isinstance(_tls(error), ssl.SSLCertVerificationError)
     return status_of(error) in _BUSY
 
 
-def explained(error: Exception, bucket: Bucket, digest: str) -> RatchetError:
-    """The error to raise for one of FAILURES, met with artifact `digest`; empty for none."""
+def map_error(error: Exception, bucket: Bucket, digest: str) -> RatchetError:
+    """The RatchetError of one of FAILURES, raised for artifact `digest`; empty for none."""
     if status_of(error) == 507 or (isinstance(error, S3Error) and error.code in _FULL):
         return LimitReached(f"{_refusal(error, bucket)}; free some space, or raise the bucket's quota")
     if isinstance(error, S3Error):
@@ -95,7 +95,7 @@ def _refused(error: S3Error, bucket: Bucket, digest: str) -> RatchetError:
         return no_bucket(bucket)
     if error.code == "NoSuchKey":
         return missing(bucket, digest)
-    if error.code in _ELSEWHERE:
+    if error.code in _WRONG_REGION:
         region = error.response.headers.get("x-amz-bucket-region") or "the one that it names"
         return PreconditionFailed(
             f"{refusal}; bucket {bucket.name} is not in region {bucket.region}: set region={region} in the store's URL"
@@ -119,9 +119,9 @@ def _refusal(error: Exception, bucket: Bucket) -> str:
 
 
 def _skew(error: S3Error) -> str:
-    """How far our clock is from the store's, by the date of its answer; empty when it is near.
+    """The clock skew between this machine and the store, by the Date header of the response; empty when small.
 
-    A store refuses what was signed at another time, and says so only where its answer has a body.
+    A store rejects signatures of another time, and names the reason only in responses with a body.
     """
     try:
         ahead = now() - parsedate_to_datetime(error.response.headers.get("Date", ""))
@@ -139,7 +139,7 @@ def now() -> datetime:
 
 
 def _tls(error: BaseException | None) -> ssl.SSLError | None:
-    """The TLS error beneath an error of the client, if there is one."""
+    """The TLS error beneath a client error, if there is one."""
     if isinstance(error, ssl.SSLError):
         return error
     if not isinstance(error, HTTPError):

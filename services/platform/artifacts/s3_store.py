@@ -18,31 +18,32 @@ from minio.retention import Retention as ObjectRetention
 from ratchet.errors import NotAllowed, PreconditionFailed, Unreachable
 from services.platform.artifacts.bucket import Bucket
 from services.platform.artifacts.content_address import checked, digest_of, is_digest, require_digest
-from services.platform.artifacts.credentials import Access
-from services.platform.artifacts.retry import PATIENCE, Patience
+from services.platform.artifacts.credentials import S3Credentials
+from services.platform.artifacts.retry import DEFAULT_RETRY, RetryPolicy
 from services.platform.artifacts.s3_client import connect
-from services.platform.artifacts.s3_errors import FAILURES, explained, missing, no_bucket, passes
+from services.platform.artifacts.s3_errors import FAILURES, is_transient, map_error, missing, no_bucket
 from services.platform.artifacts.s3_upload import Upload
 
 PAGE: Final = 1000
-MOST_VERSIONS: Final = 100
+MAX_VERSIONS: Final = 100
 RENEWED_AFTER: Final = timedelta(hours=1)
-"""Well below the day that an artifact without facts is left alone."""
+"""Far below the age of one day at which garbage collection removes an unreferenced artifact."""
 UNTIL: Final = "x-amz-object-lock-retain-until-date"
-_THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
-Answer = TypeVar("Answer")
+_BUCKET_EXISTS = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+Result = TypeVar("Result")
 
 
 class S3Store:
-    """An ArtifactStore in `bucket`, which the first put creates if it is missing and we may.
+    """An ArtifactStore in `bucket`, which the first put creates if the bucket is missing and the credentials permit.
 
-    With a retention, every put locks its object from then on; a bucket made here can lock, any other is asked first.
+    With a retention every put locks its object. A bucket created here supports object lock; any other bucket is checked
+    first.
     """
 
-    def __init__(self, bucket: Bucket, access: Access, patience: Patience | None = None) -> None:
+    def __init__(self, bucket: Bucket, access: S3Credentials, retry_policy: RetryPolicy | None = None) -> None:
         self._bucket = bucket
-        self._patience = patience or PATIENCE
-        self._client: Minio = connect(bucket, access, self._patience)
+        self._retry_policy = retry_policy or DEFAULT_RETRY
+        self._client: Minio = connect(bucket, access, self._retry_policy)
         self._can_lock = False
 
     def put(self, content: bytes) -> str:
@@ -63,7 +64,7 @@ class S3Store:
     def get(self, digest: str) -> bytes:
         key = self._key(require_digest(digest))
         with self._errors(digest):
-            content = self._patiently(lambda: self._read(key))
+            content = self._retry(lambda: self._read(key))
         return checked(content, digest, str(self._bucket))
 
     def has(self, digest: str) -> bool:
@@ -72,11 +73,11 @@ class S3Store:
             return self._found(digest) is not None
 
     def digests(self) -> Iterator[str]:
-        """Page by page, so that a page that failed is asked for again, and not all."""
+        """Lists page by page, so that a failed page alone is retried."""
         prefix, last = self._bucket.prefix, ""
         while True:
             with self._errors(""):
-                page = self._patiently(partial(self._page, last))
+                page = self._retry(partial(self._page, last))
             names = [found.object_name or "" for found in page]
             yield from filter(is_digest, (name.removeprefix(prefix) for name in names))
             if len(page) < PAGE:
@@ -94,17 +95,19 @@ class S3Store:
         return found.last_modified
 
     def remove(self, digest: str) -> None:
-        """Removes the very versions that are seen: in a bucket with versions a plain removal would only hide them, and
-        so hide an object that is locked."""
+        """Removes the versions of the object one by one.
+
+        In a versioned bucket a plain removal only adds a delete marker, which would also hide a locked object.
+        """
         require_digest(digest)
         with self._errors(digest):
-            for _ in range(MOST_VERSIONS):
+            for _ in range(MAX_VERSIONS):
                 found = self._found(digest)
                 if found is None:
                     return
                 self._require_unlocked(digest, found)
                 version = found.version_id
-                self._patiently(partial(self._client.remove_object, self._bucket.name, self._key(digest), version))
+                self._retry(partial(self._client.remove_object, self._bucket.name, self._key(digest), version))
                 if not version:
                     return
 
@@ -113,17 +116,17 @@ class S3Store:
 
     def _write(self, digest: str, content: bytes) -> bool:
         self._require_lock()
-        return Upload(self._client, self._bucket.name, self._key(digest), self._lock(), self._patiently).send(
+        return Upload(self._client, self._bucket.name, self._key(digest), self._lock(), self._retry).send(
             content, digest
         )
 
     def _read(self, key: str) -> bytes:
-        """All of an object: read to its end or to an error, the connection is returned or closed by itself."""
+        """Reads an object to its end or to an error, so that the connection is returned or closed."""
         return bytes(self._client.get_object(self._bucket.name, key).read())
 
     def _found(self, digest: str) -> Object | None:
         try:
-            return self._patiently(lambda: self._client.stat_object(self._bucket.name, self._key(digest)))
+            return self._retry(lambda: self._client.stat_object(self._bucket.name, self._key(digest)))
         except S3Error as error:
             if error.response.status != 404:
                 raise
@@ -137,26 +140,26 @@ class S3Store:
     def _make_bucket(self) -> None:
         lock = self._bucket.retention is not None
         try:
-            self._patiently(lambda: self._client.make_bucket(self._bucket.name, object_lock=lock))
+            self._retry(lambda: self._client.make_bucket(self._bucket.name, object_lock=lock))
         except S3Error as error:
             if error.response.status == 403:
                 raise no_bucket(self._bucket) from error
-            if error.code not in _THERE:
+            if error.code not in _BUCKET_EXISTS:
                 raise
 
     def _lock(self) -> dict[str, str]:
-        """The headers that lock an object which is put now."""
+        """The headers that lock an object on a put now."""
         if (retention := self._bucket.retention) is None:
             return {}
         until = retention.until(datetime.now(UTC))
         return {"x-amz-object-lock-mode": retention.mode, UNTIL: until.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def _require_lock(self) -> None:
-        """That the bucket can lock what is put: a store may take the wish and forget it."""
+        """Checks that the bucket supports object lock: some stores accept the headers and ignore them."""
         if self._bucket.retention is None or self._can_lock:
             return
         try:
-            self._patiently(lambda: self._client.get_object_lock_config(self._bucket.name))
+            self._retry(lambda: self._client.get_object_lock_config(self._bucket.name))
         except S3Error as error:
             if error.code != "ObjectLockConfigurationNotFoundError":
                 raise
@@ -177,8 +180,11 @@ class S3Store:
             )
 
     def _renew(self, digest: str) -> None:
-        """What is put again counts as put now: for its lock, which is never shortened, and where it has none for the
-        collection of garbage, which asks for its age. A copy onto itself is how S3 gives an object a new one."""
+        """Extends the lock of an object on a repeated put, or renews its modification time without a lock.
+
+        A lock is never shortened. Garbage collection goes by the modification time; a copy of the object onto itself
+        sets a new one.
+        """
         found, now = self._found(digest), datetime.now(UTC)
         if found is None:
             return
@@ -187,24 +193,24 @@ class S3Store:
             wanted = retention.until(now)
             if (kept := _until(found)) is None or kept < wanted:
                 lock = ObjectRetention(retention.mode, wanted)
-                self._patiently(lambda: self._client.set_object_retention(bucket, key, lock))
+                self._retry(lambda: self._client.set_object_retention(bucket, key, lock))
         elif found.last_modified is not None and now - found.last_modified > RENEWED_AFTER:
             again: dict[str, str | list[str] | tuple[str]] = {"put-again": now.isoformat()}
             copy = partial(self._client.copy_object, metadata=again, metadata_directive=REPLACE)
-            self._patiently(lambda: copy(bucket, key, CopySource(bucket, key)))
+            self._retry(lambda: copy(bucket, key, CopySource(bucket, key)))
 
-    def _patiently(self, act: Callable[[], Answer], /) -> Answer:
-        return self._patience(act, passes)
+    def _retry(self, request: Callable[[], Result], /) -> Result:
+        return self._retry_policy(request, is_transient)
 
     @contextmanager
     def _errors(self, digest: str) -> Iterator[None]:
         try:
             yield
         except FAILURES as error:
-            raise explained(error, self._bucket, digest) from error
+            raise map_error(error, self._bucket, digest) from error
 
 
 def _until(found: Object) -> datetime | None:
-    """Until when an object is locked, by the answer that found it."""
+    """The end of an object's lock, from the metadata of its response."""
     written = (found.metadata or {}).get(UNTIL)
     return datetime.fromisoformat(written) if written else None

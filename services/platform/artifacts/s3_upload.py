@@ -1,7 +1,7 @@
-"""Writing an object unless its name is taken: in one request, or in parts when it is large.
+"""Conditional upload of an object: in one request, or in parts for a large object.
 
-Both ask for `If-None-Match: *`. A store that does not honour it for parts lets the last of two writers win; both wrote
-the bytes that the name is the SHA-256 of, and every read checks that.
+Both send `If-None-Match: *`. A store that ignores the header for parts lets the last of two writers win; both wrote the
+same bytes, since the name is their SHA-256, and every read checks the digest.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from minio.xml import Element, SubElement, getbytes
 from services.platform.artifacts.s3_errors import FAILURES
 
 LARGE_BYTES: Final = 64 << 20
-"""Larger objects go in parts of PART_BYTES: a broken connection costs a part and not the whole."""
+"""Objects above this size go in parts of PART_BYTES: a broken connection costs one part."""
 PART_BYTES: Final = 32 << 20
 
 _UNLESS_TAKEN: Final = {"If-None-Match": "*"}
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class Patiently(Protocol):
-    """Asks until the answer is one that does not pass by itself."""
+class Retry(Protocol):
+    """Calls a request until it succeeds or fails with an error that is not transient."""
 
-    def __call__(self, act: Callable[[], Answer], /) -> Answer: ...
+    def __call__(self, request: Callable[[], Result], /) -> Result: ...
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One object on its way to `key`. `headers` go with its creation: its lock, for one.
+    """Upload of one object to `key`. `headers`, such as those of a lock, go with its creation.
 
-    The client's public methods turn If-None-Match into user metadata, which a server ignores; those below them send
+    The client's public methods turn If-None-Match into user metadata, which a server ignores; the private methods send
     headers as they are. They sign the SHA-256 of a body, or over TLS send its MD5.
     """
 
@@ -47,12 +47,12 @@ class Upload:
     bucket: str
     key: str
     headers: Mapping[str, str]
-    patiently: Patiently
+    retry: Retry
 
     def send(self, content: bytes, digest: str) -> bool:
-        """Writes all of `content` or nothing; False when the name was taken, by whatever bytes.
+        """Writes all of `content` or nothing; returns False when the name was taken, by any bytes.
 
-        That may be this very upload: an answer that was lost is asked for again, and then the name is taken.
+        A repeated request after a lost response also finds the name taken, by this very upload.
         """
         if len(content) > LARGE_BYTES:
             return not self._taken() and self._in_parts(content)
@@ -63,7 +63,7 @@ class Upload:
         )
 
     def _in_parts(self, content: bytes) -> bool:
-        upload = self.patiently(lambda: self.client._create_multipart_upload(self.bucket, self.key, dict(self.headers)))
+        upload = self.retry(lambda: self.client._create_multipart_upload(self.bucket, self.key, dict(self.headers)))
         written = False
         try:
             parts = [
@@ -74,18 +74,21 @@ class Upload:
         finally:
             if not written:
                 with suppress(*FAILURES):
-                    self.patiently(lambda: self.client._abort_multipart_upload(self.bucket, self.key, upload))
+                    self.retry(lambda: self.client._abort_multipart_upload(self.bucket, self.key, upload))
         return written
 
     def _part(self, content: bytes, upload: str, number: int) -> Part:
         headers = {"Content-MD5": str(md5sum_hash(content))}
-        etag = self.patiently(
+        etag = self.retry(
             lambda: self.client._upload_part(self.bucket, self.key, content, dict(headers), upload, number)
         )
         return Part(number, etag)
 
     def _complete(self, upload: str, parts: list[Part]) -> None:
-        """The client's own method takes no headers, and a refusal that comes with status 200 for success."""
+        """Completes a multipart upload with headers, and raises S3Error for an error body with status 200.
+
+        The client's own method takes no headers and treats such a response as success.
+        """
         wanted = Element("CompleteMultipartUpload")
         for part in parts:
             element = SubElement(wanted, "Part")
@@ -100,9 +103,9 @@ class Upload:
             raise S3Error.fromxml(response)
 
     def _unless_taken(self, write: Callable[[], object], when_gone: bool) -> bool:
-        """`when_gone`: an upload that the store no longer knows was completed, if the name is taken now."""
+        """`when_gone`: an upload unknown to the store counts as completed if the name is taken now."""
         try:
-            self.patiently(write)
+            self.retry(write)
         except S3Error as error:
             if error.response.status == 412:
                 return False
@@ -113,7 +116,7 @@ class Upload:
 
     def _taken(self) -> bool:
         try:
-            self.patiently(lambda: self.client.stat_object(self.bucket, self.key))
+            self.retry(lambda: self.client.stat_object(self.bucket, self.key))
         except S3Error as error:
             if error.response.status != 404:
                 raise

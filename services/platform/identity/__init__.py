@@ -1,4 +1,4 @@
-"""Who calls, and what they may: bearer tokens with roles. Off where RATCHET_TOKENS names no file."""
+"""Authentication and authorization: bearer tokens with roles. Off unless RATCHET_TOKENS names a file."""
 
 from services.platform.identity.authorization import Identity
 

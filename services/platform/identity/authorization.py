@@ -1,4 +1,4 @@
-"""The layer that knows who calls, and lets them do what their role allows and nothing else."""
+"""The interceptor that authenticates a caller by token and authorizes the method by role."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratchet.client.credentials import FILE_VARIABLE, TOKEN_VARIABLE
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed, PreconditionFailed, Unauthenticated
 from services.platform.identity import roles
-from services.platform.identity.token_cache import TokenBook
+from services.platform.identity.token_cache import TokenCache
 from services.platform.identity.token_file import Token
 from services.platform.interceptors import Call, Caller
 
@@ -21,26 +21,26 @@ NEW_TOKEN = f"ratchet tokens add NAME --role ROLE makes one, and {TOKEN_VARIABLE
 
 
 class Identity:
-    """A layer around every call; `clock` says when tokens expire.
+    """An interceptor of every call; `clock` decides the expiry of tokens.
 
-    Unauthenticated without a token in force, NotAllowed without the role. The caller's name is that of the token; only
-    a service may act in another name, that of the caller whom it has let in itself.
+    Unauthenticated without a valid token, NotAllowed without the role. The caller's name is the token's; only a service
+    may act in the name of another caller, whom that service has authenticated.
     """
 
-    def __init__(self, book: TokenBook, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._book, self._clock = book, clock
+    def __init__(self, tokens: TokenCache, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._tokens, self._clock = tokens, clock
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Identity | None:
-        """With the tokens of the file that RATCHET_TOKENS names; None where it names none."""
+        """Loads the tokens of the file that RATCHET_TOKENS names; None if the variable is not set."""
         file = environ.get(FILE_VARIABLE)
-        return cls(TokenBook(Path(file))) if file else None
+        return cls(TokenCache(Path(file))) if file else None
 
     def require_service(self, service: str, environ: Mapping[str, str] = os.environ) -> None:
-        """PreconditionFailed for a service that would call the others without a token in force, or with a person's."""
+        """PreconditionFailed unless RATCHET_TOKEN holds a valid token of the role of `service`."""
         needed = SERVICES[service].role
         text = environ.get(TOKEN_VARIABLE, "").strip()
-        known = self._book.find(text)
+        known = self._tokens.find(text)
         expired = known is not None and known.has_expired(self._clock())
         if known is not None and known.role == needed and not expired:
             return
@@ -65,12 +65,12 @@ class Identity:
         yield
 
     def _token(self, call: Call) -> Token:
-        """The token of the call; Unauthenticated without one that is in force."""
+        """The token of the call; Unauthenticated unless it is valid."""
         sent = [str(value) for key, value in call.context.invocation_metadata() if key == AUTHORIZATION_KEY]
         scheme, _, text = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
         if scheme.lower() != SCHEME:
             raise Unauthenticated(f"{call.method} needs a token; {NEW_TOKEN}")
-        token = self._book.find(text)
+        token = self._tokens.find(text)
         if token is None:
             raise Unauthenticated(
                 f"{call.method}: this token is not in force: it was revoked, or never made; {NEW_TOKEN}"

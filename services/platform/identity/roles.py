@@ -1,7 +1,7 @@
-"""Which role may call which method: one table, complete over every method of every service.
+"""The least role for each method, complete over every method of every service.
 
-A person's roles contain one another, viewer < trainer < promoter < admin. A service's role reads, and writes the
-facts of that service, which no person and no other service may write; it neither trains nor promotes by itself.
+The roles of persons are ordered: viewer < trainer < promoter < admin. A service's role reads, and writes the facts of
+that service, which no person and no other service may write; it neither trains nor promotes by itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ METHODS: Mapping[str, Role] = {
 
 
 def may(role: Role, method: str) -> bool:
-    """Whether a caller with `role` may call `method`, a full name; nobody may call what the table does not have."""
+    """Whether a caller with `role` may call `method`, a full name; nobody may call a method outside the table."""
     least = METHODS.get(method)
     if least is None:
         return False

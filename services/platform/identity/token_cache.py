@@ -1,4 +1,4 @@
-"""The tokens in force: the file of RATCHET_TOKENS, read again when it changes, without a restart."""
+"""Cache of the valid tokens: the file of RATCHET_TOKENS, reloaded when it changes, without a restart."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from services.platform.identity.token_file import Token, digest, read
 
 log = logging.getLogger("ratchet.identity")
 
-_Stamp: TypeAlias = tuple[int, int, int] | None
-"""Time of change, size and inode of a file; None while it is not there."""
+_FileVersion: TypeAlias = tuple[int, int, int] | None
+"""Modification time, size and inode of a file; None while the file is missing."""
 
 
-class TokenBook:
-    """Safe to use from many threads. Raises the errors of `token_file.read` when the file can't be read
-    at first."""
+class TokenCache:
+    """Safe to use from many threads. The constructor raises the errors of `token_file.read`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._stamp = self._now()
-        self._tokens = _by_hash(file)
+        self._version = self._file_version()
+        self._tokens = _tokens_by_hash(file)
 
     def find(self, text: str) -> Token | None:
-        """The token of this text as the file has it now; a new version that can't be read leaves the old one in force.
+        """The token with this text in the current file; an unreadable new version leaves the old one in force.
 
-        The hash is looked up, so that the time this takes tells nothing of the tokens that are known.
+        Tokens are looked up by hash, so that the duration reveals nothing about known tokens.
         """
         with self._lock:
-            stamp = self._now()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self._read_again()
+            version = self._file_version()
+            if version != self._version:
+                self._version = version
+                self._reload()
             return self._tokens.get(digest(text))
 
-    def _read_again(self) -> None:
+    def _reload(self) -> None:
         try:
-            self._tokens = _by_hash(self._file)
+            self._tokens = _tokens_by_hash(self._file)
             log.info("%s has changed: %d tokens are in force", self._file, len(self._tokens))
         except RatchetError as error:
             log.error("%s has changed and can't be used; what it said before stays in force: %s", self._file, error)
 
-    def _now(self) -> _Stamp:
+    def _file_version(self) -> _FileVersion:
         try:
             found = self._file.stat()
         except OSError:
@@ -54,5 +53,5 @@ class TokenBook:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _by_hash(file: Path) -> Mapping[str, Token]:
+def _tokens_by_hash(file: Path) -> Mapping[str, Token]:
     return {token.sha256: token for token in read(file)}

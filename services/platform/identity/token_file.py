@@ -1,6 +1,6 @@
-"""The file of tokens (RATCHET_TOKENS), one JSON object a line: who may call, in which role, until when.
+"""The file of tokens (RATCHET_TOKENS), one JSON object per line: name, role and expiry.
 
-It holds hashes, never a token: a token is shown once, when it is made, to the one who is to have it.
+The file holds hashes, never a token: a token is shown once, to its creator.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Role: TypeAlias = Literal["viewer", "trainer", "promoter", "admin", "service:tra
 ROLES: tuple[Role, ...] = get_args(Role)
 
 PREFIX = "ratchet_"
-"""Lets scanners of secrets know a token when they see one."""
+"""Lets secret scanners recognise a token."""
 RANDOM_BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,10 @@ ID_LENGTH = 8
 
 @dataclass(frozen=True)
 class Token:
-    """What is known of a token: its owner's `name`, which stands in every fact, and the SHA-256 of its text in hex."""
+    """The record of a token: owner, role, hash and expiry.
+
+    Every fact carries the owner's `name` as actor; `sha256` is the hash of the token's text in hex.
+    """
 
     name: str
     role: Role
@@ -46,7 +49,7 @@ class Token:
 
     @property
     def id(self) -> str:
-        """Tells the tokens of one name apart."""
+        """Distinguishes the tokens of one name."""
         return self.sha256[:ID_LENGTH]
 
     def has_expired(self, now: datetime) -> bool:
@@ -54,10 +57,10 @@ class Token:
 
 
 def digest(token: str) -> str:
-    """The SHA-256 by which a token is known, in hex.
+    """The SHA-256 of a token, in hex.
 
-    A plain hash is right: a token has 256 random bits, so nobody can try them all, whatever a try costs. Salt and slow
-    hashes are for what people choose. Looked up by its hash, a token leaks nothing by the time that it takes.
+    A plain hash is enough: a token has 256 random bits, beyond any brute force. Salts and slow hashes protect passwords
+    chosen by people. A lookup by hash leaks nothing through its duration.
     """
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -78,11 +81,14 @@ def read(file: Path) -> tuple[Token, ...]:
     if mode & 0o022:
         raise NotAllowed(f"others may write the file of tokens {file}, and so let anybody in; run: chmod 600 {file}")
     lines = enumerate(content.decode(errors="replace").splitlines(), start=1)
-    return tuple(_parsed(line, f"{file}, line {number}") for number, line in lines if line.strip())
+    return tuple(_parse_token(line, f"{file}, line {number}") for number, line in lines if line.strip())
 
 
 def add(file: Path, name: str, role: Role, now: datetime, days: int | None = None) -> tuple[str, Token]:
-    """Make a token for `name`, besides those that it has; returns its text, which is kept nowhere, and the record."""
+    """Adds a token for `name`, besides its existing tokens; returns its text and its record.
+
+    The text is stored nowhere.
+    """
     if not NAME.fullmatch(name):
         raise InvalidInput(
             f"{name!r} can't own a token: a name is 1 to 64 of A-Z a-z 0-9 . @ _ - and begins with a letter or digit",
@@ -91,24 +97,24 @@ def add(file: Path, name: str, role: Role, now: datetime, days: int | None = Non
     text = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     created = now.replace(microsecond=0)
     made = Token(name, role, digest(text), created, created + timedelta(days=days) if days else None)
-    with _changing(file, make=True):
-        write_whole(file, "".join(map(_line, [*(read(file) if file.exists() else ()), made])))
+    with _file_lock(file, make=True):
+        write_whole(file, "".join(map(_to_line, [*(read(file) if file.exists() else ()), made])))
     return text, made
 
 
 def revoke(file: Path, name: str, older: bool = False) -> Sequence[Token]:
-    """Remove the tokens of `name`, with `older` all but the newest; returns the removed. NotFound where none is."""
-    with _changing(file):
+    """Removes the tokens of `name`, with `older` all but the newest; returns the removed ones. NotFound without any."""
+    with _file_lock(file):
         known = read(file)
         own = [token for token in known if token.name == name]
         if not own:
             raise NotFound(f"{name} has no token in {file}; see ratchet tokens list --file {file}")
-        gone = own[:-1] if older else own
-        write_whole(file, "".join(_line(token) for token in known if token not in gone))
-    return gone
+        revoked = own[:-1] if older else own
+        write_whole(file, "".join(_to_line(token) for token in known if token not in revoked))
+    return revoked
 
 
-def _parsed(line: str, where: str) -> Token:
+def _parse_token(line: str, where: str) -> Token:
     try:
         found = json.loads(line)
         expires = found.get("expires")
@@ -130,7 +136,7 @@ def _parsed(line: str, where: str) -> Token:
     return made
 
 
-def _line(token: Token) -> str:
+def _to_line(token: Token) -> str:
     written = {
         "name": token.name,
         "role": token.role,
@@ -146,8 +152,11 @@ def _time(time: datetime) -> str:
 
 
 @contextmanager
-def _changing(file: Path, make: bool = False) -> Iterator[None]:
-    """One change at a time; `make` the folder. It is the one that is locked: the file is another after each change."""
+def _file_lock(file: Path, make: bool = False) -> Iterator[None]:
+    """Serialises changes of the file; `make` creates the folder.
+
+    The lock is on the folder, since each change replaces the file.
+    """
     try:
         if make:
             file.parent.mkdir(parents=True, exist_ok=True)

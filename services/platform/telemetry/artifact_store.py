@@ -1,4 +1,4 @@
-"""An artifact store whose errors are counted."""
+"""Error counter and health check of the artifact store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.platform.telemetry.checks import Check
 
 
 class CountedStore:
-    """An ArtifactStore: `store`, every error of which is counted, but for an artifact that is not there."""
+    """An ArtifactStore that counts every error of `store` except NotFound."""
 
     def __init__(self, store: ArtifactStore, registry: CollectorRegistry) -> None:
         self._store = store
@@ -58,8 +58,8 @@ class CountedStore:
             raise
 
 
-def answering(store: ArtifactStore) -> Check:
-    """Passes while the store answers questions and lets us ask them; nothing is written."""
+def store_check(store: ArtifactStore) -> Check:
+    """Passes while the store answers `has`; nothing is written."""
     nobody = digest_of(b"ratchet: does the artifact store answer?")
 
     def check() -> None:

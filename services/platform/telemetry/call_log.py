@@ -1,8 +1,7 @@
-"""What a service writes to stderr: a line for people, or a JSON object for programs; and a line for each call that
-failed or took long.
+"""Logging to stderr, as text or JSON, with a line for each failed or slow call.
 
-Text that a caller chose can't make a line of its own: control characters are escaped, and the lines of a traceback are
-indented. Payloads, metadata and tokens are never written.
+Caller-supplied text can't forge a line: control characters are escaped, and traceback lines are indented. Payloads,
+metadata and tokens are never logged.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from structlog.typing import EventDict
 
 from ratchet.errors import InvalidInput
 from services.platform.interceptors import Caller
-from services.platform.telemetry.observed_call import Seen, under_way
+from services.platform.telemetry.observed_call import ObservedCall, current_call
 
 FORMATS = ("text", "json")
 SLOW_SECONDS = 1.0
-OURS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""Codes that say that something is wrong with the service, and not with the call."""
-STRAINED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
-"""Codes that say that it can't do what it should at the moment."""
+FAULT_CODES = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
+"""Status codes of a defect in the service."""
+AVAILABILITY_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+"""Status codes of a service that is unavailable or overloaded."""
 
 _PLAIN = re.compile(r"[!#-<>-~]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,38 +36,41 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 log = logging.getLogger("ratchet.calls")
 
 
-class Lines:
-    """An Observer: one line for a call that failed or took longer than SLOW_SECONDS; one for each call at DEBUG."""
+class CallLog:
+    """An Observer: one line for a call that failed or took longer than SLOW_SECONDS; at DEBUG one for each call."""
 
-    def begun(self, seen: Seen) -> None: ...
+    def on_start(self, call: ObservedCall) -> None: ...
 
-    def arrived(self, seen: Seen) -> None: ...
+    def on_request(self, call: ObservedCall) -> None: ...
 
-    def ended(self, seen: Seen) -> None:
-        level = _level(seen)
+    def on_end(self, call: ObservedCall) -> None:
+        level = _level(call)
         if not log.isEnabledFor(level):
             return
-        caller = Caller.of(seen.context)
+        caller = Caller.of(call.context)
         fields = {
-            "code": seen.code,
-            "duration_ms": round(1000 * seen.seconds, 1),
+            "code": call.code,
+            "duration_ms": round(1000 * call.seconds, 1),
             "correlation_id": caller.correlation_id,
             "caller": caller.actor,
-            "error_id": seen.error_id,
+            "error_id": call.error_id,
         }
         log.log(level, "call", extra={name: value for name, value in fields.items() if value != ""})
 
 
-def _level(seen: Seen) -> int:
-    if seen.code in OURS:
+def _level(call: ObservedCall) -> int:
+    if call.code in FAULT_CODES:
         return logging.ERROR
-    if seen.code in STRAINED:
+    if call.code in AVAILABILITY_CODES:
         return logging.WARNING
-    return logging.DEBUG if seen.code == "OK" and seen.seconds <= SLOW_SECONDS else logging.INFO
+    return logging.DEBUG if call.code == "OK" and call.seconds <= SLOW_SECONDS else logging.INFO
 
 
 def to_stderr(service: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Set up the logging of this process, as RATCHET_LOG_FORMAT and RATCHET_LOG_LEVEL say. InvalidInput for others."""
+    """Configures the logging of this process from RATCHET_LOG_FORMAT and RATCHET_LOG_LEVEL.
+
+    InvalidInput for other values.
+    """
     chosen = environ.get("RATCHET_LOG_FORMAT") or "text"
     if chosen not in FORMATS:
         raise InvalidInput(f"RATCHET_LOG_FORMAT is {chosen!r}; use text or json")
@@ -96,9 +98,9 @@ def formatter(service: str, chosen: str) -> logging.Formatter:
             "logger": record.name,
             "event": event.pop("event"),
         }
-        if (seen := under_way()) is not None:
-            fields["method"] = f"{seen.service}/{seen.method}"
-            fields |= {"request_id": seen.request_id} if seen.request_id else {}
+        if (call := current_call()) is not None:
+            fields["method"] = f"{call.service}/{call.method}"
+            fields |= {"request_id": call.request_id} if call.request_id else {}
         if (trace := trace_id()) is not None:
             fields["trace_id"] = trace
         return {**fields, **event}
@@ -110,7 +112,7 @@ def formatter(service: str, chosen: str) -> logging.Formatter:
 
 
 def trace_id() -> str | None:
-    """Of the span that is open in this thread, where anything traces; 32 hex digits."""
+    """The trace id of this thread's open span, 32 hex digits; None without tracing."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
@@ -124,11 +126,11 @@ def _as_json(_: Any, __: str, event: EventDict) -> str:
 
 def _as_text(_: Any, __: str, event: EventDict) -> str:
     rest = dict(event)
-    head = " ".join((rest.pop("time"), rest.pop("level").upper(), rest.pop("service"), rest.pop("logger")))
-    said, trace = escaped(str(rest.pop("event"))), rest.pop("exception", "")
+    prefix = " ".join((rest.pop("time"), rest.pop("level").upper(), rest.pop("service"), rest.pop("logger")))
+    event_text, trace = escaped(str(rest.pop("event"))), rest.pop("exception", "")
     fields = "".join(f" {name}={_value(value)}" for name, value in rest.items())
     below = "".join(f"\n  | {escaped(line)}" for line in trace.splitlines())
-    return f"{head}: {said}{fields}{below}"
+    return f"{prefix}: {event_text}{fields}{below}"
 
 
 def _value(value: Any) -> str:
@@ -137,5 +139,5 @@ def _value(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` in one line, its control characters written as \\n, \\x1b and so on."""
+    """`text` on one line, its control characters written as \\n, \\x1b and so on."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,4 +1,4 @@
-"""Whether what a service needs is there: asked in the background, every few seconds, with a bound on each answer."""
+"""Health checks of a service's dependencies: run in the background every few seconds, each with a timeout."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from dataclasses import dataclass
 
 from ratchet.errors import RatchetError
 
-EVERY_SECONDS = 2.0
-AGAIN_SECONDS = 0.5
-"""Between the questions to what is not there."""
-PATIENCE_SECONDS = 3.0
-FIRST_SECONDS = 1.0
-"""How long a start waits for all checks to pass, so that a service that is well says so from its first answer on."""
+INTERVAL_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+"""Interval between checks of a failing dependency."""
+TIMEOUT_SECONDS = 3.0
+STARTUP_SECONDS = 1.0
+"""Longest wait of a start for all checks to pass, so that a healthy service is ready from its first answer on."""
 
-log = logging.getLogger("ratchet.client.health")
+log = logging.getLogger("ratchet.health")
 
 
 @dataclass(frozen=True)
 class Check:
-    """`ask` returns when `name` is there; it raises, or hangs, when it is not."""
+    """`ask` returns while the dependency `name` is available; it raises or hangs otherwise."""
 
     name: str
     ask: Callable[[], None]
 
 
-class Checks:
-    """Asks each check in a thread of its own. `tell` gets what is wrong, in words by the check's name, at each change;
-    nothing is wrong in {}."""
+class HealthChecks:
+    """Runs each check in a thread of its own.
+
+    `on_change` gets the failing checks by name, with the reason, at each change; {} when all pass.
+    """
 
     def __init__(
         self,
         checks: Sequence[Check],
-        tell: Callable[[Mapping[str, str]], None],
-        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        on_change: Callable[[Mapping[str, str]], None],
+        context: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._checks, self._tell, self._around = tuple(checks), tell, around
+        self._checks, self._on_change, self._context = tuple(checks), on_change, context
         self._changed = threading.Condition()
-        self._wrong = {check.name: "it has not answered yet" for check in checks}
-        self._asked: dict[str, float] = {}
-        self._told: dict[str, str] | None = None
+        self._failing = {check.name: "it has not answered yet" for check in checks}
+        self._started: dict[str, float] = {}
+        self._reported: dict[str, str] | None = None
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """Returns when all have passed, after FIRST_SECONDS at most; by then `tell` has been told."""
+        """Returns when all checks have passed, after STARTUP_SECONDS at most, and after the first `on_change`."""
         for check in self._checks:
             threading.Thread(target=self._ask, args=(check,), name=f"check-{check.name}", daemon=True).start()
         with self._changed:
-            self._changed.wait_for(lambda: not self._wrong, FIRST_SECONDS if self._checks else 0)
+            self._changed.wait_for(lambda: not self._failing, STARTUP_SECONDS if self._checks else 0)
         self._report()
         threading.Thread(target=self._watch, name="checks", daemon=True).start()
 
@@ -61,47 +63,47 @@ class Checks:
             self._changed.notify_all()
 
     def _ask(self, check: Check) -> None:
-        with self._around():
+        with self._context():
             while not self._closing.is_set():
                 with self._changed:
-                    self._asked[check.name] = time.monotonic()
-                wrong = _wrong(check)
-                self._answered(check.name, wrong)
-                self._closing.wait(AGAIN_SECONDS if wrong else EVERY_SECONDS)
+                    self._started[check.name] = time.monotonic()
+                failure = _failure(check)
+                self._finish(check.name, failure)
+                self._closing.wait(RETRY_SECONDS if failure else INTERVAL_SECONDS)
 
-    def _answered(self, name: str, wrong: str) -> None:
+    def _finish(self, name: str, failure: str) -> None:
         with self._changed:
-            self._asked.pop(name)
-            if wrong:
-                self._wrong[name] = wrong
+            self._started.pop(name)
+            if failure:
+                self._failing[name] = failure
             else:
-                self._wrong.pop(name, None)
+                self._failing.pop(name, None)
             self._changed.notify_all()
 
     def _watch(self) -> None:
         while not self._closing.is_set():
             with self._changed:
-                self._changed.wait(PATIENCE_SECONDS / 4)
-                late = time.monotonic() - PATIENCE_SECONDS
-                for name, asked in self._asked.items():
-                    if asked < late:
-                        self._wrong[name] = f"it did not answer within {PATIENCE_SECONDS:.0f} s"
+                self._changed.wait(TIMEOUT_SECONDS / 4)
+                late = time.monotonic() - TIMEOUT_SECONDS
+                for name, started in self._started.items():
+                    if started < late:
+                        self._failing[name] = f"it did not answer within {TIMEOUT_SECONDS:.0f} s"
             self._report()
 
     def _report(self) -> None:
         with self._changed:
-            wrong = dict(self._wrong)
-        if wrong == self._told:
+            failing = dict(self._failing)
+        if failing == self._reported:
             return
-        before, self._told = self._told or {}, wrong
-        for name in wrong.keys() - before.keys():
-            log.warning("not serving, because of the %s: %s", name, wrong[name])
-        for name in before.keys() - wrong.keys():
+        before, self._reported = self._reported or {}, failing
+        for name in failing.keys() - before.keys():
+            log.warning("not serving, because of the %s: %s", name, failing[name])
+        for name in before.keys() - failing.keys():
             log.info("the %s answers again", name)
-        self._tell(wrong)
+        self._on_change(failing)
 
 
-def _wrong(check: Check) -> str:
+def _failure(check: Check) -> str:
     try:
         check.ask()
     except RatchetError as error:

@@ -1,4 +1,4 @@
-"""Where /metrics is served: RATCHET_METRICS, or RATCHET_METRICS_REGISTRY and so on for one service of several here."""
+"""The endpoint of /metrics: RATCHET_METRICS, or RATCHET_METRICS_REGISTRY and so on for one of several services."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = "RATCHET_METRICS"
 
 
 @dataclass(frozen=True)
-class Address:
+class MetricsAddress:
     """`tls`: certificate, key and CA of mutual TLS, as PEM files."""
 
     host: str
@@ -25,11 +25,12 @@ class Address:
     tls: tuple[str, str, str] | None = None
 
     @classmethod
-    def load(cls, service: str, service_host: str, environ: Mapping[str, str] = os.environ) -> Address | None:
-        """None where no metrics are asked for. InvalidInput for what is no host:port, and for a host beyond this
-        machine where the service itself stays on it: RATCHET_METRICS alone opens nothing.
+    def load(cls, service: str, service_host: str, environ: Mapping[str, str] = os.environ) -> MetricsAddress | None:
+        """Parses the settings; None without metrics.
 
-        Beyond this machine the metrics are under the same mutual TLS as the service, where it has any.
+        InvalidInput for anything but host:port, and for a host beyond this machine while the service itself listens on
+        loopback: RATCHET_METRICS alone opens nothing. Beyond this machine the metrics have the service's mutual TLS, if
+        any.
         """
         own = f"{VARIABLE}_{service.upper()}"
         name = own if own in environ else VARIABLE
@@ -52,10 +53,10 @@ class Address:
         return cls(host, int(port), (cert, key, ca) if cert and key and ca else None)
 
 
-class Endpoint:
-    """`registry` at http://host:port/metrics; `port` is the one that was bound."""
+class MetricsEndpoint:
+    """Serves `registry` at http://host:port/metrics; `port` is the bound port."""
 
-    def __init__(self, address: Address, registry: CollectorRegistry) -> None:
+    def __init__(self, address: MetricsAddress, registry: CollectorRegistry) -> None:
         cert, key, ca = address.tls or (None, None, None)
         try:
             self._server: WSGIServer

@@ -1,10 +1,10 @@
-"""The standard health service: whether this server is ready, whether it is alive, and what it misses.
+"""The standard gRPC health service: readiness, liveness, and the state of each dependency.
 
-""            ready: everything that it needs is there; so do the names of its services
-"live"        it serves, whatever it misses; NOT_SERVING only when it is told to stop
-a check       such as "database": whether that is there
+    ""            readiness: every check passes; so do the names of the services
+    "live"        liveness: NOT_SERVING only during shutdown
+    a check       such as "database": the state of that dependency
 
-Each answer's trailing metadata say what runs here and what is wrong with what was asked for.
+The trailing metadata of each answer hold version, time, metrics URL and the reason of a failure.
 """
 
 from __future__ import annotations
@@ -24,35 +24,38 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Health(health.HealthServicer):
-    """As `tell` says, before the server starts and at each change; `metrics` answers their URL, empty without one."""
+    """The health service; `update` sets its state before the server starts and at each change.
+
+    `metrics` returns the URL of the metrics, empty without one.
+    """
 
     def __init__(self, metrics: Callable[[], str] = lambda: "") -> None:
         super().__init__(experimental_non_blocking=False)
         self._metrics, self._version = metrics, importlib.metadata.version("ratchet")
-        self._telling = threading.Lock()
-        self._wrong: Mapping[str, str] = {}
+        self._update_lock = threading.Lock()
+        self._failing: Mapping[str, str] = {}
         self.set(LIVE, SERVING)
 
-    def tell(self, names: Sequence[str], checks: Sequence[str], wrong: Mapping[str, str]) -> None:
-        """What is wrong, in words by the name of the check: nothing, and the services `names` are ready."""
-        with self._telling:
-            self._wrong = dict(wrong)
+    def update(self, names: Sequence[str], checks: Sequence[str], failing: Mapping[str, str]) -> None:
+        """`failing`: the failing checks by name, with the reason; if empty, the services `names` are ready."""
+        with self._update_lock:
+            self._failing = dict(failing)
             for name in checks:
-                self.set(name, NOT_SERVING if name in wrong else SERVING)
+                self.set(name, NOT_SERVING if name in failing else SERVING)
             for name in ("", *names):
-                self.set(name, NOT_SERVING if wrong else SERVING)
+                self.set(name, NOT_SERVING if failing else SERVING)
 
     def Check(  # noqa: N802 the contract names it
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
-        wrong = self._wrong
-        asked = wrong.get(request.service, "") if request.service else "; ".join(wrong.values())
+        failing = self._failing
+        reason = failing.get(request.service, "") if request.service else "; ".join(failing.values())
         context.set_trailing_metadata(
             (
                 (VERSION_KEY, self._version),
                 (TIME_KEY, str(time.time_ns())),
                 (METRICS_KEY, self._metrics()),
-                (WRONG_KEY, asked.encode()),
+                (WRONG_KEY, reason.encode()),
             )
         )
         answer: health_pb2.HealthCheckResponse = super().Check(request, context)

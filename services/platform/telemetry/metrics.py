@@ -1,6 +1,7 @@
-"""The numbers that Prometheus scrapes: of every call here, of what a service knows in `services/*/sight.py`.
+"""Prometheus metrics of every call; the metrics of one service are in `services/*/telemetry.py`.
 
-No label holds a lineage, a series, an actor or an id: there are as many time series as methods, codes and reasons.
+No label holds a lineage, a series, an actor or an id, so the number of time series is bounded by methods, codes and
+reasons.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from services.platform.telemetry.observed_call import Seen
+from services.platform.telemetry.observed_call import ObservedCall
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
@@ -43,15 +44,15 @@ class Metrics:
             "ratchet_dependency_up", "1 where what the service needs answers", ("dependency",), registry=self.registry
         )
 
-    def begun(self, seen: Seen) -> None:
-        self._in_flight(seen.service, seen.method).inc()
+    def on_start(self, call: ObservedCall) -> None:
+        self._in_flight(call.service, call.method).inc()
 
-    def arrived(self, seen: Seen) -> None: ...
+    def on_request(self, call: ObservedCall) -> None: ...
 
-    def ended(self, seen: Seen) -> None:
-        self._in_flight(seen.service, seen.method).dec()
-        self._requests(seen.service, seen.method, seen.code).inc()
-        self._seconds(seen.service, seen.method).observe(seen.seconds)
+    def on_end(self, call: ObservedCall) -> None:
+        self._in_flight(call.service, call.method).dec()
+        self._requests(call.service, call.method, call.code).inc()
+        self._seconds(call.service, call.method).observe(call.seconds)
 
     def dependency(self, name: str, is_up: bool) -> None:
         self._dependencies.labels(name).set(is_up)

@@ -1,4 +1,4 @@
-"""A call as an observer sees it: its names, its request's id, how it ended and how long it took."""
+"""Observation of calls: names, request id, status and duration, for metrics, traces and the call log."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from services.platform.interceptors import Call
 LONGEST_ID = 128
 
 
-class Seen:
-    """One call under way. `code` and `seconds` are known at its end, `request_id` once the request has arrived;
-    `error_id` where it ran into a defect of ours."""
+class ObservedCall:
+    """One running call.
 
-    __slots__ = ("_begun", "code", "context", "error_id", "method", "request_id", "seconds", "service")
+    `code` and `seconds` are set at its end, `request_id` with its request, `error_id` by an internal error.
+    """
+
+    __slots__ = ("_started_at", "code", "context", "error_id", "method", "request_id", "seconds", "service")
 
     def __init__(self, call: Call) -> None:
         full, _, self.method = call.method.rpartition("/")
@@ -27,67 +29,67 @@ class Seen:
         self.context = call.context
         self.request_id = self.error_id = self.code = ""
         self.seconds = 0.0
-        self._begun = time.perf_counter()
+        self._started_at = time.perf_counter()
 
     def end(self) -> None:
-        self.seconds = time.perf_counter() - self._begun
+        self.seconds = time.perf_counter() - self._started_at
         self.code = _code(self.context)
 
 
 class Observer(Protocol):
-    """Is told of each call, in its thread: when it begins, when its request has arrived, and when it has ended."""
+    """Callbacks of a call, in its thread: at its start, with its request, and at its end."""
 
-    def begun(self, seen: Seen) -> None: ...
+    def on_start(self, call: ObservedCall) -> None: ...
 
-    def arrived(self, seen: Seen) -> None: ...
+    def on_request(self, call: ObservedCall) -> None: ...
 
-    def ended(self, seen: Seen) -> None: ...
-
-
-_here = threading.local()
+    def on_end(self, call: ObservedCall) -> None: ...
 
 
-def under_way() -> Seen | None:
-    """The call that this thread works for."""
-    return getattr(_here, "seen", None)
+_thread = threading.local()
 
 
-class Observed:
-    """The layer around every call, and the interceptor within all others that looks at its request."""
+def current_call() -> ObservedCall | None:
+    """The call that this thread is handling."""
+    return getattr(_thread, "call", None)
+
+
+class CallObservers:
+    """The outermost interceptor, which runs the observers, and the innermost one, which reads the request."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
 
     @contextmanager
-    def layer(self, call: Call) -> Iterator[None]:
-        seen = _here.seen = Seen(call)
+    def interceptor(self, call: Call) -> Iterator[None]:
+        observed = _thread.call = ObservedCall(call)
         for observer in self._observers:
-            observer.begun(seen)
+            observer.on_start(observed)
         try:
             yield
         finally:
-            seen.end()
+            observed.end()
             for observer in reversed(self._observers):
-                observer.ended(seen)
-            _here.seen = None
+                observer.on_end(observed)
+            _thread.call = None
 
     @property
-    def interceptor(self) -> _Requests:
-        return _Requests(self._arrived)
+    def request_observer(self) -> _RequestObserver:
+        return _RequestObserver(self._on_request)
 
-    def _arrived(self, message: Any) -> None:
-        seen = under_way()
-        if seen is not None and not seen.request_id:
-            seen.request_id = getattr(message, "request_id", "")[:LONGEST_ID]
+    def _on_request(self, message: Any) -> None:
+        call = current_call()
+        if call is not None and not call.request_id:
+            call.request_id = getattr(message, "request_id", "")[:LONGEST_ID]
             for observer in self._observers:
-                observer.arrived(seen)
+                observer.on_request(call)
 
 
-class _Requests(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
-    """Shows the request, or the header of an upload, to `arrived` when it is parsed."""
+class _RequestObserver(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
+    """Passes the parsed request, or the header of an upload, to `arrived`."""
 
-    def __init__(self, arrived: Callable[[Any], None]) -> None:
-        self._arrived = arrived
+    def __init__(self, on_request: Callable[[Any], None]) -> None:
+        self._on_request = on_request
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
@@ -97,14 +99,14 @@ class _Requests(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in
 
         def parsed(content: bytes) -> Any:
             message = parse(content)
-            self._arrived(getattr(message, "header", message))
+            self._on_request(getattr(message, "header", message))
             return message
 
         return handler._replace(request_deserializer=parsed)
 
 
 def _code(context: grpc.ServicerContext) -> str:
-    """The status that the caller gets: `OK`, `NOT_FOUND` … Errors have become one within this layer."""
+    """The status of the response: `OK`, `NOT_FOUND` … Exceptions have been mapped inside this interceptor."""
     stated = context.code()  # type: ignore[attr-defined]  # missing in its stub
     if stated is not None:
         return str(stated.name)

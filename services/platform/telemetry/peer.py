@@ -1,4 +1,4 @@
-"""Another service as something that this one needs."""
+"""Health check of another service."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ratchet.errors import Unreachable
 from services.platform.telemetry.checks import Check
 
 
-def serving(name: str, transport: Transport) -> Check:
-    """Passes while the service behind `transport` says that it is ready."""
+def peer_check(name: str, transport: Transport) -> Check:
+    """Passes while the service behind `transport` is ready."""
 
     def check() -> None:
         try:

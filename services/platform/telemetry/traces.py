@@ -1,7 +1,7 @@
-"""Traces: a span for each call, in the trace of its caller, sent to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
+"""OpenTelemetry traces: a span for each call, in its caller's trace, exported to OTEL_EXPORTER_OTLP_ENDPOINT if set.
 
-A call without a trace of its caller's begins one whose ids are made of its request id. The log keeps request ids, so
-what a request set going, a training session above all, finds its trace again in another thread and after a restart.
+A call without a caller's trace begins a trace with ids derived from its request id. The log keeps request ids, so later
+work for the request, above all a training session, joins its trace from another thread and after a restart.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.platform.telemetry.observed_call import Seen
+from services.platform.telemetry.observed_call import ObservedCall
 
 EXPORT_SECONDS = 5.0
 TRACEPARENT = ("traceparent", "tracestate")
@@ -34,10 +34,10 @@ log = logging.getLogger("ratchet.traces")
 
 
 class Traces:
-    """An Observer that makes a span of each call; `span` makes those of the work between calls."""
+    """An Observer that makes a span of each call; `span` makes spans of background work."""
 
     def __init__(self, service: str, exporter: SpanExporter) -> None:
-        self._ids = _Ids()
+        self._ids = _IdGenerator()
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": f"ratchet-{service}"}),
             id_generator=self._ids,
@@ -46,75 +46,77 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("ratchet")
         self._propagator = TraceContextTextMapPropagator()
-        self._open: dict[Seen, Span | int] = {}
+        self._open: dict[ObservedCall, Span | int] = {}
 
-    def begun(self, seen: Seen) -> None:
-        """The caller's trace is known now, a trace of the request's own when it has arrived."""
-        sent = {key: value for key, value in seen.context.invocation_metadata() if key in TRACEPARENT}
+    def on_start(self, call: ObservedCall) -> None:
+        """Begins a span in the caller's trace; without one, the span begins with the request."""
+        sent = {key: value for key, value in call.context.invocation_metadata() if key in TRACEPARENT}
         parent = self._propagator.extract(sent, Context())
         if trace.get_current_span(parent).get_span_context().is_valid:
-            self._begin(seen, parent, time.time_ns())
+            self._begin(call, parent, time.time_ns())
         else:
-            self._open[seen] = time.time_ns()
+            self._open[call] = time.time_ns()
 
-    def arrived(self, seen: Seen) -> None:
-        started = self._open.get(seen)
+    def on_request(self, call: ObservedCall) -> None:
+        started = self._open.get(call)
         if isinstance(started, int):
-            with self._ids.of(seen.request_id):
-                self._begin(seen, Context(), started)
-        elif started is not None and seen.request_id:
-            started.set_attribute("ratchet.request_id", seen.request_id)
-            own = _of_request(seen.request_id)
+            with self._ids.of(call.request_id):
+                self._begin(call, Context(), started)
+        elif started is not None and call.request_id:
+            started.set_attribute("ratchet.request_id", call.request_id)
+            own = _of_request(call.request_id)
             if own.trace_id != started.get_span_context().trace_id:
                 started.add_link(own)
 
-    def ended(self, seen: Seen) -> None:
-        span = self._open[seen]
+    def on_end(self, call: ObservedCall) -> None:
+        span = self._open[call]
         if isinstance(span, int):
-            span = self._begin(seen, Context(), span)
-        del self._open[seen]
-        span.set_attribute("rpc.grpc.status_code", seen.code)
-        if seen.code not in ("OK", "CANCELLED"):
-            span.set_status(Status(StatusCode.ERROR, seen.code))
+            span = self._begin(call, Context(), span)
+        del self._open[call]
+        span.set_attribute("rpc.grpc.status_code", call.code)
+        if call.code not in ("OK", "CANCELLED"):
+            span.set_status(Status(StatusCode.ERROR, call.code))
         span.end()
 
-    def _begin(self, seen: Seen, parent: Context, started: int) -> Span:
-        """The span; it is in force until the call ends, since gRPC runs each call in a context of its own."""
+    def _begin(self, call: ObservedCall, parent: Context, started: int) -> Span:
+        """Starts the span and attaches it until the call ends: gRPC runs each call in a context of its own."""
         span = self._tracer.start_span(
-            f"{seen.service}/{seen.method}",
+            f"{call.service}/{call.method}",
             parent,
             SpanKind.SERVER,
-            {"rpc.system": "grpc", "rpc.service": seen.service, "rpc.method": seen.method},
+            {"rpc.system": "grpc", "rpc.service": call.service, "rpc.method": call.method},
             start_time=started,
         )
-        if seen.request_id:
-            span.set_attribute("ratchet.request_id", seen.request_id)
+        if call.request_id:
+            span.set_attribute("ratchet.request_id", call.request_id)
         contexts.attach(trace.set_span_in_context(span, Context()))
-        self._open[seen] = span
+        self._open[call] = span
         return span
 
     @contextmanager
     def span(self, name: str, request_id: str, attributes: Mapping[str, str]) -> Iterator[None]:
-        """Work as a span of the one that is open in this thread, or of the call that brought the request."""
+        """A span of work: a child of this thread's open span, or of the call with the request id."""
         began = NonRecordingSpan(_of_request(request_id)) if request_id else None
         parent = trace.set_span_in_context(began, Context()) if began else None
         with self._tracer.start_as_current_span(name, parent, attributes=attributes):
             yield
 
     def close(self) -> None:
-        """Send what is left, for EXPORT_SECONDS at most."""
+        """Exports the remaining spans, for EXPORT_SECONDS at most."""
         self._provider.shutdown()
 
 
 def open_traces(service: str, environ: Mapping[str, str] = os.environ) -> Traces:
-    """To the OTLP receiver that the standard variables name; one that does not answer costs spans, and no call."""
+    """Exports to the OTLP receiver of the standard variables; an unreachable receiver costs spans, and no call."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    return Traces(service, Patient(OTLPSpanExporter(timeout=EXPORT_SECONDS), environ["OTEL_EXPORTER_OTLP_ENDPOINT"]))
+    return Traces(
+        service, LoggingExporter(OTLPSpanExporter(timeout=EXPORT_SECONDS), environ["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    )
 
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Calls from here leave no traces: those of a service that looks after itself, every few seconds."""
+    """Suppresses traces of calls inside, for the health checks of every few seconds."""
     ids = RandomIdGenerator()
     nothing = SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, TraceFlags(TraceFlags.DEFAULT))
     token = contexts.attach(trace.set_span_in_context(NonRecordingSpan(nothing), Context()))
@@ -124,8 +126,8 @@ def untraced() -> Iterator[None]:
         contexts.detach(token)
 
 
-class Patient(SpanExporter):
-    """`inner`, whose silence is said once, and its return once."""
+class LoggingExporter(SpanExporter):
+    """Wraps `inner`, and logs once when it stops accepting spans and once when it accepts them again."""
 
     def __init__(self, inner: SpanExporter, endpoint: str) -> None:
         self._inner, self._endpoint, self._silent = inner, endpoint, False
@@ -147,8 +149,8 @@ class Patient(SpanExporter):
         return self._inner.force_flush(timeout_millis)
 
 
-class _Ids(RandomIdGenerator):
-    """Random ids, but for a trace that a request begins."""
+class _IdGenerator(RandomIdGenerator):
+    """Random ids, except for a trace that a request begins."""
 
     def __init__(self) -> None:
         self._wanted = threading.local()
@@ -171,7 +173,7 @@ class _Ids(RandomIdGenerator):
 
 
 def ids_of(request_id: str) -> tuple[int, int]:
-    """The trace that a request begins and the span of its call: 128 and 64 bits of a SHA-256, neither 0."""
+    """Trace id and span id of a request: 128 and 64 bits of a SHA-256, neither 0."""
     digest = hashlib.sha256(b"ratchet request " + request_id.encode()).digest()
     return int.from_bytes(digest[:16]) or 1, int.from_bytes(digest[16:24]) or 1
 

@@ -14,7 +14,7 @@ BEGINNING = FIRST_SECOND
 
 
 def seconds_of(message: Message, field: str) -> int:
-    """The seconds of a Timestamp field, rounded down; BEGINNING where it is not set."""
+    """The seconds of a Timestamp field, rounded down; BEGINNING if unset."""
     moment: Timestamp = getattr(message, field)
     seconds = moment.seconds
     return seconds if seconds or message.HasField(field) else BEGINNING
@@ -26,7 +26,7 @@ def timestamp(seconds: int) -> Timestamp | None:
 
 
 def day(seconds: int) -> str:
-    """2006-12-29, or 2006-12-29T15:30Z for a moment within a day."""
+    """2006-12-29, or 2006-12-29T15:30Z for a time within a day."""
     if seconds == BEGINNING:
         return "the beginning"
     moment = datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""A pair of models on the same bars: check that both were blind to these bars, judge, and make it evidence."""
+"""Comparison of two models on the same bars: out-of-sample check, judgement, and conversion to evidence."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ VERDICTS: dict[gate.Verdict, Verdict] = {
     "INCONCLUSIVE": decision_pb2.VERDICT_INCONCLUSIVE,
     "NO_NEW_EVIDENCE": decision_pb2.VERDICT_NO_NEW_EVIDENCE,
 }
-_WORDS = {verdict: word for word, verdict in VERDICTS.items()}
+_GATE_VERDICTS = {verdict: name for name, verdict in VERDICTS.items()}
 
 
-def word(verdict: Verdict) -> gate.Verdict:
-    """The gate's word for a stored verdict; KeyError for one that is unspecified."""
-    return _WORDS[verdict]
+def gate_verdict(verdict: Verdict) -> gate.Verdict:
+    """The gate's name of a stored verdict; KeyError for an unspecified one."""
+    return _GATE_VERDICTS[verdict]
 
 
-class Trained(NamedTuple):
-    """The last moments that a model knows of: no bar up to them may score it. Epoch seconds UTC.
+class KnowledgeCutoff(NamedTuple):
+    """The last market times that a model has seen: no bar up to them may score it. Epoch seconds UTC.
 
-    `fit_label_end`: when the last label of its fits became known; `pattern_end`: the last evidence of `pattern_id`,
-    the pattern with the latest evidence among those that it uses.
+    `fit_label_end`: the time at which the last label of its fits became known; `pattern_end`: the last evidence of
+    `pattern_id`, the used pattern with the latest evidence.
     """
 
     model: str
@@ -43,8 +43,8 @@ class Trained(NamedTuple):
     pattern_end: int = BEGINNING
 
     @classmethod
-    def of(cls, model: str, record: model_pb2.ModelRecord) -> Trained:
-        """What a record says; InvalidInput without a fit_label_end."""
+    def of(cls, model: str, record: model_pb2.ModelRecord) -> KnowledgeCutoff:
+        """The cutoff of a record; InvalidInput without a fit_label_end."""
         fit_label_end = seconds_of(record.windows, "fit_label_end")
         if fit_label_end == BEGINNING:
             raise InvalidInput(
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
 
 
 def patterns_of(record: model_pb2.ModelRecord) -> list[tuple[str, int]]:
-    """The patterns that a model uses, each with the end of its evidence."""
+    """The patterns of a model, each with the end of its evidence."""
     return [(use.pattern_id, seconds_of(use, "evidence_end")) for use in record.patterns_used]
 
 
@@ -69,7 +69,7 @@ def worse_than(record: model_pb2.ModelRecord) -> list[model_pb2.Baseline]:
 
 
 def latest(uses: Iterable[tuple[str, int]]) -> tuple[str, int]:
-    """The pattern with the latest evidence, of equals the last by name; no pattern, and BEGINNING, without any."""
+    """The pattern with the latest evidence, ties by the last name; no pattern, and BEGINNING, without any."""
     pattern_id, pattern_end = "", BEGINNING
     for name, end in uses:
         if end > pattern_end or (end == pattern_end and name > pattern_id):
@@ -78,10 +78,10 @@ def latest(uses: Iterable[tuple[str, int]]) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What holds for every pair of a decision.
+class GateSettings:
+    """Gate settings of all pairs of a decision.
 
-    `known_through`: the last labelled bar, which no evidence goes beyond; `spent_through`: bars up to this one were
+    `known_through`: the last labelled bar, the upper bound of evidence; `spent_through`: bars up to this one were
     decided on by a person and don't count; `comparisons`, `minimum_bars`: as in `ratchet.decisions.gate.judge`.
     """
 
@@ -93,30 +93,32 @@ class Scoring:
     minimum_bars: int = 1
 
 
-def compare(champion: Trained, contender: Trained, packed: bytes, scoring: Scoring) -> decision_pb2.Evidence:
-    """Judged evidence of a pair, on the bars that count; its bytes are those bars and nothing else.
+def compare(
+    champion: KnowledgeCutoff, contender: KnowledgeCutoff, packed: bytes, settings: GateSettings
+) -> decision_pb2.Evidence:
+    """Judged evidence of a pair, on the counted bars, with exactly those bars as its bytes.
 
-    PreconditionFailed where a bar is not later than everything that both models know; InvalidInput for bytes that are
-    no evidence, or that go beyond the last labelled bar.
+    PreconditionFailed for a bar that is not out-of-sample for both models; InvalidInput for malformed bytes, or for
+    bars beyond the last labelled bar.
     """
     pair = packing.unpack(packed)
     if len(pair):
         first, last = int(pair.times[0]), int(pair.times[-1])
         for model in (champion, contender):
-            _require_blind(model, first)
-        if last > scoring.known_through:
+            _require_out_of_sample(model, first)
+        if last > settings.known_through:
             raise InvalidInput(
                 f"evidence of {contender.model} goes to bar {day(last)}, but the last labelled bar of this session is"
-                f" {day(scoring.known_through)}; send last_labelled_bar as it was when the pair was scored",
+                f" {day(settings.known_through)}; send last_labelled_bar as it was when the pair was scored",
                 fields={"last_labelled_bar": "before the evidence"},
             )
-    counted = pair.times > scoring.spent_through
-    pair = packing.Pair.of(pair.p_a[counted], pair.p_b[counted], pair.y[counted], pair.times[counted])
-    judgement = gate.judge(pair, scoring.horizon, scoring.policy, scoring.comparisons, scoring.minimum_bars)
+    counted = pair.times > settings.spent_through
+    pair = packing.PairedForecasts.of(pair.p_a[counted], pair.p_b[counted], pair.y[counted], pair.times[counted])
+    judgement = gate.judge(pair, settings.horizon, settings.policy, settings.comparisons, settings.minimum_bars)
     return decision_pb2.Evidence(
         champion=champion.model,
         contender=contender.model,
-        horizon=scoring.horizon,
+        horizon=settings.horizon,
         first_bar=timestamp(int(pair.times[0])) if len(pair) else None,
         last_bar=timestamp(int(pair.times[-1])) if len(pair) else None,
         packed=packing.pack(pair.p_a, pair.p_b, pair.y, pair.times),
@@ -124,7 +126,7 @@ def compare(champion: Trained, contender: Trained, packed: bytes, scoring: Scori
     )
 
 
-def _require_blind(model: Trained, first: int) -> None:
+def _require_out_of_sample(model: KnowledgeCutoff, first: int) -> None:
     if first <= model.fit_label_end:
         raise PreconditionFailed(
             f"bar {day(first)} can't score {model.model}: its training window knows labels up to"
@@ -138,7 +140,7 @@ def _require_blind(model: Trained, first: int) -> None:
 
 
 def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
-    """A judgement as it is stored. A number that is not defined (nan) is left unset."""
+    """The message of a judgement. An undefined number (nan) is left unset."""
     return decision_pb2.Judgement(
         verdict=VERDICTS[judgement.verdict],
         bars=judgement.bars,

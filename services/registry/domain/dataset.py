@@ -1,4 +1,7 @@
-"""A snapshot of bars, stream dataset/<digest>: registered once for each series, or again to be the latest again."""
+"""A snapshot of bars, stream dataset/<digest>.
+
+It is registered once for each series, and again to become the latest again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from services.platform.facts import Fact
 
 @dataclass(frozen=True)
 class DatasetState:
-    """`version`: of the stream, 0 for bytes that nobody registered."""
+    """`version`: of the stream, 0 for an unregistered digest."""
 
     digest: str
     version: int = 0

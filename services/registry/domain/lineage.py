@@ -1,4 +1,4 @@
-"""A lineage, stream lineage/<lineage>: its versions, its champion and the contenders; decisions that people make."""
+"""A lineage, stream lineage/<lineage>: its versions, its champion and the contenders; manual decisions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
 from services.platform.facts import Fact
 from services.registry.domain.bar_times import BEGINNING, seconds_of, timestamp
-from services.registry.domain.comparison import Trained, Verdict, latest, patterns_of
-from services.registry.domain.persistent import Appended, Growing, changed
-from services.registry.domain.plateau import FlatSession, flat_session, run_with
+from services.registry.domain.comparison import KnowledgeCutoff, Verdict, latest, patterns_of
+from services.registry.domain.persistent import PersistentList, PersistentMap, fast_replace
+from services.registry.domain.plateau import FlatSession, extend_plateau, flat_session
 
 STALE_SESSIONS = 20
 STALE_BARS = 500
-"""A champion with more sessions or labelled bars after its own is stale: reported, never replaced for that."""
+"""A champion with more sessions or labelled bars after its own is stale: reported, never replaced for that reason."""
 
 
 class Contender(NamedTuple):
-    """A declined challenger that stays in the race; `e_value` against the champion in force when last scored."""
+    """A kept contender; `e_value` against the champion in force at its last scoring."""
 
     version: int
     e_value: float
 
 
-class Version(NamedTuple):
-    """A version as later decisions ask for it: what it had seen, as in Trained, and the sum of new bars up to it."""
+class VersionCutoff(NamedTuple):
+    """The data of a version for later decisions: its KnowledgeCutoff, and the sum of new bars up to it."""
 
     fit_label_end: int
     pattern_id: str
@@ -40,8 +40,8 @@ class Version(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """How a person ended a champion's reign; `actor` and `at` as far as they are known."""
+class Demotion:
+    """A person's replacement of a champion; `actor` and `at` may be unknown."""
 
     reason: str
     actor: str
@@ -50,34 +50,32 @@ class SetAside:
 
 @dataclass(frozen=True)
 class LineageState:
-    """What decisions on a lineage depend on. A state costs the same to make however many versions there are.
+    """The state of a lineage for decisions. Its update cost does not depend on the number of versions.
 
-    `version`: of the stream. `versions`: models so far, each of them in `known`. `labelled`: the sum of the bars that
-    were new to the sessions. `champion`: the version in force, 0 for none.
-    `before`: the champions before it, by how many reigned before each, `reigns` of them; a rollback takes the latest
-    back. `set_aside`: versions whose latest reign a person ended; None where the gate ended a later one.
-    `patterns`: those that any version used, by the first that did; `learned`: whether the newest used a new one.
-    `flat`: the latest sessions in a row that had new bars and brought nothing.
-    `means`: by version, the paired mean difference against the champion in force, positive when better than it, as far
-    as measured.
-    `decided_through`: the last labelled bar that a session saw; `spent_through`: the same at the last decision by a
-    person, after which only later bars count.
+    `version`: of the stream. `versions`: number of models, each of them in `known`. `labelled`: the sum of the
+    sessions' new bars. `champion`: the version in force, 0 for none. `previous_champions`: by reign number, `reigns` of
+    them; a rollback restores the latest. `demotions`: versions whose latest reign a person ended; None after a later
+    reign that the gate ended. `patterns`: used patterns, by the first version that used them; `found_new_pattern`:
+    whether the newest version used a new one. `flat`: the latest consecutive sessions with new bars and without
+    progress. `means`: by version, the measured paired mean differences against the champion in force, positive when
+    better than it. `decided_through`: the last labelled bar of a session; `spent_through`: the same at the last manual
+    decision, after which only later bars count.
     """
 
     name: str
     version: int = 0
     versions: int = 0
     champion: int = 0
-    before: Growing[int, int] = field(default_factory=Growing)
+    previous_champions: PersistentMap[int, int] = field(default_factory=PersistentMap)
     reigns: int = 0
-    set_aside: Growing[int, SetAside | None] = field(default_factory=Growing)
+    demotions: PersistentMap[int, Demotion | None] = field(default_factory=PersistentMap)
     contenders: tuple[Contender, ...] = ()
-    known: Appended[Version] = field(default_factory=Appended)
+    known: PersistentList[VersionCutoff] = field(default_factory=PersistentList)
     labelled: int = 0
-    patterns: Growing[str, int] = field(default_factory=Growing)
-    learned: bool = False
+    patterns: PersistentMap[str, int] = field(default_factory=PersistentMap)
+    found_new_pattern: bool = False
     flat: tuple[FlatSession, ...] = ()
-    means: Growing[int, float] = field(default_factory=Growing)
+    means: PersistentMap[int, float] = field(default_factory=PersistentMap)
     decided_through: int = BEGINNING
     spent_through: int = BEGINNING
 
@@ -91,8 +89,8 @@ class LineageState:
 
     @property
     def previous(self) -> int:
-        """The champion before this one, which a rollback takes back; 0 for none."""
-        return self.before[self.reigns] if self.reigns else 0
+        """The champion before this one, the target of a rollback; 0 for none."""
+        return self.previous_champions[self.reigns] if self.reigns else 0
 
     @property
     def contender_names(self) -> tuple[str, ...]:
@@ -113,16 +111,16 @@ class LineageState:
         return is_stale(self.sessions_since, self.bars_since)
 
     def brings_new_pattern(self, record: model_pb2.ModelRecord) -> bool:
-        """Whether the next version uses a pattern that none before it used."""
+        """Whether the next version uses a pattern that no earlier version used."""
         return any(use.pattern_id not in self.patterns for use in record.patterns_used)
 
-    def trained_of(self, model: str) -> Trained:
-        """What a model of this lineage had seen; NotFound for a version that was never trained."""
+    def cutoff_of(self, model: str) -> KnowledgeCutoff:
+        """The knowledge cutoff of a model of this lineage; NotFound for an untrained version."""
         fit_label_end, pattern_id, pattern_end, _ = self.known[self.require(model) - 1]
-        return Trained(model, fit_label_end, pattern_id, pattern_end)
+        return KnowledgeCutoff(model, fit_label_end, pattern_id, pattern_end)
 
     def require(self, model: str) -> int:
-        """The version of a model of this lineage; NotFound for one that was never trained."""
+        """The version of a model of this lineage; NotFound for an untrained one."""
         version = Model.parse(model).version
         if model != self.model(version) or version > self.versions:
             newest = f"; the newest is {self.model(self.versions)}" if self.versions else ""
@@ -130,7 +128,7 @@ class LineageState:
         return version
 
     def require_champion(self, expected: str) -> None:
-        """ChampionMoved, with the champion in force, when `expected` (empty: none) is not the one."""
+        """ChampionMoved, with the champion in force, unless `expected` (empty: none) is the champion."""
         if expected != self.champion_name:
             now = self.champion_name or "not there yet"
             raise ChampionMoved(
@@ -141,20 +139,20 @@ class LineageState:
 
 
 def is_stale(sessions: int, bars: int) -> bool:
-    """Whether a champion with so many sessions and labelled bars after its own is old."""
+    """Whether a champion with so many sessions and labelled bars after its own is stale."""
     return sessions > STALE_SESSIONS or bars > STALE_BARS
 
 
 def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState | None:
-    """`state` after `facts`; None for a lineage in which nothing happened."""
+    """`state` after `facts`; None for an unknown lineage."""
     for fact in facts:
-        evolve = _EVOLVE.get(type(fact.message), _unmoved)
+        evolve = _EVOLVE.get(type(fact.message), _advanced)
         state = evolve(state or LineageState(fact.stream.removeprefix("lineage/")), fact, fact.message)
     return state
 
 
-def _unmoved(state: LineageState, fact: Fact, _: Message) -> LineageState:
-    return changed(state, version=fact.version)
+def _advanced(state: LineageState, fact: Fact, _: Message) -> LineageState:
+    return fast_replace(state, version=fact.version)
 
 
 def _trained(state: LineageState, fact: Fact, trained: facts_pb2.ModelTrained) -> LineageState:
@@ -163,68 +161,68 @@ def _trained(state: LineageState, fact: Fact, trained: facts_pb2.ModelTrained) -
     for pattern_id, _ in uses:
         if pattern_id not in patterns:
             patterns = patterns.with_entry(pattern_id, number)
-    learned = patterns is not state.patterns
+    found_new_pattern = patterns is not state.patterns
     labelled = state.labelled + windows.new_bars
-    return changed(
+    return fast_replace(
         state,
         version=fact.version,
         versions=number,
-        known=state.known.with_value(Version(seconds_of(windows, "fit_label_end"), *latest(uses), labelled)),
+        known=state.known.with_value(VersionCutoff(seconds_of(windows, "fit_label_end"), *latest(uses), labelled)),
         labelled=labelled,
         patterns=patterns,
-        learned=learned,
-        flat=() if learned else state.flat,
+        found_new_pattern=found_new_pattern,
+        flat=() if found_new_pattern else state.flat,
     )
 
 
 def _promoted(state: LineageState, fact: Fact, promoted: facts_pb2.ModelPromoted) -> LineageState:
     through, replaced = seconds_of(promoted, "decided_through"), state.champion
     by_person = promoted.decided_by == decision_pb2.DECIDED_BY_PERSON
-    before, reigns, set_aside = state.before, state.reigns, state.set_aside
+    previous_champions, reigns, demotions = state.previous_champions, state.reigns, state.demotions
     if promoted.rollback:
         reigns = max(reigns - 1, 0)
     elif replaced:
         reigns += 1
-        before = before.with_entry(reigns, replaced)
+        previous_champions = previous_champions.with_entry(reigns, replaced)
     if replaced and by_person:
-        set_aside = set_aside.with_entry(replaced, SetAside(promoted.reason, fact.actor, fact.recorded_at))
-    elif replaced in set_aside:
-        set_aside = set_aside.with_entry(replaced, None)
+        demotions = demotions.with_entry(replaced, Demotion(promoted.reason, fact.actor, fact.recorded_at))
+    elif replaced in demotions:
+        demotions = demotions.with_entry(replaced, None)
     gain = [e.judgement.mean_difference.value for e in promoted.evidence if e.contender == promoted.model]
-    return changed(
+    return fast_replace(
         state,
         version=fact.version,
         champion=_version(promoted.model),
-        before=before,
+        previous_champions=previous_champions,
         reigns=reigns,
-        set_aside=set_aside,
+        demotions=demotions,
         contenders=(),
         flat=(),
-        means=Growing({replaced: -gain[0]}) if gain else Growing(),
+        means=PersistentMap({replaced: -gain[0]}) if gain else PersistentMap(),
         decided_through=max(state.decided_through, through),
         spent_through=max(state.spent_through, through) if by_person else state.spent_through,
     )
 
 
 def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDeclined) -> LineageState:
-    race = {state.model(contender.version): contender for contender in state.contenders}
+    contenders = {state.model(contender.version): contender for contender in state.contenders}
     means, own, model = state.means, None, declined.model
     for evidence in declined.evidence:
         contender, judgement = evidence.contender, evidence.judgement
         number = _version(contender)
-        race[contender] = Contender(number, judgement.e_value)
+        contenders[contender] = Contender(number, judgement.e_value)
         if judgement.HasField("mean_difference"):
             means = means.with_entry(number, judgement.mean_difference.value)
         if contender == model:
             own = judgement
     through, flat = seconds_of(declined, "decided_through"), state.flat
     if through > state.decided_through:
-        flat = run_with(flat, flat_session(state.versions, state.learned, own))
-    return changed(
+        flat = extend_plateau(flat, flat_session(state.versions, state.found_new_pattern, own))
+    return fast_replace(
         state,
         version=fact.version,
         flat=flat,
-        contenders=tuple([race[contender] for contender in declined.contenders_kept]),
+        contenders=tuple([contenders[contender] for contender in declined.contenders_kept]),
         means=means,
         decided_through=max(state.decided_through, through),
     )
@@ -238,7 +236,7 @@ _EVOLVE: dict[type[Message], Callable[[LineageState, Fact, Any], LineageState]] 
 
 
 def unpromoted(verdict: Verdict) -> Verdict:
-    """The verdict on a contender that was not promoted: one that passed beside a better one stays undecided."""
+    """The verdict on a contender that was not promoted: one that passed beside a better one is inconclusive."""
     return decision_pb2.VERDICT_INCONCLUSIVE if verdict == decision_pb2.VERDICT_PROMOTED else verdict
 
 
@@ -248,25 +246,25 @@ def _version(model: str) -> int:
 
 
 def promote(state: LineageState, model: str, expected_champion: str, reason: str) -> facts_pb2.ModelPromoted:
-    """A person makes `model` the champion.
+    """A person promotes `model` to champion.
 
-    NotFound for a model that was never trained, ChampionMoved when the champion is not the expected one,
-    PreconditionFailed when the model is the champion already, InvalidInput without a reason.
+    NotFound for an untrained model, ChampionMoved unless the champion is the expected one, PreconditionFailed if the
+    model is the champion already, InvalidInput without a reason.
     """
     state.require(model)
     _require_reason(reason)
     state.require_champion(expected_champion)
     if model == state.champion_name:
         raise PreconditionFailed(f"{model} is the champion of {state.name} already; promote another version")
-    return _by_person(state, model, reason, rollback=False)
+    return _manual_promotion(state, model, reason, rollback=False)
 
 
 def rollback(
     state: LineageState, reason: str, expected_champion: str = "", *, despite_cause: bool = False
 ) -> facts_pb2.ModelPromoted:
-    """A person takes the champion before this one back; `expected_champion` is not checked when it is empty.
+    """A person restores the champion before this one; an empty `expected_champion` is not checked.
 
-    PreconditionFailed without one before it, and, unless `despite_cause`, for one whose reign a person ended.
+    PreconditionFailed without an earlier champion, and, unless `despite_cause`, for one whose reign a person ended.
     """
     _require_reason(reason)
     if expected_champion:
@@ -276,23 +274,23 @@ def rollback(
             f"{state.name} has no champion before {state.champion_name or 'its first'}; nothing to roll back to"
         )
     target = state.model(state.previous)
-    cause = state.set_aside.get(state.previous)
+    cause = state.demotions.get(state.previous)
     if cause is not None and not despite_cause:
         raise PreconditionFailed(
-            f"{target} was {_words_of(cause)}; take it back all the same with --despite-cause, or make another"
+            f"{target} was {_demotion_text(cause)}; take it back all the same with --despite-cause, or make another"
             " version the champion with ratchet models promote MODEL --reason WHY",
             metadata={"target": target, "remedy": "despite-cause"},
         )
-    return _by_person(state, target, reason, rollback=True)
+    return _manual_promotion(state, target, reason, rollback=True)
 
 
-def _words_of(cause: SetAside) -> str:
+def _demotion_text(cause: Demotion) -> str:
     """set aside by ann@desk at 2026-03-03T16:00:00Z: 'drift'"""
     at = f" at {cause.at:%Y-%m-%dT%H:%M:%SZ}" if cause.at else ""
     return f"set aside by {cause.actor or 'a person'}{at}: {cause.reason!r}"
 
 
-def _by_person(state: LineageState, model: str, reason: str, *, rollback: bool) -> facts_pb2.ModelPromoted:
+def _manual_promotion(state: LineageState, model: str, reason: str, *, rollback: bool) -> facts_pb2.ModelPromoted:
     return facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_LINEAGE,
         lineage=state.name,

@@ -1,4 +1,4 @@
-"""Saturation: sessions in a row that had new bars and brought neither a new pattern nor a gain that can be seen."""
+"""Plateau: consecutive sessions with new bars and without a new pattern or a measurable gain."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from ratchet.events.v1 import decision_pb2
 
-SATURATED_SESSIONS = 3
+PLATEAU_SESSIONS = 3
 
 
 class FlatSession(NamedTuple):
-    """A session that brought nothing: its model used no new pattern, and its gain over the champion holds 0.
+    """A session without progress: no new pattern, and a gain over the champion with 0 in its interval.
 
     `gain`, `low`, `high`: the relative Brier improvement over the champion of its time, percent, on `bars` bars.
     """
@@ -22,12 +22,13 @@ class FlatSession(NamedTuple):
     high: float
 
 
-def flat_session(version: int, learned: bool, judgement: decision_pb2.Judgement | None) -> FlatSession | None:
-    """A declined session with new bars, if it brought nothing; None as well where its gain has no interval.
+def flat_session(version: int, found_new_pattern: bool, judgement: decision_pb2.Judgement | None) -> FlatSession | None:
+    """The FlatSession of a declined session with new bars; None if it had progress, or a gain without an interval.
 
-    `learned`: its model used a pattern that none before it used; `judgement`: of its model, None without evidence.
+    `found_new_pattern`: its model used a pattern that no earlier one used; `judgement`: of its model, None without
+    evidence.
     """
-    if learned or judgement is None:
+    if found_new_pattern or judgement is None:
         return None
     gain = judgement.improvement_percent
     low, high = gain.low, gain.high
@@ -36,6 +37,6 @@ def flat_session(version: int, learned: bool, judgement: decision_pb2.Judgement 
     return FlatSession(version, judgement.bars, gain.value, low, high)
 
 
-def run_with(flat: tuple[FlatSession, ...], session: FlatSession | None) -> tuple[FlatSession, ...]:
-    """The latest flat sessions in a row, at most as many as saturation takes; none after one that was not flat."""
-    return (*flat, session)[-SATURATED_SESSIONS:] if session else ()
+def extend_plateau(flat: tuple[FlatSession, ...], session: FlatSession | None) -> tuple[FlatSession, ...]:
+    """The latest consecutive flat sessions, at most PLATEAU_SESSIONS; none after a session with progress."""
+    return (*flat, session)[-PLATEAU_SESSIONS:] if session else ()

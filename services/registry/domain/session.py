@@ -1,4 +1,4 @@
-"""A training session, stream session/<id>: requested, then completed, failed or cancelled. It ends once."""
+"""A training session, stream session/<id>: requested, then once completed, failed or cancelled."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2
 from services.platform.facts import Fact
 from services.registry.domain.comparison import Verdict
-from services.registry.domain.persistent import changed
+from services.registry.domain.persistent import fast_replace
 
 End: TypeAlias = facts_pb2.TrainingCompleted | facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled
 
 
 @dataclass(frozen=True)
 class SessionState:
-    """`version`: of the stream; `end`: how the session ended, None while it is open."""
+    """`version`: of the stream; `end`: the fact that ended the session, None while it is open."""
 
     request: facts_pb2.TrainingRequested
     version: int
@@ -29,18 +29,18 @@ class SessionState:
 
 
 def project(state: SessionState | None, facts: Iterable[Fact]) -> SessionState | None:
-    """`state` after `facts`; None for a session that nobody requested."""
+    """`state` after `facts`; None for an unknown session."""
     for fact in facts:
         message = fact.message
         if isinstance(message, facts_pb2.TrainingRequested):
             state = SessionState(message, fact.version)
         elif state is not None and isinstance(message, End):
-            state = changed(state, version=fact.version, end=message)
+            state = fast_replace(state, version=fact.version, end=message)
     return state
 
 
 def complete(state: SessionState, model: str, verdict: Verdict, promoted: bool) -> facts_pb2.TrainingCompleted:
-    """The session ended with `model`."""
+    """The session ends with `model`."""
     require_open(state)
     return facts_pb2.TrainingCompleted(
         session_id=state.session_id, lineage=state.request.lineage, model=model, verdict=verdict, promoted=promoted
@@ -48,7 +48,7 @@ def complete(state: SessionState, model: str, verdict: Verdict, promoted: bool) 
 
 
 def fail(state: SessionState, reason: str, message: str) -> facts_pb2.TrainingFailed:
-    """The session ended without a model; `reason` is UPPER_SNAKE, as in ratchet.errors."""
+    """The session ends without a model; `reason` is UPPER_SNAKE, as in ratchet.errors."""
     require_open(state)
     if not reason:
         raise InvalidInput(
@@ -61,13 +61,13 @@ def fail(state: SessionState, reason: str, message: str) -> facts_pb2.TrainingFa
 
 
 def cancel(state: SessionState, reason: str) -> facts_pb2.TrainingCancelled:
-    """Somebody ended the session."""
+    """The session is cancelled."""
     require_open(state)
     return facts_pb2.TrainingCancelled(session_id=state.session_id, lineage=state.request.lineage, reason=reason)
 
 
 def require_open(state: SessionState) -> None:
-    """PreconditionFailed, with the words of the end, for a session that has ended."""
+    """PreconditionFailed, with the kind of its end, for an ended session."""
     match state.end:
         case None:
             return

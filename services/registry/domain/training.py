@@ -1,4 +1,4 @@
-"""What a training session's evidence decides about its lineage."""
+"""The decision on a lineage from a training session's evidence."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Policy
 from services.registry.domain import diagnosis, words
 from services.registry.domain.bar_times import BEGINNING, timestamp
-from services.registry.domain.comparison import Scoring, Trained, Verdict, compare, word
+from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, Verdict, compare, gate_verdict
 from services.registry.domain.lineage import LineageState, unpromoted
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A pair as it was brought; `contender` is empty for the model of the session."""
+    """A pair as supplied; `contender` is empty for the model of the session."""
 
     champion: str
     contender: str
@@ -29,7 +29,7 @@ class RecordTraining:
     """The command: a trained model with its evidence.
 
     `record` lacks model and version. `last_labelled`: the last labelled bar of the session, epoch seconds UTC.
-    `diagnosis`: what the trainer measured, without advice.
+    `diagnosis`: the trainer's measurements, without advice.
     """
 
     session_id: str
@@ -44,7 +44,7 @@ class RecordTraining:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The facts for the lineage's stream; `verdict` and `promoted` speak of the session's own model."""
+    """The facts for the lineage's stream; `verdict` and `promoted` concern the session's own model."""
 
     trained: facts_pb2.ModelTrained
     decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
@@ -53,16 +53,16 @@ class Outcome:
 
     @property
     def champion(self) -> str:
-        """The model that is in force after the decision."""
+        """The champion after the decision."""
         decided = self.decision
         return decided.model if isinstance(decided, facts_pb2.ModelPromoted) else decided.champion
 
 
 def record_training(state: LineageState, command: RecordTraining) -> Outcome:
-    """Give the model its version, judge every pair, and promote the one with the largest E among those that pass.
+    """Assigns the model its version, judges every pair, and promotes the one with the largest E among those that pass.
 
-    ChampionMoved when the evidence is not against the champion in force; PreconditionFailed for evidence on bars that
-    a model knew; Conflict for a contender that is no longer in the race; InvalidInput for evidence that is incomplete.
+    ChampionMoved unless the evidence is against the champion in force; PreconditionFailed for evidence that is not
+    out-of-sample; Conflict for a model that is no longer a contender; InvalidInput for incomplete evidence.
     """
     state.require_champion(command.expected_champion)
     for comparison in command.comparisons:
@@ -78,8 +78,11 @@ def record_training(state: LineageState, command: RecordTraining) -> Outcome:
     evidence = _evidence(state, command, record)
     new_bars = command.last_labelled > state.decided_through
     known = {state.model(contender.version): contender.e_value for contender in state.contenders}
-    scored = [selection.Runner(e.contender, e.judgement.e_value, word(e.judgement.verdict)) for e in evidence.values()]
-    result = selection.run(known, scored, record.model, new_bars)
+    scored = [
+        selection.Contender(e.contender, e.judgement.e_value, gate_verdict(e.judgement.verdict))
+        for e in evidence.values()
+    ]
+    result = selection.select(known, scored, record.model, new_bars)
     if result.promoted:
         return _promotion(state, command, record, evidence, evidence[result.promoted])
     decline = _decline if new_bars else _without_new_bars
@@ -101,34 +104,34 @@ def _evidence(
     state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord
 ) -> Mapping[str, decision_pb2.Evidence]:
     """Judged evidence by contender, kept contenders in their order and the session's model last."""
-    brought = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
-    if len(brought) < len(command.comparisons):
+    supplied = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
+    if len(supplied) < len(command.comparisons):
         raise InvalidInput("two comparisons of one contender; send one each", fields={"comparisons": "repeated"})
-    if record.model not in brought:
+    if record.model not in supplied:
         raise InvalidInput(
             f"no comparison of the new model with {state.champion_name}; score both on the same bars and send the pair",
             fields={"comparisons": "missing"},
         )
-    gone = brought.keys() - {*state.contender_names, record.model}
-    if gone:
+    unknown = supplied.keys() - {*state.contender_names, record.model}
+    if unknown:
         raise Conflict(
-            f"{', '.join(sorted(gone))} is no contender of {state.name} now; those in the race are"
+            f"{', '.join(sorted(unknown))} is no contender of {state.name} now; those in the race are"
             f" {', '.join(state.contender_names) or 'none'}: score these and send the evidence again"
         )
-    scoring = Scoring(
+    settings = GateSettings(
         horizon=Lineage.parse(state.name).task.horizon,
         policy=command.policy,
         known_through=command.last_labelled,
         spent_through=state.spent_through,
     )
-    champion = state.trained_of(state.champion_name)
-    trained = {name: state.trained_of(name) for name in state.contender_names}
-    trained[record.model] = Trained.of(record.model, record)
-    return {name: compare(champion, trained[name], brought[name], scoring) for name in trained if name in brought}
+    champion = state.cutoff_of(state.champion_name)
+    trained = {name: state.cutoff_of(name) for name in state.contender_names}
+    trained[record.model] = KnowledgeCutoff.of(record.model, record)
+    return {name: compare(champion, trained[name], supplied[name], settings) for name in trained if name in supplied}
 
 
 def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:
-    Trained.of(record.model, record)
+    KnowledgeCutoff.of(record.model, record)
     promoted = _model_promoted(state, command, record.model, words.first_model(record))
     return Outcome(facts_pb2.ModelTrained(record=record), promoted, decision_pb2.VERDICT_PROMOTED, True)
 

@@ -1,4 +1,4 @@
-"""Every sentence of the registry's decisions: what was decided, on which numbers, and what to do next."""
+"""The texts of the registry's decisions: outcome, numbers and next step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ratchet.decisions import gate
 from ratchet.decisions.evidence import unpack
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import DEFAULT_HORIZON, MODEL_TYPES, Lineage, ModelType, Policy, baseline_words
-from ratchet.statistics.scores import CLASS_ROWS, rarer
+from ratchet.statistics.scores import CLASS_ROWS, minority_count
 from services.registry.domain.bar_times import day, seconds_of
 from services.registry.domain.comparison import worse_than
 from services.registry.domain.plateau import FlatSession
@@ -20,14 +20,14 @@ SIMPLEST: ModelType = "har"
 
 @dataclass(frozen=True)
 class Alternatives:
-    """What else the series has: model types that were tried on it, and the symbol's best model (empty: none)."""
+    """Alternatives for the series: the model types tried on it, and the symbol's best model (empty: none)."""
 
     tried: frozenset[str] = frozenset()
     symbol_best: str = ""
 
 
 def first_model(record: model_pb2.ModelRecord) -> str:
-    """Why the first model of a lineage is its champion, and on what it is worse than a naive baseline."""
+    """The reason for the first champion of a lineage, and the naive baselines that beat it."""
     own = _brier(record.metrics)
     if own is None:
         return (
@@ -43,7 +43,7 @@ def first_model(record: model_pb2.ModelRecord) -> str:
 
 
 def promoted(evidence: decision_pb2.Evidence, policy: Policy) -> str:
-    """Why a contender replaces its champion."""
+    """The reason for a promotion."""
     judgement = evidence.judgement
     shown = _above_zero(judgement.auc_difference) or _above_zero(judgement.refitted_difference)
     skill = "more skilled" if shown else "better calibrated, not shown to be more skilled"
@@ -51,7 +51,7 @@ def promoted(evidence: decision_pb2.Evidence, policy: Policy) -> str:
 
 
 def declined(evidence: decision_pb2.Evidence, verdict: decision_pb2.Verdict.ValueType, policy: Policy) -> str:
-    """Why the champion stays, for a session with new bars."""
+    """The reason for declining, for a session with new bars."""
     champion, contender = evidence.champion, evidence.contender
     if verdict == decision_pb2.VERDICT_REJECTED:
         return f"{champion} is better than {contender}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
@@ -66,7 +66,7 @@ def declined(evidence: decision_pb2.Evidence, verdict: decision_pb2.Verdict.Valu
 
 
 def no_new_bars(evidence: decision_pb2.Evidence, decided_through: int, lineage: Lineage) -> str:
-    """Why nothing can be decided on bars that were decided on before."""
+    """The reason for not deciding on bars that were decided on before."""
     return f"0 new bars since {day(decided_through)}, {_still_needed(evidence)}; {_more_bars(lineage)}"
 
 
@@ -100,7 +100,7 @@ def regime_shift(measurement: str, lineage: Lineage) -> decision_pb2.Diagnosis:
 
 
 def overfit(measurement: str, lineage: Lineage, alternatives: Alternatives) -> decision_pb2.Diagnosis:
-    """A simpler model can't learn as much by heart; where there is none, another type may see what lasts."""
+    """A simpler model overfits less; for the simplest one another type may generalise better."""
     simplest = train_command(replace(lineage, model_type=SIMPLEST))
     other = (
         _other_type(lineage, alternatives)
@@ -114,8 +114,8 @@ def overfit(measurement: str, lineage: Lineage, alternatives: Alternatives) -> d
     )
 
 
-def saturated(flat: Sequence[FlatSession], lineage: Lineage, alternatives: Alternatives) -> decision_pb2.Diagnosis:
-    """After sessions in a row that brought nothing."""
+def plateau(flat: Sequence[FlatSession], lineage: Lineage, alternatives: Alternatives) -> decision_pb2.Diagnosis:
+    """After consecutive sessions without progress."""
     gains = ", ".join(
         f"v{session.version} {_limits(session.gain, session.low, session.high)} on {session.bars} bars"
         for session in flat
@@ -137,7 +137,7 @@ def succession(replaced: str) -> str:
 
 
 def stands_in(removed: str, model: str, mean: float | None, reason: str) -> str:
-    """Why a model is the symbol's best after a person removed the one that was."""
+    """The reason for a new symbol's best after a person removed the old one."""
     if mean is None:
         measured = "no remaining champion was ever compared with it"
     else:
@@ -153,16 +153,16 @@ def symbol_promoted(evidence: decision_pb2.Evidence, policy: Policy, lineages: i
 
 
 def symbol_declined(evidence: decision_pb2.Evidence, policy: Policy, lineages: int) -> str:
-    """Why the symbol's best stays, against the champion of another lineage."""
-    judgement, rival = evidence.judgement, evidence.contender
+    """The reason for keeping the symbol's best against the champion of another lineage."""
+    judgement, contender = evidence.judgement, evidence.contender
     stays = f"{evidence.champion} stays the symbol's best"
     if judgement.bars < gate.SYMBOL_BEST_BARS:
-        return f"{stays}: {judgement.bars} common bars with {rival}, {gate.SYMBOL_BEST_BARS} needed"
+        return f"{stays}: {judgement.bars} common bars with {contender}, {gate.SYMBOL_BEST_BARS} needed"
     if _undefined(judgement):
-        return f"{stays}: {rival} could not be compared with it: {_still_needed(evidence)}"
+        return f"{stays}: {contender} could not be compared with it: {_still_needed(evidence)}"
     if judgement.verdict == decision_pb2.VERDICT_REJECTED:
-        return f"{stays}: it is better than {rival}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
-    return f"{stays}: {rival} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
+        return f"{stays}: it is better than {contender}: {_numbers(evidence)}; E of the reverse {_e_reverse(evidence)}"
+    return f"{stays}: {contender} is not shown to be better: {_numbers(evidence)}; {_asked(policy, lineages)}"
 
 
 def symbol_unmeasured(best: str, model: str) -> str:
@@ -240,14 +240,14 @@ def _asked(policy: Policy, comparisons: int) -> str:
 
 
 def _undefined(judgement: decision_pb2.Judgement) -> bool:
-    """Whether the bars of a pair define no metric."""
+    """Whether the metrics of a pair are undefined."""
     return judgement.bars > 0 and not judgement.HasField("mean_difference")
 
 
 def _still_needed(evidence: decision_pb2.Evidence) -> str:
     judgement = evidence.judgement
     if _undefined(judgement):
-        missing = CLASS_ROWS - rarer(unpack(evidence.packed).y)
+        missing = CLASS_ROWS - minority_count(unpack(evidence.packed).y)
         return (
             f"fewer than {CLASS_ROWS} bars of one class among {judgement.bars} scored bars:"
             f" nothing can be compared yet; {missing} more bar{'' if missing == 1 else 's'} of that class needed"
@@ -261,12 +261,12 @@ def _still_needed(evidence: decision_pb2.Evidence) -> str:
 
 
 def _two_digits(count: int) -> int:
-    """A count as exactly as it is known."""
+    """A count rounded to two digits, its precision."""
     return round(count, 2 - len(str(count))) if count > 99 else count
 
 
 def _more_bars(lineage: Lineage) -> str:
-    """What to do where no bar is new: bring some, or see what the whole loop does on those that are there."""
+    """Advice for a session without new bars: import some, or backtest the whole loop on the existing ones."""
     return f"import newer bars with {_import(lineage)} or try {_backtest(lineage)}"
 
 
@@ -276,7 +276,7 @@ def _import(lineage: Lineage) -> str:
 
 
 def _other_type(lineage: Lineage, alternatives: Alternatives) -> str:
-    """The model type to try next: one that was not tried on this series, the simplest first, else the best on it."""
+    """The model type to try next: one not tried on this series, the simplest first, else the best on it."""
     untried = {kind for kind in MODEL_TYPES if kind not in alternatives.tried and kind != lineage.model_type}
     if untried:
         other = replace(lineage, model_type=next(kind for kind in (SIMPLEST, *MODEL_TYPES) if kind in untried))
@@ -294,7 +294,7 @@ def train_command(lineage: Lineage) -> str:
 
 
 def _backtest(lineage: Lineage) -> str:
-    """The command that replays the whole loop on the history of a lineage's series."""
+    """The command that backtests the whole loop on the history of a lineage's series."""
     return f"ratchet backtest {_named(lineage)}"
 
 

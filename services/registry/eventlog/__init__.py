@@ -1,15 +1,15 @@
 """The event log: append-only, one writer, tamper-evident, with read tables in the same transaction."""
 
-from services.registry.eventlog.append import Append, Committed, NewEvent, Origin, Recorded
+from services.registry.eventlog.append import Append, CommitResult, NewEvent, Origin, RecordedEvent
 from services.registry.eventlog.application import LogApplication
 from services.registry.eventlog.log import Log, open_log
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.eventlog.reading import Filter, Head, Query
-from services.registry.eventlog.rebuild import Rebuilt
+from services.registry.eventlog.rebuild import RebuildResult
 
 __all__ = [
     "Append",
-    "Committed",
+    "CommitResult",
     "Filter",
     "Head",
     "Log",
@@ -17,8 +17,8 @@ __all__ = [
     "NewEvent",
     "Origin",
     "Query",
-    "Rebuilt",
-    "Recorded",
+    "RebuildResult",
+    "RecordedEvent",
     "Statement",
     "Table",
     "open_log",

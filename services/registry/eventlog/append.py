@@ -1,4 +1,4 @@
-"""The values of the log: what is appended, and what was recorded."""
+"""Value types of the log: appends, and recorded events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ LONGEST_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose request an append is.
+    """The origin of an append.
 
-    `request_id` makes it idempotent; `fingerprint`, the SHA-256 of the request's bytes, tells if it is the same one.
+    `request_id` makes it idempotent; `fingerprint`, the SHA-256 of the request's bytes, detects another request with
+    the same id.
     """
 
     request_id: str
@@ -49,13 +50,13 @@ class Append:
 
     @classmethod
     def of(cls, origin: Origin, stored: Iterable[StoredEvent]) -> Append:
-        """The append of what the library's mapper made of facts."""
+        """The append of facts serialised by the library's mapper."""
         return cls(
             origin, tuple(NewEvent(str(s.originator_id), s.originator_version, s.topic, s.state) for s in stored)
         )
 
     def check(self) -> None:
-        """InvalidInput for what no state of the log would make right."""
+        """InvalidInput for an append that is invalid in every state of the log."""
         if not self.origin.request_id:
             raise InvalidInput(
                 "a write needs a request id; send a new one with each new request", fields={"request_id": "missing"}
@@ -73,8 +74,8 @@ class Append:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """An event of the log, exactly as it is stored; parsed when first asked."""
+class RecordedEvent:
+    """An event of the log, exactly as stored; parsed on first use."""
 
     position: int
     stream: str
@@ -83,15 +84,15 @@ class Recorded:
     state: bytes
 
     @classmethod
-    def known(cls, position: int, fact: Fact, state: bytes, envelope: envelope_pb2.Envelope) -> Recorded:
-        """The event in `state`, which holds `envelope` and `fact`: they are not parsed again."""
+    def known(cls, position: int, fact: Fact, state: bytes, envelope: envelope_pb2.Envelope) -> RecordedEvent:
+        """The event in `state`, with its parsed `envelope` and `fact`."""
         made = cls(position, fact.stream, fact.version, fact.topic, state)
         vars(made).update(envelope=envelope, fact=fact)
         return made
 
     @cached_property
     def envelope(self) -> envelope_pb2.Envelope:
-        """CorruptData for bytes that are none: nothing enters the log so."""
+        """CorruptData for malformed bytes, which can't enter through the log's API."""
         try:
             return envelope_pb2.Envelope.FromString(self.state)
         except DecodeError as error:
@@ -110,10 +111,10 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """The answer to an append; `replayed` when the same request had been answered before."""
+class CommitResult:
+    """The answer to an append; `replayed` if the same request had been answered before."""
 
-    events: tuple[Recorded, ...]
+    events: tuple[RecordedEvent, ...]
     replayed: bool = False
 
     @property

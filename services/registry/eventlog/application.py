@@ -9,7 +9,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import ApplicationRecorder, Mapper
 
 from services.platform.facts import Fact, FactMapper
-from services.registry.eventlog.append import Append, Committed, Origin
+from services.registry.eventlog.append import Append, CommitResult, Origin
 from services.registry.eventlog.log import Log
 
 
@@ -36,7 +36,7 @@ class LogApplication(Application[str]):
     def construct_recorder(self) -> ApplicationRecorder:
         return self._source.recorder
 
-    def append(self, facts: Sequence[Fact], origin: Origin) -> Committed:
-        """Record facts all together or not at all; errors as `Commit`."""
+    def append(self, facts: Sequence[Fact], origin: Origin) -> CommitResult:
+        """Records facts all together or not at all; errors as `Commit`."""
         mapper: Mapper[Any] = self.mapper
         return self._source.commit(Append.of(origin, map(mapper.to_stored_event, facts)))

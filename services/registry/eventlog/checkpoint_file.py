@@ -1,7 +1,7 @@
-"""Signed heads outside the database: a file of JSON lines that is only ever appended to.
+"""Checkpoints outside the database: an append-only file of JSON lines.
 
-Who cuts off or replaces the database does not thereby change this file; the registry compares both when it starts. A
-line is written when the registry starts and stops, and after commits, at most one a second.
+A truncation or replacement of the database does not change this file; the registry compares both at its start. A line
+is written at start and stop, and after commits, at most one a second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import frontier, head_position
 
@@ -25,32 +25,32 @@ _TAIL = 64 * 1024
 log = logging.getLogger("ratchet.heads")
 
 
-class HeadsFile:
-    """`note` the newest head as often as wished; a thread of its own writes it down."""
+class CheckpointFile:
+    """`note` the newest checkpoint as often as needed; a background thread writes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._changed = threading.Condition()
-        self._due: Head | None = None
-        self._noted = 0
+        self._pending: Checkpoint | None = None
+        self._noted_size = 0
         self._closed = False
-        self._thread = threading.Thread(target=self._write_on, name="heads", daemon=True)
+        self._thread = threading.Thread(target=self._write_loop, name="heads", daemon=True)
 
     def check(self, reader: Reader) -> None:
-        """CorruptData unless the log is a continuation of the last head that was written down."""
-        head = self._last()
-        if head is None:
+        """CorruptData unless the log is a continuation of the last written checkpoint."""
+        checkpoint = self._read_last()
+        if checkpoint is None:
             return
-        self._noted = head.size
+        self._noted_size = checkpoint.size
         position = head_position(reader)
-        if position < head.size:
+        if position < checkpoint.size:
             raise CorruptData(
                 f"the log was truncated or replaced: it ends at position {position}, but {self._path} remembers a head"
-                f" of size {head.size}; {self._advice}"
+                f" of size {checkpoint.size}; {self._advice}"
             )
-        if frontier(reader, head.size).root() != head.root:
+        if frontier(reader, checkpoint.size).root() != checkpoint.root:
             raise CorruptData(
-                f"the log was replaced or changed: its first {head.size} events do not have the root that"
+                f"the log was replaced or changed: its first {checkpoint.size} events do not have the root that"
                 f" {self._path} remembers; {self._advice}"
             )
 
@@ -61,38 +61,38 @@ class HeadsFile:
     def start(self) -> None:
         self._thread.start()
 
-    def note(self, head: Head) -> None:
-        """Have it written soon, unless a newer one comes before; what is written down already is not written again."""
+    def note(self, checkpoint: Checkpoint) -> None:
+        """Schedules a write, superseded by a newer checkpoint; a written checkpoint is not written again."""
         with self._changed:
-            if head.size > self._noted:
-                self._due, self._noted = head, head.size
+            if checkpoint.size > self._noted_size:
+                self._pending, self._noted_size = checkpoint, checkpoint.size
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Write what is due, and end."""
+        """Writes the pending checkpoint, and ends."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join()
 
-    def _write_on(self) -> None:
+    def _write_loop(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._due is not None or self._closed)
-                head, self._due = self._due, None
-            if head is not None:
-                self._append(head)
+                self._changed.wait_for(lambda: self._pending is not None or self._closed)
+                checkpoint, self._pending = self._pending, None
+            if checkpoint is not None:
+                self._append(checkpoint)
             with self._changed:
-                if self._changed.wait_for(lambda: self._closed, PAUSE_SECONDS) and self._due is None:
+                if self._changed.wait_for(lambda: self._closed, PAUSE_SECONDS) and self._pending is None:
                     return
 
-    def _append(self, head: Head) -> None:
-        """One write, so that processes that share the file do not mix their lines."""
+    def _append(self, checkpoint: Checkpoint) -> None:
+        """One write per line, so that processes sharing the file do not mix their lines."""
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                line = (head.to_line() + "\n").encode()
+                line = (checkpoint.to_line() + "\n").encode()
                 if (written := os.write(descriptor, line)) < len(line):
                     os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -102,13 +102,13 @@ class HeadsFile:
             log.error(
                 "the head of size %d can't be written to %s (%s): until it can, nothing outside the database remembers"
                 " the log; give this user the file and its folder",
-                head.size,
+                checkpoint.size,
                 self._path,
                 error.strerror,
             )
 
-    def _last(self) -> Head | None:
-        """The head on the last line; what a crash left unfinished behind it is cut off."""
+    def _read_last(self) -> Checkpoint | None:
+        """The checkpoint on the last line; an unfinished line after a crash is cut off."""
         try:
             with self._path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -125,6 +125,6 @@ class HeadsFile:
         if not end:
             return None
         try:
-            return Head.from_line(whole.rpartition(b"\n")[2].decode(errors="replace"))
+            return Checkpoint.from_line(whole.rpartition(b"\n")[2].decode(errors="replace"))
         except InvalidInput as error:
             raise CorruptData(f"{self._path}: {error.message}; {self._advice}") from error

@@ -1,9 +1,8 @@
-"""The only way into the log: group commit.
+"""Group commit, the only write path of the log.
 
-Callers queue; one of them becomes the leader and writes all that is queued in one transaction, each append in a
-savepoint, so a conflict fails only its own. Everything is decided from what that transaction reads; what is remembered
-between transactions (the tip) is used only where the database still ends at the same position. Nobody is answered
-before the transaction is durable.
+Callers queue; one of them becomes the leader and writes the whole queue in one transaction, each append in a savepoint,
+so a conflict fails only its own append. Everything is decided from reads of that transaction; the cached tip is used
+only if the database still ends at the same position. Callers are answered after the transaction is durable.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from google.protobuf.message import DecodeError
 
 from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import envelope_pb2
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from services.platform.facts import from_envelope
-from services.registry.eventlog.append import Append, Committed, NewEvent, Origin, Recorded
-from services.registry.eventlog.checkpoints import Signer, require_signed, store_head
+from services.registry.eventlog.append import Append, CommitResult, NewEvent, Origin, RecordedEvent
+from services.registry.eventlog.checkpoints import Signer, require_signed, store_checkpoint
 from services.registry.eventlog.database import ConstraintBroken, Database, Reader, Writer, savepoint
 from services.registry.eventlog.keys import FIRST_REASON, introduction, keys, require_in_force
-from services.registry.eventlog.read_tables import Names, Table, project
+from services.registry.eventlog.read_tables import Table, TableNames, project
 from services.registry.eventlog.reading import events_between, frontier, head_position, recorded_at, stream_version
 
 GROUP = 256
@@ -37,7 +36,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The end of the log as the next append needs it."""
+    """The end of the log, as input of the next append."""
 
     position: int
     recorded_at: datetime
@@ -52,15 +51,15 @@ class Tip:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
     append: Append
-    answer: Future[Committed]
+    answer: Future[CommitResult]
 
 
 class Commit:
     """Appends to one log; any number of threads call it, and other processes may write the same database.
 
     `clock` returns aware UTC time, `new_id` event ids; `committed` is called after each transaction. Nothing is signed
-    before `sign_with`; from then on each transaction that appends signs the new head, and nothing is appended to a log
-    whose key in force is another one.
+    before `sign_with`; from then on each appending transaction signs a checkpoint, and nothing is appended to a log
+    with another key in force.
     """
 
     def __init__(
@@ -71,96 +70,97 @@ class Commit:
         new_id: Callable[[], str],
         committed: Callable[[], None],
     ) -> None:
-        self._database, self._tables, self._names = database, tuple(tables), Names(tables)
+        self._database, self._tables, self._names = database, tuple(tables), TableNames(tables)
         self._clock, self._new_id, self._committed = clock, new_id, committed
-        self._turn = threading.Condition()
+        self._condition = threading.Condition()
         self._queue: deque[_Pending] = deque()
-        self._leading = False
+        self._has_leader = False
         self._tip: Tip | None = None
         self._signer: Signer | None = None
-        self._signed: Callable[[Head], None] = lambda _: None
+        self._on_checkpoint: Callable[[Checkpoint], None] = lambda _: None
 
-    def __call__(self, append: Append) -> Committed:
-        """Append all events or none; durable when it returns.
+    def __call__(self, append: Append) -> CommitResult:
+        """Appends all events or none; durable when it returns.
 
-        The same request again gets its first answer. StreamConflict where an event's version is not the next one of its
-        stream; AlreadyExists for a used request id with another fingerprint; InvalidInput for what can't be a fact; the
+        The same request again gets its first answer. StreamConflict unless each event's version is the next one of its
+        stream; AlreadyExists for a used request id with another fingerprint; InvalidInput for an invalid fact; the
         database's errors (see database.py), after which nothing was written and later appends work.
         """
         append.check()
         pending = _Pending(append, Future())
-        with self._turn:
+        with self._condition:
             self._queue.append(pending)
         while not pending.answer.done():
-            if group := self._lead(pending):
+            if group := self._become_leader(pending):
                 try:
                     self._write(group)
                 finally:
-                    self._hand_over()
+                    self._release_leader()
         return pending.answer.result()
 
-    def replayed(self, origin: Origin) -> Committed | None:
+    def replayed(self, origin: Origin) -> CommitResult | None:
         """The first answer to a request that was accepted before; AlreadyExists if it was another request."""
         with self._database.read() as reader:
-            return _replayed(reader, origin)
+            return _first_answer(reader, origin)
 
-    def sign_with(self, signer: Signer, signed: Callable[[Head], None], actor: str) -> None:
-        """Sign from here on, `signed` being told each head; a log without a key gets this one, introduced by `actor`.
+    def sign_with(self, signer: Signer, on_checkpoint: Callable[[Checkpoint], None], actor: str) -> None:
+        """Signs from here on, and passes each checkpoint to `on_checkpoint`.
 
-        PreconditionFailed when the log's key is another one; CorruptData when that key did not sign the log's end.
+        A log without a key gets this one, introduced by `actor`. PreconditionFailed when the log's key is another one;
+        CorruptData when that key did not sign the log's end.
         """
         with self._database.write() as writer:
             known = keys(writer)
             if known:
                 _signed_tip(writer, signer)
             else:
-                head = self._introduce(writer, _tip(writer), signer, None, actor, FIRST_REASON)
-        self._signer, self._signed = signer, signed
+                checkpoint = self._introduce(writer, _tip(writer), signer, None, actor, FIRST_REASON)
+        self._signer, self._on_checkpoint = signer, on_checkpoint
         if not known:
-            self._announce(head)
+            self._announce(checkpoint)
 
     def rotate(self, new: Signer, actor: str, reason: str) -> int:
-        """Let the key of `sign_with` be replaced by `new`; the position of the fact. PreconditionFailed as there."""
+        """Replaces the key of `sign_with` by `new`; returns the position of the fact. PreconditionFailed as there."""
         if self._signer is None:
             raise PreconditionFailed("a key is replaced with the one in force; call sign_with before")
         with self._database.write() as writer:
-            head = self._introduce(writer, _signed_tip(writer, self._signer), new, self._signer, actor, reason)
+            checkpoint = self._introduce(writer, _signed_tip(writer, self._signer), new, self._signer, actor, reason)
         self._signer = new
-        self._announce(head)
-        return head.size
+        self._announce(checkpoint)
+        return checkpoint.size
 
     def _introduce(
         self, writer: Writer, tip: Tip, new: Signer, replaced: Signer | None, actor: str, reason: str
-    ) -> Head:
-        """Append the KeyIntroduced fact, and sign its head with the new key."""
+    ) -> Checkpoint:
+        """Appends the KeyIntroduced fact, and signs its checkpoint with the new key."""
         append = introduction(keys(writer), new, replaced, tip.position, tip.root, actor, reason)
         tip, _ = self._apply(writer, tip, append)
         return _sign(writer, new, tip)
 
-    def _announce(self, head: Head) -> None:
+    def _announce(self, checkpoint: Checkpoint) -> None:
         self._committed()
-        self._signed(head)
+        self._on_checkpoint(checkpoint)
 
-    def _lead(self, pending: _Pending) -> list[_Pending]:
-        """Wait until answered (then nothing), or until it is this caller's turn to write the queue."""
-        with self._turn:
-            self._turn.wait_for(lambda: pending.answer.done() or not self._leading)
+    def _become_leader(self, pending: _Pending) -> list[_Pending]:
+        """Waits for an answer (then empty), or for this caller's turn to write the queue."""
+        with self._condition:
+            self._condition.wait_for(lambda: pending.answer.done() or not self._has_leader)
             if pending.answer.done():
                 return []
-            self._leading = True
+            self._has_leader = True
             return [self._queue[i] for i in range(min(GROUP, len(self._queue)))]
 
-    def _hand_over(self) -> None:
-        """What is not answered stays in the queue, so a leader that was interrupted loses nobody's append."""
-        with self._turn:
+    def _release_leader(self) -> None:
+        """Unanswered appends stay in the queue, so an interrupted leader loses no append."""
+        with self._condition:
             while self._queue and self._queue[0].answer.done():
                 self._queue.popleft()
-            self._leading = False
-            self._turn.notify_all()
+            self._has_leader = False
+            self._condition.notify_all()
 
     def _write(self, group: Sequence[_Pending]) -> None:
-        outcomes: list[Committed | Exception] = []
-        head: Head | None = None
+        outcomes: list[CommitResult | Exception] = []
+        checkpoint: Checkpoint | None = None
         try:
             with self._database.write() as writer:
                 tip = before = self._read_tip(writer)
@@ -170,16 +170,16 @@ class Commit:
                     tip, outcome = attempt(writer, tip, pending.append)
                     outcomes.append(outcome)
                 if self._signer is not None and tip.position > before.position:
-                    head = _sign(writer, self._signer, tip)
+                    checkpoint = _sign(writer, self._signer, tip)
         except Exception as error:  # noqa: BLE001 it belongs to every caller of the group
             outcomes = [error] * len(group)
         else:
             self._tip = tip
             self._committed()
-            if head is not None:
-                self._signed(head)
+            if checkpoint is not None:
+                self._on_checkpoint(checkpoint)
         for pending, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Committed):
+            if isinstance(outcome, CommitResult):
                 pending.answer.set_result(outcome)
             else:
                 pending.answer.set_exception(outcome)
@@ -190,7 +190,7 @@ class Commit:
             return self._tip
         return _tip(reader) if self._signer is None else _signed_tip(reader, self._signer)
 
-    def _attempt(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed | Exception]:
+    def _attempt(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, CommitResult | Exception]:
         try:
             with savepoint(writer):
                 return self._apply(writer, tip, append)
@@ -199,8 +199,8 @@ class Commit:
                 raise
             return tip, error
 
-    def _apply(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, Committed]:
-        first_answer = _replayed(writer, append.origin)
+    def _apply(self, writer: Writer, tip: Tip, append: Append) -> tuple[Tip, CommitResult]:
+        first_answer = _first_answer(writer, append.origin)
         if first_answer is not None:
             return tip, first_answer
         _check_versions(writer, append.events)
@@ -220,11 +220,11 @@ class Commit:
                 " somebody changed them: stop the registry and restore the database from a backup"
             ) from error
         project(writer, self._tables, self._names, events)
-        return Tip(events[-1].position, now, tree.size, tree.peaks), Committed(events)
+        return Tip(events[-1].position, now, tree.size, tree.peaks), CommitResult(events)
 
 
-def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now: datetime) -> Recorded:
-    """The event with its envelope complete, in canonical bytes; InvalidInput if it could not be read back as a fact."""
+def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now: datetime) -> RecordedEvent:
+    """The event with its complete envelope, in canonical bytes; InvalidInput for an unreadable fact."""
     try:
         envelope = envelope_pb2.Envelope.FromString(event.state)
     except DecodeError as error:
@@ -234,10 +234,10 @@ def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now:
     envelope.recorded_at.FromDatetime(now)
     fact = from_envelope(event.stream, event.version, event.topic, envelope)
     state = envelope.SerializeToString(deterministic=True)
-    return Recorded.known(position, fact, state, envelope)
+    return RecordedEvent.known(position, fact, state, envelope)
 
 
-def leaf(event: Recorded) -> bytes:
+def leaf(event: RecordedEvent) -> bytes:
     """The Merkle leaf hash of an event."""
     return leaf_hash(canonical_leaf(event.position, event.stream, event.version, event.topic, event.state))
 
@@ -248,22 +248,22 @@ def _tip(reader: Reader) -> Tip:
 
 
 def _signed_tip(reader: Reader, signer: Signer) -> Tip:
-    """The end of the log, where it is what this signer has signed; otherwise nobody may sign what follows."""
+    """The end of the log; CorruptData unless this signer has signed it."""
     require_in_force(keys(reader), signer)
     tip = _tip(reader)
     require_signed(reader, tip.size, tip.root, signer.public_key)
     return tip
 
 
-def _sign(writer: Writer, signer: Signer, tip: Tip) -> Head:
-    """The head of the log as it ends at `tip`, signed at the time of its last event, and stored."""
+def _sign(writer: Writer, signer: Signer, tip: Tip) -> Checkpoint:
+    """The checkpoint of the log at `tip`, signed at the time of its last event, and stored."""
     elapsed = tip.recorded_at - _EPOCH
-    head = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)
-    store_head(writer, head)
-    return head
+    checkpoint = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)
+    store_checkpoint(writer, checkpoint)
+    return checkpoint
 
 
-def _replayed(reader: Reader, origin: Origin) -> Committed | None:
+def _first_answer(reader: Reader, origin: Origin) -> CommitResult | None:
     found = list(reader.rows("SELECT * FROM requests WHERE request_id = ?", (origin.request_id,)))
     if not found:
         return None
@@ -273,7 +273,7 @@ def _replayed(reader: Reader, origin: Origin) -> Committed | None:
             fields={"request_id": "used before"},
         )
     first, last = found[0]["first_position"], found[0]["last_position"]
-    return Committed(tuple(events_between(reader, first, last)), replayed=True)
+    return CommitResult(tuple(events_between(reader, first, last)), replayed=True)
 
 
 def _check_versions(reader: Reader, events: Sequence[NewEvent]) -> None:
@@ -290,7 +290,7 @@ def _check_versions(reader: Reader, events: Sequence[NewEvent]) -> None:
         current[event.stream] = event.version
 
 
-def _insert(writer: Writer, origin: Origin, events: Sequence[Recorded], nodes: Sequence[Node]) -> None:
+def _insert(writer: Writer, origin: Origin, events: Sequence[RecordedEvent], nodes: Sequence[Node]) -> None:
     writer.execute_many(
         "INSERT INTO stored_events (position, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)",
         [(event.position, event.stream, event.version, event.topic, event.state) for event in events],

@@ -1,7 +1,7 @@
-"""The port to the database of the log: one exclusive writer, any number of readers, portable SQL.
+"""The port to the log's database: one exclusive writer, any number of readers, portable SQL.
 
-Parameters are written `?`; an adapter adapts them. Storage that fails raises a RatchetError that says what to do:
-LogFull (disk full), NotAllowed (read-only), Unreachable (locked, or not there), CorruptData.
+Parameters are written `?`. Storage failures raise a RatchetError with the next step: LogFull (disk full), NotAllowed
+(read-only), Unreachable (locked, or missing), CorruptData.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ Row: TypeAlias = dict[str, Any]
 
 
 class ConstraintBroken(Exception):
-    """A statement broke a constraint of its table: a defect of whoever wrote the statement."""
+    """A statement violated a constraint of its table: a defect of the caller."""
 
 
 class Reader(Protocol):
     """One snapshot of the database."""
 
     def rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        """The rows of a query that has few; run when they are asked for."""
+        """The rows of a small query, executed lazily."""
 
     def stream(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        """The rows of a query that may have any number, fetched as they are asked for; several streams at a time."""
+        """The rows of a query of any size, fetched lazily; several streams may be open."""
 
     def columns(self, table: str) -> Mapping[str, str]:
-        """The columns of a table in their order, with their types; none for a table that is not there."""
+        """The columns of a table in order, with their types; empty for a missing table."""
 
 
 class Writer(Reader, Protocol):
@@ -36,21 +36,21 @@ class Writer(Reader, Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether the transaction can go on after an error that left a savepoint."""
+        """Whether the transaction can continue after an error inside a savepoint."""
 
     def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
-        """Run a statement before anything that is asked later; its error may come with that, or with `flush`."""
+        """Runs a statement before any later query; its error may surface with that query, or with `flush`."""
 
     def execute_many(self, sql: str, params: Iterable[Sequence[SqlValue]]) -> None:
-        """The same statement with each of the parameters."""
+        """Runs the same statement with each of the parameters."""
 
     def flush(self) -> None:
-        """Wait until everything that was to be executed has been."""
+        """Waits for the completion of all statements."""
 
 
 @contextmanager
 def savepoint(writer: Writer) -> Iterator[None]:
-    """What is written inside is undone when an error leaves it."""
+    """Rolls back the writes of the block on an error."""
     writer.execute("SAVEPOINT part")
     try:
         yield
@@ -64,20 +64,21 @@ def savepoint(writer: Writer) -> Iterator[None]:
 
 
 class Database(Protocol):
-    """Where the log lives; safe to use from several threads, and beside other processes."""
+    """The log's database; safe to use from several threads and processes."""
 
     def read(self) -> AbstractContextManager[Reader]:
-        """A snapshot, in which nothing can be written; keep it short."""
+        """A read-only snapshot; keep it short."""
 
     def write(self) -> AbstractContextManager[Writer]:
-        """Exclusive among all processes; durable when it ends, undone when an error leaves it."""
+        """Exclusive among all processes; durable at its end, rolled back on an error."""
 
     def rebuilding(self, *, wait: bool) -> AbstractContextManager[None]:
-        """The right to rebuild read tables, of one at a time among all processes. Conflict where another has it, unless
-        that is waited for."""
+        """The exclusive right to rebuild read tables, among all processes.
+
+        Conflict during another rebuild, unless `wait`.
+        """
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Call `wake` soon after another process has committed, where the database tells; followers look for
-        themselves from time to time."""
+        """Calls `wake` soon after a commit of another process, if the database notifies; followers also poll."""
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""A lock that serves in the order of arrival.
+"""A first-come, first-served lock.
 
-`threading.Lock` may go back to the thread that has just released it: a rebuild, which takes the writer again and again,
-would keep every append waiting until its end.
+`threading.Lock` may return to the thread that has just released it: a rebuild, which takes the writer again and again,
+would starve every append until its end.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Turns:
+class FairLock:
+    """A FIFO lock."""
+
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """Wait for one's turn, and have it until the block ends."""
+    def hold(self) -> Iterator[None]:
+        """Acquires the lock in order of arrival, and releases it at the end of the block."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)

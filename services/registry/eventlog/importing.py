@@ -1,4 +1,4 @@
-"""An exported log into an empty database: the very events, so the very same tree."""
+"""Import of an exported log into an empty database, with the same events and the same tree."""
 
 from __future__ import annotations
 
@@ -7,65 +7,67 @@ from itertools import islice
 from pathlib import Path
 
 from ratchet.errors import PreconditionFailed
-from ratchet.transparency.checkpoints import Head
-from ratchet.transparency.export import Exported, read_events, read_head
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.export import ExportedEvent, read_checkpoint, read_events
 from ratchet.transparency.merkle import Node
-from ratchet.transparency.verification import Replay, Report, require_verified
-from services.registry.eventlog.checkpoints import store_head
+from ratchet.transparency.verification import LogVerifier, VerificationReport, require_verified
+from services.registry.eventlog.checkpoints import store_checkpoint
 from services.registry.eventlog.database import Database, Writer
 from services.registry.eventlog.reading import head_position
 
 BATCH = 1000
 
 UNKNOWN = bytes(32)
-"""The fingerprint of an imported request, which an export does not tell: sent again, it is refused as another one."""
+"""The fingerprint of an imported request, which an export lacks: a repetition is refused as another request."""
 
 
-def import_log(database: Database, file: Path, trusted: Iterable[bytes] = ()) -> Report:
-    """Write an export into a database without events, all or nothing; what the replay of it said.
+def import_log(database: Database, file: Path, trusted: Iterable[bytes] = ()) -> VerificationReport:
+    """Writes an export into a database without events, all or nothing; returns its verification report.
 
-    PreconditionFailed where there are events; NotFound for a missing file; CorruptData for an export that does not
-    verify, or whose signed head is missing. The read tables are not made here: opening the log makes them.
+    PreconditionFailed for a database with events; NotFound for a missing file; CorruptData for an export that does not
+    verify, or lacks its checkpoint. Opening the log creates the read tables.
     """
-    head = read_head(file)
-    replay = Replay([head] if head else [], (), tuple(trusted))
+    checkpoint = read_checkpoint(file)
+    verifier = LogVerifier([checkpoint] if checkpoint else [], (), tuple(trusted))
     with database.write() as writer:
         if position := head_position(writer):
             raise PreconditionFailed(
                 f"the log holds {position} events already; import into an empty home, named with --home"
             )
-        _write(writer, replay, read_events(file), head)
-        report = replay.finish()
+        _write(writer, verifier, read_events(file), checkpoint)
+        report = verifier.finish()
         require_verified(report, str(file))
     return report
 
 
-def _write(writer: Writer, replay: Replay, events: Iterator[Exported], head: Head | None) -> None:
+def _write(
+    writer: Writer, verifier: LogVerifier, events: Iterator[ExportedEvent], checkpoint: Checkpoint | None
+) -> None:
     request, first, last = "", 0, 0
     while batch := list(islice(events, BATCH)):
         nodes: list[Node] = []
         requests: list[tuple[str, bytes, int, int]] = []
         for event in batch:
-            if event.wrong:
-                replay.find(f"position {event.position}: {event.wrong}")
-            nodes += replay.feed(event.position, event.stream, event.version, event.topic, event.state)
-            if replay.request_id != request and first:
+            if event.mismatch:
+                verifier.add_finding(f"position {event.position}: {event.mismatch}")
+            nodes += verifier.add(event.position, event.stream, event.version, event.topic, event.state)
+            if verifier.request_id != request and first:
                 requests.append((request, UNKNOWN, first, last))
-            if replay.request_id != request:
-                request, first = replay.request_id, event.position
+            if verifier.request_id != request:
+                request, first = verifier.request_id, event.position
             last = event.position
-        if replay.findings:
+        if verifier.findings:
             return
         _insert(writer, batch, nodes, requests)
     if first:
         _insert(writer, [], [], [(request, UNKNOWN, first, last)])
-    if head is not None:
-        store_head(writer, head)
+    if checkpoint is not None:
+        store_checkpoint(writer, checkpoint)
 
 
 def _insert(
     writer: Writer,
-    events: Iterable[Exported],
+    events: Iterable[ExportedEvent],
     nodes: Iterable[Node],
     requests: Iterable[tuple[str, bytes, int, int]],
 ) -> None:

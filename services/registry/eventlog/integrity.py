@@ -1,6 +1,6 @@
-"""What a log's database holds beside its events, held against them: Merkle nodes, requests, read tables.
+"""Integrity check of derived data against the events: Merkle nodes, requests, read tables.
 
-All of it follows from the events. Nothing is written, and nothing is locked: one snapshot is read, in order.
+Nothing is written or locked: one snapshot is read, in order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ratchet.transparency.merkle import Node
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import Reader, Row, Writer
-from services.registry.eventlog.read_tables import Names, Table, create, project
+from services.registry.eventlog.read_tables import Table, TableNames, create, project
 from services.registry.eventlog.sqlite import SQLiteTransaction
 
 
-class Nodes:
-    """The stored Merkle nodes, level by level, beside those that the events give."""
+class MerkleNodeCheck:
+    """Compares the stored Merkle nodes, level by level, with those of the events."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -29,7 +29,7 @@ class Nodes:
         self.count = 0
 
     def check(self, computed: Iterable[Node]) -> Iterator[str]:
-        """The nodes that the next event completed."""
+        """Checks the nodes that the next event completed."""
         for level, index, node in computed:
             self.count += 1
             if level == len(self._levels):
@@ -47,7 +47,7 @@ class Nodes:
             self._next[level] = next(self._levels[level], None)
 
     def finish(self) -> Iterator[str]:
-        """Nodes that no event gives."""
+        """Reports nodes without an event."""
         for level, stored in enumerate(self._next):
             if stored is not None:
                 count = 1 + sum(1 for _ in self._levels[level])
@@ -60,8 +60,8 @@ class Nodes:
                 yield f"merkle_nodes: {row['n']} nodes of levels that the log does not have"
 
 
-class Requests:
-    """The stored requests beside the runs of request ids in the events."""
+class RequestCheck:
+    """Compares the stored requests with the runs of request ids in the events."""
 
     def __init__(self, reader: Reader) -> None:
         self._rows = reader.stream("SELECT * FROM requests ORDER BY first_position")
@@ -69,7 +69,7 @@ class Requests:
         self.count = 0
 
     def check(self, position: int, request_id: str) -> Iterator[str]:
-        """The next event."""
+        """Checks the next event."""
         if request_id != self._request:
             yield from self._close()
             self._request, self._first = request_id, position
@@ -81,16 +81,16 @@ class Requests:
             yield f"requests: {row['request_id']} is the request of no event"
 
     def _close(self) -> Iterator[str]:
-        """The end of a run: its row is the next one."""
+        """Compares the end of a run with the next row."""
         if not self._first:
             return
         self.count += 1
         row = next(self._rows, None)
         found = (row["request_id"], row["first_position"], row["last_position"]) if row else None
         if found != (self._request, self._first, self._last):
-            said = f"request {found[0]} at positions {found[1]} to {found[2]}" if found else "nothing"
+            stored_request = f"request {found[0]} at positions {found[1]} to {found[2]}" if found else "nothing"
             yield (
-                f"requests: {said}, where the events say request {self._request} at positions {self._first}"
+                f"requests: {stored_request}, where the events say request {self._request} at positions {self._first}"
                 f" to {self._last}"
             )
         elif row is not None and not isinstance(row["fingerprint"], bytes):
@@ -98,15 +98,15 @@ class Requests:
 
 
 def check_tables(
-    reader: Reader, tables: Sequence[Table], events: Callable[[], Iterable[Recorded]], rows: dict[str, int]
+    reader: Reader, tables: Sequence[Table], events: Callable[[], Iterable[RecordedEvent]], rows: dict[str, int]
 ) -> Iterator[str]:
-    """Make the read tables anew in a database of their own, and compare them row by row with the live ones.
+    """Rebuilds the read tables in a temporary database, and compares them row by row with the live ones.
 
-    `rows` gets how many each has.
+    `rows` gets the number of rows of each.
     """
     marks = {row["name"]: row["definition"] for row in reader.rows("SELECT * FROM read_tables")}
-    with _aside() as writer:
-        names = Names(tables)
+    with _temporary_database() as writer:
+        names = TableNames(tables)
         for table in tables:
             create(writer, table, names)
         project(writer, tables, names, events())
@@ -114,13 +114,13 @@ def check_tables(
             if marks.get(table.name) != table.definition or not reader.columns(table.name):
                 yield f"table {table.name}: it is not there as this version makes it; run ratchet log rebuild"
                 continue
-            differing, rows[table.name] = _compared(reader, writer, table.name)
+            differing, rows[table.name] = _compare(reader, writer, table.name)
             if differing:
                 yield f"table {table.name}: {differing}; find out who wrote it, then run ratchet log rebuild"
 
 
-def _compared(live: Reader, fresh: Reader, name: str) -> tuple[str, int]:
-    """How the live table differs, empty where it does not, and the rows that it should have."""
+def _compare(live: Reader, fresh: Reader, name: str) -> tuple[str, int]:
+    """The difference of the live table, empty if identical, and the expected number of rows."""
     [first] = fresh.rows(f"SELECT COUNT(*) AS n FROM {name}")
     columns, held = list(fresh.columns(name)), list(live.columns(name))
     if held != columns:
@@ -128,12 +128,16 @@ def _compared(live: Reader, fresh: Reader, name: str) -> tuple[str, int]:
     in_order = f"SELECT * FROM {name} ORDER BY {', '.join(f'{column} NULLS FIRST' for column in columns)}"
     pairs = zip_longest(live.stream(in_order), fresh.stream(in_order))
     for one, other in pairs:
-        if one is None or other is None or [_typed(one[c]) for c in columns] != [_typed(other[c]) for c in columns]:
+        if (
+            one is None
+            or other is None
+            or [_with_type(one[c]) for c in columns] != [_with_type(other[c]) for c in columns]
+        ):
             return f"it holds {_row(one)}, where the log gives {_row(other)}", first["n"]
     return "", first["n"]
 
 
-def _typed(value: object) -> tuple[type, object]:
+def _with_type(value: object) -> tuple[type, object]:
     return type(value), value
 
 
@@ -145,13 +149,13 @@ def _row(row: Row | None) -> str:
 
 
 def _before(stored: object, index: int) -> bool:
-    """Where a column may hold anything, in SQLite, NULL and numbers come before what is never an index."""
+    """Whether a stored index sorts before `index`: in SQLite NULL and numbers sort before other types."""
     return not isinstance(stored, int) or stored < index
 
 
 @contextmanager
-def _aside() -> Iterator[Writer]:
-    """An empty database in a temporary file, gone in the end."""
+def _temporary_database() -> Iterator[Writer]:
+    """An empty database in a temporary file, removed at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="ratchet-verify-") as folder,
         closing(sqlite3.connect(Path(folder) / "tables.sqlite", isolation_level=None)) as connection,

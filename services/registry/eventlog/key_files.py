@@ -1,4 +1,4 @@
-"""Where the registry has its signing key from: the file that RATCHET_SIGNING_KEY names, or one in its home folder."""
+"""Location of the registry's signing key: the file of RATCHET_SIGNING_KEY, or one in the home folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger("ratchet.keys")
 
 
 def signer(configured: Path | None, home: Path, known: Sequence[Key]) -> Signer:
-    """The key of the `configured` file, which must exist; else that of the home, made for a log that knows no key.
+    """The key of the `configured` file, which must exist; else that of the home, created for a log without a key.
 
-    NotFound, NotAllowed and InvalidInput as `load_private`; PreconditionFailed when the home has not the log's key.
+    NotFound, NotAllowed and InvalidInput as `load_private`; PreconditionFailed when the home lacks the log's key.
     """
     path = configured or home / PRIVATE_NAME
     if configured is None and not path.exists():
@@ -44,7 +44,7 @@ def signer(configured: Path | None, home: Path, known: Sequence[Key]) -> Signer:
 
 
 def publish(home: Path, public_key: bytes) -> None:
-    """Keep the public key in the home for those who verify; a home that can't be written to is logged."""
+    """Writes the public key into the home for verifiers; a failure is logged."""
     path = home / PUBLIC_NAME
     try:
         write_public(path, public_key)
@@ -53,7 +53,7 @@ def publish(home: Path, public_key: bytes) -> None:
 
 
 def install(home: Path, source: Path) -> Path:
-    """Put the key of `source` in the place of the home's own."""
+    """Replaces the home's own key by the key of `source`."""
     path = home / PRIVATE_NAME
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)

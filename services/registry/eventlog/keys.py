@@ -1,4 +1,4 @@
-"""The keys of the log: which one is in force, and how another one comes to be."""
+"""The signing keys of the log: the key in force, and its rotation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def require_in_force(known: list[Key], signer: Signer) -> None:
 def introduction(
     known: list[Key], new: Signer, replaced: Signer | None, size: int, root: bytes, actor: str, reason: str
 ) -> Append:
-    """The append, at position `size` + 1, that puts `new` in force; PreconditionFailed for one that was so before."""
+    """The append, at position `size` + 1, that puts `new` in force.
+
+    PreconditionFailed for an earlier key of the log.
+    """
     for key in known:
         if key.public_key == new.public_key:
             raise PreconditionFailed(

@@ -1,4 +1,4 @@
-"""The log as the registry uses it: one object that appends, reads, follows, queries and rebuilds."""
+"""The log's facade: append, read, follow, query and rebuild."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 from eventsourcing.persistence import ApplicationRecorder
 
 from ratchet.errors import InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Head as SignedHead
-from ratchet.transparency.checkpoints import Key
-from services.registry.eventlog.append import Append, Committed, Origin, Recorded
-from services.registry.eventlog.checkpoint_file import HeadsFile
-from services.registry.eventlog.checkpoints import Signer, head_of, heads_from, newest_head
+from ratchet.transparency.checkpoints import Checkpoint, Key
+from services.registry.eventlog.append import Append, CommitResult, Origin, RecordedEvent
+from services.registry.eventlog.checkpoint_file import CheckpointFile
+from services.registry.eventlog.checkpoints import Signer, checkpoint_at, checkpoints_from, newest_checkpoint
 from services.registry.eventlog.commit import Commit
 from services.registry.eventlog.database import Database, SqlValue
 from services.registry.eventlog.keys import keys
 from services.registry.eventlog.proofs import Proof, prove_consistency, prove_inclusion
 from services.registry.eventlog.read_tables import Table
 from services.registry.eventlog.reading import ALL, EVERYTHING, Filter, Head, Query, head, read
-from services.registry.eventlog.rebuild import Rebuilt, prepare, rebuild
+from services.registry.eventlog.rebuild import RebuildResult, prepare, rebuild
 from services.registry.eventlog.recorder import LogRecorder
 from services.registry.eventlog.sqlite import SQLiteDatabase
 from services.registry.eventlog.subscription import Signal, follow
@@ -45,63 +44,66 @@ class Log:
         self._signal = Signal()
         self._commit = Commit(database, tables, clock, new_id, self._signal.send)
         self._open = True
-        self._heads: HeadsFile | None = None
+        self._checkpoint_file: CheckpointFile | None = None
         prepare(database, tables)
         database.listen(self._signal.send)
         self.recorder: ApplicationRecorder = LogRecorder(database, self._commit, self._signal)
 
-    def commit(self, append: Append) -> Committed:
-        """Append all events or none; see `Commit`."""
+    def commit(self, append: Append) -> CommitResult:
+        """Appends all events or none; see `Commit`."""
         return self._commit(append)
 
-    def sign_with(self, signer: Signer, heads: HeadsFile | None = None, actor: str = REGISTRY) -> None:
-        """Sign each new head from here on, and write heads down in a file too; see `Commit.sign_with`.
+    def sign_with(self, signer: Signer, checkpoint_file: CheckpointFile | None = None, actor: str = REGISTRY) -> None:
+        """Signs a checkpoint after each commit from here on, and writes it to a file too; see `Commit.sign_with`.
 
-        CorruptData when the log is not a continuation of what the file remembers.
+        CorruptData unless the log is a continuation of the file's last checkpoint.
         """
-        if heads is not None:
+        if checkpoint_file is not None:
             with self.database.read() as reader:
-                heads.check(reader)
-        self._commit.sign_with(signer, heads.note if heads else lambda _: None, actor)
-        self._heads = heads
-        if heads is not None:
-            heads.start()
-            if (newest := self.signed_head()) is not None:
-                heads.note(newest)
+                checkpoint_file.check(reader)
+        self._commit.sign_with(signer, checkpoint_file.note if checkpoint_file else lambda _: None, actor)
+        self._checkpoint_file = checkpoint_file
+        if checkpoint_file is not None:
+            checkpoint_file.start()
+            if (newest := self.checkpoint()) is not None:
+                checkpoint_file.note(newest)
 
     def rotate(self, new: Signer, actor: str, reason: str) -> int:
-        """Put another key in force, by the one of `sign_with`; the position of the fact. See `Commit.rotate`."""
+        """Puts another key in force, signed by the current one; returns the position of the fact.
+
+        See `Commit.rotate`.
+        """
         return self._commit.rotate(new, actor, reason)
 
     def keys(self) -> list[Key]:
-        """Every key that was introduced, the one in force last."""
+        """Every introduced key, the one in force last."""
         with self.database.read() as reader:
             return keys(reader)
 
-    def signed_head(self, size: int | None = None) -> SignedHead | None:
-        """The signed head of exactly `size` events, or the newest one; None where none was signed."""
+    def checkpoint(self, size: int | None = None) -> Checkpoint | None:
+        """The checkpoint of exactly `size` events, or the newest one; None without one."""
         with self.database.read() as reader:
-            return newest_head(reader) if size is None else head_of(reader, size)
+            return newest_checkpoint(reader) if size is None else checkpoint_at(reader, size)
 
-    def signed_heads(self, from_size: int, limit: int) -> list[SignedHead]:
+    def checkpoints(self, from_size: int, limit: int) -> list[Checkpoint]:
         with self.database.read() as reader:
-            return list(heads_from(reader, from_size, limit))
+            return list(checkpoints_from(reader, from_size, limit))
 
-    def prove_inclusion(self, position: int, size: int = 0) -> tuple[Recorded, Proof]:
-        """That an event is in the log; see `proofs`."""
+    def prove_inclusion(self, position: int, size: int = 0) -> tuple[RecordedEvent, Proof]:
+        """The inclusion proof of an event; see `proofs`."""
         with self.database.read() as reader:
             return prove_inclusion(reader, position, size)
 
     def prove_consistency(self, old_size: int, new_size: int = 0) -> Proof:
-        """That nothing before was changed; see `proofs`."""
+        """The consistency proof of an older size; see `proofs`."""
         with self.database.read() as reader:
             return prove_consistency(reader, old_size, new_size)
 
-    def replayed(self, origin: Origin) -> Committed | None:
-        """The first answer to a request that was accepted before, or None; AlreadyExists if it was another request."""
+    def replayed(self, origin: Origin) -> CommitResult | None:
+        """The first answer to an accepted request, or None; AlreadyExists for another request with its id."""
         return self._commit.replayed(origin)
 
-    def read(self, query: Query = ALL) -> Iterator[list[Recorded]]:
+    def read(self, query: Query = ALL) -> Iterator[list[RecordedEvent]]:
         """Batches of at most 500 events."""
         return read(self.database, query)
 
@@ -111,32 +113,32 @@ class Log:
 
     def follow(
         self, after: int, wanted: Filter = EVERYTHING, active: Callable[[], bool] = lambda: True
-    ) -> Iterator[tuple[list[Recorded], int]]:
-        """Batches of events after a position, without end: until `active` says no, or the log is closed."""
+    ) -> Iterator[tuple[list[RecordedEvent], int]]:
+        """Batches of events after a position, without end: until `active` returns False, or the log is closed."""
         return follow(self.database, self._signal, after, wanted, lambda: self._open and active())
 
     def query(self, sql: str, params: Sequence[SqlValue] = ()) -> list[dict[str, Any]]:
-        """Rows of the read tables, under their plain names and with `?` parameters; shows what was committed before."""
+        """Rows of the read tables, under their plain names and with `?` parameters, as of the last commit."""
         with self.database.read() as reader:
             return list(reader.rows(sql, params))
 
-    def rebuild(self) -> list[Rebuilt]:
-        """Build the read tables anew from position 0; Conflict while another rebuild runs."""
+    def rebuild(self) -> list[RebuildResult]:
+        """Rebuilds the read tables from position 0; Conflict during another rebuild."""
         with self.database.rebuilding(wait=False):
             return rebuild(self.database, self._tables)
 
     def release(self) -> None:
-        """End all followers: a server that stops need not wait for its subscribers."""
+        """Ends all followers: a stopping server need not wait for its subscribers."""
         self._open = False
         self._signal.send()
 
     def close(self) -> None:
-        """End the followers, wait for what runs, close the database."""
+        """Ends the followers, waits for running transactions, closes the database."""
         self.release()
-        if self._heads is not None:
-            if (newest := self.signed_head()) is not None:
-                self._heads.note(newest)
-            self._heads.close()
+        if self._checkpoint_file is not None:
+            if (newest := self.checkpoint()) is not None:
+                self._checkpoint_file.note(newest)
+            self._checkpoint_file.close()
         self.database.close()
 
 
@@ -146,9 +148,9 @@ def open_log(
     clock: Callable[[], datetime],
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> Log:
-    """The log at `sqlite:///abs/path`, made when missing, or in the database at `postgresql://user@host/database`.
+    """The log at `sqlite:///abs/path`, created if missing, or in the database at `postgresql://user@host/database`.
 
-    InvalidInput for another url, PreconditionFailed where psycopg is not installed; errors as database.py.
+    InvalidInput for another URL, PreconditionFailed without psycopg; errors as database.py.
     """
     return Log(_database(url), tables, clock, new_id)
 

@@ -1,7 +1,7 @@
 """The log in a PostgreSQL database, for any number of registry processes.
 
-One writer at a time among all of them, by an advisory lock that ends with its transaction; positions are ours and
-dense, where a sequence would leave gaps. A commit wakes the followers of every process.
+One writer at a time among all processes, by an advisory lock that ends with its transaction; positions are assigned by
+the log and dense, whereas a sequence would leave gaps. A commit wakes the followers of every process.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from psycopg.pq import TransactionStatus
 
 from ratchet.errors import Conflict, InvalidInput, Unreachable
 from services.registry.eventlog.database import Row, SqlValue
-from services.registry.eventlog.fair_lock import Turns
+from services.registry.eventlog.fair_lock import FairLock
 from services.registry.eventlog.postgres_connections import Connection, Connections, Listener
-from services.registry.eventlog.postgres_errors import WAIT_SECONDS, translated
+from services.registry.eventlog.postgres_errors import WAIT_SECONDS, mapped_errors
 
 CHANNEL = "ratchet_log"
 STREAMED_ROWS = 250
@@ -31,7 +31,7 @@ _WRITER, _REBUILDER = 7_301_001, 7_301_002
 """Advisory locks of the database."""
 
 _READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# READ COMMITTED, so that what is read after the lock was granted is what the writer before committed.
+# READ COMMITTED: reads after the lock see the commit of the writer before.
 _WRITE = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on;"
     f" SET LOCAL lock_timeout = '{WAIT_SECONDS}s'; SET LOCAL idle_in_transaction_session_timeout = '60s';"
@@ -70,13 +70,13 @@ class PostgresTransaction:
         return self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        with translated(self._name), self._sending():
+        with mapped_errors(self._name), self._sending():
             cursor = self._connection.execute(_adapted(sql), params, binary=True)
         yield from cursor.fetchall()
 
     def stream(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
         self.flush()
-        with translated(self._name):
+        with mapped_errors(self._name):
             cursor = self._connection.cursor(f"rows_{next(_numbers)}")
             self._cursors.append(cursor)
             cursor.itersize = STREAMED_ROWS
@@ -95,18 +95,18 @@ class PostgresTransaction:
         self._waiting += ((statement, values) for values in params)
 
     def flush(self) -> None:
-        with translated(self._name), self._sending():
+        with mapped_errors(self._name), self._sending():
             pass
 
-    def end(self, words: bytes) -> None:
-        """Close what is still open, and end the transaction."""
+    def end(self, statement: bytes) -> None:
+        """Closes open cursors, and ends the transaction."""
         for cursor in self._cursors:
             cursor.close()
-        self._connection.execute(words)
+        self._connection.execute(statement)
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
-        """What waits goes first, in one journey to the server with what the block executes."""
+        """Sends waiting statements first, in one round trip with the statements of the block."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             yield
@@ -118,13 +118,13 @@ class PostgresTransaction:
 
 
 class PostgresDatabase:
-    """One database, or one schema of it, where the URL says so; its encoding is UTF-8."""
+    """One database, or one schema of it, as in the URL; its encoding is UTF-8."""
 
     def __init__(self, url: str) -> None:
-        """Errors as database.py; InvalidInput for what is no URL of a database in UTF-8."""
+        """Errors as database.py; InvalidInput for an invalid URL, and for another encoding."""
         self._connections = Connections(url)
         self.name = self._connections.name
-        self._writing = Turns()
+        self._write_lock = FairLock()
         self._token = uuid.uuid4().hex
         self._commit = f"NOTIFY {CHANNEL}, '{self._token}'; COMMIT".encode()
         self._listener: Listener | None = None
@@ -147,7 +147,7 @@ class PostgresDatabase:
     @contextmanager
     def write(self) -> Iterator[PostgresTransaction]:
         # A second writer of this process waits here, without a connection.
-        with self._writing.take(), self._transaction(_WRITE) as transaction:
+        with self._write_lock.hold(), self._transaction(_WRITE) as transaction:
             yield transaction
             transaction.flush()
             try:
@@ -175,15 +175,15 @@ class PostgresDatabase:
         self._listener = Listener(self._connections, CHANNEL, self._token, wake)
 
     def close(self) -> None:
-        """Waits for transactions that run."""
+        """Waits for running transactions."""
         if self._listener is not None:
             self._listener.close()
         self._connections.close()
 
     @contextmanager
     def _transaction(self, begin: bytes) -> Iterator[PostgresTransaction]:
-        """One that was begun, and is undone when an error leaves it."""
-        with translated(self.name), self._connections.begun(begin) as connection:
+        """A transaction that is rolled back on an error."""
+        with mapped_errors(self.name), self._connections.begun(begin) as connection:
             transaction = PostgresTransaction(connection, self.name)
             try:
                 yield transaction
@@ -198,7 +198,7 @@ _numbers = itertools.count()
 
 @lru_cache(maxsize=2048)
 def _adapted(sql: str) -> bytes:
-    """Portable SQL as PostgreSQL and psycopg want it. Texts sort by their bytes, whatever the database's locale."""
+    """Portable SQL in the dialect of PostgreSQL and psycopg. Texts sort by their bytes, independent of the locale."""
     if sql.lstrip().startswith("CREATE TABLE"):
         sql = re.sub(r"\bBLOB\b", "BYTEA", re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql))
     return sql.replace("%", "%%").replace("?", "%s").encode()

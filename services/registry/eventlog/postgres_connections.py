@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: kept for the next transaction, replaced when the server has been away.
+"""Connection pool for PostgreSQL, with reconnection after a server outage.
 
-A connection is made by whoever needs one, so that the reason why it can't be made reaches them: the pool of the
-eventsourcing library makes connections in the background, and whoever waits for one learns no reason.
+A caller makes its own connection, so that it learns the reason of a failure: the pool of the eventsourcing library
+connects in the background, and its callers learn no reason.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.numeric import NumericBinaryLoader
 
 from ratchet.errors import InvalidInput, RatchetError, Unreachable
-from services.registry.eventlog.postgres_errors import WAIT_SECONDS, refused
+from services.registry.eventlog.postgres_errors import WAIT_SECONDS, connection_error
 
 Connection: TypeAlias = psycopg.Connection[DictRow]
 
-MOST = 48
-KEPT = 8
+MAX_CONNECTIONS = 48
+MAX_IDLE = 8
 
 _DEFAULTS = {
     "application_name": "ratchet",
@@ -38,7 +38,7 @@ _DEFAULTS = {
 
 
 class Connections:
-    """At most `MOST` at a time to the database of one URL; `name` tells which, without its password."""
+    """At most `MAX_CONNECTIONS` at a time to the database of one URL; `name` identifies it, without its password."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -57,7 +57,7 @@ class Connections:
         self._in_use, self._closed = 0, False
 
     def connect(self) -> Connection:
-        """A connection of the caller's own, in autocommit mode."""
+        """A dedicated connection, in autocommit mode."""
         try:
             connection: Connection = psycopg.connect(
                 **self._parameters,
@@ -65,27 +65,27 @@ class Connections:
                 row_factory=dict_row,
             )
         except psycopg.Error as error:
-            raise refused(self.name, error) from error
+            raise connection_error(self.name, error) from error
         connection.adapters.register_loader("numeric", _Number)
         return connection
 
     @contextmanager
     def begun(self, begin: bytes) -> Iterator[Connection]:
-        """A connection on which `begin` was executed; it is kept if it comes back outside of a transaction."""
-        with self._place():
+        """A connection that has executed `begin`; it is kept if it comes back outside of a transaction."""
+        with self._slot():
             connection = self._begin(begin)
             try:
                 yield connection
             finally:
                 with self._changed:
-                    keep = len(self._idle) < KEPT and not self._closed
+                    keep = len(self._idle) < MAX_IDLE and not self._closed
                     if keep and connection.info.transaction_status == TransactionStatus.IDLE:
                         self._idle.append(connection)
                     else:
                         connection.close()
 
     def close(self) -> None:
-        """Wait for those in use, and let nobody in."""
+        """Waits for connections in use, and refuses new ones."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: self._in_use == 0)
@@ -93,10 +93,10 @@ class Connections:
                 self._idle.pop().close()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._in_use < MOST or self._closed, WAIT_SECONDS):
-                raise Unreachable(f"all {MOST} connections to {self.name} are busy; try again")
+            if not self._changed.wait_for(lambda: self._in_use < MAX_CONNECTIONS or self._closed, WAIT_SECONDS):
+                raise Unreachable(f"all {MAX_CONNECTIONS} connections to {self.name} are busy; try again")
             if self._closed:
                 raise Unreachable(f"{self.name} has been closed; start the registry again")
             self._in_use += 1
@@ -108,7 +108,7 @@ class Connections:
                 self._changed.notify_all()
 
     def _begin(self, begin: bytes) -> Connection:
-        """On a kept connection, or, where all of those turn out to be broken, on a new one."""
+        """Uses a kept connection, or a new one if all kept ones are broken."""
         while True:
             try:
                 connection, is_new = self._idle.pop(), False
@@ -126,19 +126,19 @@ class Connections:
 
 
 class Listener:
-    """Calls `wake` whenever another process has committed, from a thread and over a connection of its own.
+    """Calls `wake` after a commit of another process, from a thread and a connection of its own.
 
-    What is missed while the server is away is made good by one call when it is back.
+    One call after a reconnection covers notifications missed during an outage.
     """
 
     def __init__(self, connections: Connections, channel: str, own: str, wake: Callable[[], None]) -> None:
-        """`own`: the payload by which this process knows its own commits."""
+        """`own`: the payload of this process's own commits."""
         self._connections, self._channel, self._own, self._wake = connections, channel, own, wake
         self._closed = threading.Event()
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
 
     def close(self) -> None:
-        """The thread ends soon."""
+        """Ends the thread soon."""
         self._closed.set()
 
     def _listen(self) -> None:
@@ -148,15 +148,15 @@ class Listener:
                     connection.execute(f"LISTEN {self._channel}".encode())
                     self._wake()
                     while not self._closed.is_set():
-                        for heard in connection.notifies(timeout=_LOOK_UP_SECONDS):
-                            if heard.payload != self._own:
+                        for notification in connection.notifies(timeout=_POLL_SECONDS):
+                            if notification.payload != self._own:
                                 self._wake()
             except (psycopg.Error, RatchetError):
-                # Followers look for themselves meanwhile, and they tell their callers what is wrong.
-                self._closed.wait(_LOOK_UP_SECONDS)
+                # Followers poll meanwhile, and report the error to their callers.
+                self._closed.wait(_POLL_SECONDS)
 
 
-_LOOK_UP_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class _Number(NumericBinaryLoader):

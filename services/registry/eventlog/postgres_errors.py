@@ -1,4 +1,4 @@
-"""What PostgreSQL says, in the errors of Ratchet. None repeats a URL: it may hold a password."""
+"""Error mapping of PostgreSQL to RatchetErrors. No message repeats a URL, which may hold a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.registry.eventlog.database import ConstraintBroken
 WAIT_SECONDS = 30
 """For the one writer, and for a free connection."""
 
-_AGAIN = "try again"
+_RETRY_HINT = "try again"
 
 _BY_STATE: dict[str, tuple[type[RatchetError], str]] = {
     "53100": (LogFull, "nothing of this request was written: free disk space and send it again"),
@@ -23,8 +23,8 @@ _BY_STATE: dict[str, tuple[type[RatchetError], str]] = {
     "42501": (NotAllowed, "let this user own the database, or its schema"),
     "55P03": (Unreachable, f"another process has held it for {WAIT_SECONDS} s: stop it, or try again"),
     "25P03": (Unreachable, "this process stood still inside a transaction: send the request again"),
-    "40001": (Unreachable, _AGAIN),
-    "40P01": (Unreachable, _AGAIN),
+    "40001": (Unreachable, _RETRY_HINT),
+    "40P01": (Unreachable, _RETRY_HINT),
     "57014": (Unreachable, "the server cancelled it: check its statement_timeout, or try again"),
     "54000": (InvalidInput, "send shorter names"),
     "58030": (Unreachable, "its disk does not answer as it should: check it and send the request again"),
@@ -39,34 +39,34 @@ _BY_WORDS: tuple[tuple[str, type[RatchetError], str], ...] = (
     ("database ", Unreachable, "make it with createdb --encoding=UTF8, or name another one in RATCHET_LOG"),
     ("", Unreachable, "check that the server runs and that RATCHET_LOG names its host and port"),
 )
-"""Of connections that were refused, which come without a state. The last one fits always."""
+"""Hints for refused connections, which have no SQLSTATE. The last entry always matches."""
 
 
-def refused(name: str, error: psycopg.Error) -> RatchetError:
-    """Why no connection to the log `name` was made."""
-    said = " ".join(str(error).split())
-    reason = said.rpartition("failed: ")[2].removeprefix("FATAL: ").strip() or said
-    kind, words = next((kind, words) for part, kind, words in _BY_WORDS if part in reason)
-    return kind(f"{name} can't be opened: {reason}; {words}")
+def connection_error(name: str, error: psycopg.Error) -> RatchetError:
+    """The RatchetError of a failed connection to the log `name`."""
+    message = " ".join(str(error).split())
+    reason = message.rpartition("failed: ")[2].removeprefix("FATAL: ").strip() or message
+    kind, hint = next((kind, hint) for part, kind, hint in _BY_WORDS if part in reason)
+    return kind(f"{name} can't be opened: {reason}; {hint}")
 
 
 @contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Errors of psycopg as those that database.py names, about the log `name`."""
+def mapped_errors(name: str) -> Iterator[None]:
+    """Maps errors of psycopg to those of database.py, about the log `name`."""
     try:
         yield
     except psycopg.IntegrityError as error:
-        raise ConstraintBroken(_said(error)) from error
+        raise ConstraintBroken(_message(error)) from error
     except psycopg.DataError as error:
-        raise InvalidInput(f"{name} can't hold this: {_said(error)}; send another value") from error
+        raise InvalidInput(f"{name} can't hold this: {_message(error)}; send another value") from error
     except psycopg.Error as error:
         known = _BY_STATE.get(error.sqlstate or "")
         if known is None and not isinstance(error, psycopg.OperationalError):
             raise
-        kind, words = known or (Unreachable, "the server has gone, or can't answer now: try again")
-        raise kind(f"{name}: {_said(error)}; {words}") from error
+        kind, hint = known or (Unreachable, "the server has gone, or can't answer now: try again")
+        raise kind(f"{name}: {_message(error)}; {hint}") from error
 
 
-def _said(error: psycopg.Error) -> str:
-    """The message alone: details may quote what was sent."""
+def _message(error: psycopg.Error) -> str:
+    """The primary message alone: details may quote parameters."""
     return error.diag.message_primary or " ".join(str(error).split())

@@ -1,30 +1,36 @@
-"""Proofs out of the stored Merkle nodes, with the event and the signed head that belong to them."""
+"""Proofs from the stored Merkle nodes, with their event and checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ratchet.errors import InvalidInput
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.merkle import consistency_proof, inclusion_proof
-from services.registry.eventlog.append import Recorded
-from services.registry.eventlog.checkpoints import head_of
+from services.registry.eventlog.append import RecordedEvent
+from services.registry.eventlog.checkpoints import checkpoint_at
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import event_at, frontier, head_position, nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`hashes`, lowest first, towards the `root` of the first `size` events; `head` where that size was signed."""
+    """A Merkle proof towards the `root` of the first `size` events.
+
+    `hashes`: lowest first; `checkpoint`: that of this size, if signed.
+    """
 
     hashes: tuple[bytes, ...]
     size: int
     root: bytes
-    head: Head | None
+    checkpoint: Checkpoint | None
 
 
-def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[Recorded, Proof]:
-    """That an event is at `position` of the first `size` (0: all); InvalidInput for what the log does not have."""
+def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[RecordedEvent, Proof]:
+    """Proof of the event at `position` among the first `size` (0: all).
+
+    InvalidInput for a position or size outside of the log.
+    """
     size = _size(reader, size, "size")
     if not 1 <= position <= size:
         raise InvalidInput(
@@ -35,7 +41,10 @@ def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[Recor
 
 
 def prove_consistency(reader: Reader, old_size: int, new_size: int = 0) -> Proof:
-    """That the first `old_size` events begin the first `new_size` (0: all); InvalidInput for sizes that are not so."""
+    """Proof that the first `old_size` events are a prefix of the first `new_size` (0: all).
+
+    InvalidInput for invalid sizes.
+    """
     new_size = _size(reader, new_size, "new_size")
     if not 0 <= old_size <= new_size:
         raise InvalidInput(
@@ -46,7 +55,7 @@ def prove_consistency(reader: Reader, old_size: int, new_size: int = 0) -> Proof
 
 
 def _proof(reader: Reader, hashes: list[bytes], size: int) -> Proof:
-    return Proof(tuple(hashes), size, frontier(reader, size).root(), head_of(reader, size))
+    return Proof(tuple(hashes), size, frontier(reader, size).root(), checkpoint_at(reader, size))
 
 
 def _size(reader: Reader, size: int, field: str) -> int:

@@ -1,4 +1,4 @@
-"""Read tables: views of the log, written in the transaction that appends.
+"""Read tables: projections of the log, written in the transaction that appends.
 
 SQL names tables by placeholders, `{model_registry}`, in indexes too: a rebuild writes the same rows beside the live
 ones.
@@ -11,9 +11,8 @@ ones.
     )
 
 Parameters are `?`. Portable SQL only: TEXT, BIGINT, DOUBLE PRECISION, BLOB; INSERT … ON CONFLICT (…) DO UPDATE, UPDATE,
-DELETE. Texts sort by their bytes; where NULLs are sorted, NULLS FIRST is written.
-A table may read other tables, those earlier in the sequence as they are after the event, but writes only its own.
-Other queries (`Log.query`) use the plain name.
+DELETE. Texts sort by their bytes; a sort with NULLs needs NULLS FIRST. A table may read other tables, those earlier in
+the sequence as they are after the event, but writes only its own. Other queries (`Log.query`) use the plain name.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue, Writer
 
 REBUILT = "_rebuilt"
@@ -36,21 +35,21 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A view of the log; `project` says what an event changes in it, from the event alone."""
+    """A projection of the log; `project` returns the statements of an event, from the event alone."""
 
     name: str
     create: str
     indexes: tuple[str, ...]
-    project: Callable[[Recorded], Iterable[Statement]]
+    project: Callable[[RecordedEvent], Iterable[Statement]]
 
     @property
     def definition(self) -> str:
-        """What the stored table was made with; another one means that it must be made again."""
+        """The DDL of the stored table; a changed definition requires a rebuild."""
         return "\n".join((self.create, *self.indexes))
 
 
-class Names:
-    """What the tables are called in the database; `sql` puts that into a statement: there are few, each used often."""
+class TableNames:
+    """Physical names of the tables; `sql` fills them into a statement, cached since statements are few and frequent."""
 
     def __init__(self, tables: Sequence[Table], suffix: str = "") -> None:
         self._names = {table.name: table.name + suffix for table in tables}
@@ -60,14 +59,14 @@ class Names:
         return sql.format_map(self._names)
 
 
-def create(writer: Writer, table: Table, names: Names) -> None:
-    """Make the table anew and empty, under the name that `names` gives it."""
+def create(writer: Writer, table: Table, names: TableNames) -> None:
+    """Recreates the table empty, under its name in `names`."""
     for sql in (f"DROP TABLE IF EXISTS {{{table.name}}}", table.create, *table.indexes):
         writer.execute(names.sql(sql))
 
 
-def project(writer: Writer, tables: Sequence[Table], names: Names, events: Iterable[Recorded]) -> None:
-    """Bring the tables up to date with `events`, event by event."""
+def project(writer: Writer, tables: Sequence[Table], names: TableNames, events: Iterable[RecordedEvent]) -> None:
+    """Applies `events` to the tables, event by event."""
     for event in events:
         for table in tables:
             for statement in table.project(event):
@@ -75,7 +74,7 @@ def project(writer: Writer, tables: Sequence[Table], names: Names, events: Itera
 
 
 def _portable(value: SqlValue) -> SqlValue:
-    """The value that every database keeps as it is: SQLite has no NaN, PostgreSQL no text with a NUL."""
+    """The value in a form that every database stores unchanged: SQLite has no NaN, PostgreSQL no text with a NUL."""
     if isinstance(value, str):
         return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
     return None if isinstance(value, float) and value != value else value

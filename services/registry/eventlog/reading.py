@@ -1,7 +1,7 @@
-"""Reading the log: ranges, streams, filters, the past.
+"""Reading the log: ranges, streams, filters, as-of reads.
 
-Each batch is a short snapshot of its own, so a slow reader holds nothing; together they are the same as one long
-snapshot, because events below the head never change.
+Each batch is a short snapshot of its own, so a slow reader holds no resources; together they equal one long snapshot,
+because events below the head never change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ratchet.errors import CorruptData, InvalidInput
 from ratchet.transparency.merkle import Frontier, NodeGetter
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import Database, Reader, Row, SqlValue
 
 BATCH_EVENTS = 500
@@ -25,7 +25,7 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to leave out; the default admits everything. Times are aware, from inclusive, to exclusive."""
+    """Filter of events; the default admits all. Times are aware, from inclusive, to exclusive."""
 
     stream_prefixes: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
@@ -34,15 +34,15 @@ class Filter:
     recorded_to: datetime | None = None
 
     def conditions(self) -> Iterator[tuple[str, tuple[SqlValue, ...]]]:
-        """The part that the database checks."""
+        """The conditions evaluated by the database."""
         if self.stream_prefixes:
             prefixes = " OR ".join("substr(originator_id, 1, ?) = ?" for _ in self.stream_prefixes)
             yield f"({prefixes})", tuple(value for prefix in self.stream_prefixes for value in (len(prefix), prefix))
         if self.topics:
             yield f"topic IN ({', '.join('?' * len(self.topics))})", self.topics
 
-    def admits(self, event: Recorded) -> bool:
-        """The part that lies inside the envelope."""
+    def admits(self, event: RecordedEvent) -> bool:
+        """The conditions on the envelope."""
         if self.actor and event.envelope.actor != self.actor:
             return False
         if self.recorded_from and event.recorded_at < self.recorded_from:
@@ -57,7 +57,7 @@ EVERYTHING = Filter()
 class Query:
     """A range of positions [start, stop], or one stream's versions (after_version, until_version]; 0 is open.
 
-    `as_of` hides what came after a position or a time.
+    `as_of` hides events after a position or a time.
     """
 
     start: int = 0
@@ -82,7 +82,7 @@ ALL = Query()
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of the log; position 0 and BEGINNING when it is empty. `root` is the Merkle root of all events."""
+    """The end of the log; position 0 and BEGINNING for an empty log. `root` is the Merkle root of all events."""
 
     position: int
     recorded_at: datetime
@@ -95,7 +95,7 @@ def head_position(reader: Reader) -> int:
 
 
 def stream_version(reader: Reader, stream: str) -> int:
-    """The version of the stream's last event; 0 if it has none."""
+    """The version of the stream's last event; 0 without any."""
     [row] = reader.rows(
         "SELECT MAX(originator_version) AS version FROM stored_events WHERE originator_id = ?", (stream,)
     )
@@ -103,7 +103,7 @@ def stream_version(reader: Reader, stream: str) -> int:
 
 
 def nodes(reader: Reader) -> NodeGetter:
-    """The stored nodes of the Merkle tree; CorruptData for one that is not there."""
+    """The stored nodes of the Merkle tree; CorruptData for a missing one."""
 
     def node(level: int, index: int) -> bytes:
         for row in reader.rows("SELECT hash FROM merkle_nodes WHERE level = ? AND idx = ?", (level, index)):
@@ -123,7 +123,7 @@ def head(reader: Reader) -> Head:
     return Head(position, recorded_at(reader, position), frontier(reader, position).root())
 
 
-def event_at(reader: Reader, position: int) -> Recorded:
+def event_at(reader: Reader, position: int) -> RecordedEvent:
     for row in reader.rows("SELECT * FROM stored_events WHERE position = ?", (position,)):
         return _recorded(row)
     raise CorruptData(f"the log has no event at position {position}; restore its database from a backup")
@@ -134,7 +134,7 @@ def recorded_at(reader: Reader, position: int) -> datetime:
 
 
 def position_at(reader: Reader, moment: datetime) -> int:
-    """The last position that was recorded at `moment` or before; 0 if none. Times never decrease along the log."""
+    """The last position recorded at `moment` or before; 0 if none. Times never decrease along the log."""
     low, high = 0, head_position(reader)
     while low < high:
         middle = (low + high + 1) // 2
@@ -145,9 +145,11 @@ def position_at(reader: Reader, moment: datetime) -> int:
     return low
 
 
-def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[Recorded], int]:
-    """The next events of positions [low, high], at most a batch, and the last position that was looked at. What is
-    larger than a batch comes alone, so that what arrived in one message leaves in one."""
+def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[RecordedEvent], int]:
+    """The next batch of events of positions [low, high], and the last position read.
+
+    An event larger than a batch comes alone, so that it still fits one message.
+    """
     wanted = [("position >= ?", (low,)), ("position <= ?", (high,)), *query.filter.conditions()]
     if query.stream:
         wanted += [("originator_id = ?", (query.stream,)), ("originator_version > ?", (query.after_version,))]
@@ -160,7 +162,7 @@ def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[Record
         f" ORDER BY {column} {'DESC' if query.descending else 'ASC'} LIMIT ?",
         (*(value for _, values in wanted for value in values), BATCH_EVENTS),
     )
-    events: list[Recorded] = []
+    events: list[RecordedEvent] = []
     seen = size = reached = 0
     for row in rows:
         event = _recorded(row)
@@ -175,15 +177,15 @@ def page(reader: Reader, query: Query, low: int, high: int) -> tuple[list[Record
     return events, low if query.descending else high
 
 
-def events_between(reader: Reader, low: int, high: int) -> Iterator[Recorded]:
-    """All events of positions [low, high], out of one snapshot."""
+def events_between(reader: Reader, low: int, high: int) -> Iterator[RecordedEvent]:
+    """All events of positions [low, high], from one snapshot."""
     while low <= high:
         events, reached = page(reader, ALL, low, high)
         yield from events
         low = reached + 1
 
 
-def read(database: Database, query: Query) -> Iterator[list[Recorded]]:
+def read(database: Database, query: Query) -> Iterator[list[RecordedEvent]]:
     """Batches of at most 500 events and 1 MiB, none of them empty. InvalidInput for an `as_of` after the head."""
     query.check()
     with database.read() as reader:
@@ -216,11 +218,11 @@ def _bounds(reader: Reader, query: Query) -> tuple[int, int]:
     return low, high
 
 
-def _recorded(row: Row) -> Recorded:
+def _recorded(row: Row) -> RecordedEvent:
     position, stream, version = row["position"], row["originator_id"], row["originator_version"]
     topic, state = row["topic"], row["state"]
     if not (isinstance(stream, str) and isinstance(version, int) and isinstance(topic, str)):
         raise CorruptData(f"the names of the event at position {position} are of another type; {_RESTORE}")
     if not isinstance(state, bytes):
         raise CorruptData(f"the bytes of the event at position {position} are of another type; {_RESTORE}")
-    return Recorded(position, stream, version, topic, state)
+    return RecordedEvent(position, stream, version, topic, state)

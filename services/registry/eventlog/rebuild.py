@@ -1,4 +1,4 @@
-"""Rebuilding read tables from position 0, beside the live ones, while the log goes on."""
+"""Online rebuild of read tables from position 0, beside the live ones."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.registry.eventlog.database import Database, Reader, Writer
-from services.registry.eventlog.read_tables import REBUILT, Names, Table, create, project
+from services.registry.eventlog.read_tables import REBUILT, Table, TableNames, create, project
 from services.registry.eventlog.reading import ALL, head_position, page
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What a rebuild found: `identical` when the live table held exactly the rows that the log gives."""
+class RebuildResult:
+    """Result of a rebuild: `identical` if the live table held exactly the projected rows."""
 
     name: str
     rows: int
     identical: bool
 
 
-def prepare(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
-    """Make the tables ready for use; where one is missing, or has another definition than last time, build them all.
+def prepare(database: Database, tables: Sequence[Table]) -> list[RebuildResult]:
+    """Creates the tables; rebuilds all of them if one is missing or has another definition.
 
-    Where another process is doing that, it is waited for.
+    Waits for a rebuild by another process.
     """
     with database.write() as writer:
         stale = [table for table in tables if not _is_current(writer, table)]
         if head_position(writer) == 0:
             for table in stale:
-                create(writer, table, Names(tables))
+                create(writer, table, TableNames(tables))
                 _mark(writer, table)
             return []
     if not stale:
@@ -39,13 +39,13 @@ def prepare(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
         return rebuild(database, tables) if stale else []
 
 
-def rebuild(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
-    """Project the whole log anew, compare, and put the new table in place where it differs.
+def rebuild(database: Database, tables: Sequence[Table]) -> list[RebuildResult]:
+    """Projects the whole log anew, compares, and replaces a table if it differs.
 
-    The writer is held only for a batch at a time, and at the end for what was appended meanwhile, comparison and swap.
-    One rebuild of a log at a time: the caller has `Database.rebuilding`.
+    The writer is held for one batch at a time, and at the end for late events, comparison and swap. One rebuild of a
+    log at a time: the caller holds `Database.rebuilding`.
     """
-    names = Names(tables, REBUILT)
+    names = TableNames(tables, REBUILT)
     with database.write() as writer:
         for table in tables:
             create(writer, table, names)
@@ -57,28 +57,28 @@ def rebuild(database: Database, tables: Sequence[Table]) -> list[Rebuilt]:
             project(writer, tables, names, events)
             done = reached
             if done >= end:
-                return [_settle(writer, table, tables) for table in tables]
+                return [_swap(writer, table, tables) for table in tables]
 
 
-def _settle(writer: Writer, table: Table, tables: Sequence[Table]) -> Rebuilt:
+def _swap(writer: Writer, table: Table, tables: Sequence[Table]) -> RebuildResult:
     fresh = table.name + REBUILT
     [row] = writer.rows(f"SELECT COUNT(*) AS rows FROM {fresh}")
     fits = _is_current(writer, table) and writer.columns(table.name) == writer.columns(fresh)
     identical = fits and _is_same(writer, table.name, fresh)
     if fits and not identical:
-        # Not made anew: who reads it at this moment would find the new one empty in PostgreSQL.
+        # Not recreated: in PostgreSQL a concurrent reader would find the new table empty.
         writer.execute(f"DELETE FROM {table.name}")
     elif not fits:
-        create(writer, table, Names(tables))
+        create(writer, table, TableNames(tables))
         _mark(writer, table)
     if not identical:
         writer.execute(f"INSERT INTO {table.name} SELECT * FROM {fresh}")
     writer.execute(f"DROP TABLE {fresh}")
-    return Rebuilt(table.name, int(row["rows"]), identical)
+    return RebuildResult(table.name, int(row["rows"]), identical)
 
 
 def _is_same(reader: Reader, one: str, other: str) -> bool:
-    """Whether two tables of the same columns hold the same rows, in whatever order."""
+    """Whether two tables of the same columns hold the same rows, in any order."""
     counts = [next(iter(reader.rows(f"SELECT COUNT(*) AS rows FROM {name}")))["rows"] for name in (one, other)]
     missing = reader.rows(f"SELECT * FROM {one} EXCEPT SELECT * FROM {other} LIMIT 1")
     added = reader.rows(f"SELECT * FROM {other} EXCEPT SELECT * FROM {one} LIMIT 1")

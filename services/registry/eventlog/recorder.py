@@ -1,4 +1,4 @@
-"""The eventsourcing library's recorder over the log, whatever database that lies in."""
+"""The eventsourcing library's recorder over the log, independent of its database."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from uuid import UUID
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent
 
 from ratchet.errors import InvalidInput
-from services.registry.eventlog.append import Append, Committed, Origin
+from services.registry.eventlog.append import Append, CommitResult, Origin
 from services.registry.eventlog.database import Database, SqlValue
 from services.registry.eventlog.reading import Filter, Query, head_position, read
 from services.registry.eventlog.subscription import LogSubscription, Signal, notification
 
 
 class LogRecorder(ApplicationRecorder):
-    """Reads the log's own tables; inserting goes through the one commit function."""
+    """Reads the log's own tables; inserts go through the one commit function."""
 
-    def __init__(self, database: Database, commit: Callable[[Append], Committed], signal: Signal) -> None:
+    def __init__(self, database: Database, commit: Callable[[Append], CommitResult], signal: Signal) -> None:
         super().__init__()
         self._database, self._commit, self._signal = database, commit, signal
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Append all, as one request: `origin=Origin(…)`. Positions; None where a replayed answer has other events."""
+        """Appends all, as one request: `origin=Origin(…)`.
+
+        Returns positions; None if a replayed answer has other events.
+        """
         origin = kwargs.get("origin")
         if not isinstance(origin, Origin):
             raise InvalidInput(

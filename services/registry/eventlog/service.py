@@ -1,4 +1,4 @@
-"""The log over gRPC: messages in, messages out; everything else is the log's."""
+"""The gRPC servicer of the log: conversion of messages."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import stream_of
 from services.platform.facts import parse
 from services.platform.interceptors import Caller
 from services.platform.validation import require_wellformed
-from services.registry.eventlog.append import Append, NewEvent, Origin, Recorded
+from services.registry.eventlog.append import Append, NewEvent, Origin, RecordedEvent
 from services.registry.eventlog.log import Log
 from services.registry.eventlog.reading import Filter, Query
 
 NAME = pb.DESCRIPTOR.services_by_name["EventLogService"].full_name
 
-MOST_NAMES = 100
+MAX_FILTER_NAMES = 100
 """Of prefixes, and of topics, in a filter."""
 
-MOST_HEADS = 10_000
-"""In one answer; the next ones are asked for by the size after the last."""
+MAX_CHECKPOINTS = 10_000
+"""In one answer; the next request starts at the size after the last."""
 
 Verifier: TypeAlias = Callable[[pb.VerifyRequest, Callable[[], bool]], pb.VerifyResponse]
-"""Answers Verify; told whether the caller still waits."""
+"""Answers Verify; the callback tells whether the caller still waits."""
 
 ACCEPTED: Mapping[str, str] = {
     facts_pb2.PatternOffered.DESCRIPTOR.full_name: "pattern/",
@@ -89,15 +89,15 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             position=head.position,
             recorded_at=recorded_at if head.position else None,
             root=head.root,
-            signed=_signed(self._log.signed_head(head.position)),
+            signed=_checkpoint_message(self._log.checkpoint(head.position)),
         )
 
     def ListHeads(self, request: pb.ListHeadsRequest, context: grpc.ServicerContext) -> pb.ListHeadsResponse:
         for name in ("from_size", "limit"):
             if getattr(request, name) < 0:
                 raise InvalidInput(f"{name} is below 0; use 0 where it does not matter", fields={name: "below 0"})
-        heads = self._log.signed_heads(request.from_size, min(request.limit or MOST_HEADS, MOST_HEADS))
-        return pb.ListHeadsResponse(heads=[head.to_message() for head in heads])
+        checkpoints = self._log.checkpoints(request.from_size, min(request.limit or MAX_CHECKPOINTS, MAX_CHECKPOINTS))
+        return pb.ListHeadsResponse(heads=[checkpoint.to_message() for checkpoint in checkpoints])
 
     def Rebuild(self, request: pb.RebuildRequest, context: grpc.ServicerContext) -> pb.RebuildResponse:
         tables = [
@@ -107,7 +107,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         return pb.RebuildResponse(position=self._log.head().position, tables=tables)
 
     def Export(self, request: pb.ExportRequest, context: grpc.ServicerContext) -> Iterator[pb.ExportResponse]:
-        """The last message has the signed head of what was sent, where it is the log from its beginning."""
+        """The last message has the checkpoint of the sent events, if they begin at position 1."""
         stop = request.stop or self._log.head().position
         if stop == 0:
             return
@@ -116,8 +116,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             if reached:
                 yield answer
             reached, answer = batch[-1].position, pb.ExportResponse(events=_stored(batch))
-        if reached and request.start <= 1 and (head := self._log.signed_head(reached)) is not None:
-            answer.head.CopyFrom(head.to_message())
+        if reached and request.start <= 1 and (checkpoint := self._log.checkpoint(reached)) is not None:
+            answer.head.CopyFrom(checkpoint.to_message())
         if reached:
             yield answer
 
@@ -127,7 +127,11 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
         event, proof = self._log.prove_inclusion(request.position, request.size)
         [stored] = _stored([event])
         return pb.ProveInclusionResponse(
-            hashes=proof.hashes, event=stored, size=proof.size, root=proof.root, head=_signed(proof.head)
+            hashes=proof.hashes,
+            event=stored,
+            size=proof.size,
+            root=proof.root,
+            head=_checkpoint_message(proof.checkpoint),
         )
 
     def ProveConsistency(
@@ -135,7 +139,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
     ) -> pb.ProveConsistencyResponse:
         proof = self._log.prove_consistency(request.old_size, request.new_size)
         return pb.ProveConsistencyResponse(
-            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_signed(proof.head)
+            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_checkpoint_message(proof.checkpoint)
         )
 
     def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
@@ -147,7 +151,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
 
 
 def fingerprint(request: Message) -> bytes:
-    """What tells one request from another with the same id: SHA-256 of its deterministic bytes."""
+    """SHA-256 of the request's deterministic bytes, to distinguish requests with the same id."""
     return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
 
 
@@ -179,7 +183,7 @@ def _new_event(event: pb.NewEvent) -> NewEvent:
     return NewEvent(event.stream, event.version, event.topic, envelope.SerializeToString(deterministic=True))
 
 
-def _stored(events: Sequence[Recorded]) -> Iterator[pb.StoredEvent]:
+def _stored(events: Sequence[RecordedEvent]) -> Iterator[pb.StoredEvent]:
     for event in events:
         yield pb.StoredEvent(
             position=event.position,
@@ -190,15 +194,16 @@ def _stored(events: Sequence[Recorded]) -> Iterator[pb.StoredEvent]:
         )
 
 
-def _signed(head: Head | None) -> pb.SignedHead | None:
-    return None if head is None else head.to_message()
+def _checkpoint_message(checkpoint: Checkpoint | None) -> pb.SignedHead | None:
+    return None if checkpoint is None else checkpoint.to_message()
 
 
 def _filter(message: pb.Filter) -> Filter:
     for name in ("stream_prefixes", "topics"):
-        if (given := len(getattr(message, name))) > MOST_NAMES:
+        if (given := len(getattr(message, name))) > MAX_FILTER_NAMES:
             raise InvalidInput(
-                f"{given} {name}, {MOST_NAMES} at most; ask in parts, or filter what comes", fields={name: "too many"}
+                f"{given} {name}, {MAX_FILTER_NAMES} at most; ask in parts, or filter what comes",
+                fields={name: "too many"},
             )
     return Filter(
         stream_prefixes=tuple(message.stream_prefixes),

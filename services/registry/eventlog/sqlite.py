@@ -15,12 +15,12 @@ from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool
 
 from ratchet.errors import Conflict, CorruptData, InvalidInput, LogFull, NotAllowed, Unreachable
 from services.registry.eventlog.database import ConstraintBroken, Row, SqlValue
-from services.registry.eventlog.fair_lock import Turns
+from services.registry.eventlog.fair_lock import FairLock
 
 BUSY_SECONDS = 30
 
 PREPARED = 256
-"""Statements that a connection keeps prepared: preparing one costs ten times as much as running it."""
+"""Prepared statements cached per connection: preparing one costs ten times as much as running it."""
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS stored_events (position INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
@@ -47,7 +47,7 @@ class SQLiteTransaction:
         return self._connection.in_transaction
 
     def rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        with _translated():
+        with _mapped_errors():
             cursor = self._connection.execute(sql, params)
             names = [column[0] for column in cursor.description]
             for values in cursor:
@@ -60,21 +60,21 @@ class SQLiteTransaction:
         return {row["name"]: row["type"] for row in self.rows("SELECT name, type FROM pragma_table_info(?)", (table,))}
 
     def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
-        with _translated():
+        with _mapped_errors():
             self._connection.execute(sql, params)
 
     def execute_many(self, sql: str, params: Iterable[Sequence[SqlValue]]) -> None:
-        with _translated():
+        with _mapped_errors():
             self._connection.executemany(sql, params)
 
     def flush(self) -> None:
-        """Everything has been executed."""
+        """Statements are executed at once."""
 
 
 class Pool(SQLiteConnectionPool):
-    """The library's pool, of connections that keep what they have prepared: the library lets them keep one statement.
+    """The library's pool with a larger statement cache: the library's connections cache one statement.
 
-    What is for good is set when a connection is made: a PRAGMA makes it forget all of its statements.
+    The PRAGMA is set once per connection, since each PRAGMA clears the statement cache.
     """
 
     def __init__(self, path: Path, pragma: str, size: int, overflow: int = 0) -> None:
@@ -94,7 +94,7 @@ class Pool(SQLiteConnectionPool):
 
 
 class Connections:
-    """One that writes, some that only read; closing waits for those in use: SQLite crashes otherwise."""
+    """One writing connection, several read-only ones; closing waits for those in use: SQLite crashes otherwise."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -105,7 +105,7 @@ class Connections:
 
     @contextmanager
     def one(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
-        """A connection of its own; Unreachable after the end, or when all stay busy."""
+        """An exclusive connection; Unreachable after the close, or if all stay busy."""
         pool = self._writing if writing else self._reading
         with self._idle:
             if self._closed:
@@ -134,7 +134,7 @@ class Connections:
 
 
 class SQLiteDatabase:
-    """One file in WAL mode with synchronous=FULL: what was committed survives a crash of process and machine."""
+    """One file in WAL mode with synchronous=FULL: commits survive a crash of process and machine."""
 
     def __init__(self, path: Path) -> None:
         if ":memory:" in str(path) or "mode=memory" in str(path):
@@ -146,8 +146,8 @@ class SQLiteDatabase:
         except OSError as error:
             raise Unreachable(f"the folder of the log {path} can't be made: {error}; choose another --home") from error
         self._path = path
-        self._turns = Turns()
-        with _translated(path):
+        self._write_lock = FairLock()
+        with _mapped_errors(path):
             _use_wal(path)
         self._connections = Connections(path)
         with self.write() as writer:
@@ -156,7 +156,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def read(self) -> Iterator[SQLiteTransaction]:
-        with _translated(self._path), self._connections.one(writing=False) as connection:
+        with _mapped_errors(self._path), self._connections.one(writing=False) as connection:
             connection.execute("BEGIN")
             try:
                 yield SQLiteTransaction(connection)
@@ -165,7 +165,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[SQLiteTransaction]:
-        with self._turns.take(), _translated(self._path), self._connections.one(writing=True) as connection:
+        with self._write_lock.hold(), _mapped_errors(self._path), self._connections.one(writing=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield SQLiteTransaction(connection)
@@ -190,15 +190,15 @@ class SQLiteDatabase:
             yield
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """SQLite tells nobody."""
+        """SQLite has no notifications."""
 
     def close(self) -> None:
-        """Waits for transactions that run."""
+        """Waits for running transactions."""
         self._connections.close()
 
 
 def _use_wal(path: Path) -> None:
-    """Switch the file to WAL mode; SQLite does not wait by itself when another process is doing the same."""
+    """Switches the file to WAL mode, waiting for other processes; SQLite itself does not wait here."""
     deadline = time.monotonic() + BUSY_SECONDS
     with closing(sqlite3.connect(path)) as connection:
         while True:
@@ -212,7 +212,7 @@ def _use_wal(path: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path | str = "the log's database") -> Iterator[None]:
+def _mapped_errors(path: Path | str = "the log's database") -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as error:
@@ -223,8 +223,8 @@ def _translated(path: Path | str = "the log's database") -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code not in _ERRORS:
             raise
-        kind, words = _ERRORS[code]
-        raise kind(f"{path}: {error}; {words}") from error
+        kind, hint = _ERRORS[code]
+        raise kind(f"{path}: {error}; {hint}") from error
 
 
 _ERRORS = {

@@ -1,4 +1,4 @@
-"""Everything in a log's database: the events, what follows from them by the gate, and what is stored beside them."""
+"""Verification of a log's database: the events, their decisions, and the derived data."""
 
 from __future__ import annotations
 
@@ -9,131 +9,135 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ratchet.errors import Cancelled
-from ratchet.transparency.checkpoints import Head
-from ratchet.transparency.references import References
-from ratchet.transparency.verification import MOST_FINDINGS, Replay
-from services.registry.eventlog.append import Recorded
-from services.registry.eventlog.checkpoints import heads_from
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.references import ArtifactReferences
+from ratchet.transparency.verification import MAX_FINDINGS, LogVerifier
+from services.registry.eventlog.append import RecordedEvent
+from services.registry.eventlog.checkpoints import checkpoints_from
 from services.registry.eventlog.database import Reader, Row
-from services.registry.eventlog.integrity import Nodes, Requests, check_tables
+from services.registry.eventlog.integrity import MerkleNodeCheck, RequestCheck, check_tables
 from services.registry.eventlog.read_tables import Table
 
-MOST_SIGNATURES = 20_000
-"""A signature takes some 0.1 ms. Where a log has more heads, the older ones are only compared with the tree."""
+MAX_SIGNATURES = 20_000
+"""A signature takes some 0.1 ms. In a log with more checkpoints, the older ones are only compared with the tree."""
 
 _ALL = 2**63 - 1
-_LOOK_UP = 256
+_CANCEL_CHECK_EVENTS = 256
 
 
 class Snapshots(Protocol):
-    """Where the log can be read: its database."""
+    """A source of snapshots of the log: its database."""
 
     def read(self) -> AbstractContextManager[Reader]: ...
 
 
 @dataclass(frozen=True)
-class Verified:
-    """`findings`: what is wrong, in words; `checked`: what was looked at, and how much; `notes`: what can't be said.
+class LogVerification:
+    """`findings`: violations as text; `checked`: the checked things with counts; `notes`: limits of this verification.
 
-    `artifacts`: those that the log refers to; `head`: the newest signed head that holds.
+    `artifacts`: those that the log refers to; `checkpoint`: the newest valid one.
     """
 
     findings: tuple[str, ...]
     checked: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
-    artifacts: References
-    head: Head | None
+    artifacts: ArtifactReferences
+    checkpoint: Checkpoint | None
 
 
 def verify(
     database: Snapshots,
     tables: Sequence[Table],
-    kept_heads: Iterable[Head] = (),
-    remembered: Iterable[Head] = (),
+    file_checkpoints: Iterable[Checkpoint] = (),
+    remembered: Iterable[Checkpoint] = (),
     trusted: Sequence[bytes] = (),
     active: Callable[[], bool] = lambda: True,
-) -> Verified:
-    """Verify one snapshot of the log; writers go on meanwhile.
+) -> LogVerification:
+    """Verifies one snapshot of the log; writers continue meanwhile.
 
-    `kept_heads`: those that the registry wrote down outside the database, `remembered`: those of a caller; `trusted`:
-    public keys, see `ratchet.transparency.signatures`. Reads the database, and writes only to a temporary file.
-    Cancelled soon after `active` has said no.
+    `file_checkpoints`: those of the registry's file, `remembered`: those of a caller; `trusted`: public keys, see
+    `ratchet.transparency.signatures`. Reads the database, and writes only to a temporary file. Cancelled soon after
+    `active` returns False.
     """
     with database.read() as reader:
-        events = verify_events(reader, kept_heads, remembered, trusted, active)
+        events = verify_events(reader, file_checkpoints, remembered, trusted, active)
         found, rows = verify_tables(reader, tables, active)
     checked = (*events.checked, *((f"rows of {name}", count) for name, count in rows.items()))
-    return Verified((*events.findings, *found), checked, events.notes, events.artifacts, events.head)
+    return LogVerification((*events.findings, *found), checked, events.notes, events.artifacts, events.checkpoint)
 
 
 def verify_events(
     reader: Reader,
-    kept_heads: Iterable[Head] = (),
-    remembered: Iterable[Head] = (),
+    file_checkpoints: Iterable[Checkpoint] = (),
+    remembered: Iterable[Checkpoint] = (),
     trusted: Sequence[bytes] = (),
     active: Callable[[], bool] = lambda: True,
-) -> Verified:
-    """The events and their signatures, the Merkle nodes and the requests; one pass, memory almost flat."""
+) -> LogVerification:
+    """Verifies events and signatures, Merkle nodes and requests; one pass, memory almost flat."""
     unreadable: list[str] = []
-    heads = heapq.merge(_stored_heads(reader, unreadable), sorted(kept_heads, key=_size), key=_size)
-    replay = Replay(heads, sorted(remembered, key=_size), trusted, _signed_from(reader))
-    nodes, requests = Nodes(reader), Requests(reader)
+    checkpoints = heapq.merge(_stored_checkpoints(reader, unreadable), sorted(file_checkpoints, key=_size), key=_size)
+    verifier = LogVerifier(checkpoints, sorted(remembered, key=_size), trusted, _signed_from(reader))
+    nodes, requests = MerkleNodeCheck(reader), RequestCheck(reader)
     try:
-        _walk(_rows(reader, active), replay, nodes, requests)
+        _check_events(_event_rows(reader, active), verifier, nodes, requests)
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001 a row that was changed may be unreadable in any way
-        replay.find(f"after position {replay.size}: the database can't be read: {type(error).__name__}: {error}")
-    report = replay.finish()
+        verifier.add_finding(
+            f"after position {verifier.size}: the database can't be read: {type(error).__name__}: {error}"
+        )
+    report = verifier.finish()
     checked = (*report.checked, ("Merkle nodes", nodes.count), ("requests", requests.count))
-    return Verified((*report.findings, *unreadable), checked, report.notes, replay.artifacts, report.head)
+    return LogVerification(
+        (*report.findings, *unreadable), checked, report.notes, verifier.artifacts, report.checkpoint
+    )
 
 
-def _stored_heads(reader: Reader, unreadable: list[str]) -> Iterator[Head]:
+def _stored_checkpoints(reader: Reader, unreadable: list[str]) -> Iterator[Checkpoint]:
     try:
-        yield from heads_from(reader, 1, _ALL)
+        yield from checkpoints_from(reader, 1, _ALL)
     except Exception as error:  # noqa: BLE001 a row that was changed may be unreadable in any way
         unreadable.append(f"tree_heads: a signed head can't be read: {type(error).__name__}: {error}")
 
 
 def _signed_from(reader: Reader) -> int:
-    """The size from which on the signature of every stored head is verified."""
-    rows = reader.rows("SELECT size FROM tree_heads ORDER BY size DESC LIMIT 1 OFFSET ?", (MOST_SIGNATURES,))
+    """The size from which on every stored signature is verified."""
+    rows = reader.rows("SELECT size FROM tree_heads ORDER BY size DESC LIMIT 1 OFFSET ?", (MAX_SIGNATURES,))
     return next((int(row["size"]) for row in rows), 0)
 
 
-def _size(head: Head) -> int:
-    return head.size
+def _size(checkpoint: Checkpoint) -> int:
+    return checkpoint.size
 
 
-def _rows(reader: Reader, active: Callable[[], bool]) -> Iterator[Row]:
-    """The stored events in order; Cancelled when nobody waits any more."""
+def _event_rows(reader: Reader, active: Callable[[], bool]) -> Iterator[Row]:
+    """The stored events in order; Cancelled once the caller is gone."""
     for number, row in enumerate(reader.stream("SELECT * FROM stored_events ORDER BY position")):
-        if number % _LOOK_UP == 0 and not active():
+        if number % _CANCEL_CHECK_EVENTS == 0 and not active():
             raise Cancelled("the verification was given up; run ratchet log verify again")
         yield row
 
 
-def _walk(rows: Iterable[Row], replay: Replay, nodes: Nodes, requests: Requests) -> None:
+def _check_events(rows: Iterable[Row], verifier: LogVerifier, nodes: MerkleNodeCheck, requests: RequestCheck) -> None:
     for row in rows:
         position, stream, version = row["position"], row["originator_id"], row["originator_version"]
         topic, state = row["topic"], row["state"]
         if not (type(version) is int and type(stream) is str and type(topic) is str and type(state) is bytes):
-            replay.find(f"position {position}: its row was changed: a column holds another kind of value")
+            verifier.add_finding(f"position {position}: its row was changed: a column holds another kind of value")
             stream, topic = str(stream), str(topic)
             version, state = version if type(version) is int else 0, state if type(state) is bytes else b""
-        for finding in nodes.check(replay.feed(position, stream, version, topic, state)):
-            replay.find(finding)
-        for finding in requests.check(position, replay.request_id):
-            replay.find(finding)
+        for finding in nodes.check(verifier.add(position, stream, version, topic, state)):
+            verifier.add_finding(finding)
+        for finding in requests.check(position, verifier.request_id):
+            verifier.add_finding(finding)
     for finding in (*nodes.finish(), *requests.finish()):
-        replay.find(finding)
+        verifier.add_finding(finding)
 
 
 def verify_tables(
     reader: Reader, tables: Sequence[Table], active: Callable[[], bool] = lambda: True
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """What is wrong in the read tables, and the rows of each."""
+    """The findings in the read tables, and the rows of each."""
     rows: dict[str, int] = {}
     try:
         found = tuple(check_tables(reader, tables, lambda: _recorded(reader, active), rows))
@@ -141,11 +145,11 @@ def verify_tables(
         raise
     except Exception as error:  # noqa: BLE001 a changed event may break a projection in any way
         found = (f"the read tables can't be made from the events: {type(error).__name__}: {error}",)
-    return found[:MOST_FINDINGS], rows
+    return found[:MAX_FINDINGS], rows
 
 
-def _recorded(reader: Reader, active: Callable[[], bool]) -> Iterator[Recorded]:
-    for row in _rows(reader, active):
-        yield Recorded(
+def _recorded(reader: Reader, active: Callable[[], bool]) -> Iterator[RecordedEvent]:
+    for row in _event_rows(reader, active):
+        yield RecordedEvent(
             row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
         )

@@ -1,1 +1,1 @@
-"""The writes: names parsed, states loaded, decided by the domain, committed by the log."""
+"""The write side: parse names, load states, decide in the domain, commit to the log."""

@@ -1,4 +1,4 @@
-"""The writes: load, decide, commit in one batch. What was decided is committed only if no stream has moved since."""
+"""Command handlers: load, decide, commit in one batch, with optimistic concurrency by stream version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.platform.limits import Limits
 from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
 from services.registry.domain.lineage import LineageState
-from services.registry.eventlog import Committed, Log, LogApplication, Origin, Recorded
+from services.registry.eventlog import CommitResult, Log, LogApplication, Origin, RecordedEvent
 from services.registry.handlers.decisions import Decisions
 from services.registry.handlers.states import States, dataset_stream, facts_after, session_stream
 from services.registry.queries.lookup import events_at, require_dataset
@@ -38,12 +38,12 @@ Request: TypeAlias = (
 
 
 class Commands:
-    """Every write of the registry. Each returns the events of its batch: the first ones, when a request is repeated."""
+    """Every write of the registry. Each returns the events of its batch; a repeated request gets the first ones."""
 
     def __init__(
         self, log: Log, application: LogApplication, new_id: Callable[[], str], limits: Limits | None = None
     ) -> None:
-        """Without `limits`: those that the environment sets."""
+        """Without `limits`: those of the environment."""
         self._log = log
         self._application = application
         self._states = States(application)
@@ -51,8 +51,8 @@ class Commands:
         self._new_id = new_id
         self._limits = limits or Limits.load()
 
-    def register_dataset(self, request: pb.RegisterDatasetRequest, caller: Caller) -> Recorded:
-        """The registration: a new one, or the one of the same bytes."""
+    def register_dataset(self, request: pb.RegisterDatasetRequest, caller: Caller) -> RecordedEvent:
+        """The registration: a new one, or the existing one of the same bytes."""
         dataset = request.dataset
         series = Series.parse(f"{dataset.symbol}@{dataset.timeframe or '1d'}")
         if not dataset.digest:
@@ -68,7 +68,7 @@ class Commands:
 
         def decide() -> list[Fact]:
             state = self._states.dataset(dataset.digest)
-            if self._stands(dataset.digest, series, bool(dataset.cut_from)):
+            if self._is_registered(dataset.digest, series, bool(dataset.cut_from)):
                 return []
             return facts_after(dataset_stream(dataset.digest), state.version, [registered])
 
@@ -78,8 +78,8 @@ class Commands:
         row = require_dataset(self._log, dataset.digest, series)
         return events_at(self._log, [row["position"]])[0]
 
-    def _stands(self, digest: str, series: Series, is_cut: bool) -> bool:
-        """Whether the series has this snapshot already, in the role that a new registration would give it.
+    def _is_registered(self, digest: str, series: Series, is_cut: bool) -> bool:
+        """Whether the series has this snapshot already, in the role of the new registration.
 
         A snapshot that is no longer the latest of its series, or was only a cut, becomes the latest by another import.
         """
@@ -89,13 +89,13 @@ class Commands:
         )
         return any(is_cut or row["is_latest"] for row in rows)
 
-    def request_training(self, request: pb.RequestTrainingRequest, caller: Caller) -> Committed:
+    def request_training(self, request: pb.RequestTrainingRequest, caller: Caller) -> CommitResult:
         lineage = Lineage.parse(request.lineage)
         policy = one_of("policy", request.policy or "balanced", POLICIES)
         session_id = self._new_id()
 
         def decide() -> list[Fact]:
-            self._require_place(caller.actor)
+            self._require_session_quota(caller.actor)
             require_dataset(self._log, request.dataset_digest, lineage.series)
             message = facts_pb2.TrainingRequested(
                 session_id=session_id,
@@ -109,8 +109,8 @@ class Commands:
 
         return self._committed(request, caller, decide, session_id)
 
-    def _require_place(self, actor: str) -> None:
-        """LimitReached for a caller who has as many sessions open as one may have."""
+    def _require_session_quota(self, actor: str) -> None:
+        """LimitReached for a caller with the maximum number of open sessions."""
         [row] = self._log.query(
             "SELECT COUNT(*) AS open FROM training_history WHERE state = 'OPEN' AND requested_by = ?", (actor,)
         )
@@ -122,7 +122,7 @@ class Commands:
                 metadata={"limit": str(most)},
             )
 
-    def fail_training(self, request: pb.FailTrainingRequest, caller: Caller) -> Committed:
+    def fail_training(self, request: pb.FailTrainingRequest, caller: Caller) -> CommitResult:
         def decide() -> list[Fact]:
             state = self._states.session(request.session_id)
             end = sessions.fail(state, request.reason, request.message)
@@ -130,7 +130,7 @@ class Commands:
 
         return self._committed(request, caller, decide, request.session_id)
 
-    def cancel_training(self, request: pb.CancelTrainingRequest, caller: Caller) -> Committed:
+    def cancel_training(self, request: pb.CancelTrainingRequest, caller: Caller) -> CommitResult:
         def decide() -> list[Fact]:
             state = self._states.session(request.session_id)
             end = sessions.cancel(state, request.reason)
@@ -138,19 +138,19 @@ class Commands:
 
         return self._committed(request, caller, decide, request.session_id)
 
-    def record_training(self, request: pb.RecordTrainingRequest, caller: Caller) -> Committed:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, where there is one, that on the symbol."""
-        return self._committed(request, caller, lambda: self._decisions.recorded(request), request.session_id)
+    def record_training(self, request: pb.RecordTrainingRequest, caller: Caller) -> CommitResult:
+        """Records ModelTrained, TrainingCompleted, the decision on the lineage and any decision on the symbol."""
+        return self._committed(request, caller, lambda: self._decisions.record_training(request), request.session_id)
 
-    def promote_model(self, request: pb.PromoteModelRequest, caller: Caller) -> Committed:
+    def promote_model(self, request: pb.PromoteModelRequest, caller: Caller) -> CommitResult:
         model = Model.parse(request.model)
 
         def decide(state: LineageState) -> facts_pb2.ModelPromoted:
             return lineages.promote(state, str(model), request.expected_champion, request.reason)
 
-        return self._committed(request, caller, lambda: self._decisions.by_person(model.lineage, decide))
+        return self._committed(request, caller, lambda: self._decisions.decide_manually(model.lineage, decide))
 
-    def rollback_champion(self, request: pb.RollbackChampionRequest, caller: Caller) -> Committed:
+    def rollback_champion(self, request: pb.RollbackChampionRequest, caller: Caller) -> CommitResult:
         lineage = Lineage.parse(request.lineage)
 
         def decide(state: LineageState) -> facts_pb2.ModelPromoted:
@@ -158,11 +158,11 @@ class Commands:
                 state, request.reason, request.expected_champion, despite_cause=request.despite_cause
             )
 
-        return self._committed(request, caller, lambda: self._decisions.by_person(lineage, decide))
+        return self._committed(request, caller, lambda: self._decisions.decide_manually(lineage, decide))
 
     def _committed(
         self, request: Request, caller: Caller, decide: Callable[[], Sequence[Fact]], correlation_id: str = ""
-    ) -> Committed:
+    ) -> CommitResult:
         committed = self._write(request, caller, decide, correlation_id)
         if committed is None:
             raise ValueError("a decision without facts")
@@ -170,10 +170,10 @@ class Commands:
 
     def _write(
         self, request: Request, caller: Caller, decide: Callable[[], Sequence[Fact]], correlation_id: str = ""
-    ) -> Committed | None:
-        """Commit what `decide` says of the states as they are; decide again when a stream moved meanwhile.
+    ) -> CommitResult | None:
+        """Commits the facts of `decide`; decides again after a stream conflict.
 
-        A request that was accepted before gets its first answer; None where there is nothing to record.
+        An accepted request gets its first answer; None without facts.
         """
         origin = _origin(request, caller, correlation_id)
         conflict: StreamConflict | None = None

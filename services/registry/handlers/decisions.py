@@ -1,7 +1,7 @@
-"""The facts of a decision: states loaded, the domain asked, its messages put on their streams.
+"""Facts of a decision: load states, call the domain, assign messages to streams.
 
-The symbol is loaded before anything else of its series and task: every new champion moves its stream, so what was read
-afterwards still holds if that stream has not moved when the facts are committed.
+The symbol is loaded before any other state of its series and task: every new champion advances its stream, so later
+reads are still valid if that stream has not advanced at the commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from services.platform.facts import Fact
 from services.registry.domain import session as sessions
 from services.registry.domain import symbol as symbols
 from services.registry.domain.bar_times import seconds_of
-from services.registry.domain.comparison import Trained
+from services.registry.domain.comparison import KnowledgeCutoff
 from services.registry.domain.lineage import LineageState
 from services.registry.domain.symbol import SymbolState
 from services.registry.domain.training import Comparison, RecordTraining, record_training
@@ -28,14 +28,14 @@ from services.registry.queries.lookup import champions, model_types, require_dat
 
 
 class Decisions:
-    """Decides on the states as they are; what it returns may be committed only as long as they hold."""
+    """Decides on current states; the facts may be committed only while the streams keep their versions."""
 
     def __init__(self, log: Log, states: States) -> None:
         self._log = log
         self._states = states
 
-    def recorded(self, request: pb.RecordTrainingRequest) -> list[Fact]:
-        """ModelTrained, TrainingCompleted, the decision on the lineage and, where there is one, that on the symbol."""
+    def record_training(self, request: pb.RecordTrainingRequest) -> list[Fact]:
+        """ModelTrained, TrainingCompleted, the decision on the lineage and any decision on the symbol."""
         session = self._states.session(request.session_id)
         sessions.require_open(session)
         lineage = Lineage.parse(session.request.lineage)
@@ -48,9 +48,9 @@ class Decisions:
         facts = [trained, *facts_after(session_stream(session.session_id), session.version, [end]), decision]
         challenge = None
         if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
-            own = Trained.of(outcome.trained.record.model, outcome.trained.record)
+            own = KnowledgeCutoff.of(outcome.trained.record.model, outcome.trained.record)
             challenge = self._challenge(request, state, symbol, outcome.champion, own)
-        facts += self._on_symbol(lineage, state, symbol, outcome.decision, challenge)
+        facts += self._symbol_decision(lineage, state, symbol, outcome.decision, challenge)
         return [replace(fact, causation_id=session.session_id) for fact in facts]
 
     def _command(
@@ -77,37 +77,44 @@ class Decisions:
         )
 
     def _challenge(
-        self, request: pb.RecordTrainingRequest, state: LineageState, symbol: SymbolState, model: str, own: Trained
+        self,
+        request: pb.RecordTrainingRequest,
+        state: LineageState,
+        symbol: SymbolState,
+        model: str,
+        own: KnowledgeCutoff,
     ) -> symbols.Challenge:
         """The evidence of `model`, the lineage's champion from now on, against the symbol's best."""
         symbols.require_best(symbol, request.expected_symbol_best)
-        brought = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
-        if brought is None:
+        supplied = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
+        if supplied is None:
             raise InvalidInput(
                 f"no comparison of {model} with {symbol.best}, the symbol's best; score both on the same bars and send"
                 " the pair, an empty one where there are none",
                 fields={"symbol_comparisons": "missing"},
             )
-        symbols.require_best(symbol, brought.champion)
+        symbols.require_best(symbol, supplied.champion)
         best = self._states.lineage(Model.parse(symbol.best).lineage)
         return symbols.Challenge(
-            expected_best=brought.champion,
-            best=best.trained_of(symbol.best),
-            contender=own if model == own.model else state.trained_of(model),
-            packed=brought.packed,
+            expected_best=supplied.champion,
+            best=best.cutoff_of(symbol.best),
+            contender=own if model == own.model else state.cutoff_of(model),
+            packed=supplied.packed,
             known_through=seconds_of(request, "last_labelled_bar"),
             spent_through=state.spent_through,
         )
 
-    def by_person(self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]) -> list[Fact]:
-        """The decision on the lineage, then that on the symbol."""
+    def decide_manually(
+        self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]
+    ) -> list[Fact]:
+        """The manual decision on the lineage, then the decision on the symbol."""
         symbol = self._states.symbol(lineage.series, lineage.task)
         state = self._states.lineage(lineage)
         promoted = decide(state)
         facts = facts_after(lineage_stream(lineage), state.version, [promoted])
-        return facts + self._on_symbol(lineage, state, symbol, promoted, None)
+        return facts + self._symbol_decision(lineage, state, symbol, promoted, None)
 
-    def _on_symbol(
+    def _symbol_decision(
         self,
         lineage: Lineage,
         state: LineageState,
@@ -115,7 +122,7 @@ class Decisions:
         decided: symbols.Decision,
         challenge: symbols.Challenge | None,
     ) -> list[Fact]:
-        """The decision on the symbol that follows one on a lineage: none where a champion stays unchallenged.
+        """The decision on the symbol that follows a decision on a lineage: none for an unchallenged champion.
 
         The symbol's version guards the other champions.
         """
@@ -124,9 +131,9 @@ class Decisions:
         if isinstance(decided, facts_pb2.ModelPromoted):
             in_force = sorted({name for name in in_force if name != decided.replaced} | {decided.model})
             mean = state.means.get(Model.parse(decided.model).version)
-            decision = symbols.decide(symbol, symbols.Change(decided, mean), in_force, challenge)
+            decision = symbols.decide(symbol, symbols.ChampionChange(decided, mean), in_force, challenge)
         elif challenge is None:
             return []
         else:
-            decision = symbols.decide_standing(symbol, decided, len(in_force), challenge)
+            decision = symbols.decide_unchanged(symbol, decided, len(in_force), challenge)
         return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision])

@@ -20,19 +20,19 @@ from services.registry.eventlog import LogApplication
 
 State = TypeVar("State")
 
-KEPT_STATES = 1000
+CACHED_STATES = 1000
 
 
 class States:
-    """Loads what decisions depend on. A state holds as long as its stream stays at its version.
+    """Loads the states for decisions. A state is valid while its stream keeps its version.
 
-    States that were folded before are kept, and brought up to the stream's end at each load.
+    Folded states are cached, and updated to the stream's end at each load.
     """
 
     def __init__(self, application: LogApplication) -> None:
-        self._kept: LRUCache[str, Any] = LRUCache(KEPT_STATES)
+        self._cache: LRUCache[str, Any] = LRUCache(CACHED_STATES)
         self._repository: Repository[str] = Repository(application.events, deepcopy_from_cache=False)
-        self._repository.cache = self._kept
+        self._repository.cache = self._cache
 
     def lineage(self, name: Lineage) -> LineageState:
         return self._load(lineage_stream(name), lineage.project) or LineageState(str(name))
@@ -41,7 +41,7 @@ class States:
         return self._load(symbol_stream(series, task), symbol.project) or SymbolState(f"{series}/{task}")
 
     def session(self, session_id: str) -> SessionState:
-        """NotFound for a session that nobody requested."""
+        """NotFound for an unknown session."""
         state = self._load(session_stream(session_id), session.project)
         if state is None:
             raise NotFound(f"there is no training {session_id!r}; see ratchet trainings list")
@@ -56,7 +56,7 @@ class States:
             found: State = self._repository.get(stream, projector_func=untyped)
         except AggregateNotFoundError:
             return None
-        self._kept.put(stream, found)
+        self._cache.put(stream, found)
         return found
 
 
@@ -77,5 +77,5 @@ def dataset_stream(digest: str) -> str:
 
 
 def facts_after(stream: str, version: int, messages: Sequence[Message]) -> list[Fact]:
-    """The messages as the next facts of a stream that is at `version`."""
+    """The messages as the next facts of a stream at `version`."""
     return [Fact(stream, number, message) for number, message in enumerate(messages, start=version + 1)]

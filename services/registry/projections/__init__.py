@@ -1,7 +1,7 @@
-"""The read tables of the registry, in the order in which an event reaches them.
+"""The read tables of the registry, in order of their projection.
 
-SQL readers: times are RFC 3339 UTC, flags 0 or 1, verdicts and states words, intervals three columns, and what is not
-known is NULL. Every table copies what facts say; none decides anything.
+For SQL readers: times are RFC 3339 UTC, flags 0 or 1, verdicts and states words, intervals three columns, and unknown
+values NULL. Every table copies the content of facts; none decides anything.
 """
 
 from services.registry.eventlog.read_tables import Table

@@ -1,4 +1,4 @@
-"""champion_history: every reign: when a model was champion of its lineage, or best of its symbol.
+"""champion_history: every reign of a model as champion of its lineage, or best of its symbol.
 
 A reign goes from the position of the decision that began it to that of the one that ended it; the one in force has no
 end.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import names, recorded_at, upsert
@@ -39,8 +39,8 @@ _END_IN_TASK = (
 )
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """Promoted: the reign of the one before ends, another begins."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """Promoted: ends the previous reign and begins another."""
     match event.fact.message:
         case facts_pb2.ModelPromoted() as fact:
             series, task, _ = names(fact.lineage)

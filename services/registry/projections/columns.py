@@ -1,4 +1,4 @@
-"""How values of facts become values of columns."""
+"""Conversion of facts to column values."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage
 from services.registry.domain.comparison import worse_than
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 
 Limits = tuple[float | None, float | None, float | None]
 
 
 def time_of(message: Message, field: str) -> str | None:
-    """A Timestamp field in RFC 3339 UTC; None where it is not set."""
+    """A Timestamp field in RFC 3339 UTC; None if unset."""
     if not message.HasField(field):
         return None
     moment = getattr(message, field)
     return _text(moment.seconds, moment.nanos)
 
 
-def recorded_at(event: Recorded) -> str:
-    """When the event was recorded, RFC 3339 UTC."""
+def recorded_at(event: RecordedEvent) -> str:
+    """The time of the event's recording, RFC 3339 UTC."""
     moment = event.envelope.recorded_at
     return _text(moment.seconds, moment.nanos)
 
 
 @lru_cache(256)
 def _text(seconds: int, nanos: int) -> str:
-    """The events of a batch, and the tables of an event, ask for the same few."""
+    """Cached: the events of a batch, and the tables of an event, share few times."""
     return str(Timestamp(seconds=seconds, nanos=nanos).ToJsonString())
 
 
 def timestamp_in(text: str | None) -> Timestamp | None:
-    """What `time_of` wrote into a column, read again."""
+    """Parses a column value of `time_of`."""
     if text is None:
         return None
     whole, _, fraction = text.removesuffix("Z").partition(".")
@@ -86,7 +86,7 @@ def names(lineage: str) -> tuple[str, str, str]:
 def upsert(
     table: str, row: Mapping[str, SqlValue], *key: str, kept: Sequence[str] = ()
 ) -> tuple[str, tuple[SqlValue, ...]]:
-    """INSERT of a row, or UPDATE of the one with the same `key` columns, those `kept` excepted: SQL, parameters."""
+    """INSERT of a row, or UPDATE of the row with the same `key` columns, except those in `kept`: SQL, parameters."""
     return _upsert(table, tuple(row), key, tuple(kept)), tuple(row.values())
 
 

@@ -1,7 +1,7 @@
-"""dataset_history: every registration of a snapshot of bars; the newest of its series that was not cut `is_latest`.
+"""dataset_history: every registration of a snapshot of bars; the newest uncut one of its series `is_latest`.
 
-The same bytes may be registered for several series, and again for one. `latest_until` is the position from which a row
-was no longer the latest, `superseded_position` the one from which another row stands for the same snapshot.
+The same bytes may be registered for several series, and again for one. `latest_until` is the position from which on a
+row was no longer the latest, `superseded_position` the one from which on another row represents the same snapshot.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import recorded_at, time_of, upsert
@@ -41,8 +41,11 @@ CREATE TABLE {dataset_history} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """Registered: a row, the latest of its series unless it was cut from another; it stands for those before it."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """Registered: a row, the latest of its series unless it was cut from another.
+
+    It supersedes earlier rows of the snapshot.
+    """
     match event.fact.message:
         case facts_pb2.DatasetRegistered() as fact:
             series = str(Series(fact.symbol, fact.timeframe))

@@ -1,11 +1,11 @@
-"""decision_history: every promotion and refusal, with the numbers of the pair that it rests on."""
+"""decision_history: every promotion and decline, with the statistics of its pair."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import interval, names, recorded_at, time_of, upsert, verdict_word
@@ -40,8 +40,8 @@ CREATE TABLE {decision_history} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """A row for each decision; `champion` is the one that was replaced, or that stays. Only the gate has a policy."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """A row for each decision; `champion` is the replaced or the remaining one. Only the gate has a policy."""
     match event.fact.message:
         case facts_pb2.ModelPromoted() as fact:
             row = _common(event, fact) | {
@@ -67,7 +67,7 @@ def _by_gate(fact: facts_pb2.ModelPromoted) -> bool:
     return fact.decided_by == decision_pb2.DECIDED_BY_GATE
 
 
-def _common(event: Recorded, fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> dict[str, SqlValue]:
+def _common(event: RecordedEvent, fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> dict[str, SqlValue]:
     series, task, _ = names(fact.lineage)
     return {
         "position": event.position,

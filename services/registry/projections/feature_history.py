@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ratchet.events.v1 import facts_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import interval, names, recorded_at
 
@@ -33,7 +33,7 @@ CREATE TABLE {feature_history} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
+def project(event: RecordedEvent) -> Iterator[Statement]:
     """Ranked: a row for each feature."""
     match event.fact.message:
         case facts_pb2.FeaturesRanked() as fact:

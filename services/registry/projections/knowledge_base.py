@@ -1,11 +1,11 @@
-"""knowledge_base: every pattern as it is now: rule, state, confidence and evidence."""
+"""knowledge_base: the current state of every pattern: rule, state, confidence and evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import pattern_state, recorded_at, upsert
@@ -60,9 +60,11 @@ _ESTIMATES = (
 )
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """Offered and discovered: a row. Validated and retired: state and counts after it. A fact without bars, which only
-    says what covers the pattern now, is no validation."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """Offered and discovered: a row. Validated and retired: state and counts after it.
+
+    A fact without bars only changes the subsumption of a pattern and is no validation.
+    """
     match event.fact.message:
         case facts_pb2.PatternOffered() as fact:
             row = _row(event, fact.pattern) | {"offered_from": fact.from_pattern_id}
@@ -92,7 +94,7 @@ def project(event: Recorded) -> Iterator[Statement]:
             yield _update(fact.pattern_id, changes)
 
 
-def _row(event: Recorded, pattern: pattern_pb2.Pattern) -> dict[str, SqlValue]:
+def _row(event: RecordedEvent, pattern: pattern_pb2.Pattern) -> dict[str, SqlValue]:
     return {
         "pattern_id": pattern.id,
         "series": pattern.series,
@@ -120,7 +122,7 @@ def _update(
 
 
 def _after(
-    event: Recorded, state: pattern_pb2.PatternState.ValueType, counts: pattern_pb2.PatternCounts
+    event: RecordedEvent, state: pattern_pb2.PatternState.ValueType, counts: pattern_pb2.PatternCounts
 ) -> dict[str, SqlValue]:
     return {
         "state": pattern_state(state),

@@ -1,11 +1,11 @@
-"""model_registry: every version of every lineage, with its scores, its verdict and whether it is in force."""
+"""model_registry: every version of every lineage, with its scores, its verdict and its champion flags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import (
@@ -70,7 +70,7 @@ CREATE TABLE {model_registry} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
+def project(event: RecordedEvent) -> Iterator[Statement]:
     """Trained: a row. Completed: its verdict. Promoted and declined: flags, verdict and improvement over the parent."""
     match event.fact.message:
         case facts_pb2.ModelTrained(record=record):
@@ -100,7 +100,7 @@ def project(event: Recorded) -> Iterator[Statement]:
 
 
 def _lower(flag: str, lineage: str) -> Statement:
-    """Take a flag from those of a lineage that bear it; only these are touched, however long the lineage is."""
+    """Clears a flag of a lineage's rows; only rows with the flag are touched, independent of the lineage's length."""
     return Statement(f"UPDATE {{model_registry}} SET {flag} = 0 WHERE lineage = ? AND {flag} = 1", (lineage,))
 
 
@@ -108,7 +108,7 @@ def _verdict(model: str, verdict: decision_pb2.Verdict.ValueType) -> Statement:
     return Statement("UPDATE {model_registry} SET verdict = ? WHERE model = ?", (verdict_word(verdict), model))
 
 
-def _improvement(event: Recorded, evidence: decision_pb2.Evidence) -> Statement:
+def _improvement(event: RecordedEvent, evidence: decision_pb2.Evidence) -> Statement:
     """The newest paired comparison of a model with its parent, and the position of its decision."""
     return Statement(
         "UPDATE {model_registry} SET improvement_over_parent = ?, improvement_over_parent_low = ?,"
@@ -124,7 +124,7 @@ def _improvement(event: Recorded, evidence: decision_pb2.Evidence) -> Statement:
     )
 
 
-def _row(event: Recorded, record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
+def _row(event: RecordedEvent, record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
     series, task, model_type = names(record.lineage)
     brier, accuracy, auc = (metric(record.metrics, name) for name in ("brier", "accuracy", "auc"))
     chosen = next((candidate.kind for candidate in record.candidates if candidate.chosen), None)

@@ -1,11 +1,11 @@
-"""pattern_use: which model uses which pattern, and how much evidence of it the model knew."""
+"""pattern_use: the patterns of each model, with the end of the evidence known to the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ratchet.events.v1 import facts_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import time_of
 
@@ -20,8 +20,8 @@ CREATE TABLE {pattern_use} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """Trained: a row for each pattern that the model uses."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """Trained: a row for each used pattern."""
     match event.fact.message:
         case facts_pb2.ModelTrained(record=record):
             for use in record.patterns_used:

@@ -1,11 +1,11 @@
-"""training_history: every training session, how it ended, what it gained and what it cost."""
+"""training_history: every training session, its end, its gain and its cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
-from services.registry.eventlog.append import Recorded
+from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 from services.registry.eventlog.read_tables import Statement, Table
 from services.registry.projections.columns import (
@@ -59,8 +59,11 @@ CREATE TABLE {training_history} (
 """
 
 
-def project(event: Recorded) -> Iterator[Statement]:
-    """Requested: a row. Ended: how. Trained: cost and baseline. Decided: the reason and the gain over the parent."""
+def project(event: RecordedEvent) -> Iterator[Statement]:
+    """Requested: a row.
+
+    Ended: the end. Trained: cost and baseline. Decided: the reason and the gain over the parent.
+    """
     match event.fact.message:
         case facts_pb2.TrainingRequested() as fact:
             yield Statement(*upsert("training_history", _row(event, fact), "session_id"))
@@ -82,7 +85,7 @@ def project(event: Recorded) -> Iterator[Statement]:
             yield from (_improvement(fact.session_id, evidence) for evidence in fact.evidence)
 
 
-def _ended(event: Recorded, session_id: str, state: str, changes: dict[str, SqlValue]) -> Statement:
+def _ended(event: RecordedEvent, session_id: str, state: str, changes: dict[str, SqlValue]) -> Statement:
     end: dict[str, SqlValue] = {"state": state, "ended_position": event.position, "ended_at": recorded_at(event)}
     return _update(session_id, end | changes)
 
@@ -125,8 +128,8 @@ def _measured(record: model_pb2.ModelRecord) -> dict[str, SqlValue]:
 def improvement_over_baseline(record: model_pb2.ModelRecord) -> Limits:
     """Relative Brier improvement over the best baseline in percent, on the holdout.
 
-    The paired one with its interval where the record has it (`improvement_percent` of the baseline with the lowest
-    Brier score); else the two scores' relative difference, without an interval.
+    The paired one with its interval if recorded (`improvement_percent` of the baseline with the lowest Brier score);
+    else the relative difference of the two scores, without an interval.
     """
     own = metric(record.metrics, "brier")[0]
     scored = [(metric(baseline.metrics, "brier")[0], baseline) for baseline in record.baselines]
@@ -140,7 +143,7 @@ def improvement_over_baseline(record: model_pb2.ModelRecord) -> Limits:
     return 100.0 * (brier - own) / brier, None, None
 
 
-def _row(event: Recorded, fact: facts_pb2.TrainingRequested) -> dict[str, SqlValue]:
+def _row(event: RecordedEvent, fact: facts_pb2.TrainingRequested) -> dict[str, SqlValue]:
     series, task, model_type = names(fact.lineage)
     return {
         "session_id": fact.session_id,

@@ -1,1 +1,1 @@
-"""The reads: rows of the projections, now or as of a position, as messages of the contract."""
+"""The read side: rows of the projections, now or as of a position, as messages of the contract."""

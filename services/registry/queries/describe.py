@@ -1,4 +1,4 @@
-"""What is said of the things in a lineage: a label, whether they are live, and when a model was champion."""
+"""Descriptions of the nodes of a lineage graph: label, liveness, and a model's reigns as champion."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from typing import Any, NamedTuple
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.eventlog import Log, Recorded
+from services.registry.eventlog import Log, RecordedEvent
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import stream_version
 from services.registry.queries.lookup import chunks
 from services.registry.queries.rows_as_of import was_latest
 
-_ALIVE = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
+_ACTIVE_STATES = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
 
 
-class Described(NamedTuple):
+class NodeDescription(NamedTuple):
     label: str
     live: bool
     reigns: Sequence[pb.Reign] = ()
 
 
-def describe(log: Log, ids: Mapping[str, Sequence[str]], position: int) -> dict[tuple[str, str], Described]:
-    """Models, datasets and patterns by kind and id, as they were at a position."""
-    told: dict[tuple[str, str], Described] = {}
+def describe(log: Log, ids: Mapping[str, Sequence[str]], position: int) -> dict[tuple[str, str], NodeDescription]:
+    """Models, datasets and patterns by kind and id, as of a position."""
+    descriptions: dict[tuple[str, str], NodeDescription] = {}
     reigns = _reigns(log, ids["model"], position)
     for model in ids["model"]:
-        told["model", model] = Described(model, any(not r.to_position for r in reigns[model]), reigns[model])
-    told |= {("dataset", digest): Described(digest, False) for digest in ids["dataset"]}
+        descriptions["model", model] = NodeDescription(
+            model, any(not r.to_position for r in reigns[model]), reigns[model]
+        )
+    descriptions |= {("dataset", digest): NodeDescription(digest, False) for digest in ids["dataset"]}
     for row in _rows(log, _DATASETS, ids, position):
         through = f" to {row['last_bar'][:10]}" if row["last_bar"] else ""
         label = f"{row['series']}, {row['bars']} bars{through}"
-        live = was_latest(row, position) or told["dataset", row["digest"]].live
-        told["dataset", row["digest"]] = Described(label, live)
-    told |= {("pattern", name): Described(name, False) for name in ids["pattern"]}
+        live = was_latest(row, position) or descriptions["dataset", row["digest"]].live
+        descriptions["dataset", row["digest"]] = NodeDescription(label, live)
+    descriptions |= {("pattern", name): NodeDescription(name, False) for name in ids["pattern"]}
     for row in _rows(log, _PATTERNS, ids, position, "pattern"):
-        alive = row["state"] in ("KEPT", "CONFIRMED")
-        told["pattern", row["pattern_id"]] = Described(
-            row["rule"], alive if row["position"] <= position else _was_alive(log, row["pattern_id"], position)
+        active = row["state"] in ("KEPT", "CONFIRMED")
+        descriptions["pattern", row["pattern_id"]] = NodeDescription(
+            row["rule"], active if row["position"] <= position else _was_active(log, row["pattern_id"], position)
         )
-    return told
+    return descriptions
 
 
 _DATASETS = (
@@ -62,7 +64,7 @@ def _rows(
 
 
 def _reigns(log: Log, models: Sequence[str], position: int) -> dict[str, list[pb.Reign]]:
-    """When each model was champion of its lineage or best of its symbol; an end after `position` is not known yet."""
+    """The reigns of each model as champion of its lineage or best of its symbol; an end after `position` is omitted."""
     found: dict[str, list[pb.Reign]] = defaultdict(list)
     for part in chunks(models):
         for row in log.query(
@@ -82,21 +84,21 @@ def _reigns(log: Log, models: Sequence[str], position: int) -> dict[str, list[pb
     return found
 
 
-def _was_alive(log: Log, pattern_id: str, position: int) -> bool:
-    """Whether a pattern was in force, by the last fact of it that was recorded by then."""
+def _was_active(log: Log, pattern_id: str, position: int) -> bool:
+    """Whether a pattern was active, by its last fact as of `position`."""
     stream = f"pattern/{pattern_id}"
     with log.database.read() as reader:
         version = _version_at(reader, stream, position)
         [row] = reader.rows(
             "SELECT * FROM stored_events WHERE originator_id = ? AND originator_version = ?", (stream, version)
         )
-    event = Recorded(row["position"], stream, version, row["topic"], bytes(row["state"]))
+    event = RecordedEvent(row["position"], stream, version, row["topic"], bytes(row["state"]))
     fact = event.fact.message
-    return isinstance(fact, facts_pb2.PatternDiscovered | facts_pb2.PatternValidated) and fact.state in _ALIVE
+    return isinstance(fact, facts_pb2.PatternDiscovered | facts_pb2.PatternValidated) and fact.state in _ACTIVE_STATES
 
 
 def _version_at(reader: Reader, stream: str, position: int) -> int:
-    """The version of a stream when the log ended at `position`; 0 where it had no event. Both grow together."""
+    """The version of a stream as of `position`; 0 without an event. Both grow together."""
     low, high = 0, stream_version(reader, stream)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,7 +1,7 @@
-"""What a model, dataset or pattern came from, and what came of it, now or as of a position; without a limit of depth.
+"""The lineage graph of a model, dataset or pattern: ancestors or descendants, now or as of a position, of any depth.
 
-Everything around the subject is read first, with a few queries whatever its depth: models reach their parents and
-children through one recursive query. Distances are counted afterwards.
+The surroundings of the subject are read first, with few queries at any depth: models reach their parents and children
+through one recursive query. Distances are counted afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.eventlog import Log
-from services.registry.queries.as_of import Past
+from services.registry.queries.as_of import AsOf
 from services.registry.queries.describe import describe
 from services.registry.queries.lookup import chunks, near_names
 
@@ -41,22 +41,21 @@ class Link(NamedTuple):
 
 
 def trace(
-    log: Log, subject: str, direction: pb.LineageDirection.ValueType, depth: int, past: Past | None = None
+    log: Log, subject: str, direction: pb.LineageDirection.ValueType, depth: int, as_of: AsOf | None = None
 ) -> pb.GetLineageResponse:
-    """The graph around `subject`, up to `depth` hops away (0: all). Edges go from the earlier to the later thing.
+    """The graph around `subject`, up to `depth` hops away (0: all). Edges go from the earlier to the later node.
 
-    NotFound for a subject that is no model, dataset (or beginning of a digest) or pattern; InvalidInput without a
-    direction.
+    NotFound for an unknown subject (model, dataset digest or its prefix, pattern); InvalidInput without a direction.
     """
     if direction == pb.LINEAGE_DIRECTION_UNSPECIFIED or depth < 0:
         raise InvalidInput(
             "name a direction, ancestors or descendants, and a depth of 0 or more",
             fields={"direction": "missing"} if depth >= 0 else {"depth": "below 0"},
         )
-    position = past.position if past else NOW
-    start = _resolve(log, subject, position, past)
+    position = as_of.position if as_of else NOW
+    start = _resolve(log, subject, position, as_of)
     back = direction == pb.LINEAGE_DIRECTION_ANCESTORS
-    links = _around(log, start, back, position)
+    links = _reachable_links(log, start, back, position)
     depths, followed = {start: 0}, []
     frontier = [start]
     while frontier and (depth == 0 or depths[frontier[0]] < depth):
@@ -69,12 +68,12 @@ def trace(
                     depths[reached] = depths[node] + 1
                     found.append(reached)
         frontier = found
-    told = describe(log, {kind: [n.id for n in depths if n.kind == kind] for kind in _KINDS}, position)
+    descriptions = describe(log, {kind: [n.id for n in depths if n.kind == kind] for kind in _KINDS}, position)
     return pb.GetLineageResponse(
         nodes=[
             pb.LineageNode(kind=kind, id=name, depth=hops, label=label, live=live, reigns=reigns)
             for (kind, name), hops in depths.items()
-            for label, live, reigns in (told[kind, name],)
+            for label, live, reigns in (descriptions[kind, name],)
         ],
         edges=[
             pb.LineageEdge(source=link.earlier.id, target=link.later.id, relation=link.relation) for link in followed
@@ -82,21 +81,21 @@ def trace(
     )
 
 
-def _around(log: Log, start: Node, back: bool, position: int) -> defaultdict[Node, list[Link]]:
-    """The links that lead on from each node that can be reached from `start`."""
+def _reachable_links(log: Log, start: Node, back: bool, position: int) -> defaultdict[Node, list[Link]]:
+    """The outgoing links of each node reachable from `start`."""
     links: defaultdict[Node, list[Link]] = defaultdict(list)
     known, fresh = {start}, [start]
-    born: set[Node] = set()
+    linked: set[Node] = set()
     while fresh:
         found: dict[Node, None] = {}
         ids = {kind: [node.id for node in fresh if node.kind == kind] for kind in _KINDS}
-        for link in _kin(log, ids["model"], back, position):
+        for link in _relatives(log, ids["model"], back, position):
             # A model has one parent, so that each link is known by its child.
-            if link.later not in born:
-                born.add(link.later)
+            if link.later not in linked:
+                linked.add(link.later)
                 links[link.later if back else link.earlier].append(link)
                 found[link.earlier if back else link.later] = None
-        # The kin of these models is complete; what else belongs to it is asked for at once.
+        # The relatives of these models are complete; their other links are queried together.
         ids["model"] += [node.id for node in found if node not in known]
         known |= found.keys()
         reached: dict[Node, None] = {}
@@ -111,8 +110,8 @@ def _around(log: Log, start: Node, back: bool, position: int) -> defaultdict[Nod
     return links
 
 
-def _kin(log: Log, models: Collection[str], back: bool, position: int) -> Iterator[Link]:
-    """Every link of `learned from` among the ancestors, or the descendants, of some models."""
+def _relatives(log: Log, models: Collection[str], back: bool, position: int) -> Iterator[Link]:
+    """Every `learned from` link among the ancestors, or the descendants, of some models."""
     for part in chunks(list(models), _MOST_PARAMETERS):
         marks = ", ".join("?" * len(part))
         sql = (_ANCESTORS if back else _DESCENDANTS).format(marks=marks)
@@ -142,7 +141,10 @@ SELECT model, parent FROM kin ORDER BY position
 
 @dataclass(frozen=True)
 class _Query:
-    """How two kinds are linked: SQL for pairs (near, far), from the later thing back and from the earlier one on."""
+    """A relation between two kinds, as SQL for pairs (near, far).
+
+    `back` leads from the later node to the earlier one, `forth` from the earlier to the later.
+    """
 
     earlier: Kind
     later: Kind
@@ -200,7 +202,7 @@ def _pairs(log: Log, sql: str, ids: Collection[str], position: int) -> Iterator[
             yield row["near"], row["far"]
 
 
-def _resolve(log: Log, subject: str, position: int, past: Past | None) -> Node:
+def _resolve(log: Log, subject: str, position: int, as_of: AsOf | None) -> Node:
     for kind, table, column, since in _SUBJECTS:
         sql = f"SELECT {column} FROM {table} WHERE {column} = ? AND {since} <= ?"
         if log.query(sql, (subject, position)):
@@ -217,8 +219,8 @@ def _resolve(log: Log, subject: str, position: int, past: Past | None) -> Node:
         }
         if len(begin) == 1:
             return begin.pop()
-    if past:
-        raise past.missing(f"model, dataset digest or pattern id {subject!r}")
+    if as_of:
+        raise as_of.missing(f"model, dataset digest or pattern id {subject!r}")
     near = near_names(log, subject)
     hint = f"did you mean {' or '.join(near)}?" if near else "see ratchet models list"
     raise NotFound(f"{subject!r} is no model, dataset digest or pattern id; {hint}", fields={"subject": "unknown"})

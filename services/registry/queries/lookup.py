@@ -1,4 +1,4 @@
-"""Small questions to the read tables, and what to say when there is no answer."""
+"""Lookups in the read tables, with helpful NotFound errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Series, Task
 from services.registry.domain.words import train_command
-from services.registry.eventlog import Log, Recorded
+from services.registry.eventlog import Log, RecordedEvent
 
 Value = TypeVar("Value")
 
@@ -18,17 +18,17 @@ _NEWEST = 20
 
 
 def chunks(values: Sequence[Value], size: int = _IN_ONE_QUERY) -> Iterator[Sequence[Value]]:
-    """The values in parts that one query takes."""
+    """The values in parts that fit one query."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
+def events_at(log: Log, positions: Sequence[int]) -> list[RecordedEvent]:
     """The events at these positions, in this order."""
-    found: dict[int, Recorded] = {}
+    found: dict[int, RecordedEvent] = {}
     for chunk in chunks(positions):
         marks = ", ".join("?" * len(chunk))
         for row in log.query(f"SELECT * FROM stored_events WHERE position IN ({marks})", chunk):
-            found[row["position"]] = Recorded(
+            found[row["position"]] = RecordedEvent(
                 row["position"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
             )
     return [found[position] for position in positions]
@@ -44,7 +44,7 @@ def champions(log: Log, series: Series, task: Task) -> list[str]:
 
 
 def model_types(log: Log, series: Series) -> frozenset[str]:
-    """The model types that were ever trained on a series: a lineage has a champion from its first model on."""
+    """The model types ever trained on a series: a lineage has a champion from its first model on."""
     rows = log.query(
         "SELECT DISTINCT model_type FROM model_registry WHERE series = ? AND is_lineage_champion = 1", (str(series),)
     )
@@ -52,7 +52,7 @@ def model_types(log: Log, series: Series) -> frozenset[str]:
 
 
 def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
-    """The row of a snapshot of a series; NotFound for one that was never registered for it."""
+    """The row of a snapshot of a series; NotFound if not registered for it."""
     rows = log.query("SELECT * FROM dataset_history WHERE digest = ? AND superseded_position IS NULL", (digest,))
     for row in rows:
         if row["series"] == str(series):
@@ -66,7 +66,7 @@ def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
 
 
 def require_model(log: Log, model: str) -> dict[str, Any]:
-    """The row of a model; NotFound, with near names, for one that was never trained."""
+    """The row of a model; NotFound, with similar names, for an unknown one."""
     rows = log.query("SELECT * FROM model_registry WHERE model = ?", (model,))
     if not rows:
         raise missing(log, "model", model)
@@ -74,7 +74,7 @@ def require_model(log: Log, model: str) -> dict[str, Any]:
 
 
 def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
-    """The error for a name that does not exist: it names those with the nearest names, and the next step."""
+    """The error for an unknown name, with similar names and the next step."""
     near = near_names(log, name)
     if what == "lineage":
         near = list(dict.fromkeys(found.rpartition("/")[0] for found in near))
@@ -84,7 +84,7 @@ def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
 
 
 def near_names(log: Log, name: str) -> list[str]:
-    """Models with names like this one, at most three: the newest of its own lineage, or champions of others."""
+    """At most three models with similar names: the newest of its own lineage, or champions of others."""
     rows = log.query(
         "SELECT model FROM model_registry WHERE lineage = ? ORDER BY position DESC LIMIT ?",
         (name.rpartition("/")[0], _NEWEST),

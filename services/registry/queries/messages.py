@@ -7,13 +7,13 @@ from typing import Any
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.eventlog import Recorded
+from services.registry.eventlog import RecordedEvent
 from services.registry.projections.columns import timestamp_in
 
 Row = dict[str, Any]
 
 
-def dataset(event: Recorded, latest: bool) -> pb.Dataset:
+def dataset(event: RecordedEvent, latest: bool) -> pb.Dataset:
     registered = event.fact.message
     assert isinstance(registered, facts_pb2.DatasetRegistered)
     series = registered.symbol if registered.timeframe == "1d" else f"{registered.symbol}@{registered.timeframe}"
@@ -54,7 +54,7 @@ def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
 
 
 def recorded_model(row: Row, record: model_pb2.ModelRecord, decisions: Iterable[pb.Decision]) -> pb.Model:
-    """A model as the batch that recorded it left it, whatever happened since."""
+    """A model as of the batch that recorded it, without later changes."""
     found = model(row, record)
     found.lineage_champion = found.symbol_best = found.contender = False
     found.ClearField("improvement_over_parent")
@@ -102,8 +102,8 @@ def training(row: Row) -> pb.Training:
     )
 
 
-def decision(event: Recorded, with_bytes: bool = False) -> pb.Decision:
-    """A decision event; the packed bytes of its evidence only when asked for."""
+def decision(event: RecordedEvent, with_bytes: bool = False) -> pb.Decision:
+    """A decision event; with the packed bytes of its evidence only on request."""
     found = pb.Decision(position=event.position, recorded_at=event.envelope.recorded_at, actor=event.envelope.actor)
     message = event.fact.message
     if isinstance(message, facts_pb2.ModelPromoted):
@@ -117,11 +117,11 @@ def decision(event: Recorded, with_bytes: bool = False) -> pb.Decision:
 
 
 def evidence_of(found: pb.Decision) -> list[decision_pb2.Evidence]:
-    """The evidence in a decision, whichever way it went."""
+    """The evidence of a promotion or a decline."""
     return list(found.promoted.evidence if found.WhichOneof("outcome") == "promoted" else found.declined.evidence)
 
 
-def decisions(events: Iterable[Recorded]) -> list[pb.Decision]:
+def decisions(events: Iterable[RecordedEvent]) -> list[pb.Decision]:
     """The decisions in a batch of events, in its order."""
     kinds = (facts_pb2.ModelPromoted, facts_pb2.PromotionDeclined)
     return [decision(event) for event in events if isinstance(event.fact.message, kinds)]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ratchet.errors import InvalidInput
 from services.registry.eventlog import Log
 from services.registry.eventlog.database import SqlValue
-from services.registry.queries.as_of import Past, past_of
+from services.registry.queries.as_of import AsOf, parse_as_of
 
 DEFAULT_SIZE = 100
 LARGEST_SIZE = 1000
@@ -30,22 +30,22 @@ class Paged(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in its list a page begins: after a position, in the present or in one point of the past."""
+class PageStart:
+    """Start of a page: after a position of its list, now or as of a log position."""
 
     after: int
-    past: Past | None
+    as_of: AsOf | None
 
     @classmethod
-    def of(cls, log: Log, request: Paged) -> Place:
-        """The place that a page token names, or the beginning. InvalidInput for a token of another list.
+    def of(cls, log: Log, request: Paged) -> PageStart:
+        """The start that a page token names, or the beginning. InvalidInput for a token of another list.
 
-        A token keeps the position that its list is as of: all pages show one point of the past.
+        A token keeps the as-of position of its list: all pages show the same state.
         """
         if not request.page_token:
-            return cls(0, past_of(log, request))
+            return cls(0, parse_as_of(log, request))
         try:
-            after, as_of, list_id = map(int, base64.urlsafe_b64decode(request.page_token).decode().split("."))
+            after, position, list_id = map(int, base64.urlsafe_b64decode(request.page_token).decode().split("."))
         except (binascii.Error, ValueError):
             list_id = -1
         if list_id != _list_id(request):
@@ -53,12 +53,12 @@ class Place:
                 "page_token is not of this list; send the next_page_token of the answer before, and the same request",
                 fields={"page_token": "not of this list"},
             )
-        return cls(after, Past(as_of, f"log position {as_of}") if as_of >= 0 else None)
+        return cls(after, AsOf(position, f"log position {position}") if position >= 0 else None)
 
     def token(self, request: Paged, after: int) -> str:
-        """The token of the page that begins after a position."""
-        as_of = self.past.position if self.past else -1
-        return base64.urlsafe_b64encode(f"{after}.{as_of}.{_list_id(request)}".encode()).decode()
+        """The token of the page after a position."""
+        position = self.as_of.position if self.as_of else -1
+        return base64.urlsafe_b64encode(f"{after}.{position}.{_list_id(request)}".encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Condition:
-    """SQL that a row must fulfil, with its parameters."""
+    """A SQL condition with its parameters."""
 
     sql: str
     params: tuple[SqlValue, ...] = ()
 
 
 def equal(**columns: SqlValue) -> list[Condition]:
-    """Each column that is given a value equals it."""
+    """Equality conditions for the columns with a value."""
     return [Condition(f"{name} = ?", (value,)) for name, value in columns.items() if value not in (None, "")]
 
 
@@ -86,11 +86,11 @@ def select(
     log: Log,
     table: str,
     request: Paged,
-    place: Place,
+    start: PageStart,
     conditions: Sequence[Condition],
     position: str = "position",
 ) -> Page:
-    """The page of `table` that `request` asks for: rows that were there at the place's point of the past.
+    """The page of `table` for `request`: rows as of the start's position.
 
     InvalidInput for a page size out of range.
     """
@@ -100,19 +100,19 @@ def select(
             fields={"page_size": "out of range"},
         )
     size = request.page_size or DEFAULT_SIZE
-    wanted = [Condition(f"{position} > ?", (place.after,)), *conditions]
-    if place.past:
-        wanted.append(Condition(f"{position} <= ?", (place.past.position,)))
+    wanted = [Condition(f"{position} > ?", (start.after,)), *conditions]
+    if start.as_of:
+        wanted.append(Condition(f"{position} <= ?", (start.as_of.position,)))
     rows = log.query(
         f"SELECT * FROM {table} WHERE {' AND '.join(found.sql for found in wanted)} ORDER BY {position} LIMIT ?",
         (*(value for found in wanted for value in found.params), size + 1),
     )
     more = len(rows) > size
-    return Page(rows[:size], place.token(request, rows[size - 1][position]) if more else "")
+    return Page(rows[:size], start.token(request, rows[size - 1][position]) if more else "")
 
 
 def _list_id(request: Paged) -> int:
-    """What tells one list from another: the request without its place and size."""
+    """A checksum of the request without page token and page size."""
     bare = type(request)()
     bare.CopyFrom(request)
     bare.page_size, bare.page_token = 0, ""

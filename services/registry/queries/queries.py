@@ -1,6 +1,6 @@
-"""The reads: from the read tables, and from the log where the whole fact is asked for.
+"""Query handlers: from the read tables, and from the log for a whole fact.
 
-With `as_of` each gives the answer of then, from the rows and events that were there by that position (then.py).
+With `as_of` each answers from the rows and events as of that position (rows_as_of.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from services.registry.domain.words import train_command
 from services.registry.eventlog import Log
 from services.registry.handlers.states import States
 from services.registry.queries import graph, messages, rows_as_of
-from services.registry.queries.as_of import Past, past_of
+from services.registry.queries.as_of import AsOf, parse_as_of
 from services.registry.queries.lookup import events_at, missing, require_model
-from services.registry.queries.paging import Condition, Place, equal, select
+from services.registry.queries.paging import Condition, PageStart, equal, select
 
 _LATEST = 2**63 - 1
 
@@ -32,14 +32,14 @@ class Queries:
         self._states = states
 
     def list_datasets(self, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
-        place = Place.of(self._log, request)
-        conditions = [*equal(series=_series(request.series)), *_standing("superseded_position", place.past)]
+        start = PageStart.of(self._log, request)
+        conditions = [*equal(series=_series(request.series)), *_not_ended("superseded_position", start.as_of)]
         if request.latest_only:
-            conditions += [*equal(is_cut=0), *_standing("latest_until", place.past)]
+            conditions += [*equal(is_cut=0), *_not_ended("latest_until", start.as_of)]
         elif not request.include_cuts:
             conditions += equal(is_cut=0)
-        page = select(self._log, "dataset_history", request, place, conditions)
-        rows = rows_as_of.datasets(page.rows, place.past.position) if place.past else page.rows
+        page = select(self._log, "dataset_history", request, start, conditions)
+        rows = rows_as_of.datasets(page.rows, start.as_of.position) if start.as_of else page.rows
         events = events_at(self._log, [row["position"] for row in rows])
         return pb.ListDatasetsResponse(
             datasets=[messages.dataset(event, bool(row["is_latest"])) for event, row in zip(events, rows, strict=True)],
@@ -47,14 +47,14 @@ class Queries:
         )
 
     def list_trainings(self, request: pb.ListTrainingsRequest) -> pb.ListTrainingsResponse:
-        place = Place.of(self._log, request)
+        start = PageStart.of(self._log, request)
         conditions = equal(
             lineage=_lineage(request.lineage), series=_series(request.series), session_id=request.session_id
         )
         if request.state:
-            conditions += _in_state(pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_"), place.past)
-        page = select(self._log, "training_history", request, place, conditions, "requested_position")
-        rows = rows_as_of.trainings(page.rows, place.past.position) if place.past else page.rows
+            conditions += _in_state(pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_"), start.as_of)
+        page = select(self._log, "training_history", request, start, conditions, "requested_position")
+        rows = rows_as_of.trainings(page.rows, start.as_of.position) if start.as_of else page.rows
         return pb.ListTrainingsResponse(
             trainings=[messages.training(row) for row in rows], next_page_token=page.next_token
         )
@@ -67,18 +67,18 @@ class Queries:
         return require_model(self._log, name)
 
     def get_model(self, request: pb.GetModelRequest) -> pb.GetModelResponse:
-        name, past = str(Model.parse(request.model)), past_of(self._log, request)
-        row = self._model(name, past)
+        name, as_of = str(Model.parse(request.model)), parse_as_of(self._log, request)
+        row = self._model(name, as_of)
         return pb.GetModelResponse(model=messages.model(row, self._record(row)))
 
-    def _model(self, name: str, past: Past | None) -> dict[str, Any]:
-        """The row of a model, now or then; NotFound where it was not there."""
+    def _model(self, name: str, as_of: AsOf | None) -> dict[str, Any]:
+        """The row of a model, now or as of a position; NotFound if it did not exist."""
         row = require_model(self._log, name)
-        if past is None:
+        if as_of is None:
             return row
-        if row["position"] > past.position:
-            raise past.missing(f"model {name}")
-        return rows_as_of.models(self._log, [row], past.position)[0]
+        if row["position"] > as_of.position:
+            raise as_of.missing(f"model {name}")
+        return rows_as_of.models(self._log, [row], as_of.position)[0]
 
     def _record(self, row: dict[str, Any]) -> model_pb2.ModelRecord:
         [event] = events_at(self._log, [row["position"]])
@@ -87,15 +87,15 @@ class Queries:
         return trained.record
 
     def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
-        place = Place.of(self._log, request)
+        start = PageStart.of(self._log, request)
         task = str(Task.parse(request.task)) if request.task else ""
         conditions = equal(series=_series(request.series), task=task, lineage=_lineage(request.lineage))
-        page = select(self._log, "model_registry", request, place, conditions)
-        rows = rows_as_of.models(self._log, page.rows, place.past.position) if place.past else page.rows
+        page = select(self._log, "model_registry", request, start, conditions)
+        rows = rows_as_of.models(self._log, page.rows, start.as_of.position) if start.as_of else page.rows
         return pb.ListModelsResponse(models=[messages.model(row) for row in rows], next_page_token=page.next_token)
 
     def compare_models(self, request: pb.CompareModelsRequest) -> pb.CompareModelsResponse:
-        """From `model` to `other`: what `other` has more is added."""
+        """From `model` to `other`: additional features and patterns of `other` are added."""
         rows = [require_model(self._log, str(Model.parse(name))) for name in (request.model, request.other)]
         first, second = (self._record(row) for row in rows)
         features = [[feature.name for feature in record.features] for record in (first, second)]
@@ -134,9 +134,9 @@ class Queries:
         return list(found.values())
 
     def get_champion(self, request: pb.GetChampionRequest) -> pb.GetChampionResponse:
-        lineage, past = Lineage.parse(request.lineage), past_of(self._log, request)
-        if past is not None:
-            return self._champion_then(lineage, past)
+        lineage, as_of = Lineage.parse(request.lineage), parse_as_of(self._log, request)
+        if as_of is not None:
+            return self._champion_as_of(lineage, as_of)
         state = self._states.lineage(lineage)
         if not state.champion:
             raise missing(self._log, "lineage", str(lineage))
@@ -150,16 +150,16 @@ class Queries:
             stale=state.stale,
         )
 
-    def _champion_then(self, lineage: Lineage, past: Past) -> pb.GetChampionResponse:
-        name = rows_as_of.champion(self._log, str(lineage), past.position)
-        decided = rows_as_of.newest_decision(self._log, str(lineage), past.position)
+    def _champion_as_of(self, lineage: Lineage, as_of: AsOf) -> pb.GetChampionResponse:
+        name = rows_as_of.champion(self._log, str(lineage), as_of.position)
+        decided = rows_as_of.newest_decision(self._log, str(lineage), as_of.position)
         if not name or decided is None:
-            raise past.missing(f"champion of {lineage}")
-        row, fact = self._model(name, past), decided.fact.message
-        age = rows_as_of.age(self._log, row, past.position)
+            raise as_of.missing(f"champion of {lineage}")
+        row, fact = self._model(name, as_of), decided.fact.message
+        age = rows_as_of.age(self._log, row, as_of.position)
         return pb.GetChampionResponse(
             model=messages.model(row),
-            contenders=rows_as_of.kept_by(decided),
+            contenders=rows_as_of.contenders_after(decided),
             last_labelled_bar=timestamp(seconds_of(fact, "decided_through")),
             versions=age.versions,
             sessions_since=age.sessions,
@@ -168,24 +168,24 @@ class Queries:
         )
 
     def get_symbol_best(self, request: pb.GetSymbolBestRequest) -> pb.GetSymbolBestResponse:
-        series, task, past = Series.parse(request.series), Task.parse(request.task), past_of(self._log, request)
+        series, task, as_of = Series.parse(request.series), Task.parse(request.task), parse_as_of(self._log, request)
         best = (
-            rows_as_of.symbol_best(self._log, str(series), str(task), past.position)
-            if past
+            rows_as_of.symbol_best(self._log, str(series), str(task), as_of.position)
+            if as_of
             else self._states.symbol(series, task).best
         )
         if not best:
-            if past:
-                raise past.missing(f"model for {series}/{task}")
+            if as_of:
+                raise as_of.missing(f"model for {series}/{task}")
             step = train_command(Lineage(series, task, "random-forest"))
             raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
         [row] = self._log.query(
             "SELECT reason FROM champion_history JOIN decision_history ON position = from_position"
             " WHERE champion_history.scope = 'SYMBOL' AND champion_history.series = ? AND champion_history.task = ?"
             " AND champion_history.model = ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
-            (str(series), str(task), best, past.position if past else _LATEST),
+            (str(series), str(task), best, as_of.position if as_of else _LATEST),
         )
-        return pb.GetSymbolBestResponse(model=messages.model(self._model(best, past)), reason=row["reason"])
+        return pb.GetSymbolBestResponse(model=messages.model(self._model(best, as_of)), reason=row["reason"])
 
     def list_decisions(self, request: pb.ListDecisionsRequest) -> pb.ListDecisionsResponse:
         task = str(Task.parse(request.task)) if request.task else ""
@@ -195,7 +195,7 @@ class Queries:
             task=task,
             session_id=request.session_id,
         )
-        page = select(self._log, "decision_history", request, Place.of(self._log, request), conditions)
+        page = select(self._log, "decision_history", request, PageStart.of(self._log, request), conditions)
         events = events_at(self._log, [row["position"] for row in page.rows])
         return pb.ListDecisionsResponse(
             decisions=[messages.decision(event, request.include_evidence_bytes) for event in events],
@@ -203,24 +203,27 @@ class Queries:
         )
 
     def get_lineage(self, request: pb.GetLineageRequest) -> pb.GetLineageResponse:
-        past = past_of(self._log, request)
-        return graph.trace(self._log, request.subject, request.direction, request.depth, past)
+        as_of = parse_as_of(self._log, request)
+        return graph.trace(self._log, request.subject, request.direction, request.depth, as_of)
 
 
-def _standing(until: str, past: Past | None) -> list[Condition]:
-    """What has not ended, now or then; `until` is the column with the position of its end."""
-    if past is None:
+def _not_ended(until: str, as_of: AsOf | None) -> list[Condition]:
+    """Condition of a row that has not ended, now or as of a position.
+
+    `until` is the column with the position of its end.
+    """
+    if as_of is None:
         return [Condition(f"{until} IS NULL")]
-    return [Condition(f"({until} IS NULL OR {until} > ?)", (past.position,))]
+    return [Condition(f"({until} IS NULL OR {until} > ?)", (as_of.position,))]
 
 
-def _in_state(state: str, past: Past | None) -> list[Condition]:
-    """Sessions in a state, now or then: one that has ended since was open."""
-    if past is None:
+def _in_state(state: str, as_of: AsOf | None) -> list[Condition]:
+    """Condition of sessions in a state, now or as of a position: a session that ended later was open."""
+    if as_of is None:
         return equal(state=state)
     if state == "OPEN":
-        return _standing("ended_position", past)
-    return [Condition("state = ? AND ended_position <= ?", (state, past.position))]
+        return _not_ended("ended_position", as_of)
+    return [Condition("state = ? AND ended_position <= ?", (state, as_of.position))]
 
 
 def _series(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Rows of the read tables as they were at a position of the log, whatever was recorded later.
+"""Reconstructs rows of the read tables as of a log position.
 
-A row that was there then is taken as it is now, and what later facts changed of it is put back.
+Changes by later facts are reverted in the current rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from services.registry.eventlog import Log, Recorded
+from services.registry.eventlog import Log, RecordedEvent
 from services.registry.projections.columns import interval
 from services.registry.queries.lookup import chunks, events_at
 
@@ -31,7 +31,7 @@ _MEASURED = {
 
 
 def models(log: Log, rows: Sequence[Row], position: int) -> list[Row]:
-    """Rows of model_registry: who was champion, best and contender, and verdict and improvement as far as known."""
+    """Rows of model_registry with champion, best and contender flags, verdict and improvement as of the position."""
     names, sessions = [row["model"] for row in rows], [row["session_id"] for row in rows]
     reigning = {
         (found["model"], found["scope"])
@@ -59,14 +59,14 @@ def models(log: Log, rows: Sequence[Row], position: int) -> list[Row]:
             (*part, position),
         )
     }
-    racing = _contenders(log, {row["lineage"] for row in rows}, position)
+    contenders = _contenders(log, {row["lineage"] for row in rows}, position)
     return [
         row
         | _improvement(log, row, position)
         | {
             "is_lineage_champion": int((row["model"], "LINEAGE") in reigning),
             "is_symbol_best": int((row["model"], "SYMBOL") in reigning),
-            "is_contender": int(row["model"] in racing),
+            "is_contender": int(row["model"] in contenders),
             "verdict": "PROMOTED" if row["model"] in promoted else verdicts.get(row["session_id"]),
         }
         for row in rows
@@ -74,13 +74,13 @@ def models(log: Log, rows: Sequence[Row], position: int) -> list[Row]:
 
 
 def _contenders(log: Log, lineages: Collection[str], position: int) -> set[str]:
-    """Those that the newest decision on each lineage left in the race."""
+    """The contenders after the newest decision on each lineage."""
     newest = (newest_decision(log, lineage, position) for lineage in sorted(lineages))
-    return {name for decided in newest if decided is not None for name in kept_by(decided)}
+    return {name for decided in newest if decided is not None for name in contenders_after(decided)}
 
 
-def newest_decision(log: Log, lineage: str, position: int) -> Recorded | None:
-    """The last event by which something was decided on a lineage by then."""
+def newest_decision(log: Log, lineage: str, position: int) -> RecordedEvent | None:
+    """The last decision event on a lineage as of the position."""
     rows = log.query(
         "SELECT position FROM decision_history WHERE lineage = ? AND scope = 'LINEAGE' AND position <= ?"
         " ORDER BY position DESC LIMIT 1",
@@ -89,24 +89,24 @@ def newest_decision(log: Log, lineage: str, position: int) -> Recorded | None:
     return events_at(log, [rows[0]["position"]])[0] if rows else None
 
 
-def kept_by(decided: Recorded) -> Sequence[str]:
-    """The contenders that a decision left in the race; a promotion leaves none."""
+def contenders_after(decided: RecordedEvent) -> Sequence[str]:
+    """The contenders that a decision kept; none after a promotion."""
     fact = decided.fact.message
     return fact.contenders_kept if isinstance(fact, facts_pb2.PromotionDeclined) else ()
 
 
 def champion(log: Log, lineage: str, position: int) -> str:
-    """The model that was champion of a lineage; empty for none."""
+    """The champion of a lineage; empty for none."""
     return _in_force(log, "scope = 'LINEAGE' AND lineage = ?", (lineage,), position)
 
 
 def symbol_best(log: Log, series: str, task: str, position: int) -> str:
-    """The model that was the best of a series and task; empty for none."""
+    """The best model of a series and task; empty for none."""
     return _in_force(log, "scope = 'SYMBOL' AND series = ? AND task = ?", (series, task), position)
 
 
 def _in_force(log: Log, of: str, names: tuple[str, ...], position: int) -> str:
-    """Reigns follow each other without a gap, so the last that had begun was in force."""
+    """The model in force as of the position: reigns follow each other without a gap, so it is the last begun."""
     rows = log.query(
         f"SELECT model FROM champion_history WHERE {of} AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
         (*names, position),
@@ -115,7 +115,7 @@ def _in_force(log: Log, of: str, names: tuple[str, ...], position: int) -> str:
 
 
 @dataclass(frozen=True)
-class Age:
+class ChampionAge:
     """`versions` of a lineage so far; sessions and labelled bars since its champion's own session."""
 
     versions: int
@@ -123,18 +123,18 @@ class Age:
     bars: int
 
 
-def age(log: Log, of: Row, position: int) -> Age:
-    """How old a lineage's champion was, by its row of model_registry."""
+def age(log: Log, of: Row, position: int) -> ChampionAge:
+    """The age of a lineage's champion, by its row of model_registry."""
     [row] = log.query(
         "SELECT COUNT(*) AS sessions, COALESCE(SUM(new_bars), 0) AS bars FROM model_registry"
         " WHERE lineage = ? AND position > ? AND position <= ?",
         (of["lineage"], of["position"], position),
     )
-    return Age(of["version"] + row["sessions"], row["sessions"], row["bars"])
+    return ChampionAge(of["version"] + row["sessions"], row["sessions"], row["bars"])
 
 
 def _improvement(log: Log, row: Row, position: int) -> Row:
-    """The newest comparison with the parent by then; a contender was compared again later."""
+    """The newest comparison with the parent as of the position; a contender may have been compared again later."""
     if row["improvement_position"] is None or row["improvement_position"] <= position:
         return {}
     decisions = log.query(
@@ -155,31 +155,31 @@ def _evidence(fact: object) -> Iterable[decision_pb2.Evidence]:
 
 
 def trainings(rows: Sequence[Row], position: int) -> list[Row]:
-    """Rows of training_history: a session's model, end and reason as far as they were recorded."""
+    """Rows of training_history with the model, end and reason recorded by then."""
     return [_training(row, position) for row in rows]
 
 
 def _training(row: Row, position: int) -> Row:
-    """A failure's reason comes with its end; that of a session with a model comes with the decision after it."""
+    """A failure's reason comes with its end; the reason of a session with a model comes with the decision after it."""
 
     def known(fact: str) -> bool:
         found = row[f"{fact}_position"]
         return found is not None and found <= position
 
-    then = dict(row)
+    row_then = dict(row)
     if not known("ended"):
-        then |= _ENDED
+        row_then |= _ENDED
     if not known("trained"):
-        then |= _MEASURED
+        row_then |= _MEASURED
     if not known("decided"):
-        then |= dict.fromkeys(_IMPROVEMENT)
+        row_then |= dict.fromkeys(_IMPROVEMENT)
         if row["state"] == "COMPLETED" or not known("ended"):
-            then |= {"reason": "", "message": ""}
-    return then
+            row_then |= {"reason": "", "message": ""}
+    return row_then
 
 
 def datasets(rows: Sequence[Row], position: int) -> list[Row]:
-    """Rows of dataset_history: the latest of each series then."""
+    """Rows of dataset_history with the latest of each series as of the position."""
     return [row | {"is_latest": int(was_latest(row, position))} for row in rows]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ratchet.decisions import gate
 from ratchet.decisions import selection as choice
-from ratchet.decisions.evidence import Pair
+from ratchet.decisions.evidence import PairedForecasts
 from ratchet.decisions.gate import PolicyName
 from services.trainer.learning import pairs
 from services.trainer.learning.context import Context
@@ -70,7 +70,7 @@ def champion(succession: Succession, report: Report) -> str:
             opened = [pairs.opened(context, succession.models[name]) for name in (in_force, *contenders, turn.model)]
             scored = [_judged(context, opened[0], each, turn.market_time, spent, turn.policy) for each in opened[1:]]
             known = dict.fromkeys(contenders, 1.0)
-            result = choice.run(known, scored, turn.model, turn.market_time > decided)
+            result = choice.select(known, scored, turn.model, turn.market_time > decided)
             in_force, contenders = (result.promoted, ()) if result.promoted else (in_force, result.kept)
         decided = max(decided, turn.market_time)
     return in_force
@@ -78,9 +78,11 @@ def champion(succession: Succession, report: Report) -> str:
 
 def _judged(
     context: Context, champion: Runner, contender: Runner, through: int, spent: int, policy: PolicyName
-) -> choice.Runner:
+) -> choice.Contender:
     rows = pairs.unseen_by_both(context, champion, contender)
     rows = rows[(context.times[rows] > spent) & (context.times[rows] <= through)]
-    pair = Pair.of(champion.probabilities[rows], contender.probabilities[rows], context.y[rows], context.times[rows])
-    ruling = gate.rule(pair, context.inputs.horizon, policy)
-    return choice.Runner(contender.name, ruling.e_value, ruling.verdict)
+    pair = PairedForecasts.of(
+        champion.probabilities[rows], contender.probabilities[rows], context.y[rows], context.times[rows]
+    )
+    ruling = gate.decide(pair, context.inputs.horizon, policy)
+    return choice.Contender(contender.name, ruling.e_value, ruling.verdict)

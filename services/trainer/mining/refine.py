@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ratchet.patterns.retention import keep_line
+from ratchet.patterns.retention import retention_threshold
 from ratchet.scoring.rule import Bools, Condition, Floats, Rule
 from services.trainer.mining.conditions import movable
 from services.trainer.mining.readable import round_thresholds, roundness
@@ -39,7 +39,7 @@ class Rows:
     def least_rate(self, direction: int) -> float:
         """The share of hits that a rule of that direction needs to be of use."""
         base = float(self.y.mean()) if direction else 1.0 - float(self.y.mean())
-        return keep_line(base) + CLEARANCE
+        return retention_threshold(base) + CLEARANCE
 
     def hits_enough(self, fired: Bools, direction: int) -> bool:
         rate = float(self.y[fired].mean()) if fired.any() else 0.0

@@ -14,7 +14,7 @@ from itertools import takewhile
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.decisions.state import LineageStanding
+from ratchet.decisions.state import LineageState
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -166,7 +166,7 @@ def _succession(
     """
     counted = {model.name for model in past}
     first_later = next(model.position for model in versions if model.name not in counted)
-    standing, turns = LineageStanding.of(f"{inputs.series}/{inputs.task}/{inputs.model_type}"), list[Turn]()
+    standing, turns = LineageState.of(f"{inputs.series}/{inputs.task}/{inputs.model_type}"), list[Turn]()
     for decision in client.list_decisions(lineage=standing.name):
         fact = _on_lineage(decision)
         if fact is None:

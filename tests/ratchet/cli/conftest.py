@@ -19,9 +19,9 @@ def services(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, run: Ru
     """services(pattern, …, refusals={series: error}) → what the commands on patterns ask and are answered."""
 
     def start(
-        *patterns: knowledge_pb2.KnownPattern, refusals: Mapping[str, RatchetError] | None = None
+        *patterns: knowledge_pb2.KnownPattern, map_errors: Mapping[str, RatchetError] | None = None
     ) -> pattern_services.Knowledge:
-        knowledge, address = pattern_services.start(serve, patterns, dict(refusals or {}))
+        knowledge, address = pattern_services.start(serve, patterns, dict(map_errors or {}))
         for service in ("REGISTRY", "KNOWLEDGE"):
             monkeypatch.setenv(f"RATCHET_{service}", address)
         return knowledge

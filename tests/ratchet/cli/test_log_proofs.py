@@ -130,7 +130,7 @@ def test_what_is_remembered_must_be_continued(home: Path, at: Run, tmp_path: Pat
         register(address, 5, 2)
         found = at(address, "log", "prove", "3", "--remember", str(kept))
         assert "continues the head of size 6" in found.out
-    assert [head.size for head in checkpoints.read_heads(kept)] == [6, 8]
+    assert [head.size for head in checkpoints.read_checkpoints(kept)] == [6, 8]
 
 
 def test_an_older_copy_of_the_log_is_found_by_who_remembers(home: Path, at: Run, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_older_copy_of_the_log_is_found_by_who_remembers(home: Path, at: Run,
         register(address, 7, 3)
         found = at(address, "log", "prove", "3", "--remember", str(kept))
         assert (found.code, "no continuation of the remembered head of size 8" in found.err) == (7, True)
-    assert [head.size for head in checkpoints.read_heads(kept)] == [8]
+    assert [head.size for head in checkpoints.read_checkpoints(kept)] == [8]
 
 
 def test_the_keys_are_shown_with_since_when(home: Path, at: Run) -> None:

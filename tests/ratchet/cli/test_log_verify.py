@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.transparency.checkpoints import create_private, public_bytes, read_heads, write_public
+from ratchet.transparency.checkpoints import create_private, public_bytes, read_checkpoints, write_public
 from ratchet.transparency.export import read_events
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
@@ -117,11 +117,11 @@ def test_what_was_looked_at_is_listed(served: Served, run: Run) -> None:
 def test_a_head_is_remembered_and_then_compared_with(served: Served, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "kept" / REMEMBERED
     first = run("log", "verify", "--remember", str(file), *home_of(served))
-    assert (first.code, len(read_heads(file))) == (0, 1)
+    assert (first.code, len(read_checkpoints(file))) == (0, 1)
     second = run("log", "verify", "--remember", str(file), "-o", "json", *home_of(served))
     found = json.loads(second.out)
     assert (second.code, found["verified"], found["notes"], found["checked"]["remembered heads"]) == (0, True, [], 1)
-    assert len(read_heads(file)) == 1
+    assert len(read_checkpoints(file)) == 1
 
 
 def test_an_edited_read_table_is_named(served: Served, run: Run) -> None:

@@ -32,7 +32,7 @@ class TestOffer:
         self, run: Run, services: Start
     ) -> None:
         knowledge = services(
-            *ALL, refusals={"IBM": PreconditionFailed("no bars of IBM"), "GOOG": NotFound("GOOG is unknown")}
+            *ALL, map_errors={"IBM": PreconditionFailed("no bars of IBM"), "GOOG": NotFound("GOOG is unknown")}
         )
         ran = run(*self.LINE, "--to", "IBM", "--to", "GOOG", "--to", "MSFT")
         assert [request.series for request in knowledge.asked] == ["IBM", "GOOG", "MSFT"]
@@ -41,12 +41,12 @@ class TestOffer:
         assert ran.err == "error: 2 of 3 series refused: IBM: no bars of IBM; GOOG: GOOG is unknown\n"
 
     def test_a_lone_refusal_is_its_own_error(self, run: Run, services: Start) -> None:
-        services(*ALL, refusals={"IBM": AlreadyExists("pattern aa is known for IBM")})
+        services(*ALL, map_errors={"IBM": AlreadyExists("pattern aa is known for IBM")})
         ran = run(*self.LINE, "--to", "IBM")
         assert (ran.code, ran.out, ran.err) == (4, "", "error: pattern aa is known for IBM\n")
 
     def test_as_json_each_series_has_its_pattern_or_its_error(self, run: Run, services: Start) -> None:
-        services(*ALL, refusals={"IBM": PreconditionFailed("no bars of IBM")})
+        services(*ALL, map_errors={"IBM": PreconditionFailed("no bars of IBM")})
         ran = run(*self.LINE, "--to", "IBM", "--to", "MSFT", "-o", "json")
         first, second = json.loads(ran.out)
         assert first == {"series": "IBM", "error": {"reason": "PRECONDITION_FAILED", "message": "no bars of IBM"}}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.gate import SIX_POINTS, changed_hands_share, outside, promoted_share
-from ratchet.decisions.evidence import Pair, pack, unpack
-from ratchet.decisions.gate import POLICIES, Judgement, PolicyName, Ruling, Verdict, choose, judge, keep, rule
+from ratchet.decisions.evidence import PairedForecasts, pack, unpack
+from ratchet.decisions.gate import POLICIES, GateResult, Judgement, PolicyName, Verdict, choose, decide, judge, keep
 from ratchet.errors import InvalidInput
 from ratchet.names import POLICIES as POLICY_NAMES
 from ratchet.statistics.calibration import refitted_difference
@@ -20,18 +20,18 @@ from ratchet.statistics.diebold_mariano import diebold_mariano
 from ratchet.statistics.evalue import e_values, loss_difference
 
 
-def pair_of(skill_a: float, skill_b: float, bars: int, seed: int = 1) -> Pair:
+def pair_of(skill_a: float, skill_b: float, bars: int, seed: int = 1) -> PairedForecasts:
     """Forecasts that see `skill` of the true logit, and some noise."""
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=bars)
     y = rng.random(bars) < 1 / (1 + np.exp(-signal))
     p_a, p_b = (1 / (1 + np.exp(-skill * signal - rng.normal(0, 0.2, bars))) for skill in (skill_a, skill_b))
-    return Pair.of(p_a, p_b, y, np.arange(bars) * 86_400)
+    return PairedForecasts.of(p_a, p_b, y, np.arange(bars) * 86_400)
 
 
-NO_BARS = Pair.of([], [], [], [])
+NO_BARS = PairedForecasts.of([], [], [], [])
 BETTER = pair_of(0.0, 0.9, 400)
-WORSE = Pair(BETTER.p_b, BETTER.p_a, BETTER.y, BETTER.times)
+WORSE = PairedForecasts(BETTER.p_b, BETTER.p_a, BETTER.y, BETTER.times)
 
 
 def test_there_is_a_rule_for_every_policy_name() -> None:
@@ -76,12 +76,12 @@ def test_no_bars_are_no_new_evidence(policy: PolicyName) -> None:
 def test_plain_promotes_any_positive_mean_and_nothing_else() -> None:
     y = np.arange(40) % 2 == 0
 
-    def moved(right: int) -> Pair:
+    def moved(right: int) -> PairedForecasts:
         """A contender that moves .1 from one half, towards the outcome on the first `right` of 40 bars."""
         towards = np.where(y, 0.1, -0.1) * np.where(np.arange(40) < right, 1, -1)
-        return Pair.of(np.full(40, 0.5), 0.5 + towards, y, np.arange(40))
+        return PairedForecasts.of(np.full(40, 0.5), 0.5 + towards, y, np.arange(40))
 
-    same = Pair.of(np.full(40, 0.5), np.full(40, 0.5), y, np.arange(40))
+    same = PairedForecasts.of(np.full(40, 0.5), np.full(40, 0.5), y, np.arange(40))
     assert [judge(pair, 1, "plain").verdict for pair in (moved(24), moved(20), same)] == [
         "PROMOTED",
         "INCONCLUSIVE",
@@ -103,7 +103,7 @@ def test_strict_asks_for_five_times_the_evidence_of_balanced() -> None:
 def test_evidence_without_significance_is_not_enough() -> None:
     """E and the test must both agree; here differences that never vary carry E alone."""
     y = np.arange(40) % 2 == 0
-    judgement = judge(Pair.of(np.where(y, 0.4, 0.6), np.where(y, 0.6, 0.4), y, np.arange(40)), 1, "balanced")
+    judgement = judge(PairedForecasts.of(np.where(y, 0.4, 0.6), np.where(y, 0.6, 0.4), y, np.arange(40)), 1, "balanced")
     assert judgement.e_value >= 20
     assert judgement.dm_p == 1.0
     assert judgement.verdict == "INCONCLUSIVE"
@@ -115,10 +115,10 @@ def test_fewer_than_20_bars_of_a_class_decide_nothing_and_define_no_metric(polic
     y = np.full(63, not rare)
     y[:20] = rare
     better, worse = np.where(y, 0.9, 0.1), np.where(y, 0.4, 0.6)
-    assert judge(Pair.of(worse, better, y, np.arange(63)), 1, policy).contender_brier == pytest.approx(0.01)
+    assert judge(PairedForecasts.of(worse, better, y, np.arange(63)), 1, policy).contender_brier == pytest.approx(0.01)
     y[0] = not rare
     for p_a, p_b in ((worse, better), (better, worse)):
-        judgement = judge(Pair.of(p_a, p_b, y, np.arange(63)), 1, policy)
+        judgement = judge(PairedForecasts.of(p_a, p_b, y, np.arange(63)), 1, policy)
         assert (judgement.verdict, judgement.bars, judgement.bars_needed) == ("INCONCLUSIVE", 63, None)
         assert (judgement.e_value, judgement.e_value_reverse, judgement.dm_p) == (1.0, 1.0, 1.0)
         numbers = (
@@ -158,10 +158,10 @@ def test_every_number_is_the_one_of_its_module(horizon: int) -> None:
 
 
 @pytest.mark.parametrize("pair", [BETTER, WORSE, NO_BARS], ids=["better", "worse", "no bars"])
-def test_a_ruling_is_the_part_of_a_judgement_that_decides(pair: Pair) -> None:
-    ruling, judgement = rule(pair, 5, "strict", 3, 120), judge(pair, 5, "strict", 3, 120)
+def test_a_ruling_is_the_part_of_a_judgement_that_decides(pair: PairedForecasts) -> None:
+    ruling, judgement = decide(pair, 5, "strict", 3, 120), judge(pair, 5, "strict", 3, 120)
     assert vars(ruling).items() <= vars(judgement).items()
-    assert [field.name for field in fields(Ruling)] == list(vars(ruling))
+    assert [field.name for field in fields(GateResult)] == list(vars(ruling))
 
 
 def test_too_few_bars_for_two_halves_leave_only_the_refitted_difference_open() -> None:
@@ -175,8 +175,8 @@ def test_exchanging_the_models_mirrors_the_judgement(rows: list[tuple[float, flo
     p_a, p_b = zip(*rows, strict=True)
     times = list(range(len(rows)))
     y = [time % 2 for time in times]
-    one = judge(Pair.of(p_a, p_b, y, times), horizon, "balanced")
-    other = judge(Pair.of(p_b, p_a, y, times), horizon, "balanced")
+    one = judge(PairedForecasts.of(p_a, p_b, y, times), horizon, "balanced")
+    other = judge(PairedForecasts.of(p_b, p_a, y, times), horizon, "balanced")
     assert (one.e_value, one.e_value_reverse) == (other.e_value_reverse, other.e_value)
     assert one.mean_difference.value == -other.mean_difference.value
     assert one.champion_brier == other.contender_brier
@@ -188,7 +188,7 @@ def test_differences_too_small_to_square_are_judged_all_the_same(exponent: int, 
     tiny, times = 10.0**-exponent, np.arange(bars)
     y = times % 2 == 0
     p_a, p_b = np.where(y, 0.5, tiny), np.where(y, 0.5, np.where(times % 3, 0.0, tiny))
-    judgement = judge(Pair.of(p_a, p_b, y, times), 1, "balanced")
+    judgement = judge(PairedForecasts.of(p_a, p_b, y, times), 1, "balanced")
     assert judgement.bars_needed is None or math.isfinite(judgement.bars_needed)
     assert 0.0 <= judgement.dm_p <= 1.0
 
@@ -221,7 +221,7 @@ def test_proof_needs_numpy_and_the_standard_library_only() -> None:
     ],
 )
 @pytest.mark.parametrize("pair", [BETTER, NO_BARS], ids=["bars", "no bars"])
-def test_wrong_arguments_are_refused(arguments: tuple, said: str, pair: Pair) -> None:
+def test_wrong_arguments_are_refused(arguments: tuple, said: str, pair: PairedForecasts) -> None:
     with pytest.raises(InvalidInput, match=said):
         judge(pair, *arguments)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.decisions.evidence import Pair, pack, unpack
+from ratchet.decisions.evidence import PairedForecasts, pack, unpack
 from ratchet.errors import InvalidInput
 
 probability = st.floats(0.0, 1.0)
@@ -80,5 +80,5 @@ def test_bytes_that_are_no_pair_are_refused(data: bytes, said: str) -> None:
 
 
 def test_a_pair_knows_its_columns() -> None:
-    pair = Pair.of([0.1], [0.2], [True], [7])
+    pair = PairedForecasts.of([0.1], [0.2], [True], [7])
     assert (pair.y.dtype, pair.times.dtype, len(pair)) == (np.bool_, np.int64, 1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from ratchet.decisions.evidence import Pair
+from ratchet.decisions.evidence import PairedForecasts
 from ratchet.decisions.gate import judge
 from ratchet.statistics.calibration import fit_isotonic, refitted_difference
 from ratchet.statistics.evalue import loss_difference
@@ -113,7 +113,7 @@ def test_a_model_that_sees_less_is_less_skilled() -> None:
     assert shares(lambda z: 0.3 * rng.normal(size=len(z)), 800)[1] > 0.85
 
 
-def called_more_skilled(pairs: list[Pair]) -> tuple[int, int]:
+def called_more_skilled(pairs: list[PairedForecasts]) -> tuple[int, int]:
     """How many of the contenders `balanced` promotes, and how many of these are called more skilled."""
     promoted = [found for found in (judge(pair, 1, "balanced") for pair in pairs) if found.verdict == "PROMOTED"]
     return len(promoted), sum(j.auc_difference.low > 0 or j.refitted_difference.low > 0 for j in promoted)
@@ -127,7 +127,7 @@ def test_a_recalibrated_copy_is_never_called_more_skilled(clip: float, slope: fl
     for _ in range(200):
         y, z, _ = signals(400, rng)
         distorted, repaired = (np.clip(sigmoid(at), clip, 1 - clip) for at in (slope * z + offset, z))
-        pairs.append(Pair.of(distorted, repaired, y, np.arange(400)))
+        pairs.append(PairedForecasts.of(distorted, repaired, y, np.arange(400)))
     promoted, skilled = called_more_skilled(pairs)
     assert promoted > 120
     assert skilled == 0
@@ -140,7 +140,7 @@ def test_a_promoted_contender_that_sees_a_signal_more_is_called_more_skilled() -
         base, extra = rng.normal(0, 0.32, 504), rng.normal(0, 0.8, 504)
         y = rng.random(504) < sigmoid(base + extra)
         p_a, p_b = (sigmoid(0.95 * seen + rng.normal(0, 0.25, 504)) for seen in (base, base + extra))
-        pairs.append(Pair.of(p_a, p_b, y, np.arange(504)))
+        pairs.append(PairedForecasts.of(p_a, p_b, y, np.arange(504)))
     promoted, skilled = called_more_skilled(pairs)
     assert promoted > 150
     assert skilled > 0.95 * promoted

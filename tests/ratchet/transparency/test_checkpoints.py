@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ratchet.errors import CorruptData, InvalidInput, NotAllowed, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import Head, Key
+from ratchet.transparency.checkpoints import Checkpoint, Key
 
 # RFC 8032, section 7.1: secret key, public key, message, signature.
 VECTORS = [
@@ -73,8 +73,8 @@ def test_the_id_of_a_key_is_its_sha256() -> None:
 def test_a_head_verifies_and_comes_back_the_same_from_message_and_line(size: int, root: bytes, at: int) -> None:
     head = checkpoints.sign(KEY, size, root, at)
     assert checkpoints.verify(head, PUBLIC)
-    assert Head.from_message(eventlog_pb2.SignedHead.FromString(head.to_message().SerializeToString())) == head
-    assert Head.from_line(head.to_line()) == head
+    assert Checkpoint.from_message(eventlog_pb2.SignedHead.FromString(head.to_message().SerializeToString())) == head
+    assert Checkpoint.from_line(head.to_line()) == head
 
 
 @given(st.data())
@@ -97,8 +97,8 @@ def test_one_flipped_byte_anywhere_fails(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=70), st.binary(max_size=40), st.binary(max_size=40))
 def test_malformed_heads_are_refused_and_never_raise(signature: bytes, root: bytes, public: bytes) -> None:
-    assert not checkpoints.verify(Head(2**64, root, AT, checkpoints.key_id(public), signature), public)
-    assert not checkpoints.verify(Head(1, root, AT, checkpoints.key_id(public), signature), public)
+    assert not checkpoints.verify(Checkpoint(2**64, root, AT, checkpoints.key_id(public), signature), public)
+    assert not checkpoints.verify(Checkpoint(1, root, AT, checkpoints.key_id(public), signature), public)
 
 
 def test_another_key_does_not_do() -> None:
@@ -205,9 +205,9 @@ def test_a_file_of_heads_is_read_but_for_an_unfinished_last_line(tmp_path: Path)
     file = tmp_path / "heads.jsonl"
     known = [checkpoints.sign(KEY, size, ROOT, AT) for size in (3, 9, 7)]
     file.write_text("".join(head.to_line() + "\n" for head in known) + known[0].to_line()[:50])
-    assert checkpoints.read_heads(file) == known
-    assert checkpoints.newest(checkpoints.read_heads(file)) == known[1]
+    assert checkpoints.read_checkpoints(file) == known
+    assert checkpoints.newest(checkpoints.read_checkpoints(file)) == known[1]
     assert checkpoints.newest([]) is None
     file.write_text('{"size": 1}\n')
     with pytest.raises(InvalidInput, match="line 1"):
-        checkpoints.read_heads(file)
+        checkpoints.read_checkpoints(file)

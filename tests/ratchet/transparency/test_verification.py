@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import FACTS
 from ratchet.transparency.merkle import Frontier, canonical_leaf, leaf_hash
-from ratchet.transparency.verification import UNPROVEN_TAIL, Replay, Report
+from ratchet.transparency.verification import UNPROVEN_TAIL, LogVerifier, VerificationReport
 from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
 from services.registry.eventlog.checkpoints import Signer
@@ -44,17 +44,19 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Events:
     return events_after(write_history, tmp_path_factory.mktemp("written"))
 
 
-def head_of(events: Events, key: Ed25519PrivateKey = KEY) -> Head:
+def head_of(events: Events, key: Ed25519PrivateKey = KEY) -> Checkpoint:
     tree = Frontier()
     for position, event in enumerate(events, 1):
         tree.append(leaf_hash(canonical_leaf(position, *event)))
     return checkpoints.sign(key, tree.size, tree.root(), 0)
 
 
-def replayed(events: Events, *shown: Head, remembered: tuple[Head, ...] = (), trusted: bytes = PUBLIC) -> Report:
-    replay = Replay(shown or [head_of(events)], remembered, [trusted])
+def replayed(
+    events: Events, *shown: Checkpoint, remembered: tuple[Checkpoint, ...] = (), trusted: bytes = PUBLIC
+) -> VerificationReport:
+    replay = LogVerifier(shown or [head_of(events)], remembered, [trusted])
     for position, event in enumerate(events, 1):
-        replay.feed(position, *event)
+        replay.add(position, *event)
     return replay.finish()
 
 
@@ -84,7 +86,7 @@ def test_what_happened_replays_without_a_finding(written: Events) -> None:
     report = replayed(written)
     assert report.findings == ()
     assert report.notes == (UNPROVEN_TAIL,)
-    assert (report.size, report.head) == (len(written), head_of(written))
+    assert (report.size, report.checkpoint) == (len(written), head_of(written))
     assert dict(report.checked)["decisions decided again"] > 30
     assert replayed(written, remembered=(head_of(written[:50]),)).notes == ()
 
@@ -274,10 +276,10 @@ def test_a_log_of_another_form_is_found(written: Events) -> None:
 
 
 def test_a_gap_is_named(written: Events) -> None:
-    replay = Replay([head_of(written)], trusted=[PUBLIC])
+    replay = LogVerifier([head_of(written)], trusted=[PUBLIC])
     for position, event in enumerate(written, 1):
         if position != 40:
-            replay.feed(position, *event)
+            replay.add(position, *event)
     assert replay.finish().findings[0].startswith("position 41 comes after position 39")
 
 
@@ -322,9 +324,9 @@ class TestKeys:
         assert [finding for finding in findings if "the key that is trusted is none of the log's" in finding]
 
     def test_without_a_head_nothing_is_signed(self, written: Events) -> None:
-        replay = Replay(trusted=[PUBLIC])
+        replay = LogVerifier(trusted=[PUBLIC])
         for position, event in enumerate(written, 1):
-            replay.feed(position, *event)
+            replay.add(position, *event)
         assert replay.finish().findings == ("events after position 0 are signed by nobody",)
 
     def test_a_head_in_the_middle_leaves_the_rest_unsigned(self, written: Events) -> None:

@@ -13,8 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.errors import CorruptData, NotFound
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2
 from ratchet.transparency.checkpoints import sign
-from ratchet.transparency.event_json import agrees, readable
-from ratchet.transparency.export import event_line, head_line, read_events, read_head
+from ratchet.transparency.event_json import json_agrees, message_to_json
+from ratchet.transparency.export import checkpoint_line, event_line, read_checkpoint, read_events
 
 FACT = facts_pb2.PromotionDeclined(
     scope=decision_pb2.SCOPE_LINEAGE,
@@ -37,7 +37,7 @@ HEAD = sign(Ed25519PrivateKey.from_private_bytes(bytes(32)), 3, bytes(32), 7_000
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "log.jsonl"
-    path.write_text(f"{event_line(*EVENT)}\n{head_line(HEAD)}\n", encoding="utf-8")
+    path.write_text(f"{event_line(*EVENT)}\n{checkpoint_line(HEAD)}\n", encoding="utf-8")
     return path
 
 
@@ -54,7 +54,7 @@ def test_a_line_is_readable_and_keeps_the_very_bytes() -> None:
 def test_what_was_written_is_read_back(file: Path) -> None:
     [event] = read_events(file)
     assert tuple(event) == (*EVENT, "")
-    assert read_head(file) == HEAD
+    assert read_checkpoint(file) == HEAD
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_a_readable_form_that_says_something_else_is_found(file: Path, old: str,
     assert old in text
     file.write_text(text.replace(old, new), encoding="utf-8")
     [event] = read_events(file)
-    assert "is not what its bytes say" in event.wrong
+    assert "is not what its bytes say" in event.mismatch
 
 
 def test_a_field_that_another_version_does_not_know_must_be_empty() -> None:
-    meant = readable(FACT)
-    assert agrees({**meant, "newer": None, "newer_list": [], "newer_text": "", "newer_message": {"a": 0}}, meant)
-    assert agrees({name: value for name, value in meant.items() if value}, meant)
-    assert not agrees({**meant, "newer": 1}, meant)
-    assert not agrees({name: value for name, value in meant.items() if name != "lineage"}, meant)
+    meant = message_to_json(FACT)
+    assert json_agrees({**meant, "newer": None, "newer_list": [], "newer_text": "", "newer_message": {"a": 0}}, meant)
+    assert json_agrees({name: value for name, value in meant.items() if value}, meant)
+    assert not json_agrees({**meant, "newer": 1}, meant)
+    assert not json_agrees({name: value for name, value in meant.items() if name != "lineage"}, meant)
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"position": "3"}', '{"head": {}}', "\xff", '{"a": 1, "a": 2}'])

@@ -7,13 +7,13 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.transparency.references import Names, References, Versions, missing
+from ratchet.transparency.references import ArtifactReferences, NamePositions, StreamVersions, unresolved
 
 NAMES = st.lists(st.sampled_from([f"name {number}" for number in range(12)]), max_size=40)
 
 
-def named(names: list[str], start: int = 1) -> Names:
-    found = Names()
+def named(names: list[str], start: int = 1) -> NamePositions:
+    found = NamePositions()
     for position, name in enumerate(names, start):
         found.add(name, position)
     return found
@@ -38,23 +38,23 @@ def test_a_name_is_missing_unless_it_was_given_before(given_: list[str], others:
         for position, name in enumerate(wanted, 10)
         if not any(name in names[: max(0, position - start)] for names, start in ((given_, 1), (others, 5)))
     ]
-    assert list(missing(asked, *known)) == expected
+    assert list(unresolved(asked, *known)) == expected
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 5)), max_size=30))
 def test_versions_that_are_not_the_next_are_reported(events: list[tuple[str, int]]) -> None:
-    versions, seen, expected = Versions(), dict.fromkeys("abc", 0), []
+    versions, seen, expected = StreamVersions(), dict.fromkeys("abc", 0), []
     for position, (stream, version) in enumerate(events, 1):
         versions.add(stream, version, position)
         seen[stream] += 1
         if version != seen[stream]:
             expected.append((position, version, seen[stream]))
-    assert list(versions.wrong()) == expected
+    assert list(versions.violations()) == expected
 
 
 def test_references_are_told_once_with_their_first_mention() -> None:
     one, other = (hashlib.sha256(bytes([number])).hexdigest() for number in range(2))
-    references = References()
+    references = ArtifactReferences()
     for position, digest in enumerate([other, one, other, "d1", "d1", one.upper()], 1):
         references.add(digest, position, 10 * position)
     assert list(references) == [(other, 1, 10), (one, 2, 20), ("d1", 4, 40), (one.upper(), 6, 60)]

@@ -13,7 +13,7 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from services.knowledge.api.messages import CONFIDENCES, history, known_pattern
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.decide import record_evidence, retire
-from services.knowledge.domain.pattern import PatternRecord, View, evolve, view
+from services.knowledge.domain.pattern import PatternRecord, PatternView, evolve, view
 from tests.support.planted_rule import Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
@@ -33,7 +33,7 @@ def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     return record
 
 
-def seen(record: PatternRecord, position: int | None = None, known_before: int | None = None) -> View:
+def seen(record: PatternRecord, position: int | None = None, known_before: int | None = None) -> PatternView:
     found = view(record, position, known_before)
     assert found is not None
     return found

@@ -14,7 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from ratchet.errors import DeadlinePassed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from services.knowledge.projection.follower import Book, Follower
+from services.knowledge.projection.follower import KnowledgeProjection, LogFollower
 from services.local import ports
 from services.platform.log_client import LogClient
 from services.platform.server import Server
@@ -24,15 +24,15 @@ from tests.support.waiting import until
 
 
 def test_a_position_that_does_not_come_is_late_while_the_log_answers_and_unreachable_while_it_does_not() -> None:
-    book = Book("the registry")
-    book.complete()
+    projection = KnowledgeProjection("the registry")
+    projection.complete()
     with pytest.raises(DeadlinePassed, match="position 0 and 7 did not come"):
-        book.wait(7, seconds=0.01)
-    book.cut_off = True
+        projection.wait(7, seconds=0.01)
+    projection.disconnected = True
     with pytest.raises(Unreachable, match="up to position 0, and the registry does not answer: position 7") as raised:
-        book.wait(7, seconds=0.01)
+        projection.wait(7, seconds=0.01)
     assert not isinstance(raised.value, DeadlinePassed)
-    assert book.wait(0, seconds=0.01).position == 0
+    assert projection.wait(0, seconds=0.01).position == 0
 
 
 @contextmanager
@@ -47,21 +47,21 @@ def log_served(folder: Path, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def following(client: LogClient) -> Iterator[Book]:
-    book = Book(client.peer)
-    follower = Follower(client, book)
+def following(client: LogClient) -> Iterator[KnowledgeProjection]:
+    projection = KnowledgeProjection(client.peer)
+    follower = LogFollower(client, projection)
     follower.start()
-    yield book
+    yield projection
     follower.close()
 
 
 def test_a_follower_whom_nobody_answers_has_its_book_cut_off_until_somebody_does(tmp_path: Path) -> None:
     [port, *_] = ports.choose(0)
     client = LogClient(f"127.0.0.1:{port}", "tester")
-    with following(client) as book:
-        assert until(lambda: book.cut_off)
+    with following(client) as projection:
+        assert until(lambda: projection.disconnected)
         with log_served(tmp_path, port):
-            assert until(lambda: not book.cut_off)
+            assert until(lambda: not projection.disconnected)
     client.close()
 
 
@@ -73,7 +73,7 @@ def test_garbage_is_collected_again_once_the_log_has_been_read(tmp_path: Path) -
     topic = ranked.DESCRIPTOR.full_name
     with log_served(tmp_path, port):
         client.insert_events([StoredEvent("features/AAPL/range/logistic", 1, topic, state)], request_id="r1")
-        with following(client) as book:
-            assert book.wait(1, seconds=20.0).position == 1
+        with following(client) as projection:
+            assert projection.wait(1, seconds=20.0).position == 1
             assert until(gc.isenabled)
     client.close()

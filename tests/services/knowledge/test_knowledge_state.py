@@ -14,10 +14,10 @@ from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from services.knowledge.domain.decide import record_evidence, retire
 from services.knowledge.domain.pattern import evolve
-from services.knowledge.domain.settle import settle
-from services.knowledge.domain.standing import views
+from services.knowledge.domain.pattern_views import views
+from services.knowledge.domain.subsumption_updates import with_subsumption_updates
 from services.knowledge.handlers.application import evidence_facts
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact
 from tests.support.planted_rule import (
     FOREST,
@@ -56,7 +56,7 @@ def long_story() -> list[tuple[int, Fact]]:
         (pattern("simple"), TRUTH),
         (pattern("other", 30.0), replace(TRUTH, fired=~TRUTH.fired)),
     ]
-    contents = Contents()
+    state = KnowledgeState()
     told: list[tuple[int, Fact]] = []
     for number in range(12):
         definition, truth = rules[number % 3]
@@ -64,20 +64,20 @@ def long_story() -> list[tuple[int, Fact]]:
         piece = knowledge_pb2.TestedPattern(pattern=definition, evidence=truth.evidence((start, stop)))
         if number < 3:
             piece.p_value, piece.passed = 0.001, True
-        facts = evidence_facts(session(f"s{number}", piece), contents)
+        facts = evidence_facts(session(f"s{number}", piece), state)
         if number == 6:
-            wrong = retire(contents.patterns["simple"], "the data was wrong")
-            facts = settle(contents.scope(SERIES, TASK), [wrong], "r1")
+            wrong = retire(state.patterns["simple"], "the data was wrong")
+            facts = with_subsumption_updates(state.scope(SERIES, TASK), [wrong], "r1")
         told += enumerate(facts, len(told) + 1)
-        contents = fold(Contents(), told, len(told))
+        state = fold(KnowledgeState(), told, len(told))
     return told
 
 
 LONG_STORY = long_story()
 
 
-def answers(contents: Contents, position: int | None, before: int | None) -> list[object]:
-    found = views(contents.scope(SERIES, TASK), position, before)
+def answers(state: KnowledgeState, position: int | None, before: int | None) -> list[object]:
+    found = views(state.scope(SERIES, TASK), position, before)
     return [
         (each.record.id, each.state, each.covered_by, each.counts, each.changes, each.conflicts, each.validations)
         for each in found
@@ -89,7 +89,7 @@ def answers(contents: Contents, position: int | None, before: int | None) -> lis
 def test_batches_of_any_size_give_the_same_answers(cuts: set[int]) -> None:
     """Those of a restart too, which reads the facts in batches of its own."""
     end = len(LONG_STORY)
-    at_once, parts = fold(Contents(), LONG_STORY, end), Contents()
+    at_once, parts = fold(KnowledgeState(), LONG_STORY, end), KnowledgeState()
     for start, stop in pairwise(sorted({0, end} | cuts)):
         parts = fold(parts, LONG_STORY[start:stop], stop)
         answers(parts, None, TRUTH.time(500))
@@ -100,30 +100,30 @@ def test_batches_of_any_size_give_the_same_answers(cuts: set[int]) -> None:
 
 
 def test_the_past_of_a_long_log_is_a_shorter_log() -> None:
-    now = fold(Contents(), LONG_STORY, len(LONG_STORY))
+    now = fold(KnowledgeState(), LONG_STORY, len(LONG_STORY))
     for position in range(1, len(LONG_STORY)):
-        then = fold(Contents(), LONG_STORY[:position], position)
+        then = fold(KnowledgeState(), LONG_STORY[:position], position)
         for before in (None, TRUTH.time(450)):
             assert answers(now, position, before) == answers(then, None, before)
 
 
 def test_evidence_worked_out_early_does_not_hide_what_comes_later() -> None:
-    contents = fold(Contents(), story()[:1], 4)
-    assert len(contents.patterns["aa11"].evidence) == 500
-    assert len(fold(contents, story()[1:], 12).patterns["aa11"].evidence) == 900
+    state = fold(KnowledgeState(), story()[:1], 4)
+    assert len(state.patterns["aa11"].evidence) == 500
+    assert len(fold(state, story()[1:], 12).patterns["aa11"].evidence) == 900
 
 
 def test_a_scope_holds_the_patterns_of_one_series_and_task() -> None:
-    contents = fold(Contents(), LONG_STORY, len(LONG_STORY))
-    assert [record.id for record in contents.scope(SERIES, TASK)] == ["twin", "simple", "other"]
-    assert contents.scope(SERIES, "volatility") == []
+    state = fold(KnowledgeState(), LONG_STORY, len(LONG_STORY))
+    assert [record.id for record in state.scope(SERIES, TASK)] == ["twin", "simple", "other"]
+    assert state.scope(SERIES, "volatility") == []
 
 
 def test_a_moment_is_the_position_of_the_last_fact_by_then() -> None:
     timed = [(at, replace(fact, recorded_at=BEGAN + timedelta(hours=at))) for at, fact in story()]
-    contents = fold(Contents(), timed, 12)
+    state = fold(KnowledgeState(), timed, 12)
     moments = [BEGAN + timedelta(hours=hours) for hours in (3.9, 4, 8.9, 9, 9.5, 10, 99)]
-    assert [contents.position_at(moment) for moment in moments] == [0, 4, 4, 9, 9, 10, 10]
+    assert [state.position_at(moment) for moment in moments] == [0, 4, 4, 9, 9, 10, 10]
 
 
 def test_evidence_that_can_not_be_read_brings_no_bar() -> None:
@@ -132,21 +132,21 @@ def test_evidence_that_can_not_be_read_brings_no_bar() -> None:
     broken = facts_pb2.PatternValidated()
     broken.MergeFrom(second[1].message)  # type: ignore[arg-type]
     broken.evidence.spans[0].times[5] = -1
-    contents = fold(Contents(), [first, (9, replace(second[1], message=broken))], 9)
-    record = contents.patterns["aa11"]
-    assert (record.version, len(record.evidence), record.bars_brought(2).times.tolist()) == (2, 500, [])
-    assert record.bars_brought(1).times[0] == TRUTH.time(0)
+    state = fold(KnowledgeState(), [first, (9, replace(second[1], message=broken))], 9)
+    record = state.patterns["aa11"]
+    assert (record.version, len(record.evidence), record.bars_of(2).times.tolist()) == (2, 500, [])
+    assert record.bars_of(1).times[0] == TRUTH.time(0)
     assert (record.dataset_of(1), record.dataset_of(2)) == ("d1", "d1")
 
 
 def test_a_session_is_traced_to_its_lineage_patterns_and_last_position() -> None:
-    traces = fold(Contents(), story(), 10).sessions
+    traces = fold(KnowledgeState(), story(), 10).sessions
     assert (traces["s1"].lineage, traces["s1"].pattern_ids, traces["s1"].position) == (FOREST, ("aa11",), 4)
     assert (traces["s2"].lineage, traces["s2"].pattern_ids, traces["s2"].position) == (LOGISTIC, ("aa11",), 10)
 
 
 def test_contents_do_not_change_when_more_is_folded() -> None:
-    before = fold(Contents(), story()[:1], 4)
+    before = fold(KnowledgeState(), story()[:1], 4)
     fold(before, story()[1:], 10)
     assert (before.position, before.patterns["aa11"].version, dict(before.rankings)) == (4, 1, {})
 
@@ -155,6 +155,6 @@ def test_a_fact_that_can_not_follow_is_named_and_hides_nothing_else() -> None:
     orphan = facts_pb2.PatternValidated(pattern_id="zz", session_id="s3", lineage=FOREST)
     stranger = facts_pb2.PatternDiscovered(pattern=first_test(TRUTH, (0, 10)).pattern)
     broken = [(1, Fact("pattern/zz", 1, orphan)), (2, Fact("pattern/yy", 1, stranger))]
-    contents = fold(Contents(), [*broken, *story()], 10)
-    assert [position for position, _ in contents.unreadable] == [1, 2]
-    assert list(contents.patterns) == ["aa11"]
+    state = fold(KnowledgeState(), [*broken, *story()], 10)
+    assert [position for position, _ in state.unreadable] == [1, 2]
+    assert list(state.patterns) == ["aa11"]

@@ -15,17 +15,17 @@ from ratchet.errors import AlreadyExists, PreconditionFailed
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import MODEL_TYPES
-from services.knowledge.domain import standing
+from services.knowledge.domain import pattern_views
 from services.knowledge.domain.rules import State
-from services.knowledge.handlers.application import By, Knowledge
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.handlers.application import Attribution, Knowledge
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import from_state
 from services.platform.log_client import LogClient
 from tests.support.knowledge_services import World
 from tests.support.planted_rule import FOREST, LOGISTIC, SERIES, TASK, Truth, narrowed, pattern, session
 
-ANN = By("ann", "c1")
-EMPTY = Contents()
+ANN = Attribution("ann", "c1")
+EMPTY = KnowledgeState()
 TRUTH = Truth.drawn(1)
 TWIN = replace(TRUTH, fired=TRUTH.fired & (np.arange(len(TRUTH.fired)) % 20 > 0))
 
@@ -44,13 +44,13 @@ def brings(
     return session(session_id, piece, lineage=lineage)
 
 
-def read(world: World) -> Contents:
+def read(world: World) -> KnowledgeState:
     """Everything in the log, from the beginning."""
     client = world.client()
     head = client.head()
     events = client.select_notifications(1, head) if head else []
     return fold(
-        Contents(),
+        KnowledgeState(),
         [(e.id, from_state(str(e.originator_id), e.originator_version, e.topic, e.state)) for e in events],
         head,
     )
@@ -84,15 +84,15 @@ def test_sessions_side_by_side_leave_one_state_and_a_settled_covering(log: World
     for thread in threads:
         thread.join()
     assert not failed
-    contents = read(log)
-    assert not contents.unreadable
-    found = {each.record.id: (each.state, each.covered_by) for each in standing.views(contents.scope(SERIES, TASK))}
+    state = read(log)
+    assert not state.unreadable
+    found = {each.record.id: (each.state, each.covered_by) for each in pattern_views.views(state.scope(SERIES, TASK))}
     assert found == {
         "simple": (State.CONFIRMED, ""),
         "twin": (State.COVERED, "simple"),
         "third": (State.COVERED, "simple"),
     }
-    assert len(contents.sessions) == 9
+    assert len(state.sessions) == 9
 
 
 class Overtaken(LogClient):
@@ -113,10 +113,10 @@ def test_a_writer_that_was_overtaken_settles_the_covering_once_more(log: World) 
     client = Overtaken(log.address, lambda: other.record_evidence(brings("s1", pattern("simple")), ANN, EMPTY))
     position = Knowledge(client).record_evidence(brings("s2", narrowed("twin"), TWIN, LOGISTIC), ANN, EMPTY)
     client.close()
-    contents = read(log)
-    twin = contents.patterns["twin"]
+    state = read(log)
+    twin = state.patterns["twin"]
     assert [change.state for change in twin.changes] == [State.CONFIRMED, State.COVERED]
-    assert (twin.covered_by, contents.position) == ("simple", position + 1)
+    assert (twin.covered_by, state.position) == ("simple", position + 1)
 
 
 def test_a_writer_whose_stream_moved_decides_again(log: World) -> None:
@@ -132,13 +132,13 @@ def test_a_retirement_frees_what_was_covered_in_the_same_batch_and_is_done_once(
     knowledge = Knowledge(log.client())
     knowledge.record_evidence(brings("s1", pattern("simple")), ANN, EMPTY)
     knowledge.record_evidence(brings("s2", narrowed("twin"), TWIN), ANN, EMPTY)
-    contents = read(log)
-    position = knowledge.retire("simple", "the data was wrong", "r1", ANN, contents)
+    state = read(log)
+    position = knowledge.retire("simple", "the data was wrong", "r1", ANN, state)
     after = read(log)
-    assert position == after.position == contents.position + 2
+    assert position == after.position == state.position + 2
     assert after.patterns["simple"].changes[-1].position == position
     assert (after.patterns["simple"].state, after.patterns["twin"].state) == (State.RETIRED, State.CONFIRMED)
-    assert knowledge.retire("simple", "the data was wrong", "r1", ANN, contents) == 0
+    assert knowledge.retire("simple", "the data was wrong", "r1", ANN, state) == 0
     with pytest.raises(AlreadyExists):
         knowledge.retire("twin", "the data was wrong", "r1", ANN, after)
 
@@ -146,10 +146,10 @@ def test_a_retirement_frees_what_was_covered_in_the_same_batch_and_is_done_once(
 def test_an_offer_is_made_once(log: World) -> None:
     knowledge = Knowledge(log.client())
     knowledge.record_evidence(brings("s1", pattern("simple")), ANN, EMPTY)
-    contents = read(log)
-    position = knowledge.offer("simple", "MSFT", "a rule of the sector", "r1", ANN, contents)
+    state = read(log)
+    position = knowledge.offer("simple", "MSFT", "a rule of the sector", "r1", ANN, state)
     [there] = read(log).scope("MSFT", TASK)
     assert (there.state, there.changes[0].position) == (State.OFFERED, position)
-    assert knowledge.offer("simple", "MSFT", "a rule of the sector", "r1", ANN, contents) == 0
+    assert knowledge.offer("simple", "MSFT", "a rule of the sector", "r1", ANN, state) == 0
     with pytest.raises(PreconditionFailed, match="as offered"):
-        knowledge.offer("simple", "MSFT", "again", "r2", ANN, contents)
+        knowledge.offer("simple", "MSFT", "again", "r2", ANN, state)

@@ -13,11 +13,11 @@ from test_order_of_evidence import BARS, SIMPLE, Piece, first_tests, recorded, u
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from services.knowledge.api.messages import known_pattern
-from services.knowledge.domain import standing
+from services.knowledge.domain import pattern_views
 from services.knowledge.domain.decide import offer, retire
 from services.knowledge.domain.rules import State
-from services.knowledge.domain.settle import settle
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.domain.subsumption_updates import with_subsumption_updates
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact
 from tests.support.knowledge_services import Knowing
 from tests.support.planted_rule import DAY, FIRST, FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
@@ -36,30 +36,30 @@ class Session:
     market_bar: int
 
 
-def told(story: Sequence[Session]) -> Contents:
+def told(story: Sequence[Session]) -> KnowledgeState:
     """Each piece by a session of its own; one updates only a rule that it may know of."""
-    contents = Contents()
+    state = KnowledgeState()
     for each in story:
-        known = {found.record.id for found in seen(contents, each.market_bar)}
+        known = {found.record.id for found in seen(state, each.market_bar)}
         if each.piece.passed is not None or each.piece.rule in known:
             request = session(f"s{each.number}", each.piece.tested(), market_bar=each.market_bar)
-            contents = recorded(contents, request)
-    return contents
+            state = recorded(state, request)
+    return state
 
 
-def appended(contents: Contents, facts: list[Fact]) -> Contents:
-    positions = range(contents.position + 1, contents.position + 1 + len(facts))
-    return fold(contents, list(zip(positions, facts, strict=True)), contents.position + len(facts))
+def appended(state: KnowledgeState, facts: list[Fact]) -> KnowledgeState:
+    positions = range(state.position + 1, state.position + 1 + len(facts))
+    return fold(state, list(zip(positions, facts, strict=True)), state.position + len(facts))
 
 
-def seen(contents: Contents, market_bar: int, before: int | None = None) -> tuple[standing.View, ...]:
+def seen(state: KnowledgeState, market_bar: int, before: int | None = None) -> tuple[pattern_views.PatternView, ...]:
     known_before = None if before is None else SIMPLE.time(before)
-    return standing.views(contents.scope(SERIES, TASK), None, known_before, FIRST + market_bar * DAY)
+    return pattern_views.views(state.scope(SERIES, TASK), None, known_before, FIRST + market_bar * DAY)
 
 
-def told_to(contents: Contents, market_bar: int, before: int | None) -> list[pb.KnownPattern]:
+def told_to(state: KnowledgeState, market_bar: int, before: int | None) -> list[pb.KnownPattern]:
     """All that a session of a market time reads, but for positions in the log."""
-    found = [known_pattern(each) for each in seen(contents, market_bar, before)]
+    found = [known_pattern(each) for each in seen(state, market_bar, before)]
     for known in found:
         known.ClearField("position")
         # Covering that changed is a fact too, and has a confidence; which facts those are depends on the order.
@@ -67,8 +67,8 @@ def told_to(contents: Contents, market_bar: int, before: int | None) -> list[pb.
     return sorted(found, key=lambda known: known.pattern.id)
 
 
-def spent(contents: Contents, market_bar: int) -> dict[str, int | None]:
-    records = (record.of_market(FIRST + market_bar * DAY) for record in contents.scope(SERIES, TASK))
+def spent(state: KnowledgeState, market_bar: int) -> dict[str, int | None]:
+    records = (record.as_of_market_time(FIRST + market_bar * DAY) for record in state.scope(SERIES, TASK))
     return {record.id: last for record in records if (last := record.tested_through()) is not None}
 
 
@@ -90,11 +90,11 @@ def test_a_session_reads_what_a_log_without_later_market_time_tells(
 @settings(deadline=None, max_examples=30)
 @given(pieces=st.lists(st.one_of(first_tests, updates), max_size=7), before=st.integers(0, BARS))
 def test_of_the_last_market_time_everything_counts(pieces: list[Piece], before: int) -> None:
-    contents = told([Session(number, piece, 900) for number, piece in enumerate(pieces)])
-    scope = contents.scope(SERIES, TASK)
+    state = told([Session(number, piece, 900) for number, piece in enumerate(pieces)])
+    scope = state.scope(SERIES, TASK)
     for known_before in (None, SIMPLE.time(before)):
-        recorded_then = standing.views(scope, None, known_before)
-        found = standing.views(scope, None, known_before, FIRST + 900 * DAY)
+        recorded_then = pattern_views.views(scope, None, known_before)
+        found = pattern_views.views(scope, None, known_before, FIRST + 900 * DAY)
         assert [(each.record, each.state, each.counts) for each in found] == [
             (each.record, each.state, each.counts) for each in recorded_then
         ]
@@ -103,26 +103,26 @@ def test_of_the_last_market_time_everything_counts(pieces: list[Piece], before: 
 def test_a_person_who_retires_is_heard_whatever_the_market_time() -> None:
     """Bars that count for a return are those recorded after the word, by sessions that count."""
     piece = Piece("simple", 0, 600, True)
-    contents = told([Session(1, piece, 700), Session(2, Piece("simple", 600, 200, None), 920)])
-    word = retire(contents.patterns["simple"], "the data was wrong")
-    contents = appended(contents, settle(contents.scope(SERIES, TASK), [word], ""))
+    state = told([Session(1, piece, 700), Session(2, Piece("simple", 600, 200, None), 920)])
+    word = retire(state.patterns["simple"], "the data was wrong")
+    state = appended(state, with_subsumption_updates(state.scope(SERIES, TASK), [word], ""))
     for market_bar, bars in ((700, 600), (920, 800)):
-        [known] = seen(contents, market_bar)
+        [known] = seen(state, market_bar)
         assert (known.state, known.counts.bars) == (State.RETIRED, bars)
         assert known.retired_reason == "the data was wrong"
 
 
 def test_an_offer_waits_for_a_test_whose_market_time_counts() -> None:
     """A person's offer has no market time, and neither it nor what is shown of it tells of later labels."""
-    contents = told([Session(1, Piece("simple", 0, 600, True), 700)])
-    offered = offer(contents.patterns["simple"], "MSFT", "alike", None)
-    contents = appended(contents, [offered])
-    [definition] = [record.definition for record in contents.scope("MSFT", TASK)]
+    state = told([Session(1, Piece("simple", 0, 600, True), 700)])
+    offered = offer(state.patterns["simple"], "MSFT", "alike", None)
+    state = appended(state, [offered])
+    [definition] = [record.definition for record in state.scope("MSFT", TASK)]
     late = pb.TestedPattern(pattern=definition, evidence=SIMPLE.evidence((0, 600)), p_value=0.01, passed=True)
-    contents = recorded(contents, session("s2", late, lineage="MSFT/range/logistic", market_bar=920))
-    for market_bar, state in ((919, State.OFFERED), (920, State.CONFIRMED)):
-        [found] = standing.views(contents.scope("MSFT", TASK), None, None, FIRST + market_bar * DAY)
-        assert found.state is state
+    state = recorded(state, session("s2", late, lineage="MSFT/range/logistic", market_bar=920))
+    for market_bar, expected in ((919, State.OFFERED), (920, State.CONFIRMED)):
+        [found] = pattern_views.views(state.scope("MSFT", TASK), None, None, FIRST + market_bar * DAY)
+        assert found.state is expected
         assert known_pattern(found).offer.counts == pattern_pb2.PatternCounts()
 
 

@@ -152,7 +152,7 @@ def test_an_offer_that_is_sent_again_gets_the_first_answer(
 def test_an_offer_names_a_pattern_that_holds_another_series_and_a_reason(
     knowing: Knowing, source: pb.KnownPattern
 ) -> None:
-    refusals: list[tuple[dict[str, str], type[Exception], str]] = [
+    map_errors: list[tuple[dict[str, str], type[Exception], str]] = [
         ({"series": "EUR/USD"}, InvalidInput, "try EUR-USD"),
         ({"series": SERIES}, InvalidInput, "another series"),
         ({"reason": " "}, InvalidInput, "needs a reason"),
@@ -162,7 +162,7 @@ def test_an_offer_names_a_pattern_that_holds_another_series_and_a_reason(
         ({"named": "bb22"}, PreconditionFailed, "refuted"),
     ]
     before = knowledge(knowing).position
-    for wrong, kind, word in refusals:
+    for wrong, kind, word in map_errors:
         with pytest.raises(kind, match=word):
             offer(knowing, **wrong)
     assert knowledge(knowing).position == before

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.knowledge.domain import standing
+from services.knowledge.domain import pattern_views
 from services.knowledge.domain.rules import State
 from services.knowledge.handlers.application import evidence_facts
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.projection.state import KnowledgeState, fold
 from tests.support.planted_rule import SERIES, TASK, Truth, narrowed, pattern, session
 
 BARS = 900
@@ -52,22 +52,22 @@ class Piece:
         return knowledge_pb2.TestedPattern(pattern=definition, evidence=evidence, p_value=0.01, passed=self.passed)
 
 
-def told(pieces: Sequence[Piece]) -> Contents:
+def told(pieces: Sequence[Piece]) -> KnowledgeState:
     """Each piece by a session of its own. What updates a rule that nobody has tested yet waits until one has."""
-    contents, waiting = Contents(), list(pieces)
-    while ready := next((each for each in waiting if each.passed is not None or each.rule in contents.patterns), None):
+    state, waiting = KnowledgeState(), list(pieces)
+    while ready := next((each for each in waiting if each.passed is not None or each.rule in state.patterns), None):
         waiting.remove(ready)
-        contents = recorded(contents, session(f"s{len(pieces) - len(waiting)}", ready.tested()))
-    return contents
+        state = recorded(state, session(f"s{len(pieces) - len(waiting)}", ready.tested()))
+    return state
 
 
-def recorded(contents: Contents, request: knowledge_pb2.RecordEvidenceRequest) -> Contents:
-    facts = evidence_facts(request, contents)
-    positions = range(contents.position + 1, contents.position + 1 + len(facts))
-    return fold(contents, list(zip(positions, facts, strict=True)), contents.position + len(facts))
+def recorded(state: KnowledgeState, request: knowledge_pb2.RecordEvidenceRequest) -> KnowledgeState:
+    facts = evidence_facts(request, state)
+    positions = range(state.position + 1, state.position + 1 + len(facts))
+    return fold(state, list(zip(positions, facts, strict=True)), state.position + len(facts))
 
 
-def known(contents: Contents, before: int | None = None) -> dict[str, object]:
+def known(state: KnowledgeState, before: int | None = None) -> dict[str, object]:
     return {
         found.record.id: (
             found.state,
@@ -79,7 +79,7 @@ def known(contents: Contents, before: int | None = None) -> dict[str, object]:
             found.evidence.outcomes.tolist(),
             found.conflicts,
         )
-        for found in standing.views(contents.scope(SERIES, TASK), None, before)
+        for found in pattern_views.views(state.scope(SERIES, TASK), None, before)
     }
 
 
@@ -113,9 +113,9 @@ def test_any_order_repetition_and_overlap_of_the_same_evidence_gives_the_same_st
 @settings(deadline=None, max_examples=30)
 @given(tests=st.lists(first_tests, min_size=1, max_size=4), later=st.lists(updates, max_size=6))
 def test_the_recorded_covering_is_that_of_all_evidence_at_any_time(tests: list[Piece], later: list[Piece]) -> None:
-    contents = told(tests + later)
+    state = told(tests + later)
     end = SIMPLE.time(BARS + 1)
-    assert known(contents) == known(contents, end)
+    assert known(state) == known(state, end)
 
 
 def test_of_first_tests_made_side_by_side_those_that_begin_earliest_decide() -> None:
@@ -136,20 +136,20 @@ def test_first_tests_on_the_same_bars_must_all_have_passed() -> None:
 
 
 def test_a_second_first_test_is_recorded_with_its_p_value() -> None:
-    contents = told([Piece("simple", 300, 500, True), Piece("simple", 0, 500, True)])
-    [_, second] = contents.patterns["simple"].changes
+    state = told([Piece("simple", 300, 500, True), Piece("simple", 0, 500, True)])
+    [_, second] = state.patterns["simple"].changes
     message = second.message
     assert isinstance(message, facts_pb2.PatternValidated)
     assert (message.p_value, message.passed, message.candidates_tested) == (0.01, True, 20)
-    assert contents.patterns["simple"].tested_through() == SIMPLE.time(799)
-    assert contents.patterns["simple"].first_test().times[-1] == SIMPLE.time(499)
+    assert state.patterns["simple"].tested_through() == SIMPLE.time(799)
+    assert state.patterns["simple"].first_test().times[-1] == SIMPLE.time(499)
 
 
 def test_a_discovery_that_does_not_say_that_it_passed_is_read_by_its_state() -> None:
-    [fact] = evidence_facts(session("s1", Piece("simple", 0, 600, True).tested()), Contents())[:1]
+    [fact] = evidence_facts(session("s1", Piece("simple", 0, 600, True).tested()), KnowledgeState())[:1]
     assert isinstance(fact.message, facts_pb2.PatternDiscovered)
     fact.message.ClearField("passed")
-    old = fold(Contents(), [(1, fact)], 1)
+    old = fold(KnowledgeState(), [(1, fact)], 1)
     assert old.patterns["simple"].admitted
     beside = recorded(old, session("s2", Piece("simple", 300, 500, False).tested()))
     assert beside.patterns["simple"].state is State.CONFIRMED

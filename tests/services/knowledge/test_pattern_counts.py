@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ratchet.patterns.evidence import EvidenceBars, decode_all
-from ratchet.patterns.retention import keep_line
+from ratchet.patterns.retention import retention_threshold
 from services.knowledge.domain.counts import PRIOR_WEIGHT, Counts, count
-from services.knowledge.domain.evidence import Evidence, unite
+from services.knowledge.domain.evidence import Evidence, merge
 from tests.support.planted_rule import Truth
 
 
@@ -20,7 +20,7 @@ def evidence(fired: NDArray[np.bool_], outcomes: NDArray[np.bool_]) -> Evidence:
 
 
 def united(bars: EvidenceBars) -> Evidence:
-    return unite(Evidence.told([(1, bars)]))[0]
+    return merge(Evidence.concatenated([(1, bars)]))[0]
 
 
 def alternating(bars: int) -> NDArray[np.bool_]:
@@ -108,7 +108,7 @@ def test_outcomes_that_never_vary_are_counted_without_an_error(always: bool) -> 
 
 @pytest.mark.parametrize(("base", "expected"), [(0.3, 0.60), (0.55, 0.60), (0.58, 0.63), (0.9, 0.95)])
 def test_the_line_is_sixty_percent_or_five_points_above_the_base(base: float, expected: float) -> None:
-    assert keep_line(base) == pytest.approx(expected)
+    assert retention_threshold(base) == pytest.approx(expected)
 
 
 def test_counts_survive_their_message() -> None:

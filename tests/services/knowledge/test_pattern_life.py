@@ -121,8 +121,8 @@ def test_a_known_pattern_without_new_bars_makes_no_fact() -> None:
 
 def test_a_validation_carries_what_was_before_what_is_after_and_the_bars_in_dispute() -> None:
     record = discovered(GOOD, 0, 800)
-    disputed = replace(GOOD, outcomes=~GOOD.outcomes, digest="d2")
-    fact = record_evidence(record, met_again(disputed, (798, 801)), session("s2", lineage=LOGISTIC))
+    conflicting = replace(GOOD, outcomes=~GOOD.outcomes, digest="d2")
+    fact = record_evidence(record, met_again(conflicting, (798, 801)), session("s2", lineage=LOGISTIC))
     assert fact is not None
     message = fact.message
     assert isinstance(message, facts_pb2.PatternValidated)

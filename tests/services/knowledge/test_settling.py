@@ -8,12 +8,12 @@ import numpy as np
 
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from services.knowledge.domain import standing
+from services.knowledge.domain import pattern_views
 from services.knowledge.domain.decide import retire
 from services.knowledge.domain.rules import State
-from services.knowledge.domain.settle import settle
+from services.knowledge.domain.subsumption_updates import with_subsumption_updates
 from services.knowledge.handlers.application import evidence_facts
-from services.knowledge.projection.state import Contents, fold
+from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact
 from tests.support.planted_rule import LOGISTIC, SERIES, TASK, Truth, met_again, narrowed, pattern, session
 
@@ -29,35 +29,35 @@ def brought_by(definition: pattern_pb2.Pattern, truth: Truth, start: int, stop: 
     )
 
 
-def appended(contents: Contents, facts: list[Fact]) -> Contents:
-    first = contents.position + 1
-    return fold(contents, list(enumerate(facts, first)), contents.position + len(facts))
+def appended(state: KnowledgeState, facts: list[Fact]) -> KnowledgeState:
+    first = state.position + 1
+    return fold(state, list(enumerate(facts, first)), state.position + len(facts))
 
 
-def both(second: str = "simple") -> Contents:
+def both(second: str = "simple") -> KnowledgeState:
     """Two sessions: one brings the simple rule, the other its twin with two conditions; `second` comes second."""
     brought = {
         "simple": brought_by(pattern("simple"), SIMPLE, 0, 600),
         "twin": brought_by(narrowed("twin"), TWIN, 0, 600),
     }
-    contents = Contents()
+    state = KnowledgeState()
     for name in sorted(brought, key=lambda each: each == second):
-        contents = appended(contents, evidence_facts(session(f"s-{name}", brought[name]), contents))
-    return contents
+        state = appended(state, evidence_facts(session(f"s-{name}", brought[name]), state))
+    return state
 
 
 def test_a_newcomer_that_a_known_pattern_covers_is_discovered_as_covered() -> None:
-    contents = both(second="twin")
-    [change] = contents.patterns["twin"].changes
+    state = both(second="twin")
+    [change] = state.patterns["twin"].changes
     message = change.message
     assert isinstance(message, facts_pb2.PatternDiscovered)
     assert (message.state, message.covered_by) == (pattern_pb2.PATTERN_STATE_COVERED, "simple")
-    assert contents.patterns["simple"].state.active
+    assert state.patterns["simple"].state.active
 
 
 def test_a_known_pattern_that_a_newcomer_covers_gets_a_fact_without_evidence() -> None:
-    contents = both(second="simple")
-    _, change = contents.patterns["twin"].changes
+    state = both(second="simple")
+    _, change = state.patterns["twin"].changes
     message = change.message
     assert isinstance(message, facts_pb2.PatternValidated)
     assert (change.state, change.covered_by, change.session_id) == (State.COVERED, "simple", "")
@@ -70,9 +70,9 @@ def test_a_sessions_trace_holds_its_own_patterns_only_and_ends_its_batch() -> No
     facts = evidence_facts(session("s9", met_again(FADING, (800, 1500), pattern_id="simple"), lineage=LOGISTIC), before)
     assert [fact.stream for fact in facts] == ["pattern/twin", "pattern/simple", f"features/{LOGISTIC}"]
     assert {fact.causation_id for fact in facts} == {"s9"}
-    contents = appended(before, facts)
-    assert contents.sessions["s9"].pattern_ids == ("simple",)
-    assert contents.sessions["s9"].position == contents.position
+    state = appended(before, facts)
+    assert state.sessions["s9"].pattern_ids == ("simple",)
+    assert state.sessions["s9"].position == state.position
 
 
 def retold(definition: str, truth: Truth, start: int, stop: int) -> knowledge_pb2.TestedPattern:
@@ -81,40 +81,42 @@ def retold(definition: str, truth: Truth, start: int, stop: int) -> knowledge_pb
 
 def test_what_a_pattern_covered_is_free_again_when_the_gate_retires_it() -> None:
     before = both(second="twin")
-    contents = appended(before, evidence_facts(session("s9", retold("simple", FADING, 800, 1500)), before))
-    assert contents.patterns["simple"].state is State.RETIRED
-    assert (contents.patterns["twin"].state, contents.patterns["twin"].covered_by) == (State.CONFIRMED, "")
-    assert contents.patterns["twin"].counts == before.patterns["twin"].counts
+    state = appended(before, evidence_facts(session("s9", retold("simple", FADING, 800, 1500)), before))
+    assert state.patterns["simple"].state is State.RETIRED
+    assert (state.patterns["twin"].state, state.patterns["twin"].covered_by) == (State.CONFIRMED, "")
+    assert state.patterns["twin"].counts == before.patterns["twin"].counts
 
 
 def test_what_a_pattern_covered_is_free_again_when_a_person_retires_it() -> None:
     before = both(second="twin")
-    facts = settle(before.scope(SERIES, TASK), [retire(before.patterns["simple"], "the data was wrong")], "r1")
-    contents = appended(before, facts)
+    facts = with_subsumption_updates(
+        before.scope(SERIES, TASK), [retire(before.patterns["simple"], "the data was wrong")], "r1"
+    )
+    state = appended(before, facts)
     assert [fact.stream for fact in facts] == ["pattern/twin", "pattern/simple"]
-    assert (contents.patterns["simple"].state, contents.patterns["twin"].state) == (State.RETIRED, State.CONFIRMED)
+    assert (state.patterns["simple"].state, state.patterns["twin"].state) == (State.RETIRED, State.CONFIRMED)
 
 
 def test_a_covered_pattern_goes_on_being_validated_as_covered() -> None:
     before = both(second="twin")
     request = session("s9", knowledge_pb2.TestedPattern(pattern=narrowed("twin"), evidence=TWIN.evidence((600, 900))))
-    contents = appended(before, evidence_facts(request, before))
-    found = contents.patterns["twin"]
+    state = appended(before, evidence_facts(request, before))
+    found = state.patterns["twin"]
     assert (found.state, found.covered_by, found.counts.bars) == (State.COVERED, "simple", 900)
 
 
 def test_covering_is_worked_out_anew_for_a_market_time() -> None:
     """The simple rule is tested later: before that its twin stands alone."""
-    contents = Contents()
+    state = KnowledgeState()
     for name, piece in (
         ("s1", brought_by(narrowed("twin"), TWIN, 0, 600)),
         ("s2", brought_by(pattern("simple"), SIMPLE, 300, 1200)),
     ):
-        contents = appended(contents, evidence_facts(session(name, piece), contents))
-    scope = contents.scope(SERIES, TASK)
+        state = appended(state, evidence_facts(session(name, piece), state))
+    scope = state.scope(SERIES, TASK)
 
     def states(before: int | None) -> dict[str, State]:
-        return {found.record.id: found.state for found in standing.views(scope, None, before)}
+        return {found.record.id: found.state for found in pattern_views.views(scope, None, before)}
 
     assert states(None) == {"twin": State.COVERED, "simple": State.CONFIRMED}
     assert states(SIMPLE.time(1201)) == states(None)

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.statistics.special import betainc
 from services.knowledge.domain.decide import record_evidence
-from services.knowledge.domain.pattern import PatternRecord, View, evolve, view
-from services.knowledge.domain.rates import UNTYPED, Fate, Rate, fate, jeffreys, rates
+from services.knowledge.domain.pattern import PatternRecord, PatternView, evolve, view
+from services.knowledge.domain.rates import UNTYPED, RuleOutcome, SuccessRate, jeffreys, outcome_of, rates
 from services.knowledge.domain.rules import State
 from tests.support.planted_rule import SERIES, Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 WEAK = Truth.drawn(2, bars=2000, hit_rate=0.45)
 
-fates = st.builds(
-    lambda series, kind, state, support: Fate(
+outcomes = st.builds(
+    lambda series, kind, state, support: RuleOutcome(
         series, kind, state is not State.REFUTED, state, support, support // 2, 0.4 * support
     ),
     st.sampled_from(("AAPL", "MSFT")),
@@ -41,13 +41,13 @@ def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     return record
 
 
-def seen(record: PatternRecord, position: int | None = None) -> View:
+def seen(record: PatternRecord, position: int | None = None) -> PatternView:
     found = view(record, position)
     assert found is not None
     return found
 
 
-def by_group(found: Sequence[Rate]) -> dict[tuple[str, str], Rate]:
+def by_group(found: Sequence[SuccessRate]) -> dict[tuple[str, str], SuccessRate]:
     return {(each.series, each.type): each for each in found}
 
 
@@ -82,9 +82,9 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says() -> None:
 def test_rates_come_by_series_and_type_with_all_together_first() -> None:
     found = rates(
         [
-            Fate("MSFT", "level", True, State.KEPT),
-            Fate("AAPL", "level", False, State.REFUTED),
-            Fate("AAPL", "cross", True, State.RETIRED),
+            RuleOutcome("MSFT", "level", True, State.KEPT),
+            RuleOutcome("AAPL", "level", False, State.REFUTED),
+            RuleOutcome("AAPL", "cross", True, State.RETIRED),
         ],
         over_all_series=True,
     )
@@ -102,8 +102,8 @@ def test_rates_come_by_series_and_type_with_all_together_first() -> None:
     assert (found[0].low, found[0].high) == jeffreys(2, 3)
 
 
-@given(told=st.lists(fates, max_size=30), data=st.data())
-def test_every_tested_rule_is_counted_once_in_each_sum(told: list[Fate], data: st.DataObject) -> None:
+@given(told=st.lists(outcomes, max_size=30), data=st.data())
+def test_every_tested_rule_is_counted_once_in_each_sum(told: list[RuleOutcome], data: st.DataObject) -> None:
     found = by_group(rates(told, over_all_series=True))
     assert found == by_group(rates(data.draw(st.permutations(told)), over_all_series=True))
     for (series, kind), whole in found.items():
@@ -118,14 +118,16 @@ def test_every_tested_rule_is_counted_once_in_each_sum(told: list[Fate], data: s
 
 
 def test_one_series_alone_has_no_row_of_all_series() -> None:
-    assert {each.series for each in rates([Fate("AAPL", "level", True, State.KEPT)], over_all_series=False)} == {"AAPL"}
+    assert {each.series for each in rates([RuleOutcome("AAPL", "level", True, State.KEPT)], over_all_series=False)} == {
+        "AAPL"
+    }
     assert rates([], over_all_series=True) == ()
 
 
 def test_the_base_rate_of_several_rules_is_what_they_would_hit_if_firing_said_nothing() -> None:
-    often = Fate("AAPL", "level", True, State.KEPT, later_support=90, later_hits=60, later_expected=0.5 * 90)
-    seldom = Fate("AAPL", "level", True, State.KEPT, later_support=10, later_hits=9, later_expected=0.8 * 10)
-    never = Fate("AAPL", "level", True, State.KEPT)
+    often = RuleOutcome("AAPL", "level", True, State.KEPT, later_support=90, later_hits=60, later_expected=0.5 * 90)
+    seldom = RuleOutcome("AAPL", "level", True, State.KEPT, later_support=10, later_hits=9, later_expected=0.8 * 10)
+    never = RuleOutcome("AAPL", "level", True, State.KEPT)
     [found, _] = rates([often, seldom, never], over_all_series=False)
     assert (found.later_support, found.later_hits) == (100, 69)
     assert found.later_base_rate == pytest.approx(0.53)
@@ -134,7 +136,7 @@ def test_the_base_rate_of_several_rules_is_what_they_would_hit_if_firing_said_no
 
 
 def test_only_bars_outside_of_its_first_test_tell_how_an_admitted_rule_went_on() -> None:
-    found = fate(seen(recorded(first_test(GOOD, (0, 800)), met_again(GOOD, (700, 1000)))))
+    found = outcome_of(seen(recorded(first_test(GOOD, (0, 800)), met_again(GOOD, (700, 1000)))))
     fired, came = GOOD.fired[800:1000], GOOD.outcomes[800:1000]
     assert (found.series, found.type, found.admitted, found.state) == (SERIES, "level", True, State.CONFIRMED)
     assert (found.later_support, found.later_hits) == (fired.sum(), came[fired].sum())
@@ -142,18 +144,18 @@ def test_only_bars_outside_of_its_first_test_tell_how_an_admitted_rule_went_on()
 
 
 def test_a_refuted_rule_was_tested_and_no_more() -> None:
-    found = fate(seen(recorded(first_test(WEAK, (0, 800)), met_again(WEAK, (800, 1000)))))
-    assert found == Fate(SERIES, "level", admitted=False, state=State.REFUTED)
+    found = outcome_of(seen(recorded(first_test(WEAK, (0, 800)), met_again(WEAK, (800, 1000)))))
+    assert found == RuleOutcome(SERIES, "level", admitted=False, state=State.REFUTED)
 
 
 def test_the_past_knows_only_the_bars_of_its_own_facts() -> None:
     record = recorded(first_test(GOOD, (0, 800)), met_again(GOOD, (800, 1000)))
-    assert fate(seen(record, 1)).later_support == 0
-    assert fate(seen(record, 2)).later_support == GOOD.fired[800:1000].sum()
+    assert outcome_of(seen(record, 1)).later_support == 0
+    assert outcome_of(seen(record, 2)).later_support == GOOD.fired[800:1000].sum()
 
 
 def test_a_rule_whose_type_nobody_told_is_not_taken_for_all_types() -> None:
     nameless = first_test(GOOD, (0, 800))
     nameless.pattern.ClearField("type")
-    found = rates([fate(seen(recorded(nameless)))], over_all_series=False)
+    found = rates([outcome_of(seen(recorded(nameless)))], over_all_series=False)
     assert [(each.type, each.tested) for each in found] == [("", 1), (UNTYPED, 1)]

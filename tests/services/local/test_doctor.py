@@ -25,7 +25,7 @@ from services.local import doctor_machine, doctor_services
 from services.platform.identity import token_file
 from services.platform.server import Server
 from services.platform.settings import Settings
-from services.platform.telemetry import Sight, health
+from services.platform.telemetry import Telemetry, health
 from services.registry import bootstrap as registry
 from tests.support.identity import Secured, secured  # noqa: F401 a fixture
 from tests.support.object_store import Seaweed, seaweed  # noqa: F401 a fixture
@@ -147,8 +147,8 @@ def test_a_service_that_is_not_ready_is_named_with_what_it_needs(
 def test_metrics_that_are_not_there_are_found(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATCHET_METRICS", "127.0.0.1:0")
     with serving(tmp_path, monkeypatch, "registry") as servers:
-        url = servers["registry"].sight.url
-        monkeypatch.setattr(Sight, "url", "http://127.0.0.1:1/metrics")
+        url = servers["registry"].telemetry.url
+        monkeypatch.setattr(Telemetry, "url", "http://127.0.0.1:1/metrics")
         found = doctor()["registry metrics"]
     assert url.startswith("http://127.0.0.1:")
     assert (found["ok"], found["remedy"]) == (False, "curl --silent --show-error http://127.0.0.1:1/metrics")

@@ -26,7 +26,7 @@ from ratchet.errors import Busy, Cancelled, InvalidInput, LimitReached
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from services.platform.limits import PREFIX, SLOW, WATCHES, Limits
+from services.platform.limits import PREFIX, SLOW_METHODS, WATCH_METHODS, Limits
 from services.platform.server import Server
 from services.registry.eventlog import Log, open_log
 from services.registry.eventlog.service import NAME, EventLogService
@@ -156,7 +156,7 @@ def test_the_documented_limits_are_those_of_the_code() -> None:
     assert documented == limits
 
 
-@pytest.mark.parametrize(("places", "calls"), [("WATCH_STREAMS", WATCHES), ("SLOW_CALLS", SLOW)])
+@pytest.mark.parametrize(("places", "calls"), [("WATCH_STREAMS", WATCH_METHODS), ("SLOW_CALLS", SLOW_METHODS)])
 def test_the_documented_calls_are_those_that_take_a_place(places: str, calls: frozenset[str]) -> None:
     [row] = re.findall(rf"^\| `RATCHET_LIMIT_{places}` \|[^|]+\|([^|]+)\|", TABLE.read_text(), re.MULTILINE)
     named = {
@@ -167,9 +167,11 @@ def test_the_documented_calls_are_those_that_take_a_place(places: str, calls: fr
 
 def test_every_stream_of_the_contract_has_its_places() -> None:
     methods = [(name, method.client_streaming or method.server_streaming) for name, method in METHODS.items()]
-    assert {name for name, streams in methods if streams} <= WATCHES | SLOW
-    assert {name for name in WATCHES | SLOW if name.startswith("/ratchet.")} <= {name for name, _ in methods}
-    assert not WATCHES & SLOW
+    assert {name for name, streams in methods if streams} <= WATCH_METHODS | SLOW_METHODS
+    assert {name for name in WATCH_METHODS | SLOW_METHODS if name.startswith("/ratchet.")} <= {
+        name for name, _ in methods
+    }
+    assert not WATCH_METHODS & SLOW_METHODS
 
 
 def test_connections_that_say_nothing_or_half_a_preface_hold_nothing_and_are_closed(serve: Serve) -> None:

@@ -28,4 +28,4 @@ def test_what_has_ended_is_not_kept_until_its_time_would_be_up() -> None:
     for _ in range(1000):
         with watchdog.within(LONG, lambda: None):
             pass
-    assert len(watchdog._watched) < 10
+    assert len(watchdog._deadlines) < 10

@@ -170,7 +170,7 @@ def test_closing_stops_what_runs_on_the_cluster(two: Cluster, tmp_path: Path) ->
     held.join(LATE)
     assert isinstance(held.error, WorkerLost)
     assert until(lambda: ended(held.pids[0]), SOON)
-    with pytest.raises(WorkerLost, match="the trainer stops"):
+    with pytest.raises(WorkerLost, match="the service stops"):
         made.run(steps, 1, quiet)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.platform.artifacts import ArtifactStore, open_store, s3_store
-from services.platform.artifacts.retry import PATIENCE
+from services.platform.artifacts.retry import DEFAULT_RETRY
 from tests.support.faulty_proxy import Link, Opening
 from tests.support.object_store import Endpoint, seaweed
 
@@ -16,7 +16,7 @@ __all__ = ["seaweed"]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that does not answer is waited for as often as ever, but not as long."""
-    monkeypatch.setattr(s3_store, "PATIENCE", replace(PATIENCE, pause=0.01, read=5.0))
+    monkeypatch.setattr(s3_store, "DEFAULT_RETRY", replace(DEFAULT_RETRY, pause=0.01, read=5.0))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from ratchet.errors import LimitReached, RatchetError, Unreachable
 from services.platform.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store, s3_store
-from services.platform.artifacts.retry import PATIENCE, Patience
+from services.platform.artifacts.retry import DEFAULT_RETRY, RetryPolicy
 from tests.support.faulty_proxy import (
     Fault,
     Link,
@@ -135,9 +135,9 @@ def test_the_store_is_told_the_digest_itself(link: Link, through: Opening) -> No
         (answering(400, "XMinioStorageFull"), LimitReached, "free some space", 1),
         (answering(400, "SomethingNew"), Unreachable, "SomethingNew", 1),
         (answering(404, ""), Unreachable, "not answer like an S3 store", 1),
-        (answering(503, "SlowDown"), Unreachable, "SlowDown", PATIENCE.tries),
-        (answering(503, ""), Unreachable, "answers 503", PATIENCE.tries),
-        (reset, Unreachable, "does not answer; check that it runs", PATIENCE.tries),
+        (answering(503, "SlowDown"), Unreachable, "SlowDown", DEFAULT_RETRY.tries),
+        (answering(503, ""), Unreachable, "answers 503", DEFAULT_RETRY.tries),
+        (reset, Unreachable, "does not answer; check that it runs", DEFAULT_RETRY.tries),
     ],
 )
 def test_what_stays_wrong_is_said_with_what_to_do(
@@ -160,15 +160,15 @@ def test_a_full_store_is_told_from_an_absent_one_without_a_body_too(link: Link, 
 def test_a_store_that_does_not_answer_is_not_waited_for_for_ever(
     link: Link, through: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_store, "PATIENCE", replace(PATIENCE, read=0.2, pause=0.01, total=0.5))
+    monkeypatch.setattr(s3_store, "DEFAULT_RETRY", replace(DEFAULT_RETRY, read=0.2, pause=0.01, total=0.5))
     link.spoil("GET", repeat(stall))
     with pytest.raises(Unreachable, match="does not answer"):
         through("stalls").get(DIGEST)
-    assert 2 <= link.count("GET") < PATIENCE.tries
+    assert 2 <= link.count("GET") < DEFAULT_RETRY.tries
 
 
 def test_a_host_that_takes_no_connection_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_store, "PATIENCE", replace(PATIENCE, connect=0.2, pause=0.01, total=0.5))
+    monkeypatch.setattr(s3_store, "DEFAULT_RETRY", replace(DEFAULT_RETRY, connect=0.2, pause=0.01, total=0.5))
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         host, port = full.getsockname()
         environ = {ACCESS_KEY: "an-access-key", SECRET_KEY: "a-secret-key"}
@@ -178,7 +178,7 @@ def test_a_host_that_takes_no_connection_is_not_waited_for_for_ever(monkeypatch:
 
 
 def test_a_store_that_stalls_once_is_asked_again(link: Link, through: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_store, "PATIENCE", replace(PATIENCE, read=1.0, pause=0.01))
+    monkeypatch.setattr(s3_store, "DEFAULT_RETRY", replace(DEFAULT_RETRY, read=1.0, pause=0.01))
     store = through("stalls-once")
     store.put(CONTENT)
     link.spoil("GET", [stall])
@@ -212,15 +212,15 @@ def test_pauses_grow_are_random_and_end(monkeypatch: pytest.MonkeyPatch) -> None
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        Patience(tries=5, pause=1.0, total=100.0)(fail, lambda _: True)
+        RetryPolicy(tries=5, pause=1.0, total=100.0)(fail, lambda _: True)
     assert len(paused) == 4
     for number, pause in enumerate(paused):
         assert 0.5 * 2**number <= pause <= 2**number
     assert len({pause / 2**number for number, pause in enumerate(paused)}) == 4
     paused.clear()
     with pytest.raises(ConnectionError):
-        Patience(tries=5, pause=1.0, total=0.1)(fail, lambda _: True)
+        RetryPolicy(tries=5, pause=1.0, total=0.1)(fail, lambda _: True)
     assert paused == []
     with pytest.raises(ConnectionError):
-        Patience()(fail, lambda _: False)
+        RetryPolicy()(fail, lambda _: False)
     assert paused == []

@@ -15,7 +15,7 @@ from minio import time as minio_time
 from ratchet.errors import InvalidInput, NotAllowed, NotFound, PreconditionFailed, Unreachable
 from services.platform.artifacts import ACCESS_KEY, SECRET_KEY, ArtifactStore, open_store, s3_store
 from services.platform.artifacts.bucket import Bucket, Retention
-from services.platform.artifacts.credentials import SESSION_TOKEN, Access
+from services.platform.artifacts.credentials import SESSION_TOKEN, S3Credentials
 from tests.support.faulty_proxy import Exchange, Fault, Link, Opening, answering
 from tests.support.object_store import Endpoint
 
@@ -52,7 +52,7 @@ def test_a_request_without_a_right_to_be_made_is_about_the_credentials(link: Lin
 
 
 def test_secrets_are_not_shown() -> None:
-    access = Access.load({**KEYS, SESSION_TOKEN: "a-token"}, "http://minio:9000")
+    access = S3Credentials.load({**KEYS, SESSION_TOKEN: "a-token"}, "http://minio:9000")
     assert access.access_key in repr(access)
     assert "a-secret-key" not in repr(access)
     assert "a-token" not in repr(access)

@@ -17,7 +17,7 @@ from ratchet.client.credentials import Credentials
 from ratchet.client.transport import ACTOR_KEY, CORRELATION_KEY
 from ratchet.errors import NotAllowed, Unauthenticated
 from services.platform.identity import Identity, roles, token_file
-from services.platform.identity.token_cache import TokenBook
+from services.platform.identity.token_cache import TokenCache
 from services.platform.identity.token_file import ROLES, Role
 from services.platform.interceptors import Call, Caller
 from tests.support.every_method import METHODS, Callee, bearer, call, serving
@@ -33,7 +33,7 @@ REFUSED = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
 
 @pytest.fixture(scope="module")
 def callee(secured: Secured) -> Iterator[Callee]:
-    with serving(Identity(TokenBook(secured.file))) as made:
+    with serving(Identity(TokenCache(secured.file))) as made:
         yield made
 
 
@@ -119,7 +119,7 @@ def test_whoever_is_refused_is_not_seen_as_who_it_says_it_is(secured: Secured) -
             seen.append(Caller.of(made.context))
 
     with (
-        serving(Identity(TokenBook(secured.file)), watching) as callee,
+        serving(Identity(TokenCache(secured.file)), watching) as callee,
         grpc.insecure_channel(callee.address) as channel,
     ):
         call(channel, PROMOTE, ACTING)
@@ -153,7 +153,7 @@ def test_an_expired_token_is_told_so(secured: Secured, tmp_path: Path) -> None:
     made, now = datetime(2026, 1, 1, tzinfo=UTC), [datetime(2026, 1, 30, 23, 59, 59, tzinfo=UTC)]
     token, _ = token_file.add(tmp_path / "tokens", "ann", "viewer", made, days=30)
     with (
-        serving(Identity(TokenBook(tmp_path / "tokens"), lambda: now[0])) as callee,
+        serving(Identity(TokenCache(tmp_path / "tokens"), lambda: now[0])) as callee,
         grpc.insecure_channel(callee.address) as channel,
     ):
         assert call(channel, GET_MODEL, bearer(token))[0] is grpc.StatusCode.OK
@@ -174,7 +174,7 @@ def test_the_file_is_followed_without_a_restart(
     def state(token: str) -> grpc.StatusCode:
         return call(channel, GET_MODEL, bearer(token))[0]
 
-    with serving(Identity(TokenBook(file))) as callee, grpc.insecure_channel(callee.address) as channel:
+    with serving(Identity(TokenCache(file))) as callee, grpc.insecure_channel(callee.address) as channel:
         second, _ = token_file.add(file, "ann", "viewer", now)
         assert [state(first), state(second)] == [grpc.StatusCode.OK] * 2
         token_file.revoke(file, "ann", older=True)
@@ -225,10 +225,10 @@ def test_tokens_reach_no_log_line_and_no_error(
     assert sum(bool(text) for text in said) > 20
     file = tmp_path / "tokens"
     shutil.copy(secured.file, file)
-    book = TokenBook(file)
+    tokens = TokenCache(file)
     unknown = token_file.revoke(file, OWNERS["viewer"])
     assert unknown
-    with serving(Identity(book)) as callee, grpc.insecure_channel(callee.address) as other:
+    with serving(Identity(tokens)) as callee, grpc.insecure_channel(callee.address) as other:
         said.append(call(other, APPEND, bearer(secured.token["viewer"]))[1])
     assert "is not in force" in said[-1]
     for token in secured.token.values():

@@ -6,7 +6,7 @@ from ratchet.cli import main
 from ratchet.client.credentials import Tls
 from ratchet.errors import Unreachable
 from services.platform.identity import Identity
-from services.platform.identity.token_cache import TokenBook
+from services.platform.identity.token_cache import TokenCache
 from services.platform.server import Server
 from services.platform.telemetry import Check
 from tests.support.every_method import serving
@@ -24,7 +24,7 @@ def environ(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
 def test_a_service_that_serves_is_found_with_a_certificate_and_without_a_token(
     secured: Secured, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(Identity(TokenBook(secured.file)), tls=Tls.load(secured.tls("server"))) as callee:
+    with serving(Identity(TokenCache(secured.file)), tls=Tls.load(secured.tls("server"))) as callee:
         environ.setenv("RATCHET_TRAINER", callee.address)
         assert main(["health", "trainer"]) == main(["health", "trainer", "--live"]) == 0
         for variable in secured.tls():

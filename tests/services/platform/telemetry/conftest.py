@@ -19,5 +19,5 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks are asked, and given up, sooner."""
-    for name, seconds in (("EVERY", 0.02), ("AGAIN", 0.02), ("PATIENCE", 0.4), ("FIRST", 0.2)):
+    for name, seconds in (("INTERVAL", 0.02), ("RETRY", 0.02), ("TIMEOUT", 0.4), ("STARTUP", 0.2)):
         monkeypatch.setattr(f"services.platform.telemetry.checks.{name}_SECONDS", seconds)

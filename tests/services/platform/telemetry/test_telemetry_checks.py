@@ -21,9 +21,9 @@ from services.knowledge import bootstrap as knowledge
 from services.platform.server import Server
 from services.platform.settings import Settings
 from services.platform.telemetry import Check
-from services.platform.telemetry.checks import Checks
-from services.platform.telemetry.peer import serving
-from services.registry.telemetry import LogSight
+from services.platform.telemetry.checks import HealthChecks
+from services.platform.telemetry.peer import peer_check
+from services.registry.telemetry import LogTelemetry
 from tests.support.observed_registry import Watched, registry_on
 from tests.support.waiting import until
 
@@ -49,8 +49,8 @@ class Told:
             raise Unreachable("it is not there")
 
 
-def watching(told: Told, *more: Check) -> Checks:
-    return Checks([Check("thing", told.ask), *more], told)
+def watching(told: Told, *more: Check) -> HealthChecks:
+    return HealthChecks([Check("thing", told.ask), *more], told)
 
 
 def test_what_passes_at_once_is_ready_from_the_start() -> None:
@@ -64,7 +64,7 @@ def test_what_passes_at_once_is_ready_from_the_start() -> None:
 def test_what_is_gone_and_what_is_back_is_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     watch = watching(told)
-    with caplog.at_level(logging.INFO, "ratchet.client.health"):
+    with caplog.at_level(logging.INFO, "ratchet.health"):
         watch.start()
         told.there = False
         assert until(lambda: told.wrong[-1] == {"thing": "it is not there"})
@@ -111,7 +111,7 @@ def test_a_defect_in_a_check_is_no_answer_and_keeps_its_text_to_itself() -> None
     def broken() -> None:
         raise ValueError("a password, perhaps")
 
-    watch = Checks([Check("broken", broken)], told)
+    watch = HealthChecks([Check("broken", broken)], told)
     watch.start()
     watch.close()
     assert told.wrong[0]["broken"].startswith("ValueError")
@@ -122,13 +122,13 @@ def test_a_server_without_needs_is_ready() -> None:
     server = Server("127.0.0.1", 0)
     server.start()
     with Client(f"127.0.0.1:{server.port}") as client:
-        serving("peer", client.registry).ask()
-        server._health.tell((), (), {"thing": "gone"})
+        peer_check("peer", client.registry).ask()
+        server._health.update((), (), {"thing": "gone"})
         with pytest.raises(Unreachable, match="is not ready: gone"):
-            serving("peer", client.registry).ask()
+            peer_check("peer", client.registry).ask()
         server.stop(0)
         with pytest.raises(Unreachable):
-            serving("peer", client.registry).ask()
+            peer_check("peer", client.registry).ask()
 
 
 def test_a_server_that_has_stopped_asks_for_nothing_any_more() -> None:
@@ -166,8 +166,8 @@ def test_looking_at_the_database_writes_nothing_to_it(
     files = [tmp_path / name for name in ("log.sqlite", "log.sqlite-wal")]
     before = [file.read_bytes() for file in files]
     looks: list[object] = []
-    look = LogSight._require_writable
-    monkeypatch.setattr(LogSight, "_require_writable", lambda self: looks.append(look(self)))
+    look = LogTelemetry._require_writable
+    monkeypatch.setattr(LogTelemetry, "_require_writable", lambda self: looks.append(look(self)))
     assert until(lambda: len(looks) > 5)
     assert [file.read_bytes() for file in files] == before
 
@@ -182,7 +182,7 @@ def test_knowledge_is_ready_once_it_has_read_the_log_and_not_before(
         server.start()
         with Client(knowledge=f"127.0.0.1:{server.port}") as client:
             assert until(lambda: _is_ready(client))
-            assert server.sight.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 0
+            assert server.telemetry.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 0
             watched.server.stop(0)
             assert until(lambda: not _is_ready(client))
         server.stop(0)
@@ -202,7 +202,7 @@ def test_knowledge_that_has_not_read_the_log_is_not_ready_though_the_log_answers
         server.start()
         with Client(knowledge=f"127.0.0.1:{server.port}") as client:
             assert not _is_ready(client)
-            assert server.sight.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 1
+            assert server.telemetry.metrics.registry.get_sample_value("ratchet_knowledge_lag") == 1
             taken.cancel()
             assert until(lambda: _is_ready(client))
         server.stop(0)
@@ -223,7 +223,7 @@ def test_knowledge_without_a_log_is_not_ready(tmp_path: Path, monkeypatch: pytes
 
 def _is_ready(client: Client) -> bool:
     try:
-        serving("knowledge", client.knowledge).ask()
+        peer_check("knowledge", client.knowledge).ask()
     except Unreachable:
         return False
     return True

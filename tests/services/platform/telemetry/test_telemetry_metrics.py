@@ -20,7 +20,7 @@ from ratchet.errors import InvalidInput, NotFound, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2
-from services.platform.telemetry.endpoint import Address, Endpoint
+from services.platform.telemetry.endpoint import MetricsAddress, MetricsEndpoint
 from tests.support.observed_registry import Watched, registry_on
 from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
@@ -161,7 +161,9 @@ def test_a_metrics_port_that_is_taken_is_named_with_the_way_out(
 def test_beyond_this_machine_only_callers_of_its_authority_are_served(tmp_path: Path) -> None:
     certs.make(tmp_path, (), datetime.now(UTC))
     ca, server, client = (str(tmp_path / name) for name in ("ca.pem", "server", "client"))
-    endpoint = Endpoint(Address("127.0.0.1", 0, (f"{server}.pem", f"{server}.key", ca)), CollectorRegistry())
+    endpoint = MetricsEndpoint(
+        MetricsAddress("127.0.0.1", 0, (f"{server}.pem", f"{server}.key", ca)), CollectorRegistry()
+    )
     nobody = ssl.create_default_context(cafile=ca)
     known = ssl.create_default_context(cafile=ca)
     known.load_cert_chain(f"{client}.pem", f"{client}.key")
@@ -183,20 +185,20 @@ def test_nothing_is_served_that_was_not_asked_for(watched: Watched) -> None:
     ("text", "host", "environ", "served"),
     [
         ("", "127.0.0.1", {}, None),
-        ("127.0.0.1:9301", "127.0.0.1", {}, Address("127.0.0.1", 9301)),
-        ("[::1]:9301", "0.0.0.0", {}, Address("::1", 9301)),
-        ("0.0.0.0:9301", "0.0.0.0", {}, Address("0.0.0.0", 9301)),
-        ("0.0.0.0:9301", "0.0.0.0", PAIR, Address("0.0.0.0", 9301, ("c", "k", "a"))),
-        ("127.0.0.1:9301", "0.0.0.0", PAIR, Address("127.0.0.1", 9301)),
+        ("127.0.0.1:9301", "127.0.0.1", {}, MetricsAddress("127.0.0.1", 9301)),
+        ("[::1]:9301", "0.0.0.0", {}, MetricsAddress("::1", 9301)),
+        ("0.0.0.0:9301", "0.0.0.0", {}, MetricsAddress("0.0.0.0", 9301)),
+        ("0.0.0.0:9301", "0.0.0.0", PAIR, MetricsAddress("0.0.0.0", 9301, ("c", "k", "a"))),
+        ("127.0.0.1:9301", "0.0.0.0", PAIR, MetricsAddress("127.0.0.1", 9301)),
     ],
 )
 def test_metrics_go_no_further_than_their_service_and_under_its_tls(
-    text: str, host: str, environ: dict[str, str], served: Address | None
+    text: str, host: str, environ: dict[str, str], served: MetricsAddress | None
 ) -> None:
-    assert Address.load("registry", host, {"RATCHET_METRICS": text, **environ}) == served
+    assert MetricsAddress.load("registry", host, {"RATCHET_METRICS": text, **environ}) == served
 
 
 @pytest.mark.parametrize("text", ["9301", "127.0.0.1:", "127.0.0.1:x", ":9301", "127.0.0.1:70000", "0.0.0.0:9301"])
 def test_what_is_no_address_or_opens_more_than_the_service_does_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="RATCHET_METRICS"):
-        Address.load("registry", "127.0.0.1", {"RATCHET_METRICS": text})
+        MetricsAddress.load("registry", "127.0.0.1", {"RATCHET_METRICS": text})

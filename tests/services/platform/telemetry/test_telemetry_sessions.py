@@ -15,11 +15,11 @@ from ratchet.errors import Unreachable, WorkerLost
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.platform.artifacts import open_store
-from services.platform.artifacts.retry import Patience
-from services.platform.telemetry import Sight
-from services.platform.telemetry.artifact_store import CountedStore, answering
+from services.platform.artifacts.retry import RetryPolicy
+from services.platform.telemetry import Telemetry
+from services.platform.telemetry.artifact_store import CountedStore, store_check
 from services.platform.telemetry.traces import Traces, ids_of
-from services.trainer import telemetry as trainer_sight
+from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
 from services.trainer.telemetry import WatchedConductor
 from tests.support.observed_registry import Watched
@@ -75,10 +75,14 @@ def requested(watched: Watched, request_id: str) -> Training:
 def test_a_session_joins_the_trace_of_its_request_whoever_takes_it_up(watched: Watched) -> None:
     training = requested(watched, "begin-1")
     exporter = InMemorySpanExporter()
-    sight = Sight("trainer", "127.0.0.1", {})
-    sight.traces = Traces("trainer", exporter)
-    assert run(WatchedConductor(Steps(), watched.client, sight, 2), training) == ["features", "features", "training"]
-    sight.close()
+    telemetry = Telemetry("trainer", "127.0.0.1", {})
+    telemetry.traces = Traces("trainer", exporter)
+    assert run(WatchedConductor(Steps(), watched.client, telemetry, 2), training) == [
+        "features",
+        "features",
+        "training",
+    ]
+    telemetry.close()
     spans = {span.name: span for span in exporter.get_finished_spans()}
     assert spans.keys() == {"gather", "work", "features", "training", "record"}
     assert {span.get_span_context().trace_id for span in spans.values()} == {ids_of("begin-1")[0]}
@@ -93,9 +97,9 @@ def test_a_session_joins_the_trace_of_its_request_whoever_takes_it_up(watched: W
 
 
 def test_a_session_is_timed_and_its_cpu_counted(watched: Watched) -> None:
-    sight = Sight("trainer", "127.0.0.1", {})
-    run(WatchedConductor(Steps(), watched.client, sight, 2), requested(watched, "begin-1"))
-    value = sight.metrics.registry.get_sample_value
+    telemetry = Telemetry("trainer", "127.0.0.1", {})
+    run(WatchedConductor(Steps(), watched.client, telemetry, 2), requested(watched, "begin-1"))
+    value = telemetry.metrics.registry.get_sample_value
     assert value("ratchet_session_seconds_sum", {"model_type": "logistic"}) == 1.5
     assert value("ratchet_training_cpu_seconds_total", {"model_type": "logistic"}) == 2.5
     assert value("ratchet_workers") == 2
@@ -106,17 +110,19 @@ def test_a_session_is_timed_and_its_cpu_counted(watched: Watched) -> None:
 
 @pytest.mark.parametrize("step", ["gather", "work"])
 def test_a_step_that_fails_is_over(watched: Watched, step: str) -> None:
-    sight = Sight("trainer", "127.0.0.1", {})
+    telemetry = Telemetry("trainer", "127.0.0.1", {})
     with pytest.raises((Unreachable, WorkerLost)):
-        run(WatchedConductor(Steps(fails=step), watched.client, sight, 1), requested(watched, "begin-1"))
-    assert sight.metrics.registry.get_sample_value("ratchet_sessions_running", {"step": step}) == 0
-    assert sight.metrics.registry.get_sample_value("ratchet_session_seconds_count", {"model_type": "logistic"}) is None
+        run(WatchedConductor(Steps(fails=step), watched.client, telemetry, 1), requested(watched, "begin-1"))
+    assert telemetry.metrics.registry.get_sample_value("ratchet_sessions_running", {"step": step}) == 0
+    assert (
+        telemetry.metrics.registry.get_sample_value("ratchet_session_seconds_count", {"model_type": "logistic"}) is None
+    )
 
 
 OPERATIONS: dict[str, Callable[[CountedStore], object]] = {
     "put": lambda store: store.put(b"bytes"),
     "get": lambda store: store.get("a" * 64),
-    "has": lambda store: answering(store).ask(),
+    "has": lambda store: store_check(store).ask(),
     "digests": lambda store: list(store.digests()),
     "written_at": lambda store: store.written_at("a" * 64),
     "remove": lambda store: store.remove("a" * 64),
@@ -127,7 +133,7 @@ OPERATIONS: dict[str, Callable[[CountedStore], object]] = {
 def test_errors_of_the_artifact_store_are_counted_and_fail_its_check(
     operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.platform.artifacts.s3_store.PATIENCE", Patience(tries=1))
+    monkeypatch.setattr("services.platform.artifacts.s3_store.DEFAULT_RETRY", RetryPolicy(tries=1))
     registry = CollectorRegistry()
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     store = CountedStore(open_store(f"s3://artifacts?endpoint=http://{NOBODY}", keys), registry)
@@ -140,7 +146,7 @@ def test_errors_of_the_artifact_store_are_counted_and_fail_its_check(
 def test_an_artifact_that_is_not_there_is_no_error_of_the_store(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     store = CountedStore(open_store(tmp_path.as_uri()), registry)
-    answering(store).ask()
+    store_check(store).ask()
     with pytest.raises(Exception, match="is not in"):
         store.get("a" * 64)
     digest = store.put(b"bytes")
@@ -152,8 +158,8 @@ def test_an_artifact_that_is_not_there_is_no_error_of_the_store(tmp_path: Path) 
 
 
 def test_a_dask_scheduler_that_is_not_there_is_named_and_own_processes_need_no_check() -> None:
-    assert trainer_sight.workers("local:2") == ()
-    [check] = trainer_sight.workers(f"dask://{NOBODY}?at_once=3")
+    assert trainer_telemetry.workers("local:2") == ()
+    [check] = trainer_telemetry.workers(f"dask://{NOBODY}?at_once=3")
     assert check.name == "workers"
     with pytest.raises(Unreachable, match=rf"no Dask scheduler answers at {NOBODY}"):
         check.ask()

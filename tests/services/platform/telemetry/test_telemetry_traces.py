@@ -15,11 +15,11 @@ from ratchet.client.health import ask
 from ratchet.client.tracing import traced
 from ratchet.errors import NotFound
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
-from services.platform.error_mapping import refusals
+from services.platform.error_mapping import map_errors
 from services.platform.server import Server
-from services.platform.telemetry import Sight
+from services.platform.telemetry import Telemetry
 from services.platform.telemetry.call_log import trace_id
-from services.platform.telemetry.traces import Patient, Traces, ids_of, open_traces, untraced
+from services.platform.telemetry.traces import LoggingExporter, Traces, ids_of, open_traces, untraced
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 NAME = "ratchet.eventlog.v1.EventLogService"
@@ -28,11 +28,11 @@ NAME = "ratchet.eventlog.v1.EventLogService"
 class Log(eventlog_pb2_grpc.EventLogServiceServicer):
     """Answers in a span of its own, or refuses."""
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
 
     def GetHead(self, request: object, context: object) -> eventlog_pb2.GetHeadResponse:
-        with self._sight.span("inside"):
+        with self._telemetry.span("inside"):
             return eventlog_pb2.GetHeadResponse(position=7)
 
     def Append(self, request: eventlog_pb2.AppendRequest, context: object) -> eventlog_pb2.AppendResponse:
@@ -42,11 +42,11 @@ class Log(eventlog_pb2_grpc.EventLogServiceServicer):
 class Traced:
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
-        self.sight = Sight("registry", "127.0.0.1", {})
-        self.traces = self.sight.traces = Traces("registry", self.exporter)
-        self.sight.observed._observers = (self.traces, *self.sight.observed._observers)
-        self.server = Server("127.0.0.1", 0, (refusals,), sight=self.sight)
-        self.server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(self.sight), NAME)
+        self.telemetry = Telemetry("registry", "127.0.0.1", {})
+        self.traces = self.telemetry.traces = Traces("registry", self.exporter)
+        self.telemetry.observed._observers = (self.traces, *self.telemetry.observed._observers)
+        self.server = Server("127.0.0.1", 0, (map_errors,), telemetry=self.telemetry)
+        self.server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(self.telemetry), NAME)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
         self.stub = eventlog_pb2_grpc.EventLogServiceStub(self.channel)
@@ -85,7 +85,7 @@ def test_a_call_is_a_span_of_its_callers_trace_and_what_it_does_is_within(server
 def test_a_request_with_an_id_begins_the_trace_that_its_id_names(server: Traced) -> None:
     with pytest.raises(grpc.RpcError):
         server.stub.Append(eventlog_pb2.AppendRequest(request_id="r1"))
-    with server.sight.span("later, in another thread", "r1"):
+    with server.telemetry.span("later, in another thread", "r1"):
         pass
     spans = server.spans()
     call, later = spans["EventLogService/Append"], spans["later, in another thread"]
@@ -123,7 +123,7 @@ def test_a_call_whose_request_can_not_be_read_is_a_span_too(server: Traced) -> N
 def test_a_thread_is_of_no_trace_when_its_call_is_over(server: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Health is asked of the same threads, and is not traced."""
     found: list[str | None] = []
-    monkeypatch.setattr(Sight, "url", property(lambda _: found.append(trace_id()) or ""))
+    monkeypatch.setattr(Telemetry, "url", property(lambda _: found.append(trace_id()) or ""))
     for _ in range(10):
         server.stub.GetHead(eventlog_pb2.GetHeadRequest())
         ask(server.channel)
@@ -169,9 +169,9 @@ def test_a_receiver_that_is_gone_costs_spans_no_call_and_one_line(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setattr("services.platform.telemetry.traces.EXPORT_SECONDS", 0.2)
-    sight = Sight("registry", "127.0.0.1")
-    server = Server("127.0.0.1", 0, (refusals,), sight=sight)
-    server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(sight), NAME)
+    telemetry = Telemetry("registry", "127.0.0.1")
+    server = Server("127.0.0.1", 0, (map_errors,), telemetry=telemetry)
+    server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, Log(telemetry), NAME)
     server.start()
     with caplog.at_level(logging.INFO), Client(f"127.0.0.1:{server.port}") as client:
         for _ in range(20):
@@ -184,7 +184,7 @@ def test_a_receiver_that_is_gone_costs_spans_no_call_and_one_line(
 
 def test_the_return_of_a_receiver_is_told(caplog: pytest.LogCaptureFixture) -> None:
     inner = InMemorySpanExporter()
-    patient = Patient(inner, "http://somewhere")
+    patient = LoggingExporter(inner, "http://somewhere")
     with caplog.at_level(logging.INFO):
         inner.shutdown()
         for _ in range(3):
@@ -199,5 +199,5 @@ def test_the_return_of_a_receiver_is_told(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_traces_are_made_only_where_they_are_asked_for() -> None:
-    assert Sight("registry", "127.0.0.1", {}).traces is None
+    assert Telemetry("registry", "127.0.0.1", {}).traces is None
     assert open_traces.__module__ == "services.platform.telemetry.traces"

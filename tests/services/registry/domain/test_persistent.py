@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.domain.persistent import CHUNK, SMALL, Appended, Growing, changed
+from services.registry.domain.persistent import CHUNK, SMALL, PersistentList, PersistentMap, fast_replace
 
 keys = st.integers(0, 300)
 
 
 @given(st.lists(st.tuples(keys, st.integers()), max_size=400))
 def test_it_holds_what_a_dict_of_the_same_entries_holds(entries: list[tuple[int, int]]) -> None:
-    grown: Growing[int, int] = Growing()
+    grown: PersistentMap[int, int] = PersistentMap()
     for key, value in entries:
         grown = grown.with_entry(key, value)
     plain = dict(entries)
@@ -27,7 +27,7 @@ def test_it_holds_what_a_dict_of_the_same_entries_holds(entries: list[tuple[int,
 
 @given(st.lists(keys, min_size=1, max_size=200), st.data())
 def test_an_older_value_stays_as_it_was_whatever_grows_from_it(order: list[int], data: st.DataObject) -> None:
-    grown, history = Growing[int, int](), []
+    grown, history = PersistentMap[int, int](), []
     for number, key in enumerate(order):
         grown = grown.with_entry(key, number)
         history.append((grown, dict(grown)))
@@ -39,13 +39,13 @@ def test_an_older_value_stays_as_it_was_whatever_grows_from_it(order: list[int],
 
 
 def test_ten_thousand_entries_lie_in_a_few_layers_and_a_new_one_copies_few() -> None:
-    grown: Growing[int, int] = Growing()
+    grown: PersistentMap[int, int] = PersistentMap()
     copied = 0
     for number in range(10_000):
-        before = {id(layer) for layer in grown._layers}
+        before = {id(level) for level in grown._levels}
         grown = grown.with_entry(number, number)
-        copied += sum(len(layer) for layer in grown._layers if id(layer) not in before)
-    assert len(grown._layers) <= 10
+        copied += sum(len(level) for level in grown._levels if id(level) not in before)
+    assert len(grown._levels) <= 10
     assert copied / 10_000 <= SMALL
     with pytest.raises(KeyError):
         grown[10_000]
@@ -55,7 +55,7 @@ def test_ten_thousand_entries_lie_in_a_few_layers_and_a_new_one_copies_few() -> 
 def test_an_appended_list_holds_its_values_and_an_older_one_stays_as_it_was(
     values: list[int], data: st.DataObject
 ) -> None:
-    history = [Appended[int]()]
+    history = [PersistentList[int]()]
     for value in values:
         history.append(history[-1].with_value(value))
     assert [len(grown) for grown in history] == list(range(len(values) + 1))
@@ -74,4 +74,4 @@ def test_a_frozen_value_is_changed_by_a_copy() -> None:
         y: int = 0
 
     point = Point(1)
-    assert (changed(point, y=2), point) == (Point(1, 2), Point(1, 0))
+    assert (fast_replace(point, y=2), point) == (Point(1, 2), Point(1, 0))

@@ -11,16 +11,18 @@ from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Policy
 from services.platform.facts import Fact
 from services.registry.domain import symbol
-from services.registry.domain.comparison import Scoring, Trained, compare
-from services.registry.domain.symbol import Challenge, Change, SymbolState
+from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
+from services.registry.domain.symbol import Challenge, ChampionChange, SymbolState
 from tests.support.registry_samples import bar, evidence, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
 BEST = SymbolState("AAPL/range", version=1, best=f"{FOREST}/v1")
 
 
-def new_champion(model: str, replaced: str = "", by_person: bool = False, policy: Policy = "balanced") -> Change:
-    return Change(
+def new_champion(
+    model: str, replaced: str = "", by_person: bool = False, policy: Policy = "balanced"
+) -> ChampionChange:
+    return ChampionChange(
         facts_pb2.ModelPromoted(
             scope=decision_pb2.SCOPE_LINEAGE,
             lineage=model.rpartition("/")[0],
@@ -34,8 +36,10 @@ def new_champion(model: str, replaced: str = "", by_person: bool = False, policy
     )
 
 
-def challenge(packed: bytes, expected: str = f"{FOREST}/v1", rival: str = f"{LOGISTIC}/v1") -> Challenge:
-    return Challenge(expected, Trained(expected, bar(100)), Trained(rival, bar(100)), packed, bar(1000))
+def challenge(packed: bytes, expected: str = f"{FOREST}/v1", contender: str = f"{LOGISTIC}/v1") -> Challenge:
+    return Challenge(
+        expected, KnowledgeCutoff(expected, bar(100)), KnowledgeCutoff(contender, bar(100)), packed, bar(1000)
+    )
 
 
 def declined(model: str, champion: str, policy: Policy = "balanced") -> facts_pb2.PromotionDeclined:
@@ -52,7 +56,9 @@ def declined(model: str, champion: str, policy: Policy = "balanced") -> facts_pb
 
 
 def e_value(packed: bytes) -> float:
-    return compare(Trained("a", 0), Trained("b", 0), packed, Scoring(1, "balanced", bar(1000))).judgement.e_value
+    return compare(
+        KnowledgeCutoff("a", 0), KnowledgeCutoff("b", 0), packed, GateSettings(1, "balanced", bar(1000))
+    ).judgement.e_value
 
 
 def after(state: SymbolState, message: symbol.Decision) -> SymbolState:
@@ -101,10 +107,10 @@ def test_fewer_than_120_common_bars_are_inconclusive() -> None:
 def test_a_successor_in_the_lineage_of_the_best_takes_its_place_on_the_same_evidence() -> None:
     change = new_champion(f"{FOREST}/v2", f"{FOREST}/v1")
     scored = compare(
-        Trained(f"{FOREST}/v1", bar(100)),
-        Trained(f"{FOREST}/v2", bar(100)),
+        KnowledgeCutoff(f"{FOREST}/v1", bar(100)),
+        KnowledgeCutoff(f"{FOREST}/v2", bar(100)),
         evidence(101, 300, 0.1),
-        Scoring(1, "balanced", bar(300)),
+        GateSettings(1, "balanced", bar(300)),
     )
     change.promoted.evidence.append(scored)
     fact = symbol.decide(BEST, change, [f"{FOREST}/v2", f"{LOGISTIC}/v1"], None)
@@ -125,13 +131,13 @@ class TestAChampionThatStays:
         for packed in (evidence(101, 300, 0.1), evidence(101, 300, -0.1), evidence(101, 219, 0.1)):
             brought = challenge(packed)
             new = symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [f"{FOREST}/v1", f"{LOGISTIC}/v1"], brought)
-            standing = symbol.decide_standing(BEST, self.STAYS, 2, brought)
+            standing = symbol.decide_unchanged(BEST, self.STAYS, 2, brought)
             assert type(standing) is type(new)
             assert (standing.model, standing.reason) == (f"{LOGISTIC}/v1", new.reason)
             assert (list(standing.evidence), standing.competing_lineages) == (list(new.evidence), 2)
 
     def test_takes_over_by_the_gate_in_the_name_of_the_session(self) -> None:
-        fact = symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1)))
+        fact = symbol.decide_unchanged(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1)))
         assert isinstance(fact, facts_pb2.ModelPromoted)
         assert (fact.scope, fact.decided_by) == (decision_pb2.SCOPE_SYMBOL, decision_pb2.DECIDED_BY_GATE)
         assert (fact.lineage, fact.replaced, fact.session_id) == (LOGISTIC, f"{FOREST}/v1", "s1")
@@ -140,14 +146,14 @@ class TestAChampionThatStays:
 
     def test_needs_a_bar_since_its_pair_was_decided_on(self) -> None:
         assert symbol.needs_evidence(BEST, self.STAYS, bar(1000))
-        state = after(BEST, symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.0))))
+        state = after(BEST, symbol.decide_unchanged(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.0))))
         assert not symbol.needs_evidence(state, self.STAYS, bar(1000))
         assert symbol.needs_evidence(state, self.STAYS, bar(1001))
         another = declined(f"{LOGISTIC}/v7", f"{LOGISTIC}/v2")
         assert symbol.needs_evidence(state, another, bar(1000))
 
     def test_a_loser_needs_a_new_bar_to_come_back_and_others_face_a_new_best(self) -> None:
-        state = after(BEST, symbol.decide_standing(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1))))
+        state = after(BEST, symbol.decide_unchanged(BEST, self.STAYS, 2, challenge(evidence(101, 300, 0.1))))
         before = declined(f"{FOREST}/v2", f"{FOREST}/v1")
         assert not symbol.needs_evidence(state, before, bar(1000))
         assert symbol.needs_evidence(state, before, bar(1001))
@@ -162,7 +168,7 @@ class TestAChampionThatStays:
         assert not symbol.needs_evidence(state, self.STAYS, bar(400))
         assert symbol.needs_evidence(state, self.STAYS, bar(401))
         brought = replace(challenge(evidence(101, 500, 0.1)), spent_through=bar(400))
-        fact = symbol.decide_standing(state, self.STAYS, 2, brought)
+        fact = symbol.decide_unchanged(state, self.STAYS, 2, brought)
         assert (fact.evidence[0].first_bar, fact.evidence[0].judgement.bars) == (stamp(401), 100)
 
 
@@ -170,8 +176,8 @@ class TestWhenAPersonRemovesTheBest:
     IN_FORCE = (f"{FOREST}/v2", f"{LOGISTIC}/v4", "AAPL/range/xgboost/v1")
 
     def test_the_remaining_champion_with_the_best_paired_mean_stands_in(self) -> None:
-        rival = challenge(evidence(101, 300, -0.1), rival=f"{LOGISTIC}/v4")
-        state = after(BEST, symbol.decide(BEST, new_champion(f"{LOGISTIC}/v4"), self.IN_FORCE, rival))
+        contender = challenge(evidence(101, 300, -0.1), contender=f"{LOGISTIC}/v4")
+        state = after(BEST, symbol.decide(BEST, new_champion(f"{LOGISTIC}/v4"), self.IN_FORCE, contender))
         removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
         fact = symbol.decide(state, removed, self.IN_FORCE, None)
         assert isinstance(fact, facts_pb2.ModelPromoted)
@@ -187,8 +193,8 @@ class TestWhenAPersonRemovesTheBest:
     def test_and_only_later_bars_count_for_the_next(self) -> None:
         removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
         state = after(BEST, symbol.decide(BEST, removed, [f"{FOREST}/v2"], None))
-        packed, rival = evidence(301, 500, 0.1), new_champion(f"{LOGISTIC}/v1")
-        fact = symbol.decide(state, rival, ["a", "b"], challenge(packed, f"{FOREST}/v2"))
+        packed, contender = evidence(301, 500, 0.1), new_champion(f"{LOGISTIC}/v1")
+        fact = symbol.decide(state, contender, ["a", "b"], challenge(packed, f"{FOREST}/v2"))
         assert fact.evidence[0].judgement.bars == 100
         assert fact.evidence[0].first_bar == stamp(401)
 

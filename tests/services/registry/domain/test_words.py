@@ -169,7 +169,7 @@ FLAT = tuple(FlatSession(version, 60 * version, 0.2, -1.0, 1.44) for version in 
 
 
 def test_saturation_shows_the_gains_that_were_not_there() -> None:
-    assert words.saturated(FLAT, HOURLY, words.Alternatives()).measurement == (
+    assert words.plateau(FLAT, HOURLY, words.Alternatives()).measurement == (
         "no new pattern in 3 sessions in a row, nor a gain that can be seen: v4 +0.2 % [-1.0, +1.4] on 240 bars,"
         " v5 +0.2 % [-1.0, +1.4] on 300 bars, v6 +0.2 % [-1.0, +1.4] on 360 bars"
     )
@@ -177,7 +177,7 @@ def test_saturation_shows_the_gains_that_were_not_there() -> None:
 
 def test_the_next_type_is_the_simplest_that_was_not_tried_and_the_best_when_all_were() -> None:
     def next_type(tried: tuple[str, ...], best: str = "") -> str:
-        found = words.saturated(FLAT, HOURLY, words.Alternatives(frozenset(tried), best)).advice
+        found = words.plateau(FLAT, HOURLY, words.Alternatives(frozenset(tried), best)).advice
         return found.partition(" --model ")[2].partition(" ")[0]
 
     assert next_type(()) == "har"
@@ -197,7 +197,7 @@ def test_every_advice_has_a_command_that_runs(model_type: ModelType, tried: tupl
         words.no_new_evidence(bar(0), lineage),
         words.regime_shift("AUC 0.71", lineage),
         words.overfit("gap 0.01", lineage, known),
-        words.saturated(FLAT, lineage, known),
+        words.plateau(FLAT, lineage, known),
         words.inconclusive(evidence(None), lineage, known),
     ):
         commands = COMMAND.findall(diagnosis.advice)

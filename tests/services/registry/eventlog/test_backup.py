@@ -22,7 +22,7 @@ import pytest
 
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from services.platform.artifacts import open_store
 from services.platform.settings import Settings
 from services.registry.audit import Audit
@@ -66,8 +66,8 @@ class Copied:
     """The home of the copy, and what the original's registry knows: all its signed heads, and the newest of all."""
 
     settings: Settings
-    heads: dict[int, Head]
-    newest: Head
+    heads: dict[int, Checkpoint]
+    newest: Checkpoint
 
 
 @contextmanager
@@ -105,8 +105,8 @@ def copied(log_url: str, tmp_path: Path, postgres: Postgres) -> Copied:
         # After the log: an artifact is there before any fact names it.
         shutil.copytree(original.home / "artifacts", tmp_path / "copy" / "artifacts")
     auditee.import_bars("LATER")
-    heads = {head.size: head for head in log.signed_heads(1, 10_000)}
-    newest = log.signed_head()
+    heads = {head.size: head for head in log.checkpoints(1, 10_000)}
+    newest = log.checkpoint()
     assert newest is not None
     log.close()
     settings = Settings.load("registry", tmp_path / "copy", "127.0.0.1", 0, {"RATCHET_LOG": url})
@@ -114,7 +114,7 @@ def copied(log_url: str, tmp_path: Path, postgres: Postgres) -> Copied:
     return Copied(settings, heads, newest)
 
 
-def verified(log: Log, settings: Settings, *remembered: Head) -> pb.VerifyResponse:
+def verified(log: Log, settings: Settings, *remembered: Checkpoint) -> pb.VerifyResponse:
     audit = Audit(log, TABLES, settings, clock=lambda: datetime.now(UTC))
     return audit(pb.VerifyRequest(remembered=[head.to_message() for head in remembered]))
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ratchet.errors import CorruptData, PreconditionFailed
 from ratchet.transparency import checkpoints, merkle
 from services.registry.eventlog import Log
-from services.registry.eventlog.checkpoint_file import HeadsFile
+from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.sqlite import SQLiteDatabase
 from tests.support.log_samples import append, event, make_log
@@ -36,7 +36,7 @@ def start(tmp_path: Path, file: Path) -> Callable[[], Log]:
     def opened() -> Log:
         log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"), tables=())
         try:
-            log.sign_with(SIGNER, HeadsFile(file))
+            log.sign_with(SIGNER, CheckpointFile(file))
         except BaseException:
             log.close()
             raise
@@ -53,9 +53,9 @@ def write(log: Log, first: int, count: int) -> None:
 def test_a_clean_stop_leaves_the_newest_head(start: Callable[[], Log], file: Path) -> None:
     log = start()
     write(log, 0, 7)
-    newest = log.signed_head()
+    newest = log.checkpoint()
     log.close()
-    found = checkpoints.read_heads(file)
+    found = checkpoints.read_checkpoints(file)
     assert found[-1] == newest
     assert newest is not None
     assert newest.size == 8
@@ -163,7 +163,7 @@ def test_a_line_that_a_crash_left_unfinished_is_dropped(start: Callable[[], Log]
     log = start()
     write(log, 0, 1)
     log.close()
-    assert [head.size for head in checkpoints.read_heads(file)] == [1, 2]
+    assert [head.size for head in checkpoints.read_checkpoints(file)] == [1, 2]
 
 
 def test_a_line_that_is_no_head_is_refused(start: Callable[[], Log], file: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_file_that_can_not_be_written_is_an_error_in_the_log_and_no_failed_com
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"), tables=())
-    log.sign_with(SIGNER, HeadsFile(tmp_path / "no-folder" / "heads.jsonl"))
+    log.sign_with(SIGNER, CheckpointFile(tmp_path / "no-folder" / "heads.jsonl"))
     write(log, 0, 2)
     assert log.head().position == 3
     log.close()

@@ -56,8 +56,8 @@ def client(address: str) -> Iterator[Client]:
         yield made
 
 
-def head(message: pb.SignedHead) -> checkpoints.Head:
-    found = checkpoints.Head.from_message(message)
+def head(message: pb.SignedHead) -> checkpoints.Checkpoint:
+    found = checkpoints.Checkpoint.from_message(message)
     assert checkpoints.verify(found, SIGNER.public_key)
     return found
 
@@ -92,7 +92,7 @@ def test_the_sizes_of_transactions_are_signed_and_no_others(client: Client) -> N
 
 def test_heads_are_listed_page_by_page(client: Client, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(client.list_heads())
-    monkeypatch.setattr(service, "MOST_HEADS", 2)
+    monkeypatch.setattr(service, "MAX_CHECKPOINTS", 2)
     assert list(client.list_heads()) == whole
     with grpc.insecure_channel(address) as channel:
         stub: Stub = eventlog_pb2_grpc.EventLogServiceStub(channel)

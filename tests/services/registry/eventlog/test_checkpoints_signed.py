@@ -52,7 +52,7 @@ def assert_signed(log: Log) -> None:
     leaves = [leaf(each) for each in everything(log)]
     keys = replayed_keys(log)
     assert keys == log.keys()
-    found = log.signed_heads(0, 10_000)
+    found = log.checkpoints(0, 10_000)
     assert found[-1].size == len(leaves) == log.head().position
     for head in found:
         key = checkpoints.key_in_force(keys, head.size)
@@ -71,7 +71,7 @@ def test_the_first_fact_of_a_new_log_introduces_its_key(signed: Log) -> None:
 def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Callable[[], Database]) -> None:
     log = make_log(open_database(), tables=())
     log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
-    assert log.signed_head() is None
+    assert log.checkpoint() is None
     log.sign_with(OLD)
     assert log.keys() == [checkpoints.Key(3, OLD.public_key)]
     assert_signed(log)
@@ -80,8 +80,8 @@ def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Call
 def test_each_transaction_signs_one_head_of_the_whole_log(signed: Log) -> None:
     for number in range(5):
         signed.commit(append(f"r{number}", event(f"session/{number}", 1), event(f"session/{number}", 2)))
-    assert [head.size for head in signed.signed_heads(0, 100)] == [1, 3, 5, 7, 9, 11]
-    assert [head.size for head in signed.signed_heads(4, 2)] == [5, 7]
+    assert [head.size for head in signed.checkpoints(0, 100)] == [1, 3, 5, 7, 9, 11]
+    assert [head.size for head in signed.checkpoints(4, 2)] == [5, 7]
     assert_signed(signed)
     assert_sound(signed)
 
@@ -92,7 +92,7 @@ def test_what_appends_nothing_signs_nothing(signed: Log) -> None:
     signed.commit(first)
     with pytest.raises(StreamConflict):
         signed.commit(append("r2", event("session/1", 1)))
-    assert [head.size for head in signed.signed_heads(0, 100)] == [1, 2]
+    assert [head.size for head in signed.checkpoints(0, 100)] == [1, 2]
 
 
 def test_opened_again_with_its_key_the_log_goes_on(signed: Log, open_database: Callable[[], Database]) -> None:
@@ -115,7 +115,7 @@ def test_a_rotation_is_signed_by_both_keys_and_the_new_one_signs_from_there(sign
     assert signed.rotate(NEW, "ann@desk", "the yearly one") == 3
     signed.commit(append("r2", event("session/2", 1)))
     assert signed.keys() == [checkpoints.Key(1, OLD.public_key), checkpoints.Key(3, NEW.public_key)]
-    assert [head.key_id for head in signed.signed_heads(0, 100)] == [OLD.key_id] * 2 + [NEW.key_id] * 2
+    assert [head.key_id for head in signed.checkpoints(0, 100)] == [OLD.key_id] * 2 + [NEW.key_id] * 2
     _, (_, fact) = introduced(signed)
     assert (fact.replaces, fact.reason) == (OLD.key_id, "the yearly one")
     assert_signed(signed)
@@ -167,7 +167,7 @@ def test_roots_and_proofs_agree_with_pymerkle(open_database: Callable[[], Databa
     for each in everything(log):
         oracle.append_entry(merkle.canonical_leaf(each.position, each.stream, each.version, each.topic, each.state))
     size = oracle.get_size()
-    for head in log.signed_heads(0, 100):
+    for head in log.checkpoints(0, 100):
         assert oracle.get_root(head.size) == head.root
     for _ in range(40):
         new = chance.randint(1, size)

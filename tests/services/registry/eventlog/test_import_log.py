@@ -11,7 +11,7 @@ import pytest
 
 from ratchet.errors import AlreadyExists, Conflict, CorruptData, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.transparency.export import event_line, head_line
+from ratchet.transparency.export import checkpoint_line, event_line
 from services.platform.artifacts import open_store
 from services.platform.settings import Settings
 from services.registry.audit import Audit, import_export
@@ -42,9 +42,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for batch in log.read()
         for event in batch
     ]
-    head = log.signed_head()
+    head = log.checkpoint()
     assert head is not None
-    (home / "log.jsonl").write_text("\n".join([*lines, head_line(head)]) + "\n", encoding="utf-8")
+    (home / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(head)]) + "\n", encoding="utf-8")
     log.close()
     return home
 

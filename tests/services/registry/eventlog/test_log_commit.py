@@ -13,7 +13,7 @@ import pytest
 
 from ratchet.errors import AlreadyExists, InvalidInput, NotAllowed, StreamConflict, Unreachable
 from ratchet.events.v1 import envelope_pb2
-from services.registry.eventlog import Append, Log, NewEvent, Recorded, Statement, Table
+from services.registry.eventlog import Append, Log, NewEvent, RecordedEvent, Statement, Table
 from services.registry.eventlog.commit import Commit
 from services.registry.eventlog.database import ConstraintBroken, Database, Writer
 from services.registry.eventlog.rebuild import prepare
@@ -166,7 +166,7 @@ class TestIdempotency:
     def test_eight_callers_with_one_request_write_it_once(self, log: Log) -> None:
         barrier = threading.Barrier(8)
 
-        def send(_: int) -> tuple[Recorded, ...]:
+        def send(_: int) -> tuple[RecordedEvent, ...]:
             barrier.wait(30)
             return log.commit(append("r1", event("session/1", 1))).events
 
@@ -282,12 +282,12 @@ class TestReadTables:
     def test_a_fault_in_a_projection_undoes_the_append_and_only_that(
         self, open_database: Callable[[], Database]
     ) -> None:
-        def fail(recorded: Recorded) -> Iterable[Statement]:
+        def fail(recorded: RecordedEvent) -> Iterable[Statement]:
             if recorded.stream == "session/bad":
                 raise ZeroDivisionError("a defect")
             return []
 
-        def break_constraint(recorded: Recorded) -> Iterable[Statement]:
+        def break_constraint(recorded: RecordedEvent) -> Iterable[Statement]:
             value = None if recorded.stream == "session/worse" else 1
             yield Statement("INSERT INTO {second} (position, one) VALUES (?, ?)", (recorded.position, value))
 

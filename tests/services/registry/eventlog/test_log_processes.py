@@ -16,7 +16,7 @@ import pytest
 
 from ratchet.errors import Conflict
 from ratchet.transparency import checkpoints, merkle
-from services.registry.eventlog import Filter, Rebuilt, Recorded, Statement, Table, open_log, subscription
+from services.registry.eventlog import Filter, RebuildResult, RecordedEvent, Statement, Table, open_log, subscription
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
 from tests.support.log_samples import STREAMS, append, assert_sound, event, everything, make_log
@@ -69,7 +69,7 @@ def test_six_writers_in_two_processes_and_a_reader_in_each(log_url: str, tmp_pat
     for each in stored:
         tree.append(leaf(each))
         roots[tree.size] = tree.root()
-    signed = log.signed_heads(1, len(stored))
+    signed = log.checkpoints(1, len(stored))
     assert [head.root for head in signed] == [roots[head.size] for head in signed]
     assert all(checkpoints.verify(head, public) for head in signed)
     assert signed[-1].size == len(stored)
@@ -92,7 +92,7 @@ def test_a_commit_wakes_the_followers_of_other_processes(postgres_url: str, monk
 def test_a_rebuild_in_one_process_keeps_others_from_rebuilding(open_database: Callable[[], Database]) -> None:
     filled, inside, go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(recorded: Recorded) -> Iterable[Statement]:
+    def slow(recorded: RecordedEvent) -> Iterable[Statement]:
         if filled.is_set():
             inside.set()
             assert go_on.wait(30)
@@ -110,8 +110,8 @@ def test_a_rebuild_in_one_process_keeps_others_from_rebuilding(open_database: Ca
                 elsewhere.rebuild()
         finally:
             go_on.set()
-        assert running.result(30) == [Rebuilt("slow", 1, True)]
-    assert elsewhere.rebuild() == [Rebuilt("slow", 1, True)]
+        assert running.result(30) == [RebuildResult("slow", 1, True)]
+    assert elsewhere.rebuild() == [RebuildResult("slow", 1, True)]
 
 
 def test_processes_that_start_with_a_new_table_build_it_once_and_right(open_database: Callable[[], Database]) -> None:

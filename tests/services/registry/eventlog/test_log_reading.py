@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.errors import InvalidInput
-from services.registry.eventlog import Filter, Log, Query, Recorded
+from services.registry.eventlog import Filter, Log, Query, RecordedEvent
 from services.registry.eventlog.database import Database
 from services.registry.eventlog.reading import position_at
 from tests.support.log_samples import DATABASES, START, append, event, everything, make_log
@@ -66,10 +66,10 @@ queries = st.builds(
 )
 
 
-def by_hand(events: list[Recorded], query: Query) -> list[Recorded]:
+def by_hand(events: list[RecordedEvent], query: Query) -> list[RecordedEvent]:
     wanted = query.filter
 
-    def matches(e: Recorded) -> bool:
+    def matches(e: RecordedEvent) -> bool:
         if isinstance(query.as_of, datetime):
             visible = e.recorded_at <= query.as_of
         else:

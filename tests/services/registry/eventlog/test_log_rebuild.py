@@ -11,7 +11,7 @@ from unittest.mock import ANY
 import pytest
 
 from ratchet.errors import Conflict
-from services.registry.eventlog import Log, Rebuilt, Recorded, Statement, Table
+from services.registry.eventlog import Log, RebuildResult, RecordedEvent, Statement, Table
 from services.registry.eventlog.database import Database
 from tests.support.log_samples import STREAMS, append, event, make_log
 
@@ -33,7 +33,7 @@ def fill(log: Log, count: int = 1300) -> None:
 def test_a_rebuilt_table_is_identical(open_database: Callable[[], Database]) -> None:
     log = make_log(open_database(), [STREAMS, BUSIEST])
     fill(log)
-    assert log.rebuild() == [Rebuilt("streams", 7, True), Rebuilt("busiest", 1300, True)]
+    assert log.rebuild() == [RebuildResult("streams", 7, True), RebuildResult("busiest", 1300, True)]
     with log.database.read() as reader:
         assert reader.columns("streams") == {"stream": ANY, "events": ANY, "last_position": ANY, "lineage": ANY}
         assert reader.columns("streams_rebuilt") == {}
@@ -56,9 +56,9 @@ def test_a_damaged_table_is_found_and_replaced(open_database: Callable[[], Datab
     before = log.query("SELECT * FROM streams ORDER BY stream")
     with database.write() as writer:
         writer.execute(damage)
-    assert log.rebuild() == [Rebuilt("streams", 7, False)]
+    assert log.rebuild() == [RebuildResult("streams", 7, False)]
     assert log.query("SELECT * FROM streams ORDER BY stream") == before
-    assert log.rebuild() == [Rebuilt("streams", 7, True)]
+    assert log.rebuild() == [RebuildResult("streams", 7, True)]
     log.commit(append("after", event("session/new", 1)))
     assert log.query("SELECT events FROM streams WHERE stream = 'session/new'") == [{"events": 1}]
 
@@ -117,7 +117,7 @@ def test_a_new_or_redefined_table_is_filled_when_the_log_opens(open_database: Ca
 def test_one_rebuild_at_a_time(open_database: Callable[[], Database]) -> None:
     filled, inside, go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(recorded: Recorded) -> Iterable[Statement]:
+    def slow(recorded: RecordedEvent) -> Iterable[Statement]:
         if filled.is_set():
             inside.set()
             assert go_on.wait(30)

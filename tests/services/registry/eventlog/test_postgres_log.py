@@ -268,7 +268,7 @@ class TestBrokenConnections:
     def test_connections_are_bounded_and_some_are_kept(
         self, postgres: Postgres, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name, value in (("MOST", 3), ("KEPT", 1), ("WAIT_SECONDS", 0.1)):
+        for name, value in (("MAX_CONNECTIONS", 3), ("MAX_IDLE", 1), ("WAIT_SECONDS", 0.1)):
             monkeypatch.setattr(f"services.registry.eventlog.postgres_connections.{name}", value)
         refused = pytest.raises(Unreachable, match=r"all 3 connections to .* are busy; try again")
         with database.read(), database.read(), database.read(), refused, database.read():

@@ -16,13 +16,13 @@ from ratchet.decisions import evidence
 from ratchet.errors import Cancelled
 from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import Head
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.sqlite import SQLiteDatabase
-from services.registry.eventlog.verify import Verified, verify
+from services.registry.eventlog.verify import LogVerification, verify
 from services.registry.projections import TABLES
 from tests.support.audited_log import Auditee, SteppingClock, write_history
 from tests.support.tampered_log import (
@@ -69,7 +69,7 @@ def copied(written: Path, tmp_path: Path) -> Callable[[], Path]:
     return copy
 
 
-def verified(path: Path, remembered: tuple[Head, ...] = (), kept: tuple[Head, ...] = ()) -> Verified:
+def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Checkpoint, ...] = ()) -> LogVerification:
     database = SQLiteDatabase(path)
     try:
         return verify(database, TABLES, kept, remembered, [PUBLIC])
@@ -77,8 +77,8 @@ def verified(path: Path, remembered: tuple[Head, ...] = (), kept: tuple[Head, ..
         database.close()
 
 
-def newest(path: Path) -> Head:
-    head = verified(path).head
+def newest(path: Path) -> Checkpoint:
+    head = verified(path).checkpoint
     assert head is not None
     return head
 

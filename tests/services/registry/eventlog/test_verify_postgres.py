@@ -19,7 +19,7 @@ from services.platform.artifacts import open_store
 from services.registry.eventlog import Statement, Table, open_log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.postgres import PostgresDatabase, PostgresTransaction
-from services.registry.eventlog.verify import Verified, verify, verify_tables
+from services.registry.eventlog.verify import LogVerification, verify, verify_tables
 from services.registry.projections import TABLES
 from tests.support.audited_log import Auditee, SteppingClock, write_history
 from tests.support.log_samples import append, event
@@ -118,9 +118,9 @@ class _Inside:
         yield self.writer
 
 
-def verified(database: PostgresDatabase, *changes: str) -> Verified:
+def verified(database: PostgresDatabase, *changes: str) -> LogVerification:
     """The log after changes by hand, which are undone."""
-    found: list[Verified] = []
+    found: list[LogVerification] = []
     with suppress(_Undone), database.write() as writer:
         for sql in changes:
             # As whoever has the database does it: several statements at a time.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import Lineage
 from services.registry.eventlog import Query
-from services.registry.eventlog.read_tables import Names
+from services.registry.eventlog.read_tables import TableNames
 from services.registry.projections import TABLES
 from services.registry.projections.columns import verdict_word
 from services.registry.projections.training_history import improvement_over_baseline
@@ -122,7 +122,7 @@ def test_a_decision_reaches_its_rows_by_what_few_rows_share() -> None:
         plans = [
             row["detail"]
             for update in updates
-            for row in played.log.query("EXPLAIN QUERY PLAN " + Names(TABLES).sql(update.sql), update.params)
+            for row in played.log.query("EXPLAIN QUERY PLAN " + TableNames(TABLES).sql(update.sql), update.params)
         ]
     narrow = (
         "autoindex",

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from ratchet.errors import RatchetError
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from ratchet.transparency.export import event_line, head_line
+from ratchet.transparency.export import checkpoint_line, event_line
 from services.platform.artifacts import open_store
 from services.platform.settings import Settings
 from services.registry.audit import import_export
@@ -159,11 +159,11 @@ def test_an_exported_log_moves_to_the_other_database_with_its_root_and_its_table
         each.home.mkdir()
     log = open_signed_log(settings[source])
     write_history(Auditee(log, open_store(settings[source].artifacts)))
-    head = log.signed_head()
+    head = log.checkpoint()
     assert head is not None
     events = [each for batch in log.read(Query()) for each in batch]
     lines = [event_line(each.position, each.stream, each.version, each.topic, each.state) for each in events]
-    (tmp_path / "log.jsonl").write_text("\n".join([*lines, head_line(head)]) + "\n", encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(head)]) + "\n", encoding="utf-8")
 
     report = import_export(settings[target], tmp_path / "log.jsonl", [log.keys()[0].public_key])
 

@@ -138,7 +138,7 @@ def test_each_home_remembers_heads_of_the_one_log(
     stubs = [registry.log for registry in registries]
     sizes = {head.size: head for head in stubs[0].ListHeads(eventlog_pb2.ListHeadsRequest()).heads}
     for home in homes:
-        for head in checkpoints.read_heads(home / "heads.jsonl"):
+        for head in checkpoints.read_checkpoints(home / "heads.jsonl"):
             assert sizes[head.size].root == head.root
 
 

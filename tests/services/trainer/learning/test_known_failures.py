@@ -13,7 +13,7 @@ from ratchet.errors import PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.targets import labels
-from services.registry.domain.comparison import Scoring, Trained, compare
+from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
 from services.trainer.learning.inputs import ScoredModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import plan, run
@@ -32,10 +32,10 @@ def scored(outcome: SessionOutcome, name: str = "AAPL/range/logistic/v1") -> Sco
     return ScoredModel(name, outcome.artifact, outcome.fit_end_label_time, outcome.complexity_step, outcome.params)
 
 
-def trained(outcome: SessionOutcome, name: str) -> Trained:
+def trained(outcome: SessionOutcome, name: str) -> KnowledgeCutoff:
     windows = model_pb2.Windows()
     windows.fit_label_end.seconds = outcome.fit_end_label_time
-    return Trained.of(name, model_pb2.ModelRecord(windows=windows))
+    return KnowledgeCutoff.of(name, model_pb2.ModelRecord(windows=windows))
 
 
 def test_a_parent_trained_on_part_of_the_holdout_is_compared_only_after_it(aapl: Bars, parent: SessionOutcome) -> None:
@@ -54,7 +54,7 @@ def test_a_parent_trained_on_part_of_the_holdout_is_compared_only_after_it(aapl:
     known = early.time[early.time <= parent.fit_end_label_time][-200:]
     y = np.arange(len(known)) % 2 == 0
     packed = evidence.pack(np.full(len(known), 0.5), np.where(y, 0.9, 0.1), y, known)
-    scoring = Scoring(1, "balanced", int(known[-1]))
+    scoring = GateSettings(1, "balanced", int(known[-1]))
     with pytest.raises(PreconditionFailed, match="its training window knows labels up to"):
         compare(trained(parent, "AAPL/range/logistic/v1"), trained(child, "AAPL/range/logistic/v2"), packed, scoring)
 
@@ -68,7 +68,7 @@ def test_a_newer_model_that_is_worse_replaces_nothing(aapl: Bars, parent: Sessio
     newest = trained(replace(parent, fit_end_label_time=int(times[0]) - 1), "AAPL/range/logistic/v2")
     packed = evidence.pack(champion, 1.0 - champion, y, times)
     judged = compare(
-        trained(parent, "AAPL/range/logistic/v1"), newest, packed, Scoring(1, "balanced", int(times[-1]))
+        trained(parent, "AAPL/range/logistic/v1"), newest, packed, GateSettings(1, "balanced", int(times[-1]))
     ).judgement
     assert judged.verdict == decision_pb2.VERDICT_REJECTED
 
