@@ -18,6 +18,9 @@ from services.predictor.evaluation import Evaluator
 from services.predictor.prediction import Predictor
 from services.predictor.servicer import NAME, PredictorService
 
+PRELOAD = ("ratchet.scoring.evaluation", "skops.io", "sklearn.linear_model", "xgboost")
+"""Modules that evaluations import."""
+
 
 def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     """The server, not yet started, and what to close after it has stopped."""
@@ -26,7 +29,7 @@ def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
     client = Client(registry=settings.endpoints.registry, actor="predictor")
     store = CountedStore(open_store(settings.artifacts), server.telemetry.metrics.registry)
     snapshots = Snapshots(client, store)
-    workers = LocalWorkers(1, preload=("ratchet.scoring.evaluation",))
+    workers = LocalWorkers(1, preload=PRELOAD)
     server.needs(peer_check("registry", client.registry), store_check(store))
     server.add(
         predictor_pb2_grpc.add_PredictorServiceServicer_to_server,

@@ -24,7 +24,10 @@ from services.trainer.sessions.runner import SessionConductor
 from services.trainer.sessions.scheduler import Sessions
 from services.trainer.telemetry import WatchedConductor
 
-PRELOAD = ("services.trainer.learning.session", "services.trainer.learning.fresh")
+PRELOAD = (
+    *("services.trainer.learning.session", "services.trainer.learning.fresh"),
+    *("optuna", "skops.io", "sklearn.ensemble", "sklearn.impute", "sklearn.linear_model", "xgboost"),
+)
 """Modules of the work: their imports take seconds, paid once by the fork server of the workers."""
 
 

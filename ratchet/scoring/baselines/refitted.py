@@ -15,9 +15,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-import xgboost as xgb
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from ratchet.scoring.data.bars import COLUMNS, Bars, Floats
 from ratchet.scoring.models.port import sigmoid
@@ -70,6 +68,8 @@ def ridge(X: Floats, y: Floats, horizon: int) -> Answer:  # noqa: ARG001
 
 def boosting(X: Floats, y: Floats, horizon: int) -> Answer:
     """Histogram gradient boosting on all library features; rounds stop early on the newest rows, purged."""
+    import xgboost as xgb
+
     cut = int((1.0 - _STOPPING_SHARE) * len(y))
     training = xgb.DMatrix(X[: cut - horizon], y[: cut - horizon], nthread=1)
     stopping = xgb.DMatrix(X[cut:], y[cut:], nthread=1)
@@ -184,6 +184,8 @@ _FITS = _Fits(_KEPT)
 
 
 def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Answer:
+    from sklearn.linear_model import LogisticRegression
+
     scaled, scale = _standardised(X)
     regression = LogisticRegression(C=inverse_penalty, max_iter=200, tol=1e-5).fit(scaled, y)
     weights, offset = regression.coef_[0], float(regression.intercept_[0])

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from ratchet.errors import CorruptData, RatchetError
 from ratchet.scoring.models.families import family
@@ -34,7 +32,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
-    UntrustedTypesFoundException,
     AttributeError,
     EOFError,
     ImportError,
@@ -87,6 +84,8 @@ class ModelFile:
 
 def dump(model: ModelFile) -> bytes:
     """The bytes of a model; equal models give equal bytes with the same library versions."""
+    import skops.io
+
     plain = {
         "layout": _LAYOUT,
         "series": model.series,
@@ -103,6 +102,8 @@ def dump(model: ModelFile) -> bytes:
 
 def load(content: bytes) -> ModelFile:
     """The model of these bytes; CorruptData when they are none, are damaged, or hold a type that isn't trusted."""
+    import skops.io
+
     try:
         plain = skops.io.loads(content, trusted=list(TRUSTED))
         if plain["layout"] != _LAYOUT:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.impute import SimpleImputer
 
 from ratchet.errors import CorruptData
 from ratchet.scoring.models.port import Floats
@@ -13,6 +12,8 @@ from ratchet.scoring.models.port import Floats
 
 def medians(features: Floats) -> Floats:
     """The median of each column, 0 for a column that is all gaps; float64[k]."""
+    from sklearn.impute import SimpleImputer
+
     imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(features)
     found: Floats = np.nan_to_num(np.asarray(imputer.statistics_, dtype=np.float64))
     return found

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.tree._tree import Tree
 
 from ratchet.scoring.features import BASE
 from ratchet.scoring.models.boosting import (
@@ -28,6 +26,10 @@ from ratchet.scoring.models.constant import constant_of, params_of, restored_con
 from ratchet.scoring.models.gaps import filled, medians, restored_gaps
 from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
 from ratchet.scoring.models.trees import restored_trees
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.tree._tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +112,10 @@ def boost(
     base: Base, gaps: Floats, params: Params, seed: int, watch: _Watch | None = None
 ) -> GradientBoostingClassifier:
     """The library's model whose first round corrects `base.margin`; it answers for the rows it was fitted on only."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
     library = GradientBoostingClassifier(
-        init=_Margins(base.margin),
+        init=_margins(base.margin),
         n_estimators=int(params["rounds"]),
         learning_rate=params["rate"],
         max_depth=int(params["depth"]),
@@ -124,18 +128,19 @@ def boost(
     return library.fit(features, base.sample.labels, sample_weight=base.sample.weight, monitor=watch)
 
 
-class _Margins(BaseEstimator):  # type: ignore[misc]
-    """Answers with the margins that it was given, whatever it is asked; what the library starts its rounds from."""
+def _margins(margin: Floats) -> Any:
+    """An estimator that answers with these margins whatever the rows: the start of the library's rounds."""
+    from sklearn.base import BaseEstimator
 
-    def __init__(self, margin: Floats) -> None:
-        self.margin = margin
+    class Margins(BaseEstimator):  # type: ignore[misc]
+        def fit(self, X: object, y: object, sample_weight: object = None) -> Margins:  # noqa: ARG002
+            return self
 
-    def fit(self, X: object, y: object, sample_weight: object = None) -> _Margins:  # noqa: ARG002
-        return self
+        def predict_proba(self, X: object) -> Floats:  # noqa: ARG002
+            p = sigmoid(margin)
+            return np.column_stack([1.0 - p, p])
 
-    def predict_proba(self, X: object) -> Floats:  # noqa: ARG002
-        p = sigmoid(self.margin)
-        return np.column_stack([1.0 - p, p])
+    return Margins()
 
 
 class _Watch:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.tree._tree import Tree
 
 from ratchet.errors import CorruptData, InvalidInput
 from ratchet.scoring.features import BASE
@@ -27,6 +26,9 @@ from ratchet.scoring.models.port import (
     sigmoid,
 )
 from ratchet.scoring.models.trees import restored_trees
+
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,8 @@ class RandomForest:
         start: Start | None = None,  # noqa: ARG002
         stop: Sample | None = None,  # noqa: ARG002
     ) -> Fitted:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
         constant = constant_of(sample, params)
         if constant is not None:
             return constant

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.tree._tree import Tree
 
 from ratchet.errors import CorruptData
+
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
 
 
 def restored_trees(state: Mapping[str, object], width: int, values: int) -> tuple[Tree, ...]:
     """The trees in a state, one or more, on `width` columns; CorruptData for anything else."""
+    from sklearn.tree._tree import Tree
+
     trees = state.get("trees")
     if not isinstance(trees, list) or not trees or not all(isinstance(tree, Tree) for tree in trees):
         raise CorruptData("the model's state is neither a constant nor trees; fetch the artifact again")

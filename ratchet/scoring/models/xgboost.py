@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xgboost as xgb
 
 from ratchet.errors import CorruptData
 from ratchet.scoring.features import BASE
@@ -26,6 +26,9 @@ from ratchet.scoring.models.boosting import (
 )
 from ratchet.scoring.models.constant import constant_of, params_of, restored_constant
 from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,8 @@ class XGBoost:
             raise CorruptData("the model's state is neither a constant nor an XGBoost model; fetch the artifact again")
         content, width = held.tobytes(), restored_width(state)
         check_booster(content, width)
+        import xgboost as xgb
+
         booster = xgb.Booster({"nthread": 1})
         try:
             booster.load_model(bytearray(content))
@@ -108,6 +113,8 @@ def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> 
 
     The base score of .5 adds nothing: a margin without it is that of the rounds alone.
     """
+    import xgboost as xgb
+
     settings = {
         "objective": "binary:logistic",
         "base_score": 0.5,
@@ -141,4 +148,6 @@ def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> 
 
 def matrix(sample: Sample, margin: Floats) -> xgb.DMatrix:
     """The sample as XGBoost reads it, boosted from `margin`."""
+    import xgboost as xgb
+
     return xgb.DMatrix(sample.features, sample.labels, weight=sample.weight, base_margin=margin, nthread=1)

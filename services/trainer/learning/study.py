@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING
 
 from ratchet.scoring.models.port import MAX_STEP, Family, Knob, Params
 from services.trainer.learning.inputs import PastTrial
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 5
 """Suggestions are random until the memory holds this many trials."""
 
 ON_MARGIN = "on_margin"
 """1: the model starts from the log-odds of online@baseline and learns their residual; 0: it stands alone."""
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,10 @@ def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting]
     scores = [score(setting) for setting in wanted.enqueued]
     if not wanted.asked:
         return
+    import optuna
+    from optuna.distributions import IntDistribution
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space: dict[str, BaseDistribution] = {ON_MARGIN: IntDistribution(0, 1)}
     space |= {knob.name: _distribution(knob) for knob in family.knobs}
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
@@ -89,6 +92,8 @@ def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting]
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
     if knob.whole:
         return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
     return FloatDistribution(knob.low, knob.high, log=knob.log)
@@ -96,12 +101,16 @@ def _distribution(knob: Knob) -> BaseDistribution:
 
 def _remember(study: optuna.Study, space: Mapping[str, BaseDistribution], past: PastTrial) -> None:
     """Add a trial; one from outside the space (another version's) is left out."""
+    import optuna
+    from optuna.distributions import IntDistribution
+    from optuna.trial import TrialState
+
     values = {name: past.params.get(name) for name in space}
     known = {name: value for name, value in values.items() if value is not None}
     whole = {name: int(value) if isinstance(space[name], IntDistribution) else value for name, value in known.items()}
     if len(whole) < len(space) or not all(space[name]._contains(value) for name, value in whole.items()):
         return
-    trial: FrozenTrial = optuna.trial.create_trial(
+    trial = optuna.trial.create_trial(
         params=whole, distributions=dict(space), value=past.score, state=TrialState.COMPLETE
     )
     study.add_trial(trial)
