@@ -98,10 +98,15 @@ check: setup ## style, types, contracts, generated code, import rules, deploymen
 	    test $$status = 0 || { echo 'generated code is not that of protos/: run make generate'; exit 1; }
 
 OUT := .
-generate: setup ## Python code from protos/
+generate: .venv-gen/installed ## Python code from protos/, for the oldest supported protobuf and grpcio
 	@mkdir -p $(OUT)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+	@PATH="$(CURDIR)/.venv-gen/bin:$$PATH" .venv-gen/bin/python -m grpc_tools.protoc -I protos \
 	    --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+
+.venv-gen/installed: protos/generator.txt
+	$(PYTHON) -m venv .venv-gen
+	.venv-gen/bin/pip install --quiet --requirement protos/generator.txt
+	touch $@
 
 accept-contracts: setup ## protos/accepted.binpb from protos/; a breaking change needs BREAKING=1
 	@test -n "$(BREAKING)" || test ! -f protos/accepted.binpb || $(BIN)/buf breaking --against protos/accepted.binpb \
@@ -118,4 +123,4 @@ wheel: setup ## dist/ratchet-*.whl
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean: ## what make made
-	rm -rf .venv .venv-mlflow .generated build dist *.egg-info
+	rm -rf .venv .venv-gen .venv-mlflow .generated build dist *.egg-info

@@ -5,7 +5,7 @@ import warnings
 
 from ratchet.trainer.v1 import trainer_pb2 as ratchet_dot_trainer_dot_v1_dot_trainer__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class TrainerServiceStub:
+class TrainerServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -66,7 +66,7 @@ class TrainerServiceStub:
                 _registered_method=True)
 
 
-class TrainerServiceServicer:
+class TrainerServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def ImportBars(self, request_iterator, context):
@@ -146,7 +146,7 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class TrainerService:
+class TrainerService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
@@ -312,7 +312,7 @@ class TrainerService:
             _registered_method=True)
 
 
-class PredictorServiceStub:
+class PredictorServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -333,7 +333,7 @@ class PredictorServiceStub:
                 _registered_method=True)
 
 
-class PredictorServiceServicer:
+class PredictorServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Predict(self, request, context):
@@ -369,7 +369,7 @@ def add_PredictorServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PredictorService:
+class PredictorService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
