@@ -63,5 +63,5 @@ def _render(findings: Sequence[Finding]) -> None:
 @output_option
 def version(output: str) -> None:
     """Print the version."""
-    number = importlib.metadata.version("ratchet")
+    number = importlib.metadata.version("ratchet-models")
     show({"version": number}, output, lambda _: click.echo(f"ratchet {number}"))

@@ -32,7 +32,7 @@ def installation() -> Iterator[Finding]:
     yield finding("python", version, platform.python_version(), "install Python 3.11 or newer")
     missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
     found = f"missing: {', '.join(missing)}" if missing else "its libraries are installed"
-    yield finding("training", not missing, found, "pip install 'ratchet[trainer]'")
+    yield finding("training", not missing, found, "pip install 'ratchet-models[server]'")
 
 
 def folders(home: Path) -> Iterator[Finding]:

@@ -28,8 +28,9 @@ def serve_service(service: str, home: Path, host: str, port: int | None, insecur
     try:
         module = importlib.import_module(f"services.{service}.__main__")
     except ModuleNotFoundError as error:
-        what = f"pip install 'ratchet[{service}]'" if service == "trainer" else "install ratchet again"
-        raise PreconditionFailed(f"the {service} needs {error.name}, which is not installed; {what}") from error
+        raise PreconditionFailed(
+            f"the {service} needs {error.name}, which is not installed; pip install 'ratchet-models[server]'"
+        ) from error
     module.main(settings.Settings.load(service, home, host, port))
 
 

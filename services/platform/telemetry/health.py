@@ -28,7 +28,7 @@ class Health(health.HealthServicer):
 
     def __init__(self, metrics: Callable[[], str] = lambda: "") -> None:
         super().__init__(experimental_non_blocking=False)
-        self._metrics, self._version = metrics, importlib.metadata.version("ratchet")
+        self._metrics, self._version = metrics, importlib.metadata.version("ratchet-models")
         self._telling = threading.Lock()
         self._wrong: Mapping[str, str] = {}
         self.set(LIVE, SERVING)

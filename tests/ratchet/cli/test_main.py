@@ -179,17 +179,6 @@ def test_version_is_printed_in_both_ways(run: Run) -> None:
     assert set(json.loads(run("version", "-o", "json").out)) == {"version"}
 
 
-def test_doctor_as_json_names_each_thing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
-        monkeypatch.setenv(f"RATCHET_{service}", NOBODY)
-    ran = run("doctor", "-o", "json")
-    found = {finding["what"]: finding for finding in json.loads(ran.out)}
-    assert ran.code == 5
-    assert found["python"]["ok"]
-    assert [name for name, finding in found.items() if not finding["ok"]] == ["registry", "knowledge", "trainer"]
-    assert all(finding["ok"] or finding["remedy"] for finding in found.values())
-
-
 def test_a_reader_that_has_gone_is_no_defect() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -355,5 +355,5 @@ def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.
     for name in ("services.trainer.workers.dask", "services.trainer.workers.dask_worker"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InvalidInput, match=r"needs distributed, .* pip install 'ratchet\[dask\]'"):
+    with pytest.raises(InvalidInput, match=r"needs distributed, .* pip install 'ratchet-models-server\[dask\]'"):
         open_workers("dask://127.0.0.1:8786")
