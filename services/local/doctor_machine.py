@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import platform
@@ -56,9 +55,11 @@ def folders(home: Path) -> Iterator[Finding]:
 
 def artifacts(url: str) -> Finding:
     """The store of RATCHET_ARTIFACTS: an artifact is put, read and removed; a store that locks what is put, or has no
-    bucket yet, is only asked. The services' code does it, found by name: this package imports none."""
+    bucket yet, is only asked."""
     try:
-        store = importlib.import_module("services.platform.artifacts").open_store(url)
+        from services.platform.artifacts import open_store
+
+        store = open_store(url)
         try:
             next(iter(store.digests()), None)
         except NotFound as error:

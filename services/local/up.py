@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from ratchet.client.endpoints import SERVICES
 from services.local import ports
 from services.local.serving import end_with_parent, serve_service
 from services.local.supervisor import PARENT_KEY, Supervisor
+
+if TYPE_CHECKING:
+    from services.platform.settings import Service
 
 CHECK_SECONDS = 0.2
 
@@ -63,7 +67,7 @@ def _announce(addresses: dict[str, str], supervisor: Supervisor, home: str | Non
 @click.option("--host", default=ports.HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=None, help="Port to listen on  [default: the service's own]")
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS and tokens.")
-def serve(service: str, home: str | None, host: str, port: int | None, insecure: bool) -> None:
+def serve(service: Service, home: str | None, host: str, port: int | None, insecure: bool) -> None:
     """Run one service in this process."""
     if parent := os.environ.get(PARENT_KEY):
         end_with_parent(int(parent))

@@ -1,5 +1,6 @@
 """Both distributions have one version, and each needs the other in that version."""
 
+import re
 import tomllib
 
 from packaging.requirements import Requirement
@@ -32,3 +33,9 @@ def test_dependencies_are_ranges_that_hold_the_locked_versions() -> None:
             continue
         assert {each.operator for each in need.specifier} <= {">=", "<"}, need
         assert need.specifier.contains(locked[need.name.lower()]), need
+
+
+def test_the_client_names_no_module_of_the_server() -> None:
+    files = [path for path in (ROOT / "ratchet").rglob("*.py") if "_pb2" not in path.name]
+    assert files
+    assert [path for path in files if re.search(r"\bservices\.[a-z]+\.|import_module\(f", path.read_text())] == []

@@ -61,3 +61,13 @@ def test_the_client_runs_on_protobuf_6_beside_its_neighbours(neighbours: Environ
     )
     assert neighbours.run("python", "-c", script, str(served.home)).startswith("[] ")
     assert neighbours.run("ratchet", "log", "verify", "--home", str(served.home))
+
+
+def test_the_client_alone_lists_no_command_of_the_server(neighbours: Environment) -> None:
+    page = neighbours.run("ratchet", "--help")
+    assert "models" in page
+    assert "demo" not in page
+    for words in (("up",), ("log", "import", "export.jsonl"), ("log", "key", "rotate", "new.key")):
+        refused = neighbours.ran("ratchet", *words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "pip install 'ratchet-models[server]'" in refused.stderr
