@@ -38,7 +38,7 @@ from services.trainer.workers.local import ONE_THREAD
 from tests.support.dask_cluster import Cluster, cluster
 from tests.support.waiting import until
 
-DATA = Path(__file__).parents[3] / "examples" / "data"
+DATA = Path(__file__).parents[3] / "ratchet" / "data"
 LATE = 90.0
 
 

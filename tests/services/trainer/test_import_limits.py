@@ -18,7 +18,7 @@ from services.trainer.api.servicer import _header
 from services.trainer.imports.bars import Importer
 from tests.support.training_services import Here
 
-LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+LINES = (Path(__file__).parents[3] / "ratchet" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
 
 
