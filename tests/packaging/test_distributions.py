@@ -35,6 +35,13 @@ def test_dependencies_are_ranges_that_hold_the_locked_versions() -> None:
         assert need.specifier.contains(locked[need.name.lower()]), need
 
 
+def test_every_direct_dependency_has_its_licence_in_the_notices() -> None:
+    dev = set(CLIENT["optional-dependencies"]["dev"])
+    for project, notices in ((CLIENT, "THIRD_PARTY.md"), (SERVER, "services/THIRD_PARTY.md")):
+        listed = set(re.findall(r"^\| ([a-z-]+) \|", (ROOT / notices).read_text(), re.MULTILINE)) - {"package"}
+        assert listed == {need.name for need in requirements(project) if str(need) not in dev} - OURS
+
+
 def test_the_client_names_no_module_of_the_server() -> None:
     files = [path for path in (ROOT / "ratchet").rglob("*.py") if "_pb2" not in path.name]
     assert files

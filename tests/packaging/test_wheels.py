@@ -40,8 +40,9 @@ def test_wheels_hold_our_packages_alone_and_are_reproducible(wheels: Wheels, tmp
     for wheel, other, package in zip(wheels, again, ("ratchet", "services"), strict=True):
         assert hashlib.sha256(wheel.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
         with zipfile.ZipFile(wheel) as archive:
-            tops = {name.partition("/")[0] for name in archive.namelist()}
-        assert {top for top in tops if not top.endswith(".dist-info")} == {package}
+            names = archive.namelist()
+        assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {package}
+        assert [name for name in names if name.endswith(".dist-info/licenses/THIRD_PARTY.md")]
 
 
 def test_the_wheels_run_the_demo(wheels: Wheels, tmp_path: Path) -> None:
