@@ -32,7 +32,7 @@ class Environment:
         constraints = ["--constraint", str(ROOT / "constraints.txt")] if constrained else []
         self.run("pip", "install", "--quiet", *constraints, *requirements)
 
-    def ran(self, program: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    def ran(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment outside the checkout."""
         return subprocess.run(
             [self.bin / program, *words], cwd=self.folder, capture_output=True, text=True, check=False, timeout=600
