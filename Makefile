@@ -1,9 +1,13 @@
-# make demo | make test | make check | make test-slow | make generate | make accept-contracts | make lock
+# make demo | make test | make check | make test-slow | make check-floors | make generate | make accept-contracts | make lock
 SHELL  := bash
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN    := .venv/bin
 PROTOS := $(shell find protos -name '*.proto')
 MANIFESTS := $(filter-out %/kustomization.yaml %.patch.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
+# What the client's own tests need beside the base of both distributions.
+CLIENT_TESTS = $(addprefix tests/ratchet/,cli client decisions statistics transparency test_errors.py test_names.py)
+CLIENT_TEST_NEEDS = hypothesis pymerkle pytest pytest-rerunfailures pytest-timeout pytest-xdist scikit-learn scipy
+EVERYTHING := '.[lstm,report,dev]' './services[trainer,dask,postgres]'
 GENERATED = find ratchet -name '*_pb2*' -not -path '*/__pycache__/*'
 
 # One thread each, as in the workers of the trainer. A test of real processes that failed is run once more, and the
@@ -13,16 +17,16 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadscope --rerun
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-peer bench-real bench-reference bench-session check generate accept-contracts lock wheel clean
+.PHONY: help setup demo test test-slow test-store soak fuzz bench bench-check bench-gate bench-knowledge bench-learning bench-log bench-patterns bench-peer bench-real bench-reference bench-session check check-floors client-tests generate accept-contracts lock wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 setup: .venv/installed ## create .venv with everything, pinned
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml services/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,lstm,dask,report,postgres,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt $(patsubst %,--editable %,$(EVERYTHING))
 	touch $@
 
 demo: setup ## start the services, train on AAPL, show what was learned
@@ -98,24 +102,39 @@ check: setup ## style, types, contracts, generated code, import rules, deploymen
 	    test $$status = 0 || { echo 'generated code is not that of protos/: run make generate'; exit 1; }
 
 OUT := .
-generate: setup ## Python code from protos/
+generate: .venv-gen/installed ## Python code from protos/, for the oldest supported protobuf and grpcio
 	@mkdir -p $(OUT)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+	@PATH="$(CURDIR)/.venv-gen/bin:$$PATH" .venv-gen/bin/python -m grpc_tools.protoc -I protos \
 	    --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+
+.venv-gen/installed: protos/generator.txt
+	$(PYTHON) -m venv .venv-gen
+	.venv-gen/bin/pip install --quiet --requirement protos/generator.txt
+	touch $@
+
+check-floors: ## the client's tests on the oldest versions that pyproject.toml allows, and on the newest; some minutes
+	$(MAKE) --no-print-directory client-tests ENVIRONMENT=.venv-floors CONSTRAINT='--constraint floors.txt'
+	$(MAKE) --no-print-directory client-tests ENVIRONMENT=.venv-newest
+
+client-tests:
+	rm -rf $(ENVIRONMENT) && $(PYTHON) -m venv $(ENVIRONMENT)
+	$(ENVIRONMENT)/bin/pip install --quiet $(CONSTRAINT) --editable . --editable ./services $(CLIENT_TEST_NEEDS)
+	OMP_NUM_THREADS=1 $(ENVIRONMENT)/bin/python -m pytest -n 4 --reruns 1 -r R -m 'not slow' $(CLIENT_TESTS)
 
 accept-contracts: setup ## protos/accepted.binpb from protos/; a breaking change needs BREAKING=1
 	@test -n "$(BREAKING)" || test ! -f protos/accepted.binpb || $(BIN)/buf breaking --against protos/accepted.binpb \
 	    || { echo 'this breaks the accepted contract; if that is meant: make accept-contracts BREAKING=1'; exit 1; }
 	$(BIN)/buf build --exclude-source-info -o protos/accepted.binpb
 
-lock: ## constraints.txt from the newest versions that pyproject.toml allows
+lock: ## constraints.txt from the newest versions that both pyproject.toml allow
 	rm -rf .lock && $(PYTHON) -m venv .lock
-	.lock/bin/pip install --quiet '.[trainer,lstm,dask,report,postgres,dev]'
-	.lock/bin/pip freeze --exclude ratchet > constraints.txt
+	.lock/bin/pip install --quiet $(EVERYTHING)
+	.lock/bin/pip freeze --exclude ratchet-models --exclude ratchet-models-server > constraints.txt
 	rm -rf .lock
 
-wheel: setup ## dist/ratchet-*.whl
-	$(BIN)/python -m build --wheel --outdir dist
+wheel: setup ## dist/ratchet_models-*.whl and dist/ratchet_models_server-*.whl
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python -m build --wheel --outdir dist services
 
 clean: ## what make made
-	rm -rf .venv .venv-mlflow .generated build dist *.egg-info
+	rm -rf .venv .venv-floors .venv-gen .venv-mlflow .venv-newest .generated build dist *.egg-info

@@ -79,7 +79,7 @@ class Result:
 
 def units(dev: Path | None) -> list[Unit]:
     """The main targets of all series first."""
-    demo = [(name, ROOT / "examples" / "data" / f"{name}.csv") for name in DEMO]
+    demo = [(name, ROOT / "ratchet" / "data" / f"{name}.csv") for name in DEMO]
     more = [(_named(path.stem), path) for path in sorted(dev.glob("*.csv"))] if dev else []
     asked = [(each, target) for target in MAIN for each in (*demo, *more)]
     asked += [(each, target) for target in REPORTED for each in demo]

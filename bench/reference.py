@@ -28,7 +28,7 @@ from services.local import ports
 from services.local.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT / "examples" / "data"
+DATA = ROOT / "ratchet" / "data"
 TABLE = ROOT / "tests" / "end_to_end" / "reference.json"
 SERIES = ("AAPL", "GOOG", "IBM", "MSFT")
 CHEAP: tuple[ModelType, ...] = ("har", "logistic")

@@ -32,7 +32,7 @@ from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import run
 from services.trainer.mining import mine
 
-AAPL = Path(__file__).parents[1] / "examples" / "data" / "AAPL.csv"
+AAPL = Path(__file__).parents[1] / "ratchet" / "data" / "AAPL.csv"
 SESSIONS = (1_500, 2_000, 2_500, 3_000)
 """Bars at each session of the lineage; the last one is measured."""
 TARGET = "range"

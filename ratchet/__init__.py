@@ -27,5 +27,5 @@ def __getattr__(name: str) -> object:
     if name == "errors":
         return importlib.import_module("ratchet.errors")
     if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("ratchet")
+        return importlib.import_module("importlib.metadata").version("ratchet-models")
     raise AttributeError(f"module 'ratchet' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from ratchet.client import Client
 from ratchet.scoring import features
 from ratchet.scoring.data.csv_file import read
 
-AAPL = Path(__file__).parents[2] / "examples" / "data" / "AAPL.csv"
+AAPL = Path(__file__).parents[2] / "ratchet" / "data" / "AAPL.csv"
 BARS, IMPORT_SECONDS = 1_000_000, 5.0
 FEATURE_BARS, FEATURE_SECONDS = 3_000, 0.3
 MINUTE, FIRST = 60, 1_000_000_020

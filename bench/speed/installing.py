@@ -36,9 +36,9 @@ def measure(_: Path) -> Iterator[Measured]:
 
 
 def closure(extras: tuple[str, ...]) -> set[str]:
-    """Every distribution that `ratchet[extras]` needs here, by its normal name; without ratchet."""
+    """Every distribution that `ratchet-models-server[extras]` needs here, by its normal name; without ours."""
     found: set[str] = set()
-    waiting = [("ratchet", frozenset(extras))]
+    waiting = [("ratchet-models-server", frozenset(extras))]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, asked = waiting.pop()
@@ -50,7 +50,7 @@ def closure(extras: tuple[str, ...]) -> set[str]:
             need = Requirement(text)
             if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in asked or ("",)):
                 waiting.append((need.name.lower().replace("_", "-"), frozenset(need.extras)))
-    return found - {"ratchet"}
+    return found - {"ratchet-models", "ratchet-models-server"}
 
 
 def bytes_of(name: str) -> int:

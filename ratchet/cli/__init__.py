@@ -1,8 +1,7 @@
-"""The command line. Each command lives in its own module, imported when it is used."""
+"""The command line. Commands are entry points of the group `ratchet.commands`, imported when they are used."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -11,58 +10,39 @@ from collections.abc import Sequence
 
 import click
 
+from ratchet.cli.command_group import CommandGroup
 from ratchet.cli.connect import at_home
 from ratchet.errors import RatchetError
 
-COMMANDS = {
-    "up": ("services.local.up:up", "Run the services on this machine."),
-    "serve": ("services.local.up:serve", "Run one service, for containers."),
-    "demo": ("services.local.demo:demo", "Start the services, train on AAPL, show what was learned."),
-    "doctor": ("services.local.doctor:doctor", "Check this installation and the services."),
-    "health": ("ratchet.cli.health:health", "Whether one service serves, for probes."),
-    "certs": ("ratchet.cli.certs:certs", "Make the certificates of mutual TLS."),
-    "tokens": ("services.local.tokens:tokens", "Who may call the services, and in which role."),
-    "version": ("services.local.doctor:version", "Print the version."),
-    "data": ("ratchet.cli.data:data", "Import and export bars, list and show data sets."),
-    "train": ("ratchet.cli.train:train", "Run one training session and show its verdict."),
-    "backtest": ("services.local.backtest:backtest", "Replay the whole loop over history and show what it is worth."),
-    "trainings": ("ratchet.cli.trainings:trainings", "List, show, watch and cancel training sessions."),
-    "models": ("ratchet.cli.models:models", "Versions, champions, comparisons and decisions."),
-    "lineage": ("ratchet.cli.lineage:lineage", "What a model, data set or pattern came from or led to."),
-    "patterns": ("ratchet.cli.patterns:patterns", "What has been learned, and how sure it is."),
-    "features": ("ratchet.cli.features:features", "How the importance of features changed by version."),
-    "predict": ("ratchet.cli.predict:predict", "What the best model says of the next bar."),
-    "log": ("ratchet.cli.log:log", "Read, export and rebuild from the event log."),
+SUMMARIES = {
+    "up": "Run the services on this machine.",
+    "serve": "Run one service, for containers.",
+    "demo": "Start the services, train on AAPL, show what was learned.",
+    "doctor": "Check this installation and the services.",
+    "health": "Whether one service serves, for probes.",
+    "certs": "Make the certificates of mutual TLS.",
+    "tokens": "Who may call the services, and in which role.",
+    "version": "Print the version.",
+    "data": "Import and export bars, list and show data sets.",
+    "train": "Run one training session and show its verdict.",
+    "backtest": "Replay the whole loop over history and show what it is worth.",
+    "trainings": "List, show, watch and cancel training sessions.",
+    "models": "Versions, champions, comparisons and decisions.",
+    "lineage": "What a model, data set or pattern came from or led to.",
+    "patterns": "What has been learned, and how sure it is.",
+    "features": "How the importance of features changed by version.",
+    "predict": "What the best model says of the next bar.",
+    "log": "Read, export and rebuild from the event log.",
 }
+"""Help text of each command of Ratchet, so that the help page imports none of them."""
 
 
-class Commands(click.Group):
-    """The group of all commands: their names and help are known here, their code is imported on use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandGroup,
+    entry_points="ratchet.commands",
+    summaries=SUMMARIES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def cli() -> None:
     """Models that learn from every training session, and a log that proves it."""
 

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 
 import click
 
+from ratchet.cli.command_group import CommandGroup
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.facts import read_fact
 from ratchet.cli.log_filter import filter_options
 from ratchet.cli.log_proofs import key, prove
-from ratchet.cli.log_verify import import_, verify_
+from ratchet.cli.log_verify import verify_
 from ratchet.cli.output import LARGEST, POSITION, home_option, output_option, show, table, to_json, when
 from ratchet.errors import CorruptData, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 
 
-@click.group()
+@click.group(
+    cls=CommandGroup,
+    entry_points="ratchet.commands.log",
+    summaries={"import": "Put an exported log into an empty home."},
+)
 def log() -> None:
     """Read, export and rebuild from the event log."""
 
@@ -155,4 +160,3 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
 log.add_command(prove)
 log.add_command(key)
 log.add_command(verify_)
-log.add_command(import_)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ratchet.cli.checkpoint_file import check_continuation, newest_remembered, remember, remember_option
-from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
+from ratchet.cli.command_group import CommandGroup
+from ratchet.cli.connect import DEFAULT_HOME, connect
 from ratchet.cli.facts import read_fact
 from ratchet.cli.output import POSITION, home_option, output_option, show, table, when
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
@@ -149,7 +149,11 @@ def _render(found: dict[str, object], file: Path | None) -> None:
         click.echo(f"Nothing was remembered before: the next call compares with what {file} holds now.")
 
 
-@click.group()
+@click.group(
+    cls=CommandGroup,
+    entry_points="ratchet.commands.log.key",
+    summaries={"rotate": "Replace the log's key, on the registry's machine."},
+)
 def key() -> None:
     """The keys that sign the log."""
 
@@ -205,32 +209,3 @@ def new(file: Path, output: str) -> None:
         ) from error
     made = {"private": str(file), "public": str(public), "key_id": checkpoints.key_id(public_key)}
     show(made, output, lambda found: click.echo(f"{found['private']} holds the key {found['key_id']}"))
-
-
-@key.command()
-@click.argument("new_key", type=FILE)
-@click.option("--reason", required=True, help="Why; it is recorded.")
-@home_option
-@output_option
-def rotate(new_key: Path, reason: str, home: str | None, output: str) -> None:
-    """Replace the log's key by that of the file NEW_KEY, on the registry's machine; both sign that.
-
-    Stop the registry before: one that runs refuses every write until it is started again with the new key.
-    """
-    from ratchet.client import default_actor
-
-    settings = importlib.import_module("services.platform.settings").Settings.load(
-        "registry", Path(home or DEFAULT_HOME), "127.0.0.1", None
-    )
-    bootstrap = importlib.import_module("services.registry.bootstrap")
-    in_force = bootstrap.rotate_key(settings, new_key, default_actor(), reason)
-    found = {"key_id": in_force.id, "since_position": in_force.position}
-    show(found, output, lambda _: _render_rotated(found, settings.signing_key is not None, new_key, home))
-
-
-def _render_rotated(found: dict[str, object], named: bool, new_key: Path, home: str | None) -> None:
-    click.echo(f"the key {found['key_id']} signs from position {found['since_position']} on")
-    if named:
-        click.echo(f"start the registry with RATCHET_SIGNING_KEY={new_key}")
-    else:
-        click.echo(f"it is the home's own key now; go on with {command_line(home, 'up')}, and remove {new_key}")

@@ -1,9 +1,7 @@
-"""ratchet log verify and ratchet log import: the log checked by someone who trusts a public key and nothing else."""
+"""ratchet log verify: the log checked by someone who trusts a public key and nothing else."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ratchet.cli.checkpoint_file import newest_remembered, remember, remember_option
-from ratchet.cli.connect import DEFAULT_HOME, command_line, connect
+from ratchet.cli.connect import DEFAULT_HOME, connect
 from ratchet.cli.log_proofs import FILE, trusted_key
 from ratchet.cli.output import home_option, output_option, show, table
-from ratchet.errors import CorruptData, Internal, InvalidInput
+from ratchet.errors import CorruptData, Internal
 
 if TYPE_CHECKING:
     from ratchet.client import Client
@@ -158,36 +156,3 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     if not outcome.findings and outcome.head is not None:
         head = outcome.head
         yield f"verified: {head.size} events with root {head.root.hex()}, signed with the key {head.key_id}"
-
-
-@click.command("import")
-@click.argument("file", type=FILE)
-@click.option("--home", type=click.Path(file_okay=False), required=True, help="An empty home folder; it is made.")
-@click.option("--key", type=FILE, default=None, help="The public key to trust: the export must be signed with it.")
-@output_option
-def import_(file: Path, home: str, key: Path | None, output: str) -> None:
-    """Put an exported log into an empty home: the very events, and so the same root.
-
-    Its artifacts are not in an export: copy their folder too, or name their store with RATCHET_ARTIFACTS.
-    """
-    from ratchet.transparency.checkpoints import load_public
-
-    trusted = [load_public(key)] if key else []
-    settings = importlib.import_module("services.platform.settings").Settings.load(
-        "registry", Path(home), "127.0.0.1", None
-    )
-    audit = importlib.import_module("services.registry.audit")
-    report: VerificationReport = audit.import_export(settings, file, trusted)
-    if report.checkpoint is None:
-        raise InvalidInput(f"{file} has no events; export a log that has some")
-    found = {"events": report.size, "root": report.root.hex(), "key_id": report.checkpoint.key_id}
-    show(found, output, lambda _: _render_imported(found, home))
-
-
-def _render_imported(found: Mapping[str, object], home: str) -> None:
-    step = ("serve", "registry") if os.environ.get("RATCHET_LOG") else ("up",)
-    click.echo(f"{found['events']} events with root {found['root']} are in {home}")
-    click.echo(
-        f"They are signed with the key {found['key_id']}: put its private key into {Path(home) / 'signing.key'}, or"
-        f" name it with RATCHET_SIGNING_KEY, before {command_line(home, *step)}; the registry refuses any other."
-    )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TLS_VARIABLES = {"cert": "RATCHET_TLS_CERT", "key": "RATCHET_TLS_KEY", "ca": "RATCHET_TLS_CA"}
 TOKEN_VARIABLE = "RATCHET_TOKEN"
 FILE_VARIABLE = "RATCHET_TOKENS"
-"""The file of tokens that a service knows: see services.platform.identity."""
+"""The file of tokens that a service knows; docs/security.md describes it."""
 NO_IDENTITY = dict.fromkeys((*TLS_VARIABLES.values(), TOKEN_VARIABLE, FILE_VARIABLE), "")
 """The environment of services on loopback that only the process which starts them calls."""
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{1,512}")

@@ -1,6 +1,7 @@
 """Calls carry the span that is open where they are made, so that a trace goes on in the service that is called.
 
-Only where traces are asked for: OTEL_EXPORTER_OTLP_ENDPOINT, the standard variable. Elsewhere nothing is imported.
+Only where traces are asked for (OTEL_EXPORTER_OTLP_ENDPOINT, the standard variable) and OpenTelemetry is installed: an
+application without it has no open span.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ def traced(channel: grpc.Channel, environ: Mapping[str, str] = os.environ) -> gr
     """The channel, whose calls carry the open span as W3C trace context."""
     if not environ.get(ENDPOINT_VARIABLE):
         return channel
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    try:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    except ModuleNotFoundError:
+        return channel
 
     propagator = TraceContextTextMapPropagator()
 

@@ -107,7 +107,7 @@ def backtest(
         last_bar=times[-1],
         source=file.name if file else "the imported bars",
         command=_command(lineage, rule, start, every, file, zones),
-        version=importlib.metadata.version("ratchet"),
+        version=importlib.metadata.version("ratchet-models"),
         seconds=time.monotonic() - began,
     )
     result = Result(
@@ -172,7 +172,7 @@ def write(result: Result, folder: Path) -> dict[str, str]:
     try:
         from ratchet.backtest.report import render
     except ModuleNotFoundError as error:
-        _say(f"no HTML report: {error.name} is not installed; pip install 'ratchet[report]' and run this again")
+        _say(f"no HTML report: {error.name} is not installed; pip install 'ratchet-models[report]' and run this again")
         return {"json": str(document)}
     page = folder / PAGE
     page.write_text(render(result), encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+import ratchet
 from ratchet.cli import cli
 from ratchet.cli.connect import DEFAULT_HOME
 from ratchet.cli.output import output_option
@@ -38,16 +39,15 @@ SUGGESTED = (
     "--data",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("examples/data"),
-    show_default=True,
-    help="Folder with AAPL.csv.",
+    default=None,
+    help="Folder with AAPL.csv  [default: the bars that are installed with Ratchet]",
 )
 @output_option
-def demo(home: str | None, folder: Path, output: str) -> None:
+def demo(home: str | None, folder: Path | None, output: str) -> None:
     """Start the services on free ports, train on AAPL as history grows, show what was learned."""
-    bars = folder / f"{SERIES}.csv"
+    bars = (folder or _installed_data()) / f"{SERIES}.csv"
     if not bars.is_file():
-        raise DataRefused(f"{bars} is not there; run this in the source tree, or name the folder with --data FOLDER")
+        raise DataRefused(f"{bars} does not exist; name a folder with {SERIES}.csv, or leave out --data")
     if taken := [key for key in ENVIRONMENT.values() if os.environ.get(key)]:
         raise PreconditionFailed(f"{', '.join(taken)} points at other services; unset it and run the demo again")
     chosen = home or _fresh_home()
@@ -87,6 +87,12 @@ def _run(words: tuple[str, ...], output: str) -> None:
     code = cli.main(list(line), prog_name="ratchet", standalone_mode=False)
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _installed_data() -> Path:
+    """The package data of ratchet, relative to the working directory where it lies below it."""
+    folder, here = Path(ratchet.__file__).parent / "data", Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _fresh_home() -> str:

@@ -1,8 +1,7 @@
-"""ratchet doctor and ratchet version."""
+"""ratchet doctor."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -57,11 +56,3 @@ def _services(home: str | None, folder: Path) -> Iterator[Finding]:
 def _render(findings: Sequence[Finding]) -> None:
     rows = [("ok" if each.ok else "WRONG", each.what, each.found, each.remedy) for each in findings]
     table("", ("", "what", "found", "what to do"), rows)
-
-
-@click.command()
-@output_option
-def version(output: str) -> None:
-    """Print the version."""
-    number = importlib.metadata.version("ratchet")
-    show({"version": number}, output, lambda _: click.echo(f"ratchet {number}"))

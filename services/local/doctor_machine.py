@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import platform
@@ -32,7 +31,7 @@ def installation() -> Iterator[Finding]:
     yield finding("python", version, platform.python_version(), "install Python 3.11 or newer")
     missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
     found = f"missing: {', '.join(missing)}" if missing else "its libraries are installed"
-    yield finding("training", not missing, found, "pip install 'ratchet[trainer]'")
+    yield finding("training", not missing, found, "pip install 'ratchet-models[server]'")
 
 
 def folders(home: Path) -> Iterator[Finding]:
@@ -56,9 +55,11 @@ def folders(home: Path) -> Iterator[Finding]:
 
 def artifacts(url: str) -> Finding:
     """The store of RATCHET_ARTIFACTS: an artifact is put, read and removed; a store that locks what is put, or has no
-    bucket yet, is only asked. The services' code does it, found by name: this package imports none."""
+    bucket yet, is only asked."""
     try:
-        store = importlib.import_module("services.platform.artifacts").open_store(url)
+        from services.platform.artifacts import open_store
+
+        store = open_store(url)
         try:
             next(iter(store.digests()), None)
         except NotFound as error:

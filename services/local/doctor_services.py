@@ -32,7 +32,7 @@ MOST_SKEW = 2.0
 
 def services(home: str | None, endpoints: Endpoints) -> Iterator[Finding]:
     """Of each service; of one that does not answer, only that."""
-    here = importlib.metadata.version("ratchet")
+    here = importlib.metadata.version("ratchet-models")
     for service, address in asdict(endpoints).items():
         try:
             with open_channel(address, Credentials(Tls.load())) as channel:
@@ -44,7 +44,7 @@ def services(home: str | None, endpoints: Endpoints) -> Iterator[Finding]:
         except grpc.RpcError:
             yield _silent(home, service, address)
             continue
-        install = f"pip install 'ratchet=={live.version}'"
+        install = f"pip install 'ratchet-models[server]=={live.version}'"
         yield finding(f"{service} version", live.version == here, f"{live.version} there, {here} here", install)
         found = f"{abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} this one"
         yield finding(f"{service} clock", abs(skew) < MOST_SKEW, found, "sudo timedatectl set-ntp true")

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ratchet.client.credentials import TOKEN_VARIABLE
 from ratchet.errors import PreconditionFailed
 from services.local.supervisor import unusable
+
+if TYPE_CHECKING:
+    from services.platform.settings import Settings
 
 PARENT_POLL_SECONDS = 0.5
 ORPHAN_GRACE_SECONDS = 15.0
 
 
 def serve_service(service: str, home: Path, host: str, port: int | None, insecure: bool) -> None:
-    """Run `service` until it is told to stop. RATCHET_TOKEN_TRAINER and so on are the tokens of services that share an
-    environment."""
-    settings = importlib.import_module("services.platform.settings")
-    settings.require_loopback(host, insecure)
+    """Run `service` until it is told to stop.
+
+    Services that share an environment have a token each: RATCHET_TOKEN_TRAINER and so on.
+    """
+    from services.platform.settings import Settings, require_loopback
+    from services.platform.telemetry import call_log
+
+    require_loopback(host, insecure)
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(home, error) from error
     if own := os.environ.get(f"{TOKEN_VARIABLE}_{service.upper()}"):
         os.environ[TOKEN_VARIABLE] = own
-    importlib.import_module("services.platform.telemetry.call_log").to_stderr(service)
+    call_log.to_stderr(service)
     try:
-        module = importlib.import_module(f"services.{service}.__main__")
+        main = _main(service)
     except ModuleNotFoundError as error:
-        what = "pip install 'ratchet[trainer]'" if service in ("trainer", "predictor") else "install ratchet again"
-        raise PreconditionFailed(f"the {service} needs {error.name}, which is not installed; {what}") from error
-    module.main(settings.Settings.load(service, home, host, port))
+        raise PreconditionFailed(
+            f"the {service} needs {error.name}, which is not installed; pip install 'ratchet-models[server]'"
+        ) from error
+    main(Settings.load(service, home, host, port))
+
+
+def _main(service: str) -> Callable[[Settings], None]:
+    """The service's main function; only that service is imported."""
+    if service == "registry":
+        from services.registry.__main__ import main
+    elif service == "knowledge":
+        from services.knowledge.__main__ import main
+    elif service == "trainer":
+        from services.trainer.__main__ import main
+    else:
+        from services.predictor.__main__ import main
+    return main
 
 
 def end_with_parent(parent: int) -> None:

@@ -12,7 +12,7 @@ from bench.real import CHAMPION, DEMO, FIRST_VERSION, FRESH, NEWEST, Result, Uni
 from ratchet.names import MODEL_TYPES
 from ratchet.scoring import baselines
 
-HAR = Unit("GOOG", str(Path(__file__).parents[2] / "examples" / "data" / "GOOG.csv"), "range", "har")
+HAR = Unit("GOOG", str(Path(__file__).parents[2] / "ratchet" / "data" / "GOOG.csv"), "range", "har")
 ARMS = {CHAMPION: 0.20, NEWEST: 0.20, FIRST_VERSION: 0.21, FRESH: 0.20, baselines.HAR: 0.20}
 GOOD = Result(900, ARMS, promotions=1, v1_skilled=True, fresh_better=False, cpu_seconds=12.0)
 

@@ -54,7 +54,7 @@ def shell(line: str, folder: Path, **environment: str) -> None:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the wheel, built from the files that the stage `wheel` copies, and from nothing else."""
+    """The folder of both wheels, built from the files that the stage `wheel` copies, and from nothing else."""
     source, folder = tmp_path_factory.mktemp("src"), tmp_path_factory.mktemp("wheels")
     for copied in re.findall(r"^COPY (.+) (\S+)$", stage("wheel"), re.MULTILINE):
         for name in copied[0].split():
@@ -117,7 +117,7 @@ def test_a_target_is_the_stage_without_root_and_what_its_own_builder_installed()
 def test_environments_are_pinned_and_have_the_extras_of_their_services() -> None:
     for target, extras in (("service", "postgres"), ("trainer", "${EXTRAS}")):
         assert "--constraint constraints.txt" in run_line(f"{target}-builder")
-        assert f'*.whl)[{extras}]"' in run_line(f"{target}-builder")
+        assert f'ratchet_models_server-*.whl)[{extras}]"' in run_line(f"{target}-builder")
     assert "ARG EXTRAS=trainer,dask\n" in stage("trainer-builder")
     # The predictor's own process predicts, and has loaded its libraries before it could tell them.
     assert "ENV OMP_NUM_THREADS=1\n" in stage("trainer")

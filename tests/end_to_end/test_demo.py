@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.running import DATA, Running, running
+from tests.support.running import Running, running
 
 FOREST = "AAPL/range/random-forest"
 
@@ -21,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shown(home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ratchet", "demo", "--home", str(home), "--data", str(DATA)],
+        [sys.executable, "-m", "ratchet", "demo", "--home", str(home)],
         capture_output=True,
         text=True,
         check=False,

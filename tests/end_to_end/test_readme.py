@@ -53,7 +53,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    shutil.copytree(DATA, tmp_path / "examples" / "data")
+    shutil.copytree(DATA, tmp_path / "ratchet" / "data")
     made = Shell(tmp_path)
     yield made
     made.stop()

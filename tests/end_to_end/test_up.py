@@ -14,7 +14,7 @@ from ratchet import Client
 from ratchet.client.endpoints import Endpoints
 from tests.support.running import announced
 
-DATA = Path(__file__).parents[2] / "examples" / "data"
+DATA = Path(__file__).parents[2] / "ratchet" / "data"
 
 
 @contextmanager

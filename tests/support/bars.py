@@ -7,7 +7,7 @@ import pytest
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.data.csv_file import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
+EXAMPLES = Path(__file__).parents[2] / "ratchet" / "data"
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from services.local import ports
 from services.local.supervisor import Supervisor, serve_command
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT / "examples" / "data"
+DATA = ROOT / "ratchet" / "data"
 ENDED_WITHIN = 240.0
 
 Answer = TypeVar("Answer")

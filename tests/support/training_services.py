@@ -33,7 +33,7 @@ from services.trainer.sessions.reproduction import Reproducer
 from services.trainer.sessions.runner import SessionConductor
 from services.trainer.sessions.scheduler import Sessions
 
-FILE = Path(__file__).parents[2] / "examples" / "data" / "AAPL.csv"
+FILE = Path(__file__).parents[2] / "ratchet" / "data" / "AAPL.csv"
 LINES = FILE.read_bytes().splitlines(keepends=True)
 AAPL = read(FILE.read_bytes(), "AAPL", FILE.name).bars
 LINEAGE = "AAPL/range/logistic"

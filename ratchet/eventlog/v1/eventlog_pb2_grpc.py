@@ -5,7 +5,7 @@ import warnings
 
 from ratchet.eventlog.v1 import eventlog_pb2 as ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class EventLogServiceStub:
+class EventLogServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -86,7 +86,7 @@ class EventLogServiceStub:
                 _registered_method=True)
 
 
-class EventLogServiceServicer:
+class EventLogServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Append(self, request, context):
@@ -210,7 +210,7 @@ def add_EventLogServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class EventLogService:
+class EventLogService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod

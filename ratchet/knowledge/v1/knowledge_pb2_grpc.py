@@ -5,7 +5,7 @@ import warnings
 
 from ratchet.knowledge.v1 import knowledge_pb2 as ratchet_dot_knowledge_dot_v1_dot_knowledge__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class KnowledgeServiceStub:
+class KnowledgeServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -76,7 +76,7 @@ class KnowledgeServiceStub:
                 _registered_method=True)
 
 
-class KnowledgeServiceServicer:
+class KnowledgeServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def RecordEvidence(self, request, context):
@@ -178,7 +178,7 @@ def add_KnowledgeServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class KnowledgeService:
+class KnowledgeService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod

@@ -5,7 +5,7 @@ import warnings
 
 from ratchet.predictor.v1 import predictor_pb2 as ratchet_dot_predictor_dot_v1_dot_predictor__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PredictorServiceStub:
+class PredictorServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -46,7 +46,7 @@ class PredictorServiceStub:
                 _registered_method=True)
 
 
-class PredictorServiceServicer:
+class PredictorServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Predict(self, request, context):
@@ -82,7 +82,7 @@ def add_PredictorServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PredictorService:
+class PredictorService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod

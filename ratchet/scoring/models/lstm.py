@@ -45,7 +45,7 @@ def require() -> None:
         raise PreconditionFailed(
             "model type lstm needs the optional extra lstm "
             f"(not installed where the trainer runs: {', '.join(missing)}); "
-            "install it there with: pip install 'ratchet[lstm]' "
+            "install it there with: pip install 'ratchet-models[lstm]' "
             "(in a checkout: .venv/bin/pip install -c constraints.txt -e '.[lstm]')"
         )
 

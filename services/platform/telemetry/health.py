@@ -31,7 +31,7 @@ class Health(health.HealthServicer):
 
     def __init__(self, metrics: Callable[[], str] = lambda: "") -> None:
         super().__init__(experimental_non_blocking=False)
-        self._metrics, self._version = metrics, importlib.metadata.version("ratchet")
+        self._metrics, self._version = metrics, importlib.metadata.version("ratchet-models")
         self._update_lock = threading.Lock()
         self._failing: Mapping[str, str] = {}
         self.set(LIVE, SERVING)

@@ -23,7 +23,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         build = Gauge("ratchet_build_info", "1, with what runs here", ("service", "version"), registry=self.registry)
-        build.labels(service, importlib.metadata.version("ratchet")).set(1)
+        build.labels(service, importlib.metadata.version("ratchet-models")).set(1)
         names = ("service", "method")
         self._requests = cache(
             Counter("ratchet_requests", "Calls that have ended", (*names, "code"), registry=self.registry).labels

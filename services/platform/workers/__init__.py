@@ -70,6 +70,6 @@ def _on_dask(url: str, preload: Sequence[str]) -> Workers:
     except ModuleNotFoundError as error:
         raise InvalidInput(
             f"RATCHET_WORKERS={url} needs {error.name}, which is not installed where the trainer runs;"
-            " install it there with: pip install 'ratchet[dask]'"
+            " install it there with: pip install 'ratchet-models-server[dask]'"
         ) from error
     return DaskWorkers.at(url, preload)

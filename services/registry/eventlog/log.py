@@ -163,7 +163,7 @@ def _database(url: str) -> Database:
         except ImportError as error:
             raise PreconditionFailed(
                 f"a log in PostgreSQL needs {error.name or 'libpq'}, which is not installed;"
-                " pip install 'ratchet[postgres]'"
+                " pip install 'ratchet-models-server[postgres]'"
             ) from error
         return PostgresDatabase(url)
     if scheme != "sqlite" or not path.startswith("/") or not path.strip("/"):

@@ -63,4 +63,4 @@ def test_without_the_extra_a_line_says_how_to_get_the_page(
     monkeypatch.setitem(sys.modules, "altair", None)
     assert write(result, tmp_path) == {"json": str(tmp_path / "backtest.json")}
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "no HTML report: altair is not installed; pip install 'ratchet[report]' and run this again"
+    assert line == "no HTML report: altair is not installed; pip install 'ratchet-models[report]' and run this again"

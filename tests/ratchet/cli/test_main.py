@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 
 from ratchet import errors
-from ratchet.cli import COMMANDS, cli, main
-from ratchet.client.services import SERVICES
+from ratchet.cli import SUMMARIES, cli, main
+from ratchet.cli.command_group import CommandGroup
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 
 Run = Callable[..., Any]
@@ -26,10 +27,10 @@ def test_help_imports_neither_grpc_nor_rich() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "0 []"
-    assert all(name in ran.stdout for name in COMMANDS)
+    assert all(name in ran.stdout for name in SUMMARIES)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", SUMMARIES)
 def test_every_command_explains_itself(run: Run, name: str) -> None:
     page = run(name, "--help")
     assert page.code == 0
@@ -37,12 +38,49 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
     assert len(page.out.splitlines()) > 4
 
 
-def test_every_subcommand_has_words_of_help() -> None:
-    for name in COMMANDS:
-        command = cli.get_command(None, name)  # type: ignore[arg-type]
+def test_every_command_has_a_summary_and_every_subcommand_words_of_help() -> None:
+    context = click.Context(cli, info_name="ratchet")
+    assert set(cli.list_commands(context)) == set(SUMMARIES)
+    for name in SUMMARIES:
+        command = cli.get_command(context, name)
         assert command is not None
         assert command.help
-        assert all(sub.help for sub in getattr(command, "commands", {}).values())
+        if isinstance(command, click.Group):
+            found = [command.get_command(context, sub) for sub in command.list_commands(context)]
+            assert all(sub is not None and sub.help for sub in found)
+
+
+@pytest.mark.parametrize(
+    "words", [["up"], ["doctor", "--help"], ["log", "import", "log.jsonl"], ["log", "key", "rotate", "new.key"]]
+)
+def test_without_the_server_its_commands_say_how_to_install_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    installed = CommandGroup._installed
+    monkeypatch.setattr(
+        CommandGroup,
+        "_installed",
+        lambda group: {name: each for name, each in installed(group).items() if "services" not in each.module},
+    )
+    assert "demo" not in run("--help").out
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is a command of the server, which is not installed; pip install 'ratchet-models[server]'" in ran.err
+
+
+class Plugin:
+    """An entry point of another distribution."""
+
+    name, module = "acme", "acme.command"
+
+    def load(self) -> click.Command:
+        return click.Command("acme", callback=lambda: click.echo("done by acme"), help="Do as Acme does.")
+
+
+def test_a_command_of_another_distribution_is_listed_and_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratchet.cli.command_group.entry_points", lambda group: [Plugin()])
+    assert run("--help").out.splitlines()[-1].split(maxsplit=1) == ["acme", "Do as Acme does."]
+    assert run("acme").out == "done by acme\n"
 
 
 @pytest.mark.parametrize(
@@ -180,17 +218,6 @@ def test_version_is_printed_in_both_ways(run: Run) -> None:
     assert set(json.loads(run("version", "-o", "json").out)) == {"version"}
 
 
-def test_doctor_as_json_names_each_thing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
-        monkeypatch.setenv(f"RATCHET_{service}", NOBODY)
-    ran = run("doctor", "-o", "json")
-    found = {finding["what"]: finding for finding in json.loads(ran.out)}
-    assert ran.code == 5
-    assert found["python"]["ok"]
-    assert [name for name, finding in found.items() if not finding["ok"]] == list(SERVICES)
-    assert all(finding["ok"] or finding["remedy"] for finding in found.values())
-
-
 def test_a_reader_that_has_gone_is_no_defect() -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -203,6 +230,6 @@ def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: py
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("services.local.doctor.show", interrupted)
+    monkeypatch.setattr("ratchet.cli.version.show", interrupted)
     assert main(["version"]) == 130
     assert "Traceback" not in capsys.readouterr().err

@@ -377,7 +377,7 @@ def test_a_rebuild_that_finds_a_difference_fails(served: Callable[[Log], Run]) -
     assert "model_registry" in ran.err
 
 
-@pytest.mark.parametrize("words", [*demo.steps(Path("examples/data/AAPL.csv")), *demo.SUGGESTED])
+@pytest.mark.parametrize("words", [*demo.steps(Path("ratchet/data/AAPL.csv")), *demo.SUGGESTED])
 def test_every_command_that_the_demo_prints_can_be_parsed(words: tuple[str, ...]) -> None:
     name, command, rest = cli.resolve_command(click.Context(cli), [*words, "--home", "somewhere"])
     while isinstance(command, click.Group):
@@ -388,7 +388,7 @@ def test_every_command_that_the_demo_prints_can_be_parsed(words: tuple[str, ...]
 
 
 def test_the_demo_refuses_what_it_would_overwrite_or_can_not_find(run: Run, tmp_path: Path) -> None:
-    assert "AAPL.csv is not there" in run("demo").err
+    assert "elsewhere/AAPL.csv does not exist" in run("demo", "--data", "elsewhere").err
     (tmp_path / "AAPL.csv").touch()
     (tmp_path / "log.sqlite").touch()
     ran = run("demo", "--data", str(tmp_path), "--home", str(tmp_path))

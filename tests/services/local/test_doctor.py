@@ -19,6 +19,7 @@ import pytest
 
 from ratchet.cli import certs, cli
 from ratchet.client.credentials import TLS_VARIABLES
+from ratchet.client.services import SERVICES
 from ratchet.transparency import checkpoints
 from services.knowledge import bootstrap as knowledge
 from services.local import doctor_machine, doctor_services
@@ -38,7 +39,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def doctor(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """doctor("--home", …) → each finding by what it is about; every remedy is a command that is there."""
-    for service in ("REGISTRY", "KNOWLEDGE", "TRAINER"):
+    for service in ("REGISTRY", "KNOWLEDGE", "TRAINER", "PREDICTOR"):
         monkeypatch.setenv(f"RATCHET_{service}", NOBODY)
 
     def call(*words: str) -> dict[str, dict[str, str]]:
@@ -130,7 +131,7 @@ def test_what_this_machine_lacks_is_named(doctor: Doctor, monkeypatch: pytest.Mo
     found = doctor("--home", str(tmp_path / "file" / "home"))
     assert not found["python"]["ok"]
     assert found["training"]["found"] == "missing: no_such_library"
-    assert found["training"]["remedy"] == "pip install 'ratchet[trainer]'"
+    assert found["training"]["remedy"] == "pip install 'ratchet-models[server]'"
     assert found["home"]["found"] == found["artifacts"]["found"] == f"{tmp_path / 'file'} can't be written to"
 
 
@@ -187,7 +188,7 @@ def test_another_version_is_found(doctor: Doctor, tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(doctor_services.importlib.metadata, "version", lambda _: "9.9.9")
         found = doctor()["registry version"]
     assert (found["ok"], found["found"]) == (False, "0.1.0 there, 9.9.9 here")
-    assert found["remedy"] == "pip install 'ratchet==0.1.0'"
+    assert found["remedy"] == "pip install 'ratchet-models[server]==0.1.0'"
 
 
 def test_a_log_that_is_not_the_one_remembered_is_found(
@@ -295,3 +296,19 @@ def test_a_disk_without_room_is_found(doctor: Doctor, monkeypatch: pytest.Monkey
     found = doctor()["disk"]
     assert not found["ok"]
     assert found["remedy"].startswith("du ")
+
+
+def test_without_services_nothing_else_is_wrong(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in SERVICES.values():
+        monkeypatch.setenv(service.variable, NOBODY)
+    ran = run("doctor", "-o", "json")
+    found = {finding["what"]: finding for finding in json.loads(ran.out)}
+    assert ran.code == 5
+    assert found["python"]["ok"]
+    assert [name for name, finding in found.items() if not finding["ok"]] == [
+        "registry",
+        "knowledge",
+        "trainer",
+        "predictor",
+    ]
+    assert all(finding["ok"] or finding["remedy"] for finding in found.values())

@@ -38,7 +38,7 @@ from services.trainer.learning.session import LIBRARIES, OWN_LIBRARIES, run
 from tests.support.dask_cluster import Cluster, cluster
 from tests.support.waiting import until
 
-DATA = Path(__file__).parents[3] / "examples" / "data"
+DATA = Path(__file__).parents[3] / "ratchet" / "data"
 LATE = 90.0
 
 
@@ -355,5 +355,5 @@ def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.
     for name in ("services.platform.workers.dask", "services.platform.workers.dask_worker"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InvalidInput, match=r"needs distributed, .* pip install 'ratchet\[dask\]'"):
+    with pytest.raises(InvalidInput, match=r"needs distributed, .* pip install 'ratchet-models-server\[dask\]'"):
         open_workers("dask://127.0.0.1:8786")

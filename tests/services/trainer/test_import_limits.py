@@ -15,7 +15,7 @@ from services.platform.limits import Limits
 from services.trainer.api.servicer import _header
 from services.trainer.imports.bars import Importer
 
-LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+LINES = (Path(__file__).parents[3] / "ratchet" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
 
 

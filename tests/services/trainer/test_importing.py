@@ -21,7 +21,7 @@ from ratchet.scoring.data.zones import UNKNOWN, Zones
 from services.platform.artifacts import ArtifactStore
 from services.trainer.imports.bars import Imported, Importer
 
-LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+LINES = (Path(__file__).parents[3] / "ratchet" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
 NEW_YORK = "America/New_York"
 

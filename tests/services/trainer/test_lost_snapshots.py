@@ -10,7 +10,7 @@ from ratchet.names import Series
 from services.platform.artifacts import ArtifactStore
 from services.trainer.imports.bars import Importer
 
-FILE = (Path(__file__).parents[3] / "examples" / "data" / "FB_SHORT.csv").read_bytes()
+FILE = (Path(__file__).parents[3] / "ratchet" / "data" / "FB_SHORT.csv").read_bytes()
 FB = Series.parse("FB")
 
 

@@ -24,7 +24,7 @@ from services.trainer.sessions.runner import SessionConductor
 
 AAPL = Series.parse("AAPL")
 LINEAGE = "AAPL/range/logistic"
-LINES = (Path(__file__).parents[3] / "examples" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
+LINES = (Path(__file__).parents[3] / "ratchet" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 
 
 class Here:

@@ -14,7 +14,7 @@ from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import Bars, written
 from ratchet.scoring.data.zones import UNKNOWN, Zones
 
-EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
+EXAMPLES = Path(__file__).parents[4] / "ratchet" / "data"
 HEADER = "Date,Open,High,Low,Close,Volume\n"
 GOOD = (
     "2012-01-03,10,11,9,10.5,1000\n"

@@ -20,7 +20,7 @@ from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.data.snapshot import Difference
 
 ROOT = Path(__file__).parents[4]
-AAPL = ROOT / "examples" / "data" / "AAPL.csv"
+AAPL = ROOT / "ratchet" / "data" / "AAPL.csv"
 FIELDS = ("time", "open", "high", "low", "close", "volume")
 DAY = 86_400
 

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 def example(name: str) -> Bars:
-    path = ROOT / "examples" / "data" / f"{name}.csv"
+    path = ROOT / "ratchet" / "data" / f"{name}.csv"
     return csv_file.read(path.read_bytes(), name, path.name).bars
 
 

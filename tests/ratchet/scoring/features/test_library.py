@@ -28,7 +28,7 @@ TALIB = {name for name in dir(talib) if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) a
 
 
 def example(name: str) -> Bars:
-    path = ROOT / "examples" / "data" / f"{name}.csv"
+    path = ROOT / "ratchet" / "data" / f"{name}.csv"
     return csv_file.read(path.read_bytes(), name, path.name).bars
 
 

@@ -256,7 +256,7 @@ class TestTheExtra:
     def test_without_it_training_is_refused_and_says_how_to_install_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lstm, "find_spec", lambda name: None if name == "keras" else find_spec(name))
         for attempt in (lstm.require, lambda: LSTM.fit(*some(), 1)):
-            with pytest.raises(PreconditionFailed, match=re.escape("pip install 'ratchet[lstm]'")) as refused:
+            with pytest.raises(PreconditionFailed, match=re.escape("pip install 'ratchet-models[lstm]'")) as refused:
                 attempt()
             assert "where the trainer runs: keras)" in refused.value.message
         assert refused.value.exit_code == 4

@@ -15,7 +15,7 @@ from ratchet.scoring import targets
 from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import Bars
 
-AAPL = Path(__file__).parents[4] / "examples" / "data" / "AAPL.csv"
+AAPL = Path(__file__).parents[4] / "ratchet" / "data" / "AAPL.csv"
 HISTORY: dict[Target, int] = {"direction": 0, "range": 249, "volatility": 249, "volume": 19}
 FIELDS = ("open", "high", "low", "close", "volume")
 

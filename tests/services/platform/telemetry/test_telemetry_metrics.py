@@ -134,7 +134,7 @@ def test_sessions_that_trained_are_shown_by_what_was_decided_and_patterns_by_the
 
 
 def test_what_runs_here_is_shown(watched: Watched) -> None:
-    version = importlib.metadata.version("ratchet")
+    version = importlib.metadata.version("ratchet-models")
     assert watched.metric("ratchet_build_info", service="registry", version=version) == 1
 
 

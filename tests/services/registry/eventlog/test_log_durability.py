@@ -220,7 +220,7 @@ def test_without_psycopg_a_log_in_postgresql_says_what_to_install(monkeypatch: p
     for name in [name for name in sys.modules if name.startswith(("psycopg", "services.registry.eventlog.postgres"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(PreconditionFailed, match=r"needs psycopg, .* pip install 'ratchet\[postgres\]'"):
+    with pytest.raises(PreconditionFailed, match=r"needs psycopg, .* pip install 'ratchet-models-server\[postgres\]'"):
         open_log("postgresql://host/log", [], lambda: datetime.now(UTC))
 
 
