@@ -116,7 +116,7 @@ class TrainingRequested(_message.Message):
     dataset_digest: _builtins.str
     policy: _builtins.str
     seed: _builtins.int
-    """The seed asked for; without one it is taken from the log position of this event."""
+    """The seed asked for; without one it is a hash of lineage, snapshot and until."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """The cut asked for (--until), if any."""

@@ -7,6 +7,7 @@ newer data ran before it. Only the race is against the models in force, whatever
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -49,13 +50,11 @@ FOLLOWED = (
 def gather(
     client: Client, store: ArtifactStore, training: registry_pb2.Training, champion_of: Callable[[Succession], str]
 ) -> SessionInputs:
-    """The inputs of a session. The seed is the one asked for, or the position of the request in the log.
+    """The inputs of a session.
 
     `champion_of`: computes `succession.champion`; only asked where sessions of a later market time came before.
     """
-    asked = training.request
-    seed = asked.seed if asked.HasField("seed") else training.requested_position
-    inputs = the_race(client, store, _asked(store, training, seed))
+    inputs = the_race(client, store, _asked(store, training, seed_of(training.request)))
     versions = list(client.list_models(lineage=training.lineage))
     past = _past(versions, inputs)
     inputs = _remembered(client, inputs, past, _read_position(training, past))
@@ -64,6 +63,15 @@ def gather(
     succession = _succession(client, store, inputs, versions, past)
     parent = champion_of(succession) if succession.turns else succession.champion
     return replace(inputs, parent=succession.models.get(parent))
+
+
+def seed_of(request: facts_pb2.TrainingRequested) -> int:
+    """The seed asked for, or else a hash of lineage, snapshot and until: no other fact changes it."""
+    if request.HasField("seed"):
+        return request.seed
+    until = str(request.until.seconds) if request.HasField("until") else ""
+    text = "\n".join((request.lineage, request.dataset_digest, until))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def gather_again(client: Client, store: ArtifactStore, model: registry_pb2.Model) -> SessionInputs:

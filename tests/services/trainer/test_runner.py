@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from ratchet.client import Client
-from ratchet.events.v1 import model_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.artifacts import ArtifactStore
@@ -20,6 +20,7 @@ from services.platform.workers import Job, Report, Result
 from services.trainer.imports.bars import Importer
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import plan
+from services.trainer.sessions.inputs import seed_of
 from services.trainer.sessions.runner import SessionConductor
 
 AAPL = Series.parse("AAPL")
@@ -143,7 +144,7 @@ def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) ->
     job = world.conductor.gather(training)
     outcome = world.conductor.work(job, quiet)
     again = world.conductor.gather(training)
-    assert again.seed == training.requested_position == job.seed
+    assert again.seed == job.seed
     assert (again.patterns, again.tested_rules, again.mined_through) == (
         job.patterns,
         job.tested_rules,
@@ -155,6 +156,16 @@ def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) ->
     head = world.client.get_head().position
     assert world.conductor.record(training, job, outcome).model == f"{LINEAGE}/v2"
     assert world.client.get_head().position == head
+
+
+def test_the_seed_is_asked_for_or_follows_from_lineage_snapshot_and_until_alone() -> None:
+    asked = facts_pb2.TrainingRequested(session_id="one", lineage=LINEAGE, dataset_digest="ab", policy="strict")
+    other = facts_pb2.TrainingRequested(session_id="two", lineage=LINEAGE, dataset_digest="ab", policy="plain")
+    assert seed_of(asked) == seed_of(other) == 8571724138226162766
+    other.until.FromSeconds(1)
+    assert seed_of(other) != seed_of(asked)
+    asked.seed = 7
+    assert seed_of(asked) == 7
 
 
 def test_what_is_asked_of_knowledge_ends_before_tune(world: World) -> None:
