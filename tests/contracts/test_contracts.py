@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
 from services.platform.facts import FACTS
@@ -34,8 +35,11 @@ SERVICES = {
         "RecordEvidence GetKnowledge ListPatterns GetPattern OfferPattern RetirePattern ListSuccessRates"
         " ListFeatureHistory",
     ),
-    "TrainerService": (trainer_pb2, "ImportBars StartTraining WatchTraining CancelTraining ReproduceModel ExportBars"),
-    "PredictorService": (trainer_pb2, "Predict Evaluate"),
+    "TrainerService": (
+        trainer_pb2,
+        "ImportBars StartTraining WatchTraining CancelTraining ReproduceModel EvaluateFresh ExportBars",
+    ),
+    "PredictorService": (predictor_pb2, "Predict Evaluate"),
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Home:
     def client(self, token: str) -> Client:
         found = Endpoints.read(self.folder / ".ratchet")
         tls = Tls.load(self.environ)
-        return Client(found.registry, found.knowledge, found.trainer, "ada", credentials=Credentials(tls, token))
+        return Client(**asdict(found), actor="ada", credentials=Credentials(tls, token))
 
     def cli(self, token: str, *words: str) -> subprocess.CompletedProcess[str]:
         environ = {**self.environ, "RATCHET_TOKEN": token, "RATCHET_DEBUG": "1"}
@@ -88,7 +88,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         started, caller = (environment(folder / f"{name}.env") for name in ("services", "caller"))
         for file in ("services.env", "caller.env"):
             (folder / file).unlink()
-        yield Home(folder, caller, [caller["RATCHET_TOKEN"], started["RATCHET_TOKEN"]])
+        yield Home(folder, caller, [caller["RATCHET_TOKEN"], started["RATCHET_TOKEN_TRAINER"]])
     finally:
         services.terminate()
         assert services.wait(60) == 0

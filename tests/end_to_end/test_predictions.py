@@ -52,18 +52,15 @@ def test_a_worker_scores_the_bars_that_a_model_never_saw(services: Running, mode
     first.FromJsonString("2010-01-01T00:00:00Z")
     last.FromJsonString("2010-12-31T00:00:00Z")
     found = services.client.evaluate(
-        "GOOG",
-        "volatility",
-        first_bar=first,
-        last_bar=last,
-        models=[model],
-        baselines=True,
-        fresh_model_type="logistic",
+        "GOOG", "volatility", first_bar=first, last_bar=last, models=[model], baselines=True
     )
     assert len(found.times) == len(found.outcomes) == 252
     simple = ("base-rate", "persistence", "har", "ridge", "boosting", "online", "mean", "stack")
-    assert [each.name for each in found.forecasts] == [model, *(f"{name}@baseline" for name in simple), "fresh"]
+    assert [each.name for each in found.forecasts] == [model, *(f"{name}@baseline" for name in simple)]
     assert {len(each.probabilities) for each in found.forecasts} == {252}
+    fresh = services.client.evaluate_fresh("GOOG", "volatility", "logistic", first_bar=first, last_bar=last)
+    assert fresh.times == found.times
+    assert len(fresh.probabilities) == 252
 
 
 def test_bars_are_exported_and_come_back_as_the_same_snapshot(services: Running, model: str, tmp_path: Path) -> None:

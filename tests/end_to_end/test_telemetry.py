@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.health import CHECKS, LIVE, Answer, ask
+from ratchet.client.health import LIVE, Answer, ask
+from ratchet.client.services import SERVICES
 from ratchet.errors import NotFound
 from ratchet.events.v1 import envelope_pb2
 from ratchet.registry.v1 import registry_pb2
@@ -141,7 +142,7 @@ def test_metrics_tell_of_the_session(watched: Running, session: registry_pb2.Tra
 
 
 def test_no_label_holds_a_name_that_a_caller_chose(watched: Running, session: registry_pb2.Training) -> None:
-    for service in CHECKS:
+    for service in SERVICES:
         with urllib.request.urlopen(health(watched, service).metrics, timeout=5) as answer:
             exported = answer.read().decode()
         for chosen in ("AAPL", "tester", session.session_id, session.request.dataset_digest):
@@ -171,7 +172,7 @@ def test_a_call_that_failed_is_one_line_of_json(watched: Running, session: regis
 
 
 def test_each_service_tells_of_all_that_it_needs(watched: Running) -> None:
-    for service, needed in CHECKS.items():
+    for service, needed in ((name, each.checks) for name, each in SERVICES.items()):
         for name in set(needed) - {"workers"}:
             assert health(watched, service, name).serving, f"{service}: {name}"
     with pytest.raises(grpc.RpcError):
@@ -192,7 +193,7 @@ def test_a_service_whose_peer_stops_is_alive_and_not_ready_until_it_is_back(watc
         assert not health(watched, "knowledge", "log").serving
     finally:
         os.kill(pid, 18)
-    assert until(lambda: all(health(watched, service).serving for service in CHECKS), SOON)
+    assert until(lambda: all(health(watched, service).serving for service in SERVICES), SOON)
     log = (watched.home / "logs" / "trainer.log").read_text()
     assert "not serving, because of the registry" in log
     assert "the registry answers again" in log

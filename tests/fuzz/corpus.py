@@ -16,6 +16,7 @@ from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as knowledge_pb
 from ratchet.patterns.evidence import encode
 from ratchet.patterns.rule_text import pattern_id, text_of
+from ratchet.predictor.v1 import predictor_pb2 as predictor_pb
 from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
 from tests.fuzz.methods import METHODS, Method
@@ -150,18 +151,28 @@ class Recorder:
         self.ask("GetLineage", registry_pb.GetLineageRequest(subject=second, depth=3, direction=ANCESTORS))
         listed = registry_pb.ListDecisionsRequest(lineage=LINEAGE, include_evidence_bytes=True)
         decisions = self.ask("ListDecisions", listed).decisions
-        self.ask("Predict", trainer_pb.PredictRequest(series=WHOLE, target="range"))
-        self.ask("Predict", trainer_pb.PredictRequest(series=WHOLE, model=first, csv=bars(300)))
+        self.ask("Predict", predictor_pb.PredictRequest(series=WHOLE, target="range"))
+        self.ask("Predict", predictor_pb.PredictRequest(series=WHOLE, model=first, csv=bars(300)))
         self.ask("ReproduceModel", trainer_pb.ReproduceModelRequest(model=first))
         last = model.record.windows.holdout.last_bar.seconds
         self.ask(
             "Evaluate",
-            trainer_pb.EvaluateRequest(
+            predictor_pb.EvaluateRequest(
                 series=WHOLE,
                 target="range",
                 first_bar=Timestamp(seconds=last - 60 * _DAY),
                 last_bar=Timestamp(seconds=last),
                 baselines=True,
+            ),
+        )
+        self.ask(
+            "EvaluateFresh",
+            trainer_pb.EvaluateFreshRequest(
+                series=WHOLE,
+                target="range",
+                model_type="logistic",
+                first_bar=Timestamp(seconds=last - 60 * _DAY),
+                last_bar=Timestamp(seconds=last),
             ),
         )
         self._recorded_again(model, decisions)

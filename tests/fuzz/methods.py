@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
+from ratchet.predictor.v1 import predictor_pb2
 from ratchet.registry.v1 import registry_pb2
 from ratchet.trainer.v1 import trainer_pb2
 from services.platform.limits import SLOW_METHODS, WATCH_METHODS
@@ -18,9 +19,15 @@ SERVED_BY = {
     registry_pb2.DESCRIPTOR: "registry",
     knowledge_pb2.DESCRIPTOR: "knowledge",
     trainer_pb2.DESCRIPTOR: "trainer",
+    predictor_pb2.DESCRIPTOR: "predictor",
 }
 
-LONG = frozenset({"Verify", "Rebuild", "Export", "Read", "Subscribe", "WatchTraining", "ReproduceModel", "Evaluate"})
+LONG = frozenset(
+    {
+        *("Verify", "Rebuild", "Export", "Read", "Subscribe", "WatchTraining", "ReproduceModel"),
+        *("Evaluate", "EvaluateFresh"),
+    }
+)
 """They walk the log, wait or compute: asked a tenth as often as others."""
 
 

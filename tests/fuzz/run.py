@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ratchet.registry.v1 import registry_pb2
@@ -37,7 +37,7 @@ def run(home: Path, asked: int = REQUESTS, seed: int = SEED) -> Result:
     """A campaign against three services in `home`."""
     with running(home) as services:
         places = services.supervisor.endpoints
-        wire = Wire({"registry": places.registry, "knowledge": places.knowledge, "trainer": places.trainer})
+        wire = Wire(asdict(places))
         corpus = Recorder(wire).record()
         pids = services.supervisor.pids()
         started = time.monotonic()

@@ -63,7 +63,7 @@ class LocalWorkers:
                 raise WorkerLost("the service stops: no job is begun any more; ask again")
             yield slot
         finally:
-            self._free.put(slot)
+            self._free.put(self._kept(slot))
 
     def _next_free(self, report: Report) -> _Slot | None:
         while True:
@@ -80,9 +80,18 @@ class LocalWorkers:
             if slot is not None:
                 slot.close()
                 self._slots.remove(slot)
-            fresh = _Slot(self._context)
-            self._slots.add(fresh)
-            return fresh
+            begun = _Slot(self._context)
+            self._slots.add(begun)
+            return begun
+
+    def _kept(self, slot: _Slot | None) -> _Slot | None:
+        """The slot for the next job; None, and its process ends, where a job was left in the middle."""
+        with self._lock:
+            if slot is None or slot.usable or self._closed:
+                return slot
+            slot.close()
+            self._slots.remove(slot)
+            return None
 
     def close(self) -> None:
         with self._lock:
