@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 
 import psutil
 
-from services.local.supervisor import MOST_QUICK_DEATHS, QUICK_SECONDS, SERVICES
+from ratchet.client.services import SERVICES
+from services.local.supervisor import MOST_QUICK_DEATHS, QUICK_SECONDS
 from tests.support.running import Running
 
 FIRST_SECONDS = 5.0
@@ -38,7 +39,7 @@ class Chaos(threading.Thread):
         pause = FIRST_SECONDS
         while not self._stopping.wait(pause):
             self._measure()
-            self._strike(self._chance.choice(KINDS), self._chance.choice(SERVICES))
+            self._strike(self._chance.choice(KINDS), self._chance.choice(tuple(SERVICES)))
             pause = self._chance.uniform(*CALM_SECONDS)
 
     def stop(self) -> None:

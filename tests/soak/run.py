@@ -17,7 +17,7 @@ from tests.soak.ledger import Ledger
 from tests.soak.members import members
 from tests.support.running import Running, running
 
-MOST_MIB = {"registry": 250.0, "knowledge": 250.0, "trainer": 600.0}
+MOST_MIB = {"registry": 250.0, "knowledge": 250.0, "trainer": 600.0, "predictor": 600.0}
 """Memory that a service never has more of, its workers not counted."""
 
 

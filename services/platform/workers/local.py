@@ -166,13 +166,14 @@ def _begin(progress: SimpleQueue[tuple[str, float]]) -> None:
     # Only the service ends its workers: a signal to the whole group must not look like a lost worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+def _end_with_parent(fork_server: int) -> None:
+    """End this process when the service, or the fork server through which the service knows of it, has gone."""
+    service = multiprocessing.parent_process()
+    while service is not None and service.is_alive() and os.getppid() == fork_server:
+        service.join(0.5)
     os._exit(1)
 
 

@@ -187,6 +187,20 @@ def test_closing_ends_busy_processes_and_lets_nobody_wait() -> None:
         workers.run(steps, 1, quiet)
 
 
+def test_a_fork_server_that_was_killed_takes_its_workers_with_it_and_another_one_begins() -> None:
+    workers = LocalWorkers(1)
+    pid = workers.run(steps, 1, quiet)
+    job = InTheBackground(workers, 10 * SOON)
+    assert job.said.wait(SOON)
+    fork_server = psutil.Process(pid).ppid()
+    os.kill(fork_server, signal.SIGKILL)
+    job.join(SOON)
+    assert isinstance(job.error, WorkerLost)
+    assert until(lambda: ended(pid), SOON)
+    assert psutil.Process(workers.run(steps, 1, quiet)).ppid() != fork_server
+    workers.close()
+
+
 PARENT = """
 import threading, time
 from services.platform.workers.local import LocalWorkers
