@@ -29,9 +29,9 @@ from services.platform.facts import Fact
 from services.registry.domain.bar_times import seconds_of, timestamp
 from services.registry.domain.lineage import LineageState, project
 from services.registry.domain.training import Comparison, RecordTraining, record_training
-from services.trainer.learning.inputs import Recipe, SessionInputs
+from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
-from services.trainer.sessions.runner import SessionConductor
+from services.trainer.sessions.runner import SessionRunner
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -65,21 +65,21 @@ class Loop:
         self,
         lineage: str,
         policy: Policy = "balanced",
-        recipe: Recipe = Recipe(),  # noqa: B008
+        options: SessionOptions = SessionOptions(),  # noqa: B008
         beside: Loop | None = None,
     ) -> None:
         """`beside`: the loop of another lineage, with which this one shares knowledge, log positions and artifacts."""
         self.ledger: Ledger = Ledger(Lineage.parse(lineage), beside.ledger.facts if beside else Facts())
         self.store: Artifacts = beside.store if beside else Artifacts()
-        self._policy, self._recipe = policy, recipe
-        self._conductor = SessionConductor(cast(Client, self.ledger), cast(ArtifactStore, self.store), _Here())
+        self._policy, self._recipe = policy, options
+        self._runner = SessionRunner(cast(Client, self.ledger), cast(ArtifactStore, self.store), _Here())
 
     def session(self, bars: Bars, seed: int) -> Played:
         """Train on `bars`, as they would be known then, and record what came of it."""
         training = self.ledger.request(self.store.put(snapshot.encode(bars)), self._policy, seed)
-        job = replace(self._conductor.gather(training), recipe=self._recipe)
-        outcome = self._conductor.work(job, _quietly)
-        ended = self._conductor.record(training, job, outcome)
+        job = replace(self._runner.read_inputs(training), options=self._recipe)
+        outcome = self._runner.train(job, _quietly)
+        ended = self._runner.record(training, job, outcome)
         return Played(job, outcome, ended.model, self.ledger.decision, self.ledger.state.champion_name)
 
     def artifact(self, model: str) -> bytes:

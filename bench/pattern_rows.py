@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from ratchet.scoring.rule import Bools, Condition, Direction, Floats, Rule
-from services.trainer.mining.mine import MiningRows
+from services.trainer.mining.mine import MiningData
 
 ROWS, COLUMNS, RULES = 5_000, 60, 5
 SUPPORT = (0.03, 0.15)
@@ -47,7 +47,7 @@ KINDS = dict.fromkeys(NAMES, "level") | dict.fromkeys(_COUNTED[:4], "calendar") 
 class Planted:
     """Rows and the rules in them. P(label) is .5 ± effect as the rarest rule says that fires, .5 where none does."""
 
-    rows: MiningRows
+    rows: MiningData
     rules: tuple[Rule, ...]
 
 
@@ -61,13 +61,13 @@ def planted(seed: int, effect: float) -> Planted:
     return Planted(_rows(X, y), rules)
 
 
-def shuffled(seed: int) -> MiningRows:
+def shuffled(seed: int) -> MiningData:
     """Persistent labels in random order."""
     rows = persistent(seed)
     return _rows(rows.X, np.random.default_rng([seed, 2]).permutation(rows.y))
 
 
-def persistent(seed: int) -> MiningRows:
+def persistent(seed: int) -> MiningData:
     """Labels that stay the same for some time, rolled by a random shift against the columns."""
     rng = np.random.default_rng([seed, 3])
     X = columns(rng)
@@ -205,5 +205,5 @@ def _says(fires: Sequence[Bools], rules: Sequence[Rule]) -> Floats:
     return says
 
 
-def _rows(X: Floats, y: Floats) -> MiningRows:
-    return MiningRows(X, NAMES, y, _DAY * np.arange(ROWS + 1))
+def _rows(X: Floats, y: Floats) -> MiningData:
+    return MiningData(X, NAMES, y, _DAY * np.arange(ROWS + 1))

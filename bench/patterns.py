@@ -25,9 +25,9 @@ from bench import pattern_rows
 from bench.pattern_rows import KINDS, RULES
 from ratchet.scoring.rule import Bools, Direction
 from services.knowledge.domain import counts, evidence, rules
-from services.trainer.mining.mine import SEARCHED, Mined, MiningRows, mine
+from services.trainer.mining.mine import SEARCH_SHARE, MiningData, MiningResult, mine
 from services.trainer.mining.search import jaccard
-from services.trainer.mining.test import Evidence, evidence_of
+from services.trainer.mining.test import Evidence, rule_evidence
 
 EFFECTS = (0.15, 0.17, 0.20)
 SEEDS = 20
@@ -65,13 +65,15 @@ class Noise:
 
 def planted_run(seed: int, effect: float) -> Run:
     series = pattern_rows.planted(seed, effect)
-    rows, start = series.rows, int(SEARCHED * len(series.rows.y))
+    rows, start = series.rows, int(SEARCH_SHARE * len(series.rows.y))
     mined, seconds = _mined(rows)
     truths = [(rule.direction, rule.fires(rows.X, rows.names)) for rule in series.rules]
     found = [(each.rule.direction, each.rule.fires(rows.X, rows.names)) for each in mined.rules]
     keep = [kept(each.evidence, each.rule.direction, each.passes) for each in mined.rules]
     chosen = [each for each, stays in zip(found, keep, strict=True) if stays]
-    tests = [evidence_of(rule, rows.X[start:], rows.names, rows.y[start:], rows.times[start:]) for rule in series.rules]
+    tests = [
+        rule_evidence(rule, rows.X[start:], rows.names, rows.y[start:], rows.times[start:]) for rule in series.rules
+    ]
     return Run(
         oracle=sum(kept(test, rule.direction, True) for rule, test in zip(series.rules, tests, strict=True)),
         carried=sum(any(same(truth, each) for each in found) for truth in truths),
@@ -119,7 +121,7 @@ def noise_line(title: str, runs: Sequence[Noise]) -> str:
     return _line([title, str(sum(run.kept > 0 for run in runs)), str(len(runs)), carried])
 
 
-def _mined(rows: MiningRows) -> tuple[Mined, float]:
+def _mined(rows: MiningData) -> tuple[MiningResult, float]:
     began = time.process_time()
     mined = mine(rows, "BENCH", "range", KINDS)
     return mined, time.process_time() - began

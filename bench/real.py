@@ -33,7 +33,7 @@ from ratchet.scoring.evaluation import Segment
 from ratchet.scoring.models import artifact
 from ratchet.statistics.scores import mean_difference
 from services.trainer.learning.fresh import FreshFit, evaluate_fresh
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.inputs import SessionOptions
 from services.trainer.learning.windows import Rows
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ MAIN: tuple[Target, ...] = ("range", "volatility")
 REPORTED: tuple[Target, ...] = ("volume", "direction")
 
 CHAMPION, NEWEST, FIRST_VERSION, FRESH = "champion", "always replaced", "never retrained", "fresh"
-NO_STUDY = Recipe(asked=0)
+NO_STUDY = SessionOptions(suggestions=0)
 """A fresh fit is tried on the margin and off it, and nothing more."""
 BETTER, NEAR_HAR, SKILLED, FRESH_BETTER = 0.08, 1.02, 0.8, 0.1
 

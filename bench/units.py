@@ -18,7 +18,7 @@ from ratchet.scoring import columns, features, targets
 from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.models import artifact
 from ratchet.scoring.rule import Condition, Floats, Rule
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.inputs import SessionOptions
 
 Part = Literal["planted", "null"]
 
@@ -26,8 +26,8 @@ TARGET, TASK, HORIZON = "direction", "direction", 1
 FIVE = (650, 1_250, 1_850, 2_400, 3_000)
 """Usable bars at each session."""
 TWENTY = tuple(round(bars) for bars in np.linspace(650, planted.USABLE, 20).tolist())
-SMALL = Recipe(asked=0, mine=False, baselines=False)
-WHOLE = Recipe(baselines=False)
+SMALL = SessionOptions(suggestions=0, mine=False, baselines=False)
+WHOLE = SessionOptions(baselines=False)
 
 SAME_BARS = 0.5
 """A planted rule is found by a pattern of its direction when both fire on half of the bars where either does."""
@@ -41,7 +41,7 @@ class Unit:
     model_type: ModelType
     number: int
     sessions: tuple[int, ...]
-    recipe: Recipe
+    options: SessionOptions
 
     @property
     def name(self) -> str:
@@ -85,7 +85,7 @@ def play(unit: Unit) -> Result:
     began = time.process_time()
     bars, rules = planted.series(unit.number, rules=3 if unit.part == "planted" else 0)
     policy: Policy = "balanced" if unit.part == "planted" else "strict"
-    loop = Loop(f"{bars.series}/{TASK}/{unit.model_type}", policy, unit.recipe)
+    loop = Loop(f"{bars.series}/{TASK}/{unit.model_type}", policy, unit.options)
     played: list[Played] = []
     balanced = False
     for index, usable in enumerate(unit.sessions):

@@ -8,6 +8,6 @@ from services.trainer.bootstrap import build
 
 
 def main(settings: Settings) -> None:
-    """Serve the trainer until the process is told to stop."""
+    """Serves the trainer until the process receives a stop signal."""
     server, closers = build(settings)
     run("trainer", server, closers)

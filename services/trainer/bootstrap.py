@@ -20,30 +20,30 @@ from services.trainer.api.fresh import FreshEvaluator
 from services.trainer.api.servicer import TrainerService
 from services.trainer.imports.bars import Importer
 from services.trainer.sessions.reproduction import Reproducer
-from services.trainer.sessions.runner import SessionConductor
-from services.trainer.sessions.scheduler import Sessions
-from services.trainer.telemetry import WatchedConductor
+from services.trainer.sessions.runner import SessionRunner
+from services.trainer.sessions.scheduler import SessionScheduler
+from services.trainer.telemetry import ObservedRunner
 
 PRELOAD = (
     *("services.trainer.learning.session", "services.trainer.learning.fresh"),
     *("optuna", "skops.io", "sklearn.ensemble", "sklearn.impute", "sklearn.linear_model", "xgboost"),
 )
-"""Modules of the work: their imports take seconds, paid once by the fork server of the workers."""
+"""Modules that sessions import: the imports take seconds, which the fork server of the workers spends once."""
 
 
 def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
-    """The server, not yet started, and what to close after it has stopped."""
+    """Builds the server, not yet started, and the functions that close its resources."""
     os.environ.update(ONE_THREAD)
     server = open_server(settings)
     client = Client(settings.endpoints.registry, settings.endpoints.knowledge, actor="trainer")
     store = CountedStore(open_store(settings.artifacts), server.telemetry.metrics.registry)
     workers = open_workers(settings.workers, PRELOAD)
-    conductor = WatchedConductor(SessionConductor(client, store, workers), client, server.telemetry, workers.count)
-    sessions = Sessions(client, conductor, at_once=workers.sessions)
+    runner = ObservedRunner(SessionRunner(client, store, workers), client, server.telemetry, workers.count)
+    sessions = SessionScheduler(client, runner, at_once=workers.sessions)
     importer = Importer(client, store)
     server.before_stop(sessions.close)
     server.needs(peer_check("registry", client.registry), peer_check("knowledge", client.knowledge))
-    server.needs(store_check(store), *telemetry.workers(settings.workers))
+    server.needs(store_check(store), *telemetry.worker_checks(settings.workers))
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerService(

@@ -1,5 +1,5 @@
-"""What the trainer shows of its sessions: how many are in which step, how long and how much CPU they took, and a span
-for each step in the trace of the request that began the session."""
+"""Telemetry of training sessions: running steps, their duration and CPU seconds, and a span per step in the trace of
+the request that began the session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ratchet.events.v1 import envelope_pb2
 from services.platform.telemetry import Check, Telemetry
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
-from services.trainer.sessions.scheduler import Conductor, Report, Training
+from services.trainer.sessions.scheduler import Report, Runner, Training
 
 SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 CONNECT_SECONDS = 2.0
@@ -30,14 +30,14 @@ class _Run:
     request_id: str
 
 
-class WatchedConductor:
-    """A Conductor: `inner`, whose steps are measured. A thread runs one session at a time, all its steps."""
+class ObservedRunner:
+    """Runner that measures the steps of `inner`. One thread runs all steps of a session, one session at a time."""
 
     def __init__(
-        self, inner: Conductor[SessionInputs, SessionOutcome], client: Client, telemetry: Telemetry, at_once: int
+        self, inner: Runner[SessionInputs, SessionOutcome], client: Client, telemetry: Telemetry, at_once: int
     ) -> None:
         self._inner, self._client, self._telemetry = inner, client, telemetry
-        self._here = threading.local()
+        self._thread = threading.local()
         registry = telemetry.metrics.registry
         Gauge("ratchet_workers", "Sessions that can be trained at once", registry=registry).set(at_once)
         self._running = Gauge("ratchet_sessions_running", "Sessions in a step now", ("step",), registry=registry)
@@ -62,15 +62,15 @@ class WatchedConductor:
             registry=registry,
         )
 
-    def gather(self, training: Training) -> SessionInputs:
+    def read_inputs(self, training: Training) -> SessionInputs:
         with self._step("gather", training):
-            return self._inner.gather(training)
+            return self._inner.read_inputs(training)
 
-    def work(self, job: SessionInputs, report: Report) -> SessionOutcome:
+    def train(self, job: SessionInputs, report: Report) -> SessionOutcome:
         with self._step("work", None), ExitStack() as phase_span:
             current = ""
 
-            def told(phase: str, fraction: float) -> None:
+            def observed(phase: str, fraction: float) -> None:
                 nonlocal current
                 if phase != current:
                     current = phase
@@ -78,7 +78,7 @@ class WatchedConductor:
                     phase_span.enter_context(self._telemetry.span(phase))
                 report(phase, fraction)
 
-            return self._inner.work(job, told)
+            return self._inner.train(job, observed)
 
     def record(self, training: Training, job: SessionInputs, outcome: SessionOutcome) -> Training:
         with self._step("record", training):
@@ -89,7 +89,7 @@ class WatchedConductor:
 
     @contextmanager
     def _step(self, name: str, training: Training | None) -> Iterator[None]:
-        """`training`: None for the one whose inputs this thread has gathered."""
+        """Measures one step. `training`: None for the training whose inputs this thread has read."""
         run = self._run(training)
         attributes = {"ratchet.session_id": run.session_id} if run else {}
         with (
@@ -100,16 +100,16 @@ class WatchedConductor:
             yield
 
     def _run(self, training: Training | None) -> _Run | None:
-        """Which session this thread runs, where traces are made: the log knows the request that began it."""
+        """The session of this thread, if traces are exported; the log knows the request that began the session."""
         if self._telemetry.traces is None:
             return None
-        known: _Run | None = getattr(self._here, "run", None)
+        known: _Run | None = getattr(self._thread, "run", None)
         if training is None or (known and known.session_id == training.session_id):
             return known
         position = training.requested_position
         [event] = self._client.read_log(position, position)
         request_id = envelope_pb2.Envelope.FromString(event.state).request_id
-        run = self._here.run = _Run(training.session_id, request_id)
+        run = self._thread.run = _Run(training.session_id, request_id)
         return run
 
 
@@ -117,9 +117,9 @@ def _seconds_between(ended: Training) -> float:
     return max(0.0, (ended.ended_at.ToNanoseconds() - ended.requested_at.ToNanoseconds()) / 1e9)
 
 
-def workers(url: str) -> tuple[Check, ...]:
-    """That there is somebody to train: the scheduler of a Dask cluster. Processes of our own are replaced when they
-    die, as soon as one is needed."""
+def worker_checks(url: str) -> tuple[Check, ...]:
+    """Health check of the workers: the scheduler of a Dask cluster must accept connections. Local processes need no
+    check: the trainer replaces a dead process on the next job."""
     if not url.startswith("dask://"):
         return ()
     scheduler = urlsplit(url)

@@ -11,7 +11,7 @@ from bench.learning import Kept, fingerprint, units
 from bench.units import FIVE, SMALL, TWENTY, Gain, Result, Unit, play
 from bench.verdicts import over_bars, over_units, table
 from ratchet.names import MODEL_TYPES
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.inputs import SessionOptions
 
 LEARNED = Result(5, 1, True, False, Gain(0.012, 0.1, 600), Gain(0.01, 0.1, 600), 2, 1.5)
 NOTHING = replace(LEARNED, promotions=0, balanced=False, gain=Gain(0.0, 0.0, 600), found=0)
@@ -61,7 +61,7 @@ def test_results_are_kept_and_found_again_by_the_same_code_alone(tmp_path: Path)
 def test_a_unit_that_changed_is_played_again(tmp_path: Path) -> None:
     kept, unit = Kept(tmp_path / "learning.jsonl", "code"), units(only=["null", "logistic"])[0]
     kept.add(unit, NOTHING)
-    assert kept.read([replace(unit, recipe=replace(SMALL, asked=1))]) == {}
+    assert kept.read([replace(unit, options=replace(SMALL, suggestions=1))]) == {}
 
 
 def test_a_line_that_was_cut_off_costs_that_result_alone(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_null_lineage_ends_with_its_first_promotion_and_is_judged_under_both_p
 
 
 def test_a_planted_lineage_is_played_to_its_last_session_and_its_rules_are_looked_for() -> None:
-    result = play(Unit("planted", "logistic", 0, FIVE[:2], Recipe()))
+    result = play(Unit("planted", "logistic", 0, FIVE[:2], SessionOptions()))
     assert result.sessions == 2
     assert 0 <= result.found <= 3
     assert result.gain.bars > 0

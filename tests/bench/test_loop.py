@@ -12,7 +12,7 @@ from bench.units import gain, same_bars
 from ratchet.errors import NotFound
 from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.rule import Rule
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.inputs import SessionOptions
 
 SIZES = (650, 1_250, 1_850)
 
@@ -28,7 +28,7 @@ def after(loop: Loop, bars: Bars) -> list[Played]:
 
 @pytest.fixture(scope="module")
 def loop(bars: Bars) -> Loop:
-    return Loop(f"{bars.series}/direction/logistic", recipe=Recipe(asked=1))
+    return Loop(f"{bars.series}/direction/logistic", options=SessionOptions(suggestions=1))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_each_session_is_given_the_champion_and_the_contenders_that_the_one_befo
 
 
 def test_what_one_session_mined_the_next_knows_and_never_tests_again(played: list[Played]) -> None:
-    mined, following = played[1].outcome.mined, played[2]
+    mined, following = played[1].outcome.mining, played[2]
     assert mined.rules
     assert following.inputs.mined_through == mined.mined_through
     assert len(following.inputs.tested_rules) == len(mined.rules)
@@ -82,7 +82,7 @@ def test_what_was_decided_says_who_is_champion(played: list[Played], loop: Loop)
 
 
 def test_the_same_sessions_end_the_same(played: list[Played], bars: Bars) -> None:
-    again = after(Loop(f"{bars.series}/direction/logistic", recipe=Recipe(asked=1)), bars)
+    again = after(Loop(f"{bars.series}/direction/logistic", options=SessionOptions(suggestions=1)), bars)
     assert [session.outcome.artifact for session in again] == [session.outcome.artifact for session in played]
     assert [session.decision for session in again] == [session.decision for session in played]
 
@@ -99,8 +99,8 @@ def test_the_gain_over_the_first_model_is_measured_on_bars_that_both_have_not_se
 
 
 def test_a_small_recipe_does_not_mine(bars: Bars) -> None:
-    loop = Loop(f"{bars.series}/direction/logistic", "strict", Recipe(asked=0, mine=False))
-    assert [len(session.outcome.mined.rules) for session in after(loop, bars)] == [0, 0, 0]
+    loop = Loop(f"{bars.series}/direction/logistic", "strict", SessionOptions(suggestions=0, mine=False))
+    assert [len(session.outcome.mining.rules) for session in after(loop, bars)] == [0, 0, 0]
 
 
 def test_a_lineage_without_a_session_has_no_champion() -> None:

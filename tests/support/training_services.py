@@ -30,8 +30,8 @@ from services.trainer.api.fresh import FreshEvaluator
 from services.trainer.api.servicer import TrainerService
 from services.trainer.imports.bars import Importer
 from services.trainer.sessions.reproduction import Reproducer
-from services.trainer.sessions.runner import SessionConductor
-from services.trainer.sessions.scheduler import Sessions
+from services.trainer.sessions.runner import SessionRunner
+from services.trainer.sessions.scheduler import SessionScheduler
 
 FILE = Path(__file__).parents[2] / "ratchet" / "data" / "AAPL.csv"
 LINES = FILE.read_bytes().splitlines(keepends=True)
@@ -88,9 +88,9 @@ class World:
         training = self.client.request_training(
             registry_pb2.RequestTrainingRequest(lineage=lineage, dataset_digest=dataset.registered.digest)
         )
-        conductor = SessionConductor(self.client, self.store, Here())
-        job = conductor.gather(training)
-        return conductor.record(training, job, conductor.work(job, quiet)).model
+        runner = SessionRunner(self.client, self.store, Here())
+        job = runner.read_inputs(training)
+        return runner.record(training, job, runner.train(job, quiet)).model
 
     def bars(self, count: int = len(AAPL)) -> list[predictor_pb2.Bar]:
         """The first bars of the demo file as messages."""
@@ -129,7 +129,7 @@ Built = tuple[Server, Sequence[Callable[[], None]]]
 def _trainer(client: Client, store: ArtifactStore, workers: Workers) -> Built:
     """As the bootstrap wires it."""
     importer = Importer(client, store)
-    sessions = Sessions(client, SessionConductor(client, store, workers), at_once=1)
+    sessions = SessionScheduler(client, SessionRunner(client, store, workers), at_once=1)
     server = Server("127.0.0.1", 0)
     server.add(
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server,

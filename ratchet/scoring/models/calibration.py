@@ -29,7 +29,7 @@ on range, .046 on volatility, .004 on volume and direction, and helped on none.
 
 
 @dataclass(frozen=True)
-class Head:
+class Calibration:
     """z = slopes · margins + offset."""
 
     slopes: tuple[float, ...]
@@ -41,13 +41,13 @@ class Head:
         return z
 
 
-def fit_head(
+def fit_calibration(
     margins: Floats,
     y: Floats,
     anchor: tuple[float, ...],
     slope_ridges: tuple[float, ...] | None = None,
     offset_ridge: float = OFFSET_RIDGE,
-) -> Head:
+) -> Calibration:
     """Slopes of at least 0 drawn towards `anchor` (by SLOPE_RIDGE, unless given), the offset towards 0 (ridge 0: free).
 
     `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0, with both classes. Margins whose slope would be negative
@@ -59,13 +59,13 @@ def fit_head(
     weights = ridge_logistic(design, y, penalty, np.array([*anchor, 0.0]))
     kept = [place for place, slope in enumerate(weights[:-1]) if slope >= 0.0]
     if len(kept) == len(anchor):
-        return Head(tuple(float(slope) for slope in weights[:-1]), float(weights[-1]))
+        return Calibration(tuple(float(slope) for slope in weights[:-1]), float(weights[-1]))
     ridges = tuple(slope_ridges[place] for place in kept)
-    rest = fit_head(margins[:, kept], y, tuple(anchor[place] for place in kept), ridges, offset_ridge)
+    rest = fit_calibration(margins[:, kept], y, tuple(anchor[place] for place in kept), ridges, offset_ridge)
     slopes = dict(zip(kept, rest.slopes, strict=True))
-    return Head(tuple(slopes.get(place, 0.0) for place in range(len(anchor))), rest.offset)
+    return Calibration(tuple(slopes.get(place, 0.0) for place in range(len(anchor))), rest.offset)
 
 
-def frequency_head(width: int, y: Floats) -> Head:
+def frequency_calibration(width: int, y: Floats) -> Calibration:
     """The head of `width` margins that answers the frequency of label 1 in `y`, float64[n], whatever the margins."""
-    return Head((0.0,) * width, float(logit(np.array([(float(np.sum(y)) + 1.0) / (len(y) + 2.0)]))[0]))
+    return Calibration((0.0,) * width, float(logit(np.array([(float(np.sum(y)) + 1.0) / (len(y) + 2.0)]))[0]))

@@ -15,22 +15,21 @@ from services.platform.workers import Workers
 from services.platform.workers.on_demand import OnDemand
 from services.trainer.learning.fresh import FreshFit, evaluate_fresh
 
-AT_ONCE = 8
+MAX_CONCURRENT = 8
 
 
 class FreshEvaluator:
-    """Answers for several threads at once; each waits for a worker."""
+    """Thread-safe; each call waits for a worker."""
 
     def __init__(self, snapshots: Snapshots, workers: Workers) -> None:
         self._snapshots = snapshots
-        self._demand = OnDemand(workers, AT_ONCE, "evaluation")
+        self._demand = OnDemand(workers, MAX_CONCURRENT, "evaluation")
 
     def evaluate(self, request: pb.EvaluateFreshRequest, active: Callable[[], bool]) -> pb.EvaluateFreshResponse:
-        """The answer to a request; the work stops when `active` says no.
+        """Fits and forecasts for a request; the work stops when `active` returns False.
 
         Raises:
-            DataRefused: bars are not there, or too few.
-            LimitReached: too many evaluations run.
+            DataRefused: bars are missing, or too few. LimitReached: too many evaluations run.
         """
         with self._demand.place():
             found = self._demand.run(evaluate_fresh, self._job(request), active)

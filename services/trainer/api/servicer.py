@@ -1,4 +1,4 @@
-"""The trainer's gRPC methods: thin, each a few words to one who does the work."""
+"""TrainerService: each gRPC method delegates to one component."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ from services.trainer.api.fresh import FreshEvaluator
 from services.trainer.imports.bars import Importer
 from services.trainer.learning import windows
 from services.trainer.sessions.reproduction import Reproducer
-from services.trainer.sessions.scheduler import Sessions
+from services.trainer.sessions.scheduler import SessionScheduler
 
 
 class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(
-        self, client: Client, importer: Importer, sessions: Sessions, reproducer: Reproducer, fresh: FreshEvaluator
+        self,
+        client: Client,
+        importer: Importer,
+        sessions: SessionScheduler,
+        reproducer: Reproducer,
+        fresh: FreshEvaluator,
     ) -> None:
         self._client = client
         self._importer = importer
@@ -70,7 +75,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
             cut = importer.cut(f"{request_id}/cut", dataset, bars, moment(request.until))
             dataset, bars = cut.dataset, cut.bars
         labels = targets.labels(lineage.task.target, bars, lineage.task.horizon)
-        windows.require_usable(request.series, labels)
+        windows.require_usable_bars(request.series, labels)
         asked = registry_pb2.RequestTrainingRequest(
             request_id=request_id, lineage=str(lineage), dataset_digest=dataset.registered.digest, policy=policy
         )
@@ -81,7 +86,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         try:
             training = self._client.acting_as(actor).request_training(asked)
         except Unreachable:
-            self._sessions.look_again()
+            self._sessions.resume_in_background()
             raise
         if training.state == registry_pb2.TRAINING_STATE_OPEN:
             self._sessions.start(training)
@@ -111,7 +116,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
                 request_id=_required(request.request_id), session_id=request.session_id, reason=request.reason
             )
         )
-        self._sessions.ended(training)
+        self._sessions.mark_ended(training)
         return pb.CancelTrainingResponse(training=training)
 
     def ReproduceModel(
@@ -132,7 +137,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
 
 
 def moment(text: str) -> int:
-    """Epoch seconds of a date, which means its last second, or of a time in RFC 3339. InvalidInput otherwise."""
+    """Epoch seconds of the last second of a date, or of an RFC 3339 time. InvalidInput otherwise."""
     try:
         if len(text) == 10:
             return int(datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC).timestamp())
@@ -146,7 +151,7 @@ def moment(text: str) -> int:
 
 
 def _header(pieces: Iterator[pb.ImportBarsRequest]) -> pb.ImportBarsHeader:
-    """The first message: what it names is checked before the file has come."""
+    """The header of an import, validated before the file arrives."""
     first = next(pieces, None)
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidInput("an import begins with a header that names its series", fields={"header": "missing"})

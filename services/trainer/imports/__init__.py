@@ -1,1 +1,1 @@
-"""Bars in and out: files become snapshots in the store and facts in the log."""
+"""Import and export of bars: files become snapshots in the store and facts in the log."""

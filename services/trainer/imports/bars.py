@@ -1,4 +1,4 @@
-"""Bars in: a file becomes a snapshot in the artifact store and a DatasetRegistered in the log. And out again."""
+"""Import of a CSV file: a snapshot in the artifact store and a DatasetRegistered in the log. Export as CSV."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from services.platform.snapshots import Snapshots, known_zones
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     dataset: registry_pb2.Dataset
     unchanged: bool
     bars: Bars
 
 
 class Importer:
-    """Without `limits`: those that the environment sets."""
+    """Imports and exports bars. `limits` default to those of the environment."""
 
     def __init__(self, client: Client, store: ArtifactStore, limits: Limits | None = None) -> None:
         self._client = client
@@ -37,11 +37,11 @@ class Importer:
         self._limits = limits or Limits.load()
 
     def acting_as(self, actor: str) -> Importer:
-        """This importer for another caller: what it records bears that name."""
+        """This importer for another caller: its records bear that name."""
         return Importer(self._client.acting_as(actor), self._store, self._limits)
 
     def received(self, pieces: Iterable[bytes]) -> bytes:
-        """The content of a file; LimitReached for one that is too large."""
+        """The content of an uploaded file; LimitReached for a file that is too large."""
         content = bytearray()
         for piece in pieces:
             content += piece
@@ -53,17 +53,17 @@ class Importer:
         return bytes(content)
 
     def export(self, series: Series) -> Iterator[bytes]:
-        """The newest snapshot as a CSV file in pieces: imported, it is the same snapshot."""
+        """The newest snapshot as a CSV file in chunks; importing the file gives the same snapshot."""
         return csv_file.write(self.snapshots.latest(series)[1])
 
     def add(
         self, request_id: str, series: Series, name: str, content: bytes, replace: bool, zones: Zones = UNKNOWN
-    ) -> Imported:
-        """Import a CSV file; zones that `zones` does not name are those of the series' newest snapshot.
+    ) -> ImportResult:
+        """Imports a CSV file; zones missing in `zones` default to those of the series' newest snapshot.
 
-        Known bars are put into the store again: a snapshot that was lost there is back, a damaged one is CorruptData.
-        Raises DataRefused where a row breaks a rule, a time zone is unclear, or known history or the market's time
-        zone would change without `replace`.
+        Known bars are put into the store again, which restores a lost snapshot; a damaged one is CorruptData. Raises
+        DataRefused for a row that breaks a rule, an unclear time zone, or a change of known history or of the market's
+        time zone without `replace`.
         """
         previous = self.snapshots.find(series)
         parsed = csv_file.read(content, str(series), name, self._limits.import_rows, known_zones(previous, zones))
@@ -71,7 +71,7 @@ class Importer:
         encoded = snapshot.encode(bars)
         if previous is not None and previous.registered.digest == snapshot.digest(encoded):
             self._store.put(encoded)
-            return Imported(previous, unchanged=True, bars=bars)
+            return ImportResult(previous, unchanged=True, bars=bars)
         fact = _describe(series, bars, encoded, name, parsed.timezone)
         fact.notes.extend(parsed.notes)
         if previous is None:
@@ -94,13 +94,13 @@ class Importer:
             fact.rows_appended = difference.appended
             fact.rows_changed = difference.changed
             fact.rows_removed = difference.removed
-        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=bars)
+        return ImportResult(self._register(request_id, fact, encoded), unchanged=False, bars=bars)
 
-    def cut(self, request_id: str, dataset: registry_pb2.Dataset, bars: Bars, until: int) -> Imported:
-        """The snapshot without the bars after `until` (epoch seconds); the same snapshot where none are."""
+    def cut(self, request_id: str, dataset: registry_pb2.Dataset, bars: Bars, until: int) -> ImportResult:
+        """The snapshot without the bars after `until` (epoch seconds); the same snapshot if there are none."""
         kept = bars.until(until)
         if len(kept) == len(bars):
-            return Imported(dataset, unchanged=True, bars=bars)
+            return ImportResult(dataset, unchanged=True, bars=bars)
         series = Series.parse(bars.series)
         if not len(kept):
             raise DataRefused(
@@ -112,7 +112,7 @@ class Importer:
         source = f"{digest[:12]} until {written(until)}"
         fact = _describe(series, kept, encoded, source, dataset.registered.timezone)
         fact.cut_from = digest
-        return Imported(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
+        return ImportResult(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
 
     def _register(self, request_id: str, fact: facts_pb2.DatasetRegistered, encoded: bytes) -> registry_pb2.Dataset:
         self._store.put(encoded)

@@ -1,8 +1,8 @@
-"""The two candidates of a session, and what both are made of.
+"""The two candidates of a session, and their common data.
 
-The parent's function carried on (transfer.py) and a new one (scratch.py) both end in a calibration that was fitted on
-margins of rows that the fitted part had not seen. Each is first fitted without the choose window, to be compared there;
-only the chosen one is fitted on all rows before the holdout.
+Transfer (transfer.py) extends the parent's function, scratch (scratch.py) fits a new one; both end in a calibration,
+fitted on margins of rows outside the fit of the calibrated part. Each candidate is first fitted without the choose
+window, for the comparison there; only the selected one is refitted on all rows before the holdout.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.models.function import Function
 from ratchet.scoring.models.port import Family, Floats, Params, Sample
 from ratchet.statistics.scores import Interval, brier
-from services.trainer.learning.growth import reads
+from services.trainer.learning.model_columns import readable_columns
 from services.trainer.learning.outcome import Correction, TrialReport
 from services.trainer.learning.windows import Rows, Windows
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """What both candidates are made of: X float64[n, k] under `columns`, and labels y float64[n], NaN where unknown.
+class CandidateData:
+    """Training data of both candidates: X float64[n, k] under `columns`, and labels y float64[n], NaN where unknown.
 
-    `reads`: the columns that a new model reads; None: all that may be read.
+    `reads`: indices of the columns of a new model; None: all readable columns.
     """
 
     X: Floats
@@ -36,18 +36,18 @@ class Material:
     reads: tuple[int, ...] | None = None
 
     @property
-    def all(self) -> tuple[int, ...]:
-        """The columns that a part may read."""
-        return reads(self.columns, ())[0]
+    def readable_columns(self) -> tuple[int, ...]:
+        """Indices of the columns that a part may read."""
+        return readable_columns(self.columns, ())[0]
 
     @property
-    def read(self) -> tuple[int, ...]:
-        """The columns that a new model reads."""
-        return self.all if self.reads is None else self.reads
+    def read_columns(self) -> tuple[int, ...]:
+        """Indices of the columns that a new model reads."""
+        return self.readable_columns if self.reads is None else self.reads
 
     @property
-    def start(self) -> int | None:
-        """The column of the log-odds that a model on the margin starts from; None where there is none."""
+    def start_column(self) -> int | None:
+        """Index of the log-odds column, the initial margin of a model; None without one."""
         return self.columns.index(ONLINE_LOG_ODDS) if ONLINE_LOG_ODDS in self.columns else None
 
     def score(self, function: Function, rows: Rows) -> float:
@@ -57,14 +57,15 @@ class Material:
     def sample(
         self, rows: Rows, reads: tuple[int, ...], weight: Floats | None = None, start: int | None = None
     ) -> Sample:
-        """The rows to fit, as a family takes them: with the columns that it reads, on the margin of column `start`."""
+        """The sample of `rows` for a model family, with columns `reads` and the initial margin of column `start`."""
         margin = None if start is None else np.nan_to_num(self.X[rows, start])
         return Sample(self.X[:, list(reads)], self.y, rows, weight, margin)
 
 
 @dataclass(frozen=True, eq=False)
-class Emphasis:
-    """Rows that count more because the parent erred on their like: `weight` float64[n], in words, for the record."""
+class RowWeights:
+    """Weights of training rows, float64[n], larger for rows similar to the parent's errors; `description`: for the
+    record."""
 
     weight: Floats
     description: str
@@ -72,11 +73,11 @@ class Emphasis:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A candidate as it is compared: `function` knows nothing of the choose window.
+    """A candidate before the comparison: `function` was fitted without the choose window.
 
-    `honest` was not fitted on `honest_rows` (at most its calibration was): importance is measured there. `emphasis`:
-    the rows that counted more in its fits. `trials`: what its study tried. `smaller_step_gain`: the Brier loss on tune
-    of the step offered less that of the step taken, where that is smaller.
+    `validation_function` was not fitted on `validation_rows`, except perhaps its calibration: importance is measured
+    there. `row_weights`: applied in its fits. `trials`: settings of its study. `smaller_step_gain`: the Brier loss on
+    tune of the offered step less the loss of the selected step, if that step is smaller.
     """
 
     description: str
@@ -84,9 +85,9 @@ class Trial:
     tune_score: float | None
     step: int
     params: Params
-    honest: Function
-    honest_rows: Rows
-    emphasis: Emphasis | None = None
+    validation_function: Function
+    validation_rows: Rows
+    row_weights: RowWeights | None = None
     trials: tuple[TrialReport, ...] = ()
     correction: Correction | None = None
     smaller_step_gain: Interval | None = None

@@ -1,8 +1,7 @@
-"""Who would be champion of a lineage had none of its sessions been of a later market time. Pure.
+"""Champion of a lineage as of a market time: decisions are replayed without sessions of a later market time. Pure.
 
-A session transfers from that model. It is the champion in force unless sessions ran out of the market's order
-(`--until`); then the decisions from the first later session on are made again, by the gate's own rules, over the models
-that count.
+A session transfers from that model. It is the current champion unless sessions ran out of market-time order
+(`--until`); then the decisions since the first later session are replayed, by the gate's rules, on the counted models.
 """
 
 from __future__ import annotations
@@ -16,16 +15,17 @@ from ratchet.decisions.evidence import PairedForecasts
 from ratchet.decisions.gate import PolicyName
 from services.trainer.learning import pairs
 from services.trainer.learning.context import Context
-from services.trainer.learning.inputs import ScoredModel, SessionInputs
-from services.trainer.learning.pairs import Runner
-from services.trainer.learning.session import Report, context_of, plan
+from services.trainer.learning.inputs import RecordedModel, SessionInputs
+from services.trainer.learning.pairs import ModelForecast
+from services.trainer.learning.session import Report, build_context, plan
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A decision on the lineage that counts: a session's on its model `model` or, without `policy`, a person's for it.
+class ReplayedDecision:
+    """A counted decision on the lineage: a session's on its model `model` or, without `policy`, a manual promotion of
+    it.
 
-    `market_time`: of the session that made the model, epoch seconds UTC.
+    `market_time`: of the model's session, epoch seconds UTC.
     """
 
     model: str
@@ -34,11 +34,11 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Succession:
-    """The lineage as it was recorded before its first later session, and the turns after that, in log order.
+class ChampionReplay:
+    """State of the lineage before its first later session, and the counted decisions after it, in log order.
 
-    `champion`: empty for none. `decided_through`: the latest market time by then; `spent_through`: the same at the last
-    decision by a person, after which only later bars count. `models`: every model that is named here.
+    `champion`: empty for none. `decided_through`: the latest market time at that point; `spent_through`: the same at
+    the last manual decision, after which only later bars count. `models`: all models that the replay names.
     """
 
     inputs: SessionInputs
@@ -46,40 +46,46 @@ class Succession:
     contenders: tuple[str, ...]
     decided_through: int
     spent_through: int
-    turns: tuple[Turn, ...]
-    models: Mapping[str, ScoredModel]
+    decisions: tuple[ReplayedDecision, ...]
+    models: Mapping[str, RecordedModel]
 
 
-def champion(succession: Succession, report: Report) -> str:
-    """The model that is champion after all turns; empty for none.
+def replay_champion(replay: ChampionReplay, report: Report) -> str:
+    """The champion after the replay of all decisions; empty for none.
 
-    Each session's decision is the registry's: on the bars of `inputs` that were labelled by its market time and that
-    neither model of a pair had seen. CorruptData for an artifact that can't be read.
+    Each session's decision follows the registry's rules, on the bars of `inputs` that were labelled by its market time
+    and are out-of-sample for both models of a pair. CorruptData for an unreadable artifact.
     """
     report("succession", 0.0)
-    inputs = succession.inputs
-    context = context_of(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
-    in_force, contenders = succession.champion, succession.contenders
-    decided, spent = succession.decided_through, succession.spent_through
-    for turn in succession.turns:
-        if turn.policy is None:
-            in_force, contenders, spent = turn.model, (), decided
+    inputs = replay.inputs
+    context = build_context(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
+    in_force, contenders = replay.champion, replay.contenders
+    decided, spent = replay.decided_through, replay.spent_through
+    for decision in replay.decisions:
+        if decision.policy is None:
+            in_force, contenders, spent = decision.model, (), decided
         elif not in_force:
-            in_force = turn.model
+            in_force = decision.model
         else:
-            opened = [pairs.opened(context, succession.models[name]) for name in (in_force, *contenders, turn.model)]
-            scored = [_judged(context, opened[0], each, turn.market_time, spent, turn.policy) for each in opened[1:]]
+            forecasts = [
+                pairs.recorded_forecast(context, replay.models[name])
+                for name in (in_force, *contenders, decision.model)
+            ]
+            scored = [
+                _judged(context, forecasts[0], each, decision.market_time, spent, decision.policy)
+                for each in forecasts[1:]
+            ]
             known = dict.fromkeys(contenders, 1.0)
-            result = choice.select(known, scored, turn.model, turn.market_time > decided)
+            result = choice.select(known, scored, decision.model, decision.market_time > decided)
             in_force, contenders = (result.promoted, ()) if result.promoted else (in_force, result.kept)
-        decided = max(decided, turn.market_time)
+        decided = max(decided, decision.market_time)
     return in_force
 
 
 def _judged(
-    context: Context, champion: Runner, contender: Runner, through: int, spent: int, policy: PolicyName
+    context: Context, champion: ModelForecast, contender: ModelForecast, through: int, spent: int, policy: PolicyName
 ) -> choice.Contender:
-    rows = pairs.unseen_by_both(context, champion, contender)
+    rows = pairs.out_of_sample_rows(context, champion, contender)
     rows = rows[(context.times[rows] > spent) & (context.times[rows] <= through)]
     pair = PairedForecasts.of(
         champion.probabilities[rows], contender.probabilities[rows], context.y[rows], context.times[rows]

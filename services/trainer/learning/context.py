@@ -1,4 +1,4 @@
-"""What the steps of one session share: its inputs, its windows, the labels and all features."""
+"""Shared data of a session's steps: inputs, windows, labels and all features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratchet.scoring.columns import Table, probabilities
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
-from services.trainer.learning.inputs import ScoredModel, SessionInputs
+from services.trainer.learning.inputs import RecordedModel, SessionInputs
 from services.trainer.learning.windows import Windows
 
 
@@ -26,12 +26,12 @@ class Context:
     windows: Windows
     y: Floats
     table: Table
-    _opened: dict[str, ModelFile] = field(default_factory=dict)
-    _said: dict[ModelFile, Floats] = field(default_factory=dict)
+    _models: dict[str, ModelFile] = field(default_factory=dict)
+    _forecasts: dict[ModelFile, Floats] = field(default_factory=dict)
 
     @cached_property
     def library(self) -> Table:
-        """The features that the series has: the columns that mining searches."""
+        """The features available for the series: the columns that mining searches."""
         return self.table.part(features.available(self.inputs.bars))
 
     @property
@@ -39,24 +39,25 @@ class Context:
         return self.inputs.bars.time
 
     def label_time(self, row: int) -> int:
-        """When the label of a row became known."""
+        """The label time of a row."""
         return int(self.times[row + self.inputs.horizon])
 
     def probabilities(self, model: ModelFile) -> Floats:
-        """What `model` says of every bar, float64[n]."""
-        if model not in self._said:
-            self._said[model] = probabilities(model, self.table)
-        return self._said[model]
+        """The model's probability for every bar, float64[n]; cached."""
+        if model not in self._forecasts:
+            self._forecasts[model] = probabilities(model, self.table)
+        return self._forecasts[model]
 
-    def open(self, scored: ScoredModel) -> ModelFile:
-        """The model of an artifact; CorruptData if it is none, InvalidInput if it predicts something else."""
-        if scored.name in self._opened:
-            return self._opened[scored.name]
+    def open(self, scored: RecordedModel) -> ModelFile:
+        """The model of an artifact; CorruptData for a malformed one, InvalidInput for another series, target or
+        horizon."""
+        if scored.name in self._models:
+            return self._models[scored.name]
         model, inputs = artifact.load(scored.artifact), self.inputs
         if (model.series, model.target, model.horizon) != (inputs.series, inputs.target, inputs.horizon):
             raise InvalidInput(
                 f"{scored.name} predicts {model.target} of {model.series} {model.horizon} bars ahead,"
                 f" not {inputs.target} of {inputs.series} {inputs.horizon} bars ahead"
             )
-        self._opened[scored.name] = model
+        self._models[scored.name] = model
         return model

@@ -1,4 +1,4 @@
-"""Where the parent was wrong on bars that it had not seen, before this session's holdout."""
+"""Error analysis of the parent on bars that it had not seen, before this session's holdout."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ REGIMES = (VOLATILITY, VOLUME)
 def analyse(
     p: Floats, y: Floats, times: NDArray[np.int64], regimes: dict[str, Floats], horizon: int
 ) -> tuple[ErrorSlice, ...]:
-    """The bias (outcome less probability) in each slice that holds a bar, with its HAC interval.
+    """The bias (outcome less probability) in each nonempty slice, with its HAC interval.
 
-    Slices: probability bucket, weekday (`times` are the market's local time), and each of `regimes`: values [n] that
-    are log ratios to the usual, so that above 0 is high and the rest, unknown included, is usual.
+    Slices: probability bucket, weekday (`times` are the market's local time), and each of `regimes`: values [n] are log
+    ratios to the usual; above 0 is high, the rest, unknown included, is usual.
     """
     return tuple(
         ErrorSlice(by, name, int(np.sum(inside)), mean_difference((y - p)[inside], horizon))
@@ -36,7 +36,7 @@ def analyse(
 
 
 def slices(p: Floats, times: NDArray[np.int64], regimes: dict[str, Floats]) -> Iterator[tuple[str, str, Bools]]:
-    """By what, the name, and which of the bars lie inside, bool[n]."""
+    """Yields dimension, name and mask of each slice, bool[n]."""
     yield from _by_probability(p)
     yield from _by_weekday(times)
     yield from _by_regime(regimes)

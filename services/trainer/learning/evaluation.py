@@ -1,4 +1,4 @@
-"""How good a model is on the holdout, and what the simple alternatives score on the same bars."""
+"""Evaluation of a model on the holdout, beside the baselines on the same bars."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from ratchet.names import SKILL_BASELINES
 from ratchet.scoring.models.port import Floats
 from ratchet.statistics.scores import UNDEFINED, Interval, accuracy, auc_interval, defined, mean_difference
-from services.trainer.learning.candidates import Material, Trial
+from services.trainer.learning.candidates import CandidateData, Trial
 from services.trainer.learning.outcome import BaselineReport, Metrics
-from services.trainer.learning.scratch import without
+from services.trainer.learning.scratch import fit_without_columns
 
 
 def metrics(p: Floats, y: Floats, horizon: int) -> Metrics:
     """Scores of probabilities p for labels y, both float64[n]; the log loss is in nats.
 
-    None is defined on a degenerate window: all are nan.
+    All are nan on a degenerate window.
     """
     if not defined(y):
         return Metrics(len(y), UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED)
@@ -32,8 +32,8 @@ def metrics(p: Floats, y: Floats, horizon: int) -> Metrics:
     )
 
 
-def compare(p: Floats, y: Floats, others: Mapping[str, Floats], horizon: int) -> tuple[BaselineReport, ...]:
-    """Each baseline beside the model's probabilities p, on the same labels y."""
+def compare_baselines(p: Floats, y: Floats, others: Mapping[str, Floats], horizon: int) -> tuple[BaselineReport, ...]:
+    """Metrics of each baseline and the model's gain over it: probabilities p, labels y."""
     loss = (p - y) ** 2
 
     def gain(other: Floats) -> Interval:
@@ -42,21 +42,21 @@ def compare(p: Floats, y: Floats, others: Mapping[str, Floats], horizon: int) ->
     return tuple(BaselineReport(name, metrics(other, y, horizon), gain(other)) for name, other in others.items())
 
 
-def patterns_worth(material: Material, scratch: Trial, columns: frozenset[str]) -> Interval | None:
-    """What `columns`, which patterns brought in, are worth to the new model.
+def patterns_worth(data: CandidateData, scratch: Trial, columns: frozenset[str]) -> Interval | None:
+    """Value of `columns`, the columns from patterns, to the new model.
 
     Brier loss on the holdout without them less the loss with them, paired; both fitted on training, calibrated on tune.
-    None where it reads none of them, or the holdout is degenerate.
+    None if the model reads none of them, or the holdout is degenerate.
     """
-    places = frozenset(place for place in material.read if material.columns[place] in columns)
+    places = frozenset(place for place in data.read_columns if data.columns[place] in columns)
     if not places:
         return None
-    held = material.windows.holdout.rows()
-    if not defined(material.y[held]):
+    held = data.windows.holdout.rows()
+    if not defined(data.y[held]):
         return None
-    y, bare = material.y[held], without(material, scratch, places)
-    loss = (scratch.honest.probability(material.X, held) - y) ** 2
-    return mean_difference((bare.probability(material.X, held) - y) ** 2 - loss, material.windows.horizon)
+    y, bare = data.y[held], fit_without_columns(data, scratch, places)
+    loss = (scratch.validation_function.probability(data.X, held) - y) ** 2
+    return mean_difference((bare.probability(data.X, held) - y) ** 2 - loss, data.windows.horizon)
 
 
 def skill_shown(reports: Iterable[BaselineReport]) -> bool:

@@ -1,6 +1,6 @@
-"""A model fitted from scratch at a date, as if nothing had been learned: an arm of the backtest. Pure.
+"""Fit of a model from scratch at a date, without earlier sessions: an arm of the backtest. Pure.
 
-It is trained as the first version of a lineage, with the scored bars as the holdout: its fits use only labels that were
+The model is trained as the first version of a lineage, with the scored bars as the holdout: its fits use only labels
 known before the first scored bar.
 """
 
@@ -19,24 +19,24 @@ from ratchet.scoring.columns import Table
 from ratchet.scoring.data.bars import Floats, Times, written
 from ratchet.scoring.evaluation import Segment, labelled
 from ratchet.scoring.models.families import family
-from services.trainer.learning.candidates import Material
-from services.trainer.learning.growth import grow
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.candidates import CandidateData
+from services.trainer.learning.inputs import SessionOptions
+from services.trainer.learning.model_columns import extend_columns
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.selection import Clock
-from services.trainer.learning.study import search
-from services.trainer.learning.windows import MINIMUM_USABLE, Rows, Span, Windows, around
+from services.trainer.learning.study import study_plan
+from services.trainer.learning.windows import MINIMUM_USABLE, Rows, Span, Windows, windows_around
 
 Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class FreshFit:
-    """A fit of `model_type` at the first scored bar of `segment`, on the features that version 1 of it reads."""
+    """A fit of `model_type` at the first scored bar of `segment`, on the features of a first version."""
 
     segment: Segment
     model_type: str
-    recipe: Recipe = field(default_factory=Recipe)
+    options: SessionOptions = field(default_factory=SessionOptions)
     seed: int = 0
 
 
@@ -50,23 +50,23 @@ class FreshForecast:
 
 
 def evaluate_fresh(job: FreshFit, report: Report, clock: Clock = time.process_time) -> FreshForecast:
-    """Fits and forecasts. The same job gives the same probabilities; `clock` measures CPU seconds and decides nothing.
+    """Fits and forecasts. The same job gives the same probabilities; `clock` only measures CPU seconds.
 
     Raises:
-        DataRefused: no scored bar has a known label, or too few bars before the segment have one.
+        DataRefused: no scored bar has a known label, or too few earlier bars have one.
     """
     report("features", 0.0)
     segment, kind = job.segment, family(job.model_type)
     y, usable = labelled(segment)
     windows = _windows(segment, y, usable)
-    first = grow(None, (), features.available(segment.bars, kind.features)).columns
+    first = extend_columns(None, (), features.available(segment.bars, kind.features)).columns
     online = Fold.over(segment.bars, segment.target, segment.horizon).z
     X = Table.of(segment.bars, segment.target, segment.horizon, first, online).matrix(first, ())
     report("fit", 0.4)
-    material = Material(X, y, first, windows, kind, job.seed)
+    data = CandidateData(X, y, first, windows, kind, job.seed)
     began = clock()
-    trial = scratch_trial(material, search(kind, 0, None, asked=job.recipe.asked))
-    function = scratch_final(material, trial)
+    trial = scratch_trial(data, study_plan(kind, 0, None, suggestions=job.options.suggestions))
+    function = scratch_final(data, trial)
     spent = clock() - began
     rows = usable[usable >= segment.first]
     report("scored", 1.0)
@@ -74,7 +74,7 @@ def evaluate_fresh(job: FreshFit, report: Report, clock: Clock = time.process_ti
 
 
 def _windows(segment: Segment, y: Floats, usable: Rows) -> Windows:
-    """The windows of a first session whose holdout is the segment."""
+    """The windows of a first session with the segment as its holdout."""
     first, horizon = segment.first, segment.horizon
     known = int(np.sum(usable + horizon < first))
     if known < MINIMUM_USABLE:
@@ -83,4 +83,4 @@ def _windows(segment: Segment, y: Floats, usable: Rows) -> Windows:
             f" {written(segment.bars.time[first])}, {MINIMUM_USABLE} needed to fit; choose a later first bar, or"
             " import more history"
         )
-    return around(Span(first, int(usable[-1]) + 1), int(usable[0]), horizon, y)
+    return windows_around(Span(first, int(usable[-1]) + 1), int(usable[0]), horizon, y)

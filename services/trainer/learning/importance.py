@@ -1,4 +1,4 @@
-"""Which columns a function leans on: permutation importance. Source: Breiman 2001; Fisher, Rudin & Dominici 2019."""
+"""Permutation importance of a function's columns. Source: Breiman 2001; Fisher, Rudin & Dominici 2019."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ REPEATS = 5
 def importance(
     function: Function, X: Floats, y: Floats, rows: Rows, generator: np.random.Generator
 ) -> tuple[FeatureImportance, ...]:
-    """Every column that `function` reads, the most important first: the Brier loss that shuffling it among `rows` adds.
+    """Permutation importance of each column of `function`, descending: the Brier loss added by shuffling it among
+    `rows`.
 
     X float64[n, k] and y float64[n] hold every bar. The interval is Student's t over REPEATS shuffles; a column is
-    useless when it holds or lies below 0.
+    useless if its interval includes or lies below 0.
     """
     read = sorted({column for link in function.links for column in link.reads})
     if len(rows) == 0 or not read:
         return ()
     first = max(0, int(rows[0]) - LOOK_BACK)
-    around = X[first : int(rows[-1]) + 1]
-    stacked = np.tile(around, (REPEATS, 1))
-    at = np.concatenate([rows - first + repeat * len(around) for repeat in range(REPEATS)])
+    windows_around = X[first : int(rows[-1]) + 1]
+    stacked = np.tile(windows_around, (REPEATS, 1))
+    at = np.concatenate([rows - first + repeat * len(windows_around) for repeat in range(REPEATS)])
     orders = np.concatenate([rows[generator.permutation(len(rows))] for _ in range(REPEATS)])
     outcomes = np.tile(y[rows], REPEATS)
     loss = float(np.mean((function.probability(X, rows) - y[rows]) ** 2))
@@ -38,7 +39,7 @@ def importance(
     for column in read:
         stacked[at, column] = X[orders, column]
         losses = ((function.probability(stacked, at) - outcomes) ** 2).reshape(REPEATS, len(rows)).mean(axis=1)
-        stacked[:, column] = np.tile(around[:, column], REPEATS)
+        stacked[:, column] = np.tile(windows_around[:, column], REPEATS)
         gains[column] = _interval(losses - loss)
     total = sum(max(0.0, gain.value) for gain in gains.values())
     order = sorted(read, key=lambda column: (-gains[column].value, column))

@@ -1,4 +1,4 @@
-"""What a training session is given. All of it is plain values: it can be sent to another process."""
+"""Inputs of a training session: plain values, picklable for another process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.rule import Rule
 
 IN_FORCE = ("kept", "confirmed")
-"""The states in which a pattern becomes a column."""
+"""States of the patterns that become columns."""
 
 
 @dataclass(frozen=True)
-class ScoredModel:
-    """A model of the past: its artifact and the time at which the last label that it was fitted on became known."""
+class RecordedModel:
+    """A recorded model: its artifact and `fit_end_label_time`, the label time of the last row of its fits."""
 
     name: str
     artifact: bytes = field(repr=False)
@@ -27,9 +27,9 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class KnownPattern:
-    """A pattern as the knowledge base knew it: `evidence_end` is the label time of its last evidence.
+    """A known pattern: `evidence_end` is the label time of its last evidence.
 
-    `state`: kept, confirmed, retired, or covered by the pattern `covered_by`, which says the same more simply.
+    `state`: kept, confirmed, retired, or covered by `covered_by`, a simpler equivalent pattern.
     """
 
     id: str
@@ -42,10 +42,10 @@ class KnownPattern:
 
 @dataclass(frozen=True)
 class PastTrial:
-    """A setting that an earlier session of the lineage tried.
+    """A setting tried by an earlier session of the lineage.
 
-    `score`: its Brier score on that session's tune window as a ratio to that of the session's first trial: scores of
-    different windows are not compared.
+    `score`: its Brier score on that session's tune window as a ratio to the session's first trial, because scores of
+    different windows are not comparable.
     """
 
     step: int
@@ -54,32 +54,30 @@ class PastTrial:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How much a session does: `asked`: settings that its study suggests; `mine`: whether it searches for rules;
-    `baselines`: whether they stand beside its model."""
+class SessionOptions:
+    """Options of a session: `suggestions`: number of settings that its study suggests; `mine`: whether it searches for
+    rules; `baselines`: whether it reports baselines."""
 
-    asked: int = 3
+    suggestions: int = 3
     mine: bool = True
     baselines: bool = True
 
 
 @dataclass(frozen=True)
 class SessionInputs:
-    """`bars` end where the session's knowledge of the market ends; times are epoch seconds UTC.
+    """Inputs of a session. `bars` end at its knowledge cutoff; times are epoch seconds UTC.
 
-    Everything remembered is of sessions whose market time, the last labelled bar of their data, is not later than this
-    session's: those are its earlier sessions, in log order.
-    `last_labelled_time`: the latest market time of the lineage's earlier sessions; None in its first.
-    `read_position`: the log position as of which patterns were asked for. `sessions`: earlier sessions of the lineage.
-    `parent`: the lineage's champion had no session of a later market time been: the session transfers from it.
-    `champion`, `contenders`, `symbol_best`: those in force, of any market time: only the race knows them.
+    History comes only from sessions with a market time (last labelled bar of their data) no later than this session's:
+    its earlier sessions, in log order. `last_labelled_time`: the latest market time of the lineage's earlier sessions;
+    None in its first. `read_position`: the log position of the knowledge read. `sessions`: number of earlier sessions
+    of the lineage. `parent`: the lineage's champion without sessions of a later market time; the session transfers from
+    it. `champion`, `contenders`, `symbol_best`: those in force, of any market time; used only for the comparison.
     `patterns`: as known before `plan(...).known_before`. `refuted`: rules that failed their test. `offered`: rules of
-    other series that are to be tested here, those that are surest there first.
-    `trials`: the memory of the lineage's studies, oldest first.
-    `useless`: features that each of its last three sessions ranked so. `important`: features that the newest model of
-    any lineage of the series and task leans on, the most important first.
-    `tested_rules`: ids of rules that were tested before; `mined_through`: the time through which bars served tests.
-    `policy`: of the gate; it only decides whether a decline needs a diagnosis.
+    other series to be tested here, by descending confidence there. `trials`: trials of the lineage's studies, oldest
+    first. `useless`: features that each of its last three sessions ranked useless. `important`: important features of
+    the newest models of the series and task, most important first. `tested_rules`: ids of already tested rules;
+    `mined_through`: the time through which bars served tests. `policy`: of the gate; it only decides whether a decline
+    needs a diagnosis.
     """
 
     series: str
@@ -91,10 +89,10 @@ class SessionInputs:
     read_position: int = 0
     sessions: int = 0
     last_labelled_time: int | None = None
-    parent: ScoredModel | None = None
-    champion: ScoredModel | None = None
-    contenders: tuple[ScoredModel, ...] = ()
-    symbol_best: ScoredModel | None = None
+    parent: RecordedModel | None = None
+    champion: RecordedModel | None = None
+    contenders: tuple[RecordedModel, ...] = ()
+    symbol_best: RecordedModel | None = None
     patterns: tuple[KnownPattern, ...] = ()
     refuted: tuple[Rule, ...] = ()
     offered: tuple[Rule, ...] = ()
@@ -104,7 +102,7 @@ class SessionInputs:
     useless: tuple[str, ...] = ()
     important: tuple[str, ...] = ()
     policy: PolicyName = "balanced"
-    recipe: Recipe = Recipe()
+    options: SessionOptions = SessionOptions()
 
     @property
     def task(self) -> str:

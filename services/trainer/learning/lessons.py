@@ -1,6 +1,6 @@
-"""What a session learns besides its model: new rules, new evidence for known ones, and where the parent was wrong.
+"""Lessons of a session besides its model: new rules, new evidence of known patterns, and the parent's errors.
 
-Rules see only the rows before tune, so that what they teach may enter later models.
+Mining uses only the rows before tune, so that its patterns may enter later models.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
 from ratchet.statistics.scores import mean_difference
 from services.trainer.learning import error_analysis
-from services.trainer.learning.candidates import Emphasis
+from services.trainer.learning.candidates import RowWeights
 from services.trainer.learning.context import Context
 from services.trainer.learning.inputs import IN_FORCE
 from services.trainer.learning.outcome import ErrorSlice, PatternUpdate
 from services.trainer.learning.windows import Rows
-from services.trainer.mining.mine import Mined, MiningRows, mine
-from services.trainer.mining.test import evidence_of
+from services.trainer.mining.mine import MiningData, MiningResult, mine
+from services.trainer.mining.test import rule_evidence
 
-FEWEST_ROWS = 60
-FEWEST_IN_SLICE = 20
-DOUBLE = 2.0
+MIN_ROWS = 60
+MIN_SLICE_ROWS = 20
+BIASED_ROW_WEIGHT = 2.0
 
 
-def mined(context: Context) -> Mined:
-    """A round of mining on the rows before tune."""
+def mine_patterns(context: Context) -> MiningResult:
+    """Mines the rows before tune."""
     inputs, rows, library = context.inputs, context.windows.training.rows(), context.library
-    mining_rows = MiningRows(
+    mining_rows = MiningData(
         library.values[rows],
         library.names,
         context.y[rows],
         context.times[rows[0] : rows[-1] + 1 + inputs.horizon],
     )
-    if not inputs.recipe.mine:
-        return Mined((), 0, 0, inputs.mined_through, "not asked for")
+    if not inputs.options.mine:
+        return MiningResult((), 0, 0, inputs.mined_through, "not asked for")
     tested_before = (*inputs.tested_rules, *(pattern.id for pattern in inputs.patterns))
     return mine(
         mining_rows,
@@ -53,20 +53,21 @@ def mined(context: Context) -> Mined:
     )
 
 
-def updates(context: Context) -> Iterator[PatternUpdate]:
-    """Each known pattern, retired ones too, on the rows before tune whose labels came after its last evidence."""
+def pattern_updates(context: Context) -> Iterator[PatternUpdate]:
+    """New evidence of each known pattern, retired ones included: the rows before tune with labels after its last
+    evidence."""
     rows, horizon = context.windows.training.rows(), context.inputs.horizon
     names = context.table.names
     for pattern in context.inputs.patterns:
         fresh = rows[context.times[rows + horizon] > pattern.evidence_end]
         if len(fresh) and set(pattern.rule.features) <= set(names):
             times = context.times[fresh[0] : fresh[-1] + 1 + horizon]
-            found = evidence_of(pattern.rule, context.table.values[fresh], names, context.y[fresh], times)
+            found = rule_evidence(pattern.rule, context.table.values[fresh], names, context.y[fresh], times)
             yield PatternUpdate(pattern.id, found)
 
 
 def parent_errors(context: Context, parent: ModelFile | None) -> tuple[ErrorSlice, ...]:
-    """Where the parent was wrong on rows that it had not seen, before this holdout; nothing without such rows."""
+    """Error analysis of the parent on unseen rows before this holdout; empty without such rows."""
     rows = _unseen(context, context.windows.before(context.windows.holdout.start))
     if parent is None or len(rows) == 0:
         return ()
@@ -79,24 +80,24 @@ def parent_errors(context: Context, parent: ModelFile | None) -> tuple[ErrorSlic
     )
 
 
-def emphasis(context: Context, parent: ModelFile | None) -> Emphasis | None:
-    """Double weight for rows like those on which the parent was shown to be biased, as far as known before tune."""
+def row_weights(context: Context, parent: ModelFile | None) -> RowWeights | None:
+    """Double weight for rows in slices with a significant bias of the parent, as known before tune."""
     rows = _unseen(context, context.windows.training.rows())
-    if parent is None or len(rows) < FEWEST_ROWS:
+    if parent is None or len(rows) < MIN_ROWS:
         return None
     p, y = context.probabilities(parent), context.y
     weight, named = np.ones(len(p)), []
     for by, name, inside in error_analysis.slices(p, context.inputs.bars.local_time, _regimes(context)):
         erred = rows[inside[rows]]
         bias = mean_difference((y - p)[erred], context.inputs.horizon)
-        if len(erred) >= FEWEST_IN_SLICE and bias.excludes(0.0):
-            weight[inside] = DOUBLE
+        if len(erred) >= MIN_SLICE_ROWS and bias.excludes(0.0):
+            weight[inside] = BIASED_ROW_WEIGHT
             named.append(f"{by} {name}: {bias.value:+.3f} on {len(erred)} bars")
-    return Emphasis(weight, "double weight where the parent was biased: " + "; ".join(named)) if named else None
+    return RowWeights(weight, "double weight where the parent was biased: " + "; ".join(named)) if named else None
 
 
 def _unseen(context: Context, rows: Rows) -> Rows:
-    """Those of the rows that came after everything the parent was fitted on; all without a parent."""
+    """The rows after the parent's fit end; all without a parent."""
     parent = context.inputs.parent
     return rows if parent is None else rows[context.times[rows] > parent.fit_end_label_time]
 

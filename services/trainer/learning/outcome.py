@@ -1,4 +1,4 @@
-"""What a training session brings back. Times are epoch seconds UTC; scores are Brier scores, smaller is better."""
+"""Outcome of a training session. Times are epoch seconds UTC; scores are Brier scores, smaller is better."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ratchet.statistics.scores import Interval
-from services.trainer.mining.mine import Mined
+from services.trainer.mining.mine import MiningResult
 from services.trainer.mining.test import Evidence
 
 CandidateKind = Literal["transfer", "scratch"]
@@ -15,7 +15,7 @@ CandidateKind = Literal["transfer", "scratch"]
 
 @dataclass(frozen=True)
 class WindowReport:
-    """One window: its rows, its first and last bar, and when the last label became known."""
+    """One window: its rows, its first and last bar, and its last label time."""
 
     name: str
     rows: int
@@ -26,15 +26,15 @@ class WindowReport:
 
 @dataclass(frozen=True)
 class UsedPattern:
-    """A pattern in the state in which the model used it."""
+    """A pattern used by the model, with the end of its evidence at that time."""
 
     id: str
     evidence_end: int
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A known pattern or a column that the model does not use, and why."""
+class Exclusion:
+    """A known pattern or a column excluded from the model, with the reason."""
 
     id: str
     reason: str
@@ -42,9 +42,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CandidateReport:
-    """`tune_score`: on the rows that fitted its head. `choose_score`: on the `choose_bars` that the parent never saw.
+    """`tune_score`: on the rows of its calibration fit. `choose_score`: on the `choose_bars` unseen by the parent.
 
-    `skipped` says why it was not fitted, or not compared; scores that do not exist are None.
+    `skipped`: the reason for not fitting or not comparing it; undefined scores are None.
     """
 
     kind: CandidateKind
@@ -59,7 +59,7 @@ class CandidateReport:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """A setting that the study tried, with its Brier score on tune."""
+    """A setting tried by the study, with its Brier score on tune."""
 
     step: int
     params: Mapping[str, float]
@@ -68,7 +68,7 @@ class TrialReport:
 
 @dataclass(frozen=True)
 class Correction:
-    """What the parent got wrong systematically, corrected; Brier scores with and without it on the same `bars`.
+    """Correction of a systematic error of the parent; Brier scores with and without it on the same `bars`.
 
     `kind`: offset (of the parent's log-odds, on choose) or weights (of the training rows, on tune).
     """
@@ -85,8 +85,8 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A measured reason why the new model may not be better."""
+class Diagnosis:
+    """A measured reason for the new model's failure at the gate."""
 
     kind: Literal["regime_shift", "overfit"]
     measurement: str
@@ -105,7 +105,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class BaselineReport:
-    """A baseline on the same bars. `gain`: its Brier loss less the model's, paired; above 0 the model is better."""
+    """A baseline on the same bars. `gain`: its Brier loss less the model's, paired; positive if the model is better."""
 
     name: str
     metrics: Metrics
@@ -114,7 +114,7 @@ class BaselineReport:
 
 @dataclass(frozen=True)
 class ErrorSlice:
-    """Where the parent erred: `bias` is outcome less probability, mean over the bars of one slice."""
+    """Bias of the parent (outcome less probability), mean over the bars of one slice."""
 
     by: str
     name: str
@@ -124,7 +124,8 @@ class ErrorSlice:
 
 @dataclass(frozen=True)
 class FeatureImportance:
-    """Brier loss added by shuffling one column, as a share of the positive ones; `useless`: none is shown."""
+    """Brier loss added by shuffling one column, as a share of the positive ones; `useless`: not significantly above
+    0."""
 
     name: str
     rank: int
@@ -134,7 +135,7 @@ class FeatureImportance:
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """Champion and contender on the same bars, packed by ratchet.decisions.evidence; "" names the new model."""
+    """Champion and contender on the same bars, packed by ratchet.decisions.evidence; the new model's name is empty."""
 
     champion: str
     contender: str
@@ -144,7 +145,7 @@ class ScoredPair:
 
 @dataclass(frozen=True, eq=False)
 class PatternUpdate:
-    """What a known pattern did on the bars since its last evidence."""
+    """New evidence of a known pattern since its last evidence."""
 
     id: str
     evidence: Evidence
@@ -152,10 +153,10 @@ class PatternUpdate:
 
 @dataclass(frozen=True, eq=False)
 class SessionOutcome:
-    """Everything that a session learned. Only the `cpu_seconds` differ between runs of the same inputs.
+    """Outcome of a session. Only the `cpu_seconds` differ between runs on the same inputs.
 
-    `smaller_step_gain`: the Brier loss on tune of the complexity step offered less that of the one taken, paired; None
-    where the step offered was taken.
+    `smaller_step_gain`: the Brier loss on tune of the offered complexity step less the loss of the selected one,
+    paired; None if the offered step was selected.
     """
 
     artifact: bytes = field(repr=False)
@@ -166,8 +167,8 @@ class SessionOutcome:
     fit_end_label_time: int
     features: tuple[str, ...]
     patterns_used: tuple[UsedPattern, ...]
-    patterns_left_out: tuple[LeftOut, ...]
-    columns_left_out: tuple[LeftOut, ...]
+    patterns_left_out: tuple[Exclusion, ...]
+    columns_left_out: tuple[Exclusion, ...]
     params: Mapping[str, float]
     complexity_step: int
     complexity_step_offered: int
@@ -181,10 +182,10 @@ class SessionOutcome:
     error_analysis: tuple[ErrorSlice, ...]
     importance: tuple[FeatureImportance, ...]
     patterns_worth: Interval | None
-    findings: tuple[Finding, ...]
+    diagnoses: tuple[Diagnosis, ...]
     pairs: tuple[ScoredPair, ...]
     symbol_pairs: tuple[ScoredPair, ...]
-    mined: Mined
+    mining: MiningResult
     pattern_updates: tuple[PatternUpdate, ...]
     cpu_seconds: float
     library_versions: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The evidence of a session: each model that may be champion after it against those in force, on bars none has seen."""
+"""Paired evidence of a session: each contender against the models in force, on bars out-of-sample for both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ratchet.decisions import evidence
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
 from services.trainer.learning.context import Context
-from services.trainer.learning.inputs import ScoredModel
+from services.trainer.learning.inputs import RecordedModel
 from services.trainer.learning.outcome import ScoredPair
 from services.trainer.learning.windows import Rows
 
@@ -18,54 +18,54 @@ NEW_MODEL = ""
 
 
 @dataclass(frozen=True, eq=False)
-class Runner:
-    """`knows`: the last moment that its fits or its patterns know of, epoch seconds UTC."""
+class ModelForecast:
+    """Forecasts of a model. `knowledge_cutoff`: last market time in its fits and patterns, epoch seconds UTC."""
 
     name: str
     probabilities: Floats
-    knows: int
+    knowledge_cutoff: int
 
 
-def pairs(
+def paired_evidence(
     context: Context, new: ModelFile, fit_end_label_time: int
 ) -> tuple[tuple[ScoredPair, ...], tuple[ScoredPair, ...]]:
     """The new model and each contender against the lineage's champion; all of these against the symbol's best.
 
-    Where the symbol's best is of this very lineage, it is the champion, and nothing is left to be compared with it.
+    If the symbol's best belongs to this lineage, it is the champion, and the second tuple is empty.
     """
     inputs = context.inputs
     challengers = (
-        _runner(context, NEW_MODEL, new, fit_end_label_time),
-        *(opened(context, contender) for contender in inputs.contenders),
+        _forecast(context, NEW_MODEL, new, fit_end_label_time),
+        *(recorded_forecast(context, contender) for contender in inputs.contenders),
     )
-    champion = opened(context, inputs.champion) if inputs.champion else None
+    champion = recorded_forecast(context, inputs.champion) if inputs.champion else None
     own = tuple(_pair(context, champion, each) for each in challengers) if champion else ()
     if inputs.symbol_best is None or (champion and champion.name == inputs.symbol_best.name):
         return own, ()
-    best = opened(context, inputs.symbol_best)
+    best = recorded_forecast(context, inputs.symbol_best)
     rivals = (*challengers, champion) if champion else challengers
     return own, tuple(_pair(context, best, each) for each in rivals)
 
 
-def opened(context: Context, scored: ScoredModel) -> Runner:
-    """A recorded model, with what it says of the session's bars."""
-    return _runner(context, scored.name, context.open(scored), scored.fit_end_label_time)
+def recorded_forecast(context: Context, scored: RecordedModel) -> ModelForecast:
+    """Forecasts of a recorded model on the session's bars."""
+    return _forecast(context, scored.name, context.open(scored), scored.fit_end_label_time)
 
 
-def unseen_by_both(context: Context, champion: Runner, contender: Runner) -> Rows:
-    """All labelled bars after the later of their training ends; none that a pattern of theirs knows."""
-    after = max(champion.knows, contender.knows)
+def out_of_sample_rows(context: Context, champion: ModelForecast, contender: ModelForecast) -> Rows:
+    """Labelled bars out-of-sample for both models: after the later of their knowledge cutoffs."""
+    after = max(champion.knowledge_cutoff, contender.knowledge_cutoff)
     rows = np.arange(context.windows.training.start, context.windows.holdout.stop)
     return rows[context.times[rows] > after]
 
 
-def _runner(context: Context, name: str, model: ModelFile, fit_end_label_time: int) -> Runner:
-    knows = max((fit_end_label_time, *(pattern.evidence_end for pattern in model.patterns)))
-    return Runner(name, context.probabilities(model), knows)
+def _forecast(context: Context, name: str, model: ModelFile, fit_end_label_time: int) -> ModelForecast:
+    knowledge_cutoff = max((fit_end_label_time, *(pattern.evidence_end for pattern in model.patterns)))
+    return ModelForecast(name, context.probabilities(model), knowledge_cutoff)
 
 
-def _pair(context: Context, champion: Runner, contender: Runner) -> ScoredPair:
-    rows = unseen_by_both(context, champion, contender)
+def _pair(context: Context, champion: ModelForecast, contender: ModelForecast) -> ScoredPair:
+    rows = out_of_sample_rows(context, champion, contender)
     packed = evidence.pack(
         champion.probabilities[rows], contender.probabilities[rows], context.y[rows], context.times[rows]
     )

@@ -1,4 +1,4 @@
-"""Choosing between transfer and scratch: both are reported, whichever wins, and when one is skipped."""
+"""Selection between transfer and scratch, with a report on both."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ratchet.scoring.models.function import Function
-from services.trainer.learning.candidates import Emphasis, Material, Trial
+from services.trainer.learning.candidates import CandidateData, RowWeights, Trial
 from services.trainer.learning.outcome import CandidateKind, CandidateReport
 from services.trainer.learning.scratch import scratch_final, scratch_trial
-from services.trainer.learning.study import Search
+from services.trainer.learning.study import StudyPlan
 from services.trainer.learning.transfer import (
     Parent,
-    offset_compared,
+    compare_offset,
     transfer_final,
-    transfer_skipped,
+    transfer_skip_reason,
     transfer_trial,
 )
 
 CHOOSE_ROWS = 60
 
 Clock = Callable[[], float]
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """The session's challenger: its function, the trial that it came from, and the reports on both candidates.
+class SelectedCandidate:
+    """The selected candidate: its function, its trial, and the reports on both candidates.
 
-    `scratch`: the new model's trial, chosen or not.
+    `scratch`: the new model's trial, selected or not.
     """
 
     function: Function
@@ -40,49 +40,49 @@ class Chosen:
     reports: tuple[CandidateReport, CandidateReport]
 
 
-def choose(
-    material: Material, parent: Parent | None, search: Search, emphasis: Emphasis | None, clock: Clock
-) -> Chosen:
-    """The candidate that does better on what the parent never saw of choose, fitted on all rows before the holdout.
+def select_candidate(
+    data: CandidateData, parent: Parent | None, study_plan: StudyPlan, row_weights: RowWeights | None, clock: Clock
+) -> SelectedCandidate:
+    """The better candidate on the choose rows unseen by the parent, refitted on all rows before the holdout.
 
-    With fewer than CHOOSE_ROWS such rows, and between equals, it is the new model. `clock` measures CPU seconds.
+    With fewer than CHOOSE_ROWS such rows, and on ties, the new model is selected. `clock` measures CPU seconds.
     """
-    rows = material.windows.choose.rows()
+    rows = data.windows.choose.rows()
     if parent is not None:
         rows = rows[parent.unseen[rows]]
-    scratch = _run(lambda: scratch_trial(material, search, emphasis), clock)
-    skipped = transfer_skipped(material, parent) if parent else "no parent"
+    scratch = _run(lambda: scratch_trial(data, study_plan, row_weights), clock)
+    skipped = transfer_skip_reason(data, parent) if parent else "no parent"
     transfer = (
-        _run(lambda: transfer_trial(material, parent, search.enqueued[0]), clock) if parent and not skipped else None
+        _run(lambda: transfer_trial(data, parent, study_plan.settings[0]), clock) if parent and not skipped else None
     )
     if transfer and len(rows) < CHOOSE_ROWS:
         skipped = f"{len(rows)} rows of choose that the parent never saw, {CHOOSE_ROWS} needed to compare"
 
-    tried = offset_compared(material, transfer.made, rows) if transfer else None
-    scratch_score = material.score(scratch.made.function, rows)
-    transfer_score = material.score(tried.function, rows) if tried else math.nan
-    if parent and transfer and tried and not skipped and transfer_score < scratch_score:
-        trial, carried = tried, True
-        final = _run(lambda: transfer_final(material, parent, trial), clock)
-        spent = (scratch.seconds, transfer.seconds + final.seconds)
+    corrected = compare_offset(data, transfer.value, rows) if transfer else None
+    scratch_score = data.score(scratch.value.function, rows)
+    transfer_score = data.score(corrected.function, rows) if corrected else math.nan
+    if parent and transfer and corrected and not skipped and transfer_score < scratch_score:
+        trial, transferred = corrected, True
+        final = _run(lambda: transfer_final(data, parent, trial), clock)
+        seconds = (scratch.seconds, transfer.seconds + final.seconds)
     else:
-        trial, carried = scratch.made, False
-        final = _run(lambda: scratch_final(material, trial), clock)
-        spent = (scratch.seconds + final.seconds, transfer.seconds if transfer else 0.0)
+        trial, transferred = scratch.value, False
+        final = _run(lambda: scratch_final(data, trial), clock)
+        seconds = (scratch.seconds + final.seconds, transfer.seconds if transfer else 0.0)
     reports = (
-        _report("transfer", tried, transfer_score, len(rows), spent[1], carried, skipped),
-        _report("scratch", scratch.made, scratch_score, len(rows), spent[0], not carried, ""),
+        _report("transfer", corrected, transfer_score, len(rows), seconds[1], transferred, skipped),
+        _report("scratch", scratch.value, scratch_score, len(rows), seconds[0], not transferred, ""),
     )
-    return Chosen(final.made, trial, scratch.made, tried, reports)
+    return SelectedCandidate(final.value, trial, scratch.value, corrected, reports)
 
 
 @dataclass(frozen=True, eq=False)
-class _Timed(Generic[Made]):
-    made: Made
+class _Timed(Generic[Result]):
+    value: Result
     seconds: float
 
 
-def _run(make: Callable[[], Made], clock: Clock) -> _Timed[Made]:
+def _run(make: Callable[[], Result], clock: Clock) -> _Timed[Result]:
     began = clock()
     return _Timed(make(), clock() - began)
 

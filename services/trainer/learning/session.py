@@ -1,8 +1,8 @@
-"""One training session, from bars and what is known to a model and everything learned on the way. Pure.
+"""One training session as a pure function of its inputs.
 
-plan       the windows, and the market time before which knowledge may be asked for
-run        errors of the parent → mining → candidates → choice → refit → holdout → evidence
-rescored   the evidence again, when the champion moved meanwhile; nothing is trained
+plan       the windows, and the market-time cutoff of knowledge
+run        errors of the parent → mining → candidates → selection → refit → holdout → evidence
+rescore    the evidence again, after a change of champion; nothing is trained
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.families import family
 from ratchet.scoring.targets import usable_rows
-from services.trainer.learning import evaluation, findings, growth, lessons
+from services.trainer.learning import evaluation, lessons, session_diagnosis
 from services.trainer.learning import pairs as pairing
-from services.trainer.learning.candidates import Material
+from services.trainer.learning.candidates import CandidateData
 from services.trainer.learning.context import Context
 from services.trainer.learning.importance import importance
 from services.trainer.learning.inputs import SessionInputs
+from services.trainer.learning.model_columns import extend_columns, readable_columns
 from services.trainer.learning.outcome import SessionOutcome, UsedPattern, WindowReport
-from services.trainer.learning.selection import Clock, choose
-from services.trainer.learning.study import Setting, search
+from services.trainer.learning.selection import Clock, select_candidate
+from services.trainer.learning.study import Setting, study_plan
 from services.trainer.learning.transfer import Parent
 from services.trainer.learning.windows import Span, Windows, split
 
@@ -42,9 +43,9 @@ _FIT, _SHUFFLE = 0, 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a session will use for what. Patterns may be asked for as known before the bar time `known_before`.
+    """Windows of a session, and its cutoffs. Patterns are read as known before the bar time `known_before`.
 
-    `market_time`: the last labelled bar; what sessions of a later one recorded does not count.
+    `market_time`: the last labelled bar; records of sessions of a later market time do not count.
     """
 
     windows: Windows
@@ -54,7 +55,7 @@ class Plan:
 
 
 def plan(bars: Bars, target: str, horizon: int, last_labelled_time: int | None) -> Plan:
-    """The plan of a session; DataRefused when there are too few usable bars.
+    """The plan of a session; DataRefused for too few usable bars.
 
     `last_labelled_time`: the latest market time of the lineage's earlier sessions, None in its first.
     """
@@ -67,49 +68,61 @@ def plan(bars: Bars, target: str, horizon: int, last_labelled_time: int | None) 
 
 
 def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time) -> SessionOutcome:
-    """Train a version, score it, and learn what there is to learn. The same inputs give the same outcome.
+    """Trains a version, scores it, and mines patterns. The same inputs give the same outcome.
 
-    `report(phase, fraction)` is told of progress; what it raises ends the session. `clock` measures CPU seconds and
-    decides nothing. Raises DataRefused, and CorruptData for an artifact that can't be read.
+    `report(phase, fraction)` receives progress; its errors end the session. `clock` only measures CPU seconds. Raises
+    DataRefused, and CorruptData for an unreadable artifact.
     """
     started = clock()
     report("features", 0.0)
     planned = plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time)
-    context = context_of(inputs, planned)
+    context = build_context(inputs, planned)
     windows = context.windows
     parent = context.open(inputs.parent) if inputs.parent else None
-    kind = family(inputs.model_type)
-    grown = growth.grow(parent, inputs.patterns, features.available(inputs.bars, kind.features))
+    model_family = family(inputs.model_type)
+    grown = extend_columns(parent, inputs.patterns, features.available(inputs.bars, model_family.features))
 
     report("mining", 0.1)
     errors = lessons.parent_errors(context, parent)
-    mined = lessons.mined(context)
-    updates = tuple(lessons.updates(context))
+    mining = lessons.mine_patterns(context)
+    updates = tuple(lessons.pattern_updates(context))
 
     report("training", 0.25)
     X = context.table.matrix(grown.columns, grown.patterns)
-    reads, left_out = growth.reads(grown.columns, inputs.useless)
-    material = Material(X, context.y, grown.columns, windows, kind, _seed(inputs.seed, _FIT), reads)
-    carried = _parent(context, parent)
-    wanted = search(kind, inputs.sessions, carried.setting if carried else None, inputs.trials, inputs.recipe.asked)
-    chosen = choose(material, carried, wanted, lessons.emphasis(context, parent), clock)
+    reads, excluded = readable_columns(grown.columns, inputs.useless)
+    data = CandidateData(X, context.y, grown.columns, windows, model_family, _seed(inputs.seed, _FIT), reads)
+    parent_model = _parent(context, parent)
+    study = study_plan(
+        model_family,
+        inputs.sessions,
+        parent_model.setting if parent_model else None,
+        inputs.trials,
+        inputs.options.suggestions,
+    )
+    selected = select_candidate(data, parent_model, study, lessons.row_weights(context, parent), clock)
 
     report("evaluating", 0.7)
-    held = windows.holdout.rows()
-    p, y = chosen.function.probability(X, held), context.y[held]
-    asked = inputs.recipe.baselines
-    simple = baselines.forecasts(inputs.bars, inputs.target, inputs.horizon, context.table.online) if asked else {}
-    beside = evaluation.compare(p, y, {name: said[held] for name, said in simple.items()}, inputs.horizon)
+    holdout = windows.holdout.rows()
+    p, y = selected.function.probability(X, holdout), context.y[holdout]
+    with_baselines = inputs.options.baselines
+    baseline_forecasts = (
+        baselines.forecasts(inputs.bars, inputs.target, inputs.horizon, context.table.online) if with_baselines else {}
+    )
+    baseline_reports = evaluation.compare_baselines(
+        p, y, {name: forecast[holdout] for name, forecast in baseline_forecasts.items()}, inputs.horizon
+    )
 
     report("importance", 0.8)
     generator = np.random.default_rng([inputs.seed, _SHUFFLE])
-    ranked = importance(chosen.trial.honest, X, context.y, chosen.trial.honest_rows, generator)
+    ranked = importance(selected.trial.validation_function, X, context.y, selected.trial.validation_rows, generator)
 
     report("evidence", 0.95)
-    model = ModelFile(inputs.series, inputs.target, inputs.horizon, inputs.model_type, chosen.function, grown.patterns)
+    model = ModelFile(
+        inputs.series, inputs.target, inputs.horizon, inputs.model_type, selected.function, grown.patterns
+    )
     fit_end = context.label_time(windows.fit_end)
-    pairs, symbol_pairs = pairing.pairs(context, model, fit_end)
-    found = findings.measure(context, parent, material, chosen, pairs)
+    pairs, symbol_pairs = pairing.paired_evidence(context, model, fit_end)
+    diagnoses = session_diagnosis.measure(context, parent, data, selected, pairs)
     return SessionOutcome(
         artifact=artifact.dump(model),
         format=artifact.FORMAT,
@@ -120,44 +133,44 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
         features=grown.columns,
         patterns_used=tuple(UsedPattern(pattern.id, pattern.evidence_end) for pattern in grown.patterns),
         patterns_left_out=grown.left_out,
-        columns_left_out=left_out,
-        params=dict(chosen.trial.params),
-        complexity_step=chosen.trial.step,
-        complexity_step_offered=wanted.offered,
-        smaller_step_gain=chosen.trial.smaller_step_gain,
-        trials=chosen.scratch.trials,
+        columns_left_out=excluded,
+        params=dict(selected.trial.params),
+        complexity_step=selected.trial.step,
+        complexity_step_offered=study.offered,
+        smaller_step_gain=selected.trial.smaller_step_gain,
+        trials=selected.scratch.trials,
         corrections=tuple(
-            trial.correction for trial in (chosen.transfer, chosen.scratch) if trial and trial.correction
+            trial.correction for trial in (selected.transfer, selected.scratch) if trial and trial.correction
         ),
-        candidates=chosen.reports,
+        candidates=selected.reports,
         metrics=evaluation.metrics(p, y, inputs.horizon),
-        baselines=beside,
-        skill_shown=evaluation.skill_shown(beside),
+        baselines=baseline_reports,
+        skill_shown=evaluation.skill_shown(baseline_reports),
         error_analysis=errors,
         importance=ranked,
-        patterns_worth=evaluation.patterns_worth(material, chosen.scratch, grown.from_patterns),
-        findings=found,
+        patterns_worth=evaluation.patterns_worth(data, selected.scratch, grown.from_patterns),
+        diagnoses=diagnoses,
         pairs=pairs,
         symbol_pairs=symbol_pairs,
-        mined=mined,
+        mining=mining,
         pattern_updates=updates,
         cpu_seconds=clock() - started,
         library_versions=_versions(inputs.model_type),
     )
 
 
-def rescored(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
-    """The outcome with its model scored against the champion, contenders and symbol's best of `inputs`.
+def rescore(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
+    """Scores the model of `outcome` against the champion, contenders and symbol's best of `inputs`.
 
-    For when these moved after the session began: the bars are the same, the model is not trained again.
+    Used after a change of champion during the session: the bars are the same, the model is not trained again.
     """
-    context = context_of(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
-    pairs, symbol_pairs = pairing.pairs(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
+    context = build_context(inputs, plan(inputs.bars, inputs.target, inputs.horizon, inputs.last_labelled_time))
+    pairs, symbol_pairs = pairing.paired_evidence(context, artifact.load(outcome.artifact), outcome.fit_end_label_time)
     return replace(outcome, pairs=pairs, symbol_pairs=symbol_pairs)
 
 
-def context_of(inputs: SessionInputs, planned: Plan) -> Context:
-    """What the steps of the planned session share."""
+def build_context(inputs: SessionInputs, planned: Plan) -> Context:
+    """Builds the shared data of the planned session's steps."""
     y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
     return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars, inputs.target, inputs.horizon))
 

@@ -1,7 +1,7 @@
-"""The study of a session: which settings of a family to try on the training window.
+"""Hyperparameter study of a session.
 
-Optuna's TPE, rebuilt each time from what the lineage's sessions tried before: the same memory and seed give the same
-suggestions. Settings that did badly are thereby avoided.
+Optuna's TPE, rebuilt each time from the trials of the lineage's sessions: the same trials and seed give the same
+suggestions. TPE avoids settings with bad past scores.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 5
-"""Suggestions are random until the memory holds this many trials."""
+"""Suggestions are random up to this number of trials."""
 
 ON_MARGIN = "on_margin"
-"""1: the model starts from the log-odds of online@baseline and learns their residual; 0: it stands alone."""
+"""1: the model learns the residual to the log-odds of online@baseline; 0: it stands alone."""
 
 
 @dataclass(frozen=True)
@@ -37,41 +37,41 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Search:
-    """What a study tries: the `enqueued` settings in order, the first at the step `offered`, then `asked` suggestions
-    at that step."""
+class StudyPlan:
+    """Settings of a study: first `settings` in order, the first at the complexity step `offered`, then `suggestions`
+    suggested settings at that step."""
 
-    enqueued: tuple[Setting, ...]
+    settings: tuple[Setting, ...]
     offered: int
-    asked: int = 0
-    memory: tuple[PastTrial, ...] = ()
+    suggestions: int = 0
+    past_trials: tuple[PastTrial, ...] = ()
 
 
-def search(
-    family: Family, sessions: int, parent: Setting | None, memory: Sequence[PastTrial] = (), asked: int = 0
-) -> Search:
-    """What the session after `sessions` others tries at the complexity step that is due: the parent's hyperparameters,
-    or the family's own, on the margin and off it; then the same on the margin at the step before. How many rounds the
-    parent kept binds nobody: each fit stops early for itself.
+def study_plan(
+    family: Family, sessions: int, parent: Setting | None, past_trials: Sequence[PastTrial] = (), suggestions: int = 0
+) -> StudyPlan:
+    """Plans the study of a session after `sessions` others, at the next complexity step: the parent's hyperparameters,
+    or the family's defaults, on the margin and off it; then on the margin at the previous step. The parent's number of
+    rounds is not inherited: each fit stops early on its own.
     """
-    due = min(MAX_STEP, sessions + 1)
-    tuned: dict[str, float] = {}
+    offered = min(MAX_STEP, sessions + 1)
+    inherited: dict[str, float] = {}
     if parent is not None:
-        tuned = {knob.name: parent.params[knob.name] for knob in family.knobs if knob.name in parent.params}
+        inherited = {knob.name: parent.params[knob.name] for knob in family.knobs if knob.name in parent.params}
 
     def setting(step: int, on_margin: float) -> Setting:
-        return Setting(step, {**family.params(step), **tuned, ON_MARGIN: on_margin})
+        return Setting(step, {**family.params(step), **inherited, ON_MARGIN: on_margin})
 
-    enqueued = [setting(due, 1.0), setting(due, 0.0)]
-    if due > 1:
-        enqueued.append(setting(due - 1, 1.0))
-    return Search(tuple(enqueued), due, asked, tuple(memory))
+    settings = [setting(offered, 1.0), setting(offered, 0.0)]
+    if offered > 1:
+        settings.append(setting(offered - 1, 1.0))
+    return StudyPlan(tuple(settings), offered, suggestions, tuple(past_trials))
 
 
-def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting], float]) -> None:
-    """Call `score` (smaller is better) on every setting of the search; scores lead the suggestions."""
-    scores = [score(setting) for setting in wanted.enqueued]
-    if not wanted.asked:
+def run_study(family: Family, plan: StudyPlan, seed: int, score: Callable[[Setting], float]) -> None:
+    """Calls `score` (smaller is better) on every setting of the plan; scores guide the suggestions."""
+    scores = [score(setting) for setting in plan.settings]
+    if not plan.suggestions:
         return
     import optuna
     from optuna.distributions import IntDistribution
@@ -80,15 +80,15 @@ def explore(family: Family, wanted: Search, seed: int, score: Callable[[Setting]
     space: dict[str, BaseDistribution] = {ON_MARGIN: IntDistribution(0, 1)}
     space |= {knob.name: _distribution(knob) for knob in family.knobs}
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
-    for past in wanted.memory:
+    for past in plan.past_trials:
         _remember(study, space, past)
-    for setting, reached in zip(wanted.enqueued, scores, strict=True):
+    for setting, reached in zip(plan.settings, scores, strict=True):
         _remember(study, space, PastTrial(setting.step, setting.params, reached / scores[0]))
-    for _ in range(wanted.asked):
+    for _ in range(plan.suggestions):
         trial = study.ask(space)
         suggested = {name: float(value) for name, value in trial.params.items()}
-        params = {**family.params(wanted.offered), **suggested}
-        study.tell(trial, score(Setting(wanted.offered, params)) / scores[0])
+        params = {**family.params(plan.offered), **suggested}
+        study.tell(trial, score(Setting(plan.offered, params)) / scores[0])
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
@@ -100,7 +100,7 @@ def _distribution(knob: Knob) -> BaseDistribution:
 
 
 def _remember(study: optuna.Study, space: Mapping[str, BaseDistribution], past: PastTrial) -> None:
-    """Add a trial; one from outside the space (another version's) is left out."""
+    """Adds a past trial, unless it lies outside the space (of another version)."""
     import optuna
     from optuna.distributions import IntDistribution
     from optuna.trial import TrialState

@@ -1,7 +1,7 @@
-"""The candidate by transfer: the parent's function, carried on with what the parent has not seen.
+"""The candidate by transfer: the parent's function, extended on rows unseen by the parent.
 
-250 unseen rows and more: a new part and a head. 60 to 249: a head alone, which moves the parent's calibration. Fewer,
-or a rare class: nothing can be learned.
+From 250 unseen rows: a new part and a calibration. 60 to 249: a calibration alone, which adjusts the parent's. Fewer,
+or a rare class: the parent stays unchanged.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.scoring.models.calibration import fit_head
+from ratchet.scoring.models.calibration import fit_calibration
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.models.port import Fitted, Start
 from ratchet.statistics.scores import defined
-from services.trainer.learning.candidates import Material, Trial
+from services.trainer.learning.candidates import CandidateData, Trial
 from services.trainer.learning.outcome import Correction
 from services.trainer.learning.study import Setting
 from services.trainer.learning.windows import Rows
@@ -35,9 +35,9 @@ DESCRIPTIONS = {"extend": "extended", "recalibrate": "recalibrated", "parent": "
 
 @dataclass(frozen=True, eq=False)
 class Parent:
-    """The lineage's champion; `unseen` marks the bars that it has not been fitted on, bool[n].
+    """The lineage's champion; `unseen` marks the bars after its fits, bool[n].
 
-    `setting`: the complexity step and hyperparameters that it was made with.
+    `setting`: its complexity step and hyperparameters.
     """
 
     name: str
@@ -46,26 +46,26 @@ class Parent:
     setting: Setting
 
 
-def transfer_skipped(material: Material, parent: Parent) -> str:
-    """Why the parent's function is not carried on; "" when it is."""
-    return TOO_FEW if _recipe(material, _before_holdout(material, parent)) == "parent" else ""
+def transfer_skip_reason(data: CandidateData, parent: Parent) -> str:
+    """The reason for skipping the transfer; empty if it applies."""
+    return TOO_FEW if _transfer_mode(data, _before_holdout(data, parent)) == "parent" else ""
 
 
-def transfer_trial(material: Material, parent: Parent, offered: Setting) -> Trial:
-    """The parent carried on with what it has not seen before the choose window, a new part with the setting `offered`.
+def transfer_trial(data: CandidateData, parent: Parent, offered: Setting) -> Trial:
+    """The parent extended on unseen rows before the choose window, a new part with the setting `offered`.
 
-    Where that is too little to learn from, the parent itself stands in for the candidate in the comparison.
+    With too few rows, the parent itself is the candidate in the comparison.
     """
-    windows = material.windows
+    windows = data.windows
     rows = _unseen(parent, windows.before(windows.choose.start))
-    recipe = _recipe(material, rows)
-    function, head_rows = _carry_on(material, parent, rows, recipe, offered)
-    final = _recipe(material, _before_holdout(material, parent))
+    mode = _transfer_mode(data, rows)
+    function, calibration_rows = _extend(data, parent, rows, mode, offered)
+    final = _transfer_mode(data, _before_holdout(data, parent))
     setting = offered if final == "extend" else parent.setting
     return Trial(
         f"{DESCRIPTIONS[final]} {parent.name}",
         function,
-        material.score(function, head_rows) if len(head_rows) else None,
+        data.score(function, calibration_rows) if len(calibration_rows) else None,
         setting.step,
         setting.params,
         function,
@@ -73,69 +73,76 @@ def transfer_trial(material: Material, parent: Parent, offered: Setting) -> Tria
     )
 
 
-def offset_compared(material: Material, trial: Trial, rows: Rows) -> Trial:
-    """The transfer, without the offset of its head (which corrects the parent's bias) if `rows` are better for that."""
+def compare_offset(data: CandidateData, trial: Trial, rows: Rows) -> Trial:
+    """Drops the offset of the trial's calibration (which corrects the parent's bias) if that scores better on
+    `rows`."""
     offset = trial.function.links[-1].c
     if offset == 0.0 or len(rows) == 0:
         return trial
     plain = without_offset(trial.function)
-    scores = material.score(trial.function, rows), material.score(plain, rows)
+    scores = data.score(trial.function, rows), data.score(plain, rows)
     correction = Correction("offset", f"{offset:+.3f} added to the log-odds", *scores, len(rows))
     function = trial.function if correction.applied else plain
-    return replace(trial, function=function, honest=function, correction=correction)
+    return replace(trial, function=function, validation_function=function, correction=correction)
 
 
 def without_offset(function: Function) -> Function:
     return replace(function, links=(*function.links[:-1], replace(function.links[-1], c=0.0)))
 
 
-def transfer_final(material: Material, parent: Parent, trial: Trial) -> Function:
-    """The parent carried on with all that it has not seen before the holdout, without an offset that did not help."""
-    rows = _before_holdout(material, parent)
+def transfer_final(data: CandidateData, parent: Parent, trial: Trial) -> Function:
+    """The parent extended on all unseen rows before the holdout, without an offset that did not help."""
+    rows = _before_holdout(data, parent)
     setting = Setting(trial.step, trial.params)
-    function, _ = _carry_on(material, parent, rows, _recipe(material, rows), setting)
+    function, _ = _extend(data, parent, rows, _transfer_mode(data, rows), setting)
     helped = trial.correction is None or trial.correction.applied
     return function if helped else without_offset(function)
 
 
-def _before_holdout(material: Material, parent: Parent) -> Rows:
-    return _unseen(parent, material.windows.before(material.windows.holdout.start))
+def _before_holdout(data: CandidateData, parent: Parent) -> Rows:
+    return _unseen(parent, data.windows.before(data.windows.holdout.start))
 
 
 def _unseen(parent: Parent, rows: Rows) -> Rows:
     return rows[parent.unseen[rows]]
 
 
-def _recipe(material: Material, rows: Rows) -> str:
-    """extend: a new part and a head; recalibrate: a head alone; parent: nothing can be learned."""
-    if len(rows) < RECALIBRATION_ROWS or not defined(material.y[rows]):
+def _transfer_mode(data: CandidateData, rows: Rows) -> str:
+    """extend: a new part and a calibration; recalibrate: a calibration alone; parent: too few rows."""
+    if len(rows) < RECALIBRATION_ROWS or not defined(data.y[rows]):
         return "parent"
     return "extend" if len(rows) >= FULL_ROWS else "recalibrate"
 
 
-def _carry_on(material: Material, parent: Parent, rows: Rows, recipe: str, setting: Setting) -> tuple[Function, Rows]:
-    """The lengthened function, and the rows that its head was fitted on."""
-    X, y, columns = material.X, material.y, material.columns
+def _extend(data: CandidateData, parent: Parent, rows: Rows, mode: str, setting: Setting) -> tuple[Function, Rows]:
+    """The extended function, and the rows of its calibration fit."""
+    X, y, columns = data.X, data.y, data.columns
     before = parent.function.margin
-    if recipe == "parent":
+    if mode == "parent":
         return parent.function.extended(columns, Link((), None, 1.0, 0.0, 0.0)), rows[:0]
-    if recipe == "recalibrate":
-        head = fit_head(before(X, rows)[:, None], y[rows], (1.0,), (TOWARDS_PARENT,))
-        return parent.function.extended(columns, Link((), None, head.slopes[0], 0.0, head.offset)), rows
+    if mode == "recalibrate":
+        calibration = fit_calibration(before(X, rows)[:, None], y[rows], (1.0,), (TOWARDS_PARENT,))
+        return parent.function.extended(columns, Link((), None, calibration.slopes[0], 0.0, calibration.offset)), rows
     rest = rows[int(NEW_PART * len(rows)) :]
-    first = rows[rows + material.windows.horizon < rest[0]]
-    part = _new_part(material, parent, first, setting)
-    margins = np.column_stack([before(X, rest), part.margin(X[:, list(material.all)], rest)])
-    head = fit_head(margins, y[rest], (1.0, 0.0), (TOWARDS_PARENT, NEW_PART_RIDGE))
-    link = Link(material.all, _new_part(material, parent, rows, setting), head.slopes[0], head.slopes[1], head.offset)
+    first = rows[rows + data.windows.horizon < rest[0]]
+    part = _new_part(data, parent, first, setting)
+    margins = np.column_stack([before(X, rest), part.margin(X[:, list(data.readable_columns)], rest)])
+    calibration = fit_calibration(margins, y[rest], (1.0, 0.0), (TOWARDS_PARENT, NEW_PART_RIDGE))
+    link = Link(
+        data.readable_columns,
+        _new_part(data, parent, rows, setting),
+        calibration.slopes[0],
+        calibration.slopes[1],
+        calibration.offset,
+    )
     return parent.function.extended(columns, link), rest
 
 
-def _new_part(material: Material, parent: Parent, rows: Rows, setting: Setting) -> Fitted:
+def _new_part(data: CandidateData, parent: Parent, rows: Rows, setting: Setting) -> Fitted:
     newest = parent.function.newest
-    margin = parent.function.margin(material.X, rows)
-    place = {column: index for index, column in enumerate(material.all)}
+    margin = parent.function.margin(data.X, rows)
+    place = {column: index for index, column in enumerate(data.readable_columns)}
     reads = () if newest is None else tuple(place[column] for column in newest.reads)
     start = Start(margin, None if newest is None else newest.fitted, reads)
-    sample = material.sample(rows, material.all, start=parent.function.start)
-    return material.family.fit(sample, setting.params, material.seed, start=start)
+    sample = data.sample(rows, data.readable_columns, start=parent.function.start)
+    return data.family.fit(sample, setting.params, data.seed, start=start)

@@ -1,10 +1,10 @@
-"""Which rows of a series a training session may use for what.
+"""Windows of a training session: training, tune, choose and holdout.
 
     | training ............ | tune | choose | holdout |      oldest first, each boundary purged by the horizon
 
-A row is the index of a bar. The label of row r is known at bar r + horizon, so a fit that must not know
-anything from bar s on uses the rows r with r + horizon < s. The sizes below count rows that remain after
-the purge. Source: López de Prado, Advances in Financial Machine Learning (2018), chapter 7.
+A row is the index of a bar. The label of row r is known at bar r + horizon, so a fit without knowledge of the bars from
+s on uses the rows r with r + horizon < s. The sizes below count rows after the purge. Source: López de Prado, Advances
+in Financial Machine Learning (2018), chapter 7.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class Windows:
     horizon: int
 
     def before(self, start: int) -> Rows:
-        """The usable rows whose label is known before bar `start`."""
+        """The usable rows with labels known before bar `start`."""
         return np.arange(self.training.start, max(self.training.start, start - self.horizon), dtype=np.int64)
 
     @property
     def fit_end(self) -> int:
-        """The last row that a model of this session is fitted on."""
+        """The last row in the fits of this session."""
         return self.holdout.start - self.horizon - 1
 
     @property
@@ -66,8 +66,8 @@ class Windows:
         return self.holdout.stop - 1
 
 
-def require_usable(series: str, y: NDArray[np.float64], warm_up: int = WARM_UP) -> int:
-    """The number of usable bars; DataRefused when there are too few to train on."""
+def require_usable_bars(series: str, y: NDArray[np.float64], warm_up: int = WARM_UP) -> int:
+    """The number of usable bars; DataRefused for too few to train."""
     count = len(usable_rows(y, warm_up))
     if count < MINIMUM_USABLE:
         raise DataRefused(
@@ -86,18 +86,18 @@ def split(
     `new_bars` counts the bars labelled since the lineage's last session; None in its first. Raises DataRefused
     for fewer than 600 usable rows, InvalidInput for labels with a hole.
     """
-    count = require_usable(series, y, warm_up)
+    count = require_usable_bars(series, y, warm_up)
     rows = usable_rows(y, warm_up)
     first, stop = int(rows[0]), int(rows[-1]) + 1
     if stop - first != count:
         raise InvalidInput(f"{series}: {stop - first - count} labels are missing between known ones")
-    return around(Span(stop - holdout_size(count, new_bars), stop), first, horizon, y)
+    return windows_around(Span(stop - holdout_size(count, new_bars), stop), first, horizon, y)
 
 
-def around(holdout: Span, first: int, horizon: int, y: NDArray[np.float64]) -> Windows:
-    """The windows of a session whose usable rows begin at `first`, with this holdout; `y` float64[n] are the labels.
+def windows_around(holdout: Span, first: int, horizon: int, y: NDArray[np.float64]) -> Windows:
+    """The windows of a session with usable rows from `first` and this holdout; `y` float64[n] are the labels.
 
-    Labels come in regimes: tune reaches back until it holds CLASS_ROWS of each class, at most to half of the rows.
+    Labels come in regimes: tune is extended back until it holds CLASS_ROWS of each class, at most to half of the rows.
     """
     size = max(TUNING_MINIMUM, (holdout.start - first) // 10)
     choose = Span(holdout.start - horizon - size, holdout.start - horizon)
@@ -107,7 +107,7 @@ def around(holdout: Span, first: int, horizon: int, y: NDArray[np.float64]) -> W
 
 
 def _missing_rows(y: NDArray[np.float64], size: int) -> int:
-    """How many rows before the last `size` of `y` complete CLASS_ROWS of each class; 0 where none do."""
+    """Number of rows before the last `size` of `y` that complete CLASS_ROWS of each class; 0 if none do."""
     ones = np.cumsum(y[::-1])
     rows = np.arange(1, len(y) + 1)
     enough = np.flatnonzero(np.minimum(ones, rows - ones) >= CLASS_ROWS)

@@ -1,1 +1,1 @@
-"""Pattern mining: readable rules, found on the older rows and tested on the later ones."""
+"""Pattern mining: search for readable rules on the older rows, test on the later rows."""

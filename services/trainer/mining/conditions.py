@@ -1,4 +1,4 @@
-"""The conditions that the miner considers, and where they hold."""
+"""Candidate conditions of the search, with a mask of the rows that fulfil each."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ QUANTILES = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78, 0.85, 0
 COUNTED_KINDS = ("calendar", "candle")
 COUNTED_VALUES = 31
 ORDERED_FROM = 8
-"""Counted features of so many values are also compared: day_of_month > 20."""
+"""Counted features with at least this many values are also compared: day_of_month > 20."""
 CROSSED_WITHIN = (0.0, 2.0, 4.0, 9.0)
-"""Bars since a line crossed another: on this bar, within three, a week, two weeks."""
-WIDEST = 0.75
-"""A condition that holds more often than this says nothing."""
+"""Bars since a crossing of two lines: on this bar, within three, a week, two weeks."""
+MAX_SUPPORT = 0.75
+"""Upper bound of a condition's share of rows: a more frequent condition is uninformative."""
 
 
 @dataclass(frozen=True, eq=False)
-class Indicators:
-    """Conditions and where they hold: `held` is bool[m, n], one line a condition."""
+class ConditionMatrix:
+    """Conditions and their masks: `held` is bool[m, n], one row per condition."""
 
     conditions: tuple[Condition, ...]
     held: Bools
 
 
-def conditions(X: Floats, names: Sequence[str], kinds: Mapping[str, str], rarest: float) -> Indicators:
-    """All conditions on the columns of X float64[n, k] that hold on `rarest` to WIDEST of the rows, each place once."""
+def conditions(X: Floats, names: Sequence[str], kinds: Mapping[str, str], rarest: float) -> ConditionMatrix:
+    """Conditions on the columns of X float64[n, k] that hold on `rarest` to MAX_SUPPORT of the rows, each mask once."""
     kept: list[Condition] = []
     lines: list[Bools] = []
     for column, name in enumerate(names):
@@ -40,14 +40,14 @@ def conditions(X: Floats, names: Sequence[str], kinds: Mapping[str, str], rarest
         for condition in _of_feature(name, values, kinds.get(name, "level")):
             held = condition.holds(values)
             place = held.tobytes()
-            if rarest <= np.count_nonzero(held) / len(held) <= WIDEST and place not in places:
+            if rarest <= np.count_nonzero(held) / len(held) <= MAX_SUPPORT and place not in places:
                 places.add(place)
                 kept.append(condition)
                 lines.append(held)
-    return Indicators(tuple(kept), np.array(lines, dtype=np.bool_).reshape(len(kept), len(X)))
+    return ConditionMatrix(tuple(kept), np.array(lines, dtype=np.bool_).reshape(len(kept), len(X)))
 
 
-def movable(condition: Condition, kind: str) -> bool:
+def has_free_threshold(condition: Condition, kind: str) -> bool:
     """Whether the threshold of a condition on a feature of that kind may take any value."""
     return condition.op != "is" and kind not in (*COUNTED_KINDS, "cross")
 

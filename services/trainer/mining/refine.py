@@ -1,8 +1,7 @@
-"""Better and rounder thresholds for a rule that was chosen, on the rows that chose it.
+"""Optimises and rounds the thresholds of a candidate rule, on the rows of its search.
 
-First each threshold moves to where the rule is strongest, with the other condition as it is; then to the roundest
-place that keeps the strength. Strength is z: the excess of a residual where the rule fires, in standard deviations, as
-if bars were independent.
+Each threshold first moves to the strongest value, with the other condition fixed; then to the roundest value of similar
+strength. Strength is z: the excess of a residual on the rule's fires, in standard deviations for independent bars.
 """
 
 from __future__ import annotations
@@ -15,20 +14,21 @@ import numpy as np
 
 from ratchet.patterns.retention import retention_threshold
 from ratchet.scoring.rule import Bools, Condition, Floats, Rule
-from services.trainer.mining.conditions import movable
-from services.trainer.mining.readable import round_thresholds, roundness
+from services.trainer.mining.conditions import has_free_threshold
+from services.trainer.mining.rounding import round_thresholds, roundness
 
-KEPT_STRENGTH = 0.98
-"""A rounder threshold may cost a rule this much of its z: the share that it keeps."""
+KEPT_Z_SHARE = 0.98
+"""Share of its z that a rule keeps at a rounder threshold."""
 
 
-CLEARANCE = 0.01
-"""How far above the line for keeping a rule must be on the rows that chose it."""
+RATE_MARGIN = 0.01
+"""Margin of a rule's hit rate above the retention threshold, on the rows of its search."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The searched rows: X float64[n, k] under `names`, labels y [n], the kinds of the features, a rule's support."""
+    """The searched rows: X float64[n, k] under `names`, labels y [n], the kinds of the features, bounds of a rule's
+    support."""
 
     X: Floats
     y: Floats
@@ -37,9 +37,9 @@ class Rows:
     support: tuple[float, float]
 
     def least_rate(self, direction: int) -> float:
-        """The share of hits that a rule of that direction needs to be of use."""
+        """The minimum hit rate of a rule with that direction."""
         base = float(self.y.mean()) if direction else 1.0 - float(self.y.mean())
-        return retention_threshold(base) + CLEARANCE
+        return retention_threshold(base) + RATE_MARGIN
 
     def hits_enough(self, fired: Bools, direction: int) -> bool:
         rate = float(self.y[fired].mean()) if fired.any() else 0.0
@@ -57,7 +57,7 @@ class Rows:
 
 
 def strength(fired: Bools, residual: Floats, direction: int) -> float:
-    """z of bool[n] `fired` towards `direction`; 0 where it never or always fires."""
+    """z of bool[n] `fired` towards `direction`; 0 if it never or always fires."""
     n, count = len(fired), int(np.count_nonzero(fired))
     spread = math.sqrt(float(residual.var()) * count * (1.0 - count / n))
     excess = float(residual[fired].sum()) - count * float(residual.mean())
@@ -65,10 +65,10 @@ def strength(fired: Bools, residual: Floats, direction: int) -> float:
 
 
 def refined(rule: Rule, rows: Rows, residual: Floats) -> Rule:
-    """The rule with each movable threshold where it is strongest."""
+    """The rule with each free threshold at its strongest value."""
     for index in range(len(rule.conditions)):
         condition = rule.conditions[index]
-        if not movable(condition, rows.kinds.get(condition.feature, "level")):
+        if not has_free_threshold(condition, rows.kinds.get(condition.feature, "level")):
             continue
         moved = _with(rule, index, _strongest(rule, index, rows, residual))
         if strength(rows.fires(moved), residual, rule.direction) > strength(rows.fires(rule), residual, rule.direction):
@@ -77,12 +77,12 @@ def refined(rule: Rule, rows: Rows, residual: Floats) -> Rule:
 
 
 def rounded(rule: Rule, rows: Rows, residual: Floats) -> Rule:
-    """The rule with the roundest thresholds that keep KEPT_STRENGTH of its z."""
-    needed = KEPT_STRENGTH * strength(rows.fires(rule), residual, rule.direction)
+    """The rule with the roundest thresholds that keep KEPT_Z_SHARE of its z."""
+    needed = KEPT_Z_SHARE * strength(rows.fires(rule), residual, rule.direction)
     by_roundness = sorted(range(len(rule.conditions)), key=lambda index: -roundness(rule.conditions[index]))
     for feature, op in [(rule.conditions[index].feature, rule.conditions[index].op) for index in by_roundness]:
         index = next(i for i, each in enumerate(rule.conditions) if (each.feature, each.op) == (feature, op))
-        if movable(rule.conditions[index], rows.kinds.get(feature, "level")):
+        if has_free_threshold(rule.conditions[index], rows.kinds.get(feature, "level")):
             rule = _with(rule, index, _roundest(rule, index, rows, residual, needed))
     return rule
 
@@ -103,10 +103,10 @@ def _others(rule: Rule, index: int, rows: Rows) -> Bools:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cuts:
-    """z of one condition at any threshold: sorted values of the rows on which the other one holds, and sums over them.
+class _ThresholdScores:
+    """z of one condition at any threshold: sorted values of the rows that fulfil the other condition, and prefix sums.
 
-    `sums[i]`: of the centred residual over the i smallest values.
+    `sums[i]`: sum of the centred residual over the i smallest values.
     """
 
     values: Floats
@@ -120,7 +120,7 @@ class _Cuts:
     support: tuple[float, float]
 
     @classmethod
-    def of(cls, rule: Rule, index: int, rows: Rows, residual: Floats) -> _Cuts:
+    def of(cls, rule: Rule, index: int, rows: Rows, residual: Floats) -> _ThresholdScores:
         condition = rule.conditions[index]
         values = rows.column(condition.feature)
         among = _others(rule, index, rows) & np.isfinite(values)
@@ -134,7 +134,7 @@ class _Cuts:
         return cls(values[among][order], sums, hits, least, n, variance, condition.op == ">", sign, rows.support)
 
     def z(self, thresholds: Floats) -> Floats:
-        """float64[t]; minus infinity outside the support, and where too few of its fires are hits."""
+        """float64[t]; minus infinity outside the support, and below the minimum hit rate."""
         below = np.searchsorted(self.values, thresholds, side="right")
         count = (len(self.values) - below if self.above else below).astype(np.float64)
         excess = self.sums[-1] - self.sums[below] if self.above else self.sums[below]
@@ -146,15 +146,15 @@ class _Cuts:
 
 
 def _strongest(rule: Rule, index: int, rows: Rows, residual: Floats) -> float:
-    cuts = _Cuts.of(rule, index, rows, residual)
+    cuts = _ThresholdScores.of(rule, index, rows, residual)
     if not len(cuts.values):
         return rule.conditions[index].threshold
     return float(cuts.values[int(np.argmax(cuts.z(cuts.values)))])
 
 
 def _roundest(rule: Rule, index: int, rows: Rows, residual: Floats, needed: float) -> float:
-    """The strongest on the coarsest grid that has one that is strong enough; else the threshold as it is."""
-    cuts, condition = _Cuts.of(rule, index, rows, residual), rule.conditions[index]
+    """The strongest sufficient threshold on the coarsest grid with one; else the current threshold."""
+    cuts, condition = _ThresholdScores.of(rule, index, rows, residual), rule.conditions[index]
     if not len(cuts.values):
         return condition.threshold
     enough = cuts.values[cuts.z(cuts.values) >= needed]

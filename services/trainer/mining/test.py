@@ -1,11 +1,10 @@
-"""Testing rules on rows that had no part in finding them.
+"""Tests of rules on rows outside their search.
 
-One-sided test that a rule's hits exceed the direction's frequency on the same bars. A binomial test calls noise a
-pattern in most runs when the target is persistent, so the variance is that of series that remember. It is estimated
-from the memory of the rule and that of the labels apart: a variance of their products is so noisy with many lags that
-it costs power where nothing is persistent, and with few it is too small where something is.
-Sources: Bartlett 1935, "Some aspects of the time-correlation problem"; Lazarus et al. 2018 (how many lags);
-Benjamini & Hochberg 1995.
+One-sided test that a rule's hit rate exceeds the direction's frequency on the same bars. A binomial test declares noise
+a pattern in most runs on a persistent target, so the variance is autocorrelation-consistent. It is estimated from the
+autocorrelations of the rule and of the labels separately: a variance of their products with many lags is so noisy that
+it costs power without persistence, and with few lags it is too small under persistence. Sources: Bartlett 1935, "Some
+aspects of the time-correlation problem"; Lazarus et al. 2018 (number of lags); Benjamini & Hochberg 1995.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ from numpy.typing import NDArray
 from ratchet.scoring.rule import Bools, Direction, Floats, Rule
 from ratchet.statistics.special import student_t_sf
 
-FALSE_DISCOVERIES = 0.10
-FEWEST_FIRES = 10
-FEWEST_COUNTED = 10
-"""A search that carries one candidate has looked at as many rules as one that carries twenty: so many are counted where
-there are fewer, and a lone candidate must reach p <= .01. The rate of false discoveries only falls by it."""
+FALSE_DISCOVERY_RATE = 0.10
+MIN_FIRES = 10
+MIN_HYPOTHESES = 10
+"""Minimum number of hypotheses in the procedure: a search with one candidate has examined as many rules as one with
+twenty, so a lone candidate must reach p <= .01. This only lowers the false discovery rate."""
 LAGS = 2.6
-"""Lags of the memory, times the root of the number of bars.
+"""Lags of the autocorrelations, times the root of the number of bars.
 
-Twice as many as Lazarus, Lewis, Stock & Watson 2018 advise where the products are what the variance is made of: the two
-memories are estimated apart, with less noise, and labels that stay the same for long need them. On such noise
-(autocorrelation .9 of features and label score) the usual 4 (n/100)^(2/9) lags kept a rule in 30 % of runs.
+Twice the advice of Lazarus, Lewis, Stock & Watson 2018 for variances of products: the two autocorrelations are
+estimated separately, with less noise, and long-lived labels need more lags. On persistent noise (autocorrelation .9 of
+features and label score) the usual 4 (n/100)^(2/9) lags kept a rule in 30 % of runs.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One rule on n consecutive out-of-sample bars: where it fired, and whether the label was 1 (both bool[n]).
+    """One rule on n consecutive out-of-sample bars: `fired`, and `labels` equal to 1 (both bool[n]).
 
-    All bars are listed, fired or not: they give the frequency that the hits are compared with. `times` is
-    int64[n + horizon], epoch seconds UTC: the label of bar i became known at times[i + horizon].
+    All bars are listed, fired or not: they give the base rate for the comparison. `times` is int64[n + horizon], epoch
+    seconds UTC: the label of bar i became known at times[i + horizon].
     """
 
     times: NDArray[np.int64]
@@ -51,7 +50,7 @@ class Evidence:
 
     @property
     def end(self) -> int:
-        """When the last label became known."""
+        """The last label time."""
         return int(self.times[-1])
 
     @property
@@ -61,7 +60,7 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class TestedRule:
-    """A rule with its p and whether it passes the Benjamini-Hochberg procedure among the rules tested with it."""
+    """A rule with its p-value and its result in the Benjamini-Hochberg procedure over the rules tested together."""
 
     __test__ = False
 
@@ -72,9 +71,9 @@ class TestedRule:
 
 
 def p_value(evidence: Evidence, direction: Direction) -> float:
-    """P of so many hits where the rule says nothing; 1 with fewer than FEWEST_FIRES fires."""
+    """p-value of the hits if the rule is uninformative; 1 with fewer than MIN_FIRES fires."""
     n, fires = len(evidence), int(np.sum(evidence.fired))
-    if fires < FEWEST_FIRES or fires == n:
+    if fires < MIN_FIRES or fires == n:
         return 1.0
     hits = (evidence.labels == bool(direction)).astype(np.float64)
     found = excess(evidence.fired, hits, max(evidence.horizon - 1, int(LAGS * math.sqrt(n))))
@@ -83,17 +82,18 @@ def p_value(evidence: Evidence, direction: Direction) -> float:
 
 @dataclass(frozen=True)
 class Excess:
-    """How far labels are higher where a rule fires, in standard errors; `inflation`: of their variance, by memory."""
+    """Excess of the labels on a rule's fires, in standard errors; `inflation`: of their variance, by
+    autocorrelation."""
 
     statistic: float
     inflation: float
 
 
 def excess(fired: Bools, y: Floats, lags: int) -> Excess:
-    """The slope of y, float64[n], on bool[n] `fired` in its standard errors, for series that remember.
+    """t statistic of the slope of y, float64[n], on bool[n] `fired`, autocorrelation-consistent.
 
-    Where the two have nothing to do with each other, memory inflates the variance of the slope by
-    1 + 2 sum of r_x(k) r_u(k), the autocorrelations of the rule and of what the slope leaves of the labels.
+    For independent series, autocorrelation inflates the variance of the slope by 1 + 2 sum of r_x(k) r_u(k), the
+    autocorrelations of the rule and of the residual of the slope.
     """
     x, centred = fired - fired.mean(), y - y.mean()
     square = float(x @ x)
@@ -112,21 +112,21 @@ def excess(fired: Bools, y: Floats, lags: int) -> Excess:
     return Excess(slope / math.sqrt(inflation * noise / len(x) / square), inflation)
 
 
-def passing(p: Sequence[float], level: float = FALSE_DISCOVERIES) -> tuple[bool, ...]:
-    """Which hypotheses are rejected at false discovery rate `level` (Benjamini & Hochberg), as if FEWEST_COUNTED or
-    more had been tested."""
-    ordered, counted = sorted(p), max(len(p), FEWEST_COUNTED)
+def benjamini_hochberg(p: Sequence[float], level: float = FALSE_DISCOVERY_RATE) -> tuple[bool, ...]:
+    """Rejected hypotheses at false discovery rate `level` (Benjamini & Hochberg), counting at least MIN_HYPOTHESES
+    hypotheses."""
+    ordered, counted = sorted(p), max(len(p), MIN_HYPOTHESES)
     limits = [value for rank, value in enumerate(ordered, start=1) if value <= level * rank / counted]
     return tuple(bool(limits) and value <= limits[-1] for value in p)
 
 
-def evidence_of(rule: Rule, X: Floats, names: Sequence[str], y: Floats, times: NDArray[np.int64]) -> Evidence:
-    """What `rule` did on the rows of X float64[n, k] with labels y [n]; `times` as in Evidence."""
+def rule_evidence(rule: Rule, X: Floats, names: Sequence[str], y: Floats, times: NDArray[np.int64]) -> Evidence:
+    """Evidence of `rule` on the rows of X float64[n, k] with labels y [n]; `times` as in Evidence."""
     return Evidence(times, rule.fires(X, names), y == 1.0)
 
 
 def tested(rules: Sequence[Rule], evidence: Sequence[Evidence]) -> tuple[TestedRule, ...]:
-    """Each rule with the verdict of its evidence; all of them count as tested together."""
+    """Each rule with its test result; all of them count as tested together."""
     p = [p_value(each, rule.direction) for rule, each in zip(rules, evidence, strict=True)]
-    verdicts = zip(rules, p, passing(p), evidence, strict=True)
+    verdicts = zip(rules, p, benjamini_hochberg(p), evidence, strict=True)
     return tuple(TestedRule(rule, value, passes, each) for rule, value, passes, each in verdicts)

@@ -1,8 +1,8 @@
-"""What a session may know, from the log's services: the parent, the race, the patterns; and nothing later.
+"""Reads the inputs of a session from the registry and the knowledge service.
 
-Two axes bound it. Log time: what was recorded up to the session's read position. Market time: what sessions recorded
-whose data end no later than its own; one that trains on older data (`--until`) is the same whether or not sessions on
-newer data ran before it. Only the race is against the models in force, whatever their data.
+Two cutoffs apply. Log time: only events up to the session's read position. Market time: only sessions on data that end
+no later than the session's own data, so that a session on older data (`--until`) does not depend on earlier sessions on
+newer data. Only the comparison with current champions ignores the market-time cutoff.
 """
 
 from __future__ import annotations
@@ -26,47 +26,51 @@ from ratchet.scoring.data import snapshot
 from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Condition, Rule
 from services.platform.artifacts import ArtifactStore
-from services.trainer.learning.champions_as_of import Succession, Turn
-from services.trainer.learning.inputs import KnownPattern, PastTrial, ScoredModel, SessionInputs
+from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision
+from services.trainer.learning.inputs import KnownPattern, PastTrial, RecordedModel, SessionInputs
 from services.trainer.learning.session import plan
 
 REFUTED = pattern_pb2.PATTERN_STATE_REFUTED
 
-REMEMBERED = 20
-"""Sessions of a lineage whose studies are remembered."""
+STUDY_SESSIONS = 20
+"""Number of the newest sessions that contribute past trials to a study."""
 
 USELESS_SESSIONS = 3
 IMPORTANT_SHARE = 0.1
 
-FOLLOWED = (
+UPDATED_STATES = (
     pattern_pb2.PATTERN_STATE_KEPT,
     pattern_pb2.PATTERN_STATE_CONFIRMED,
     pattern_pb2.PATTERN_STATE_RETIRED,
     pattern_pb2.PATTERN_STATE_COVERED,
 )
-"""States whose patterns get the new bars of a session: retired and covered ones may come back by them."""
+"""States of patterns that get a session's new bars as evidence; retired and covered patterns may return to force."""
 
 
-def gather(
-    client: Client, store: ArtifactStore, training: registry_pb2.Training, champion_of: Callable[[Succession], str]
+def read_inputs(
+    client: Client,
+    store: ArtifactStore,
+    training: registry_pb2.Training,
+    replay_champion: Callable[[ChampionReplay], str],
 ) -> SessionInputs:
-    """The inputs of a session.
+    """Reads the inputs of a session.
 
-    `champion_of`: computes `succession.champion`; only asked where sessions of a later market time came before.
+    `replay_champion`: computes `champions_as_of.replay_champion`; called only if sessions of a later market time came
+    before.
     """
-    inputs = the_race(client, store, _asked(store, training, seed_of(training.request)))
+    inputs = with_current_champions(client, store, _from_request(store, training, seed_of(training.request)))
     versions = list(client.list_models(lineage=training.lineage))
-    past = _past(versions, inputs)
-    inputs = _remembered(client, inputs, past, _read_position(training, past))
+    past = _earlier_versions(versions, inputs)
+    inputs = _with_knowledge(client, inputs, past, _read_position(training, past))
     if len(past) == len(versions):
         return replace(inputs, parent=inputs.champion)
-    succession = _succession(client, store, inputs, versions, past)
-    parent = champion_of(succession) if succession.turns else succession.champion
-    return replace(inputs, parent=succession.models.get(parent))
+    replay = _champion_replay(client, store, inputs, versions, past)
+    parent = replay_champion(replay) if replay.decisions else replay.champion
+    return replace(inputs, parent=replay.models.get(parent))
 
 
 def seed_of(request: facts_pb2.TrainingRequested) -> int:
-    """The seed asked for, or else a hash of lineage, snapshot and until: no other fact changes it."""
+    """The requested seed, or by default a hash of lineage, snapshot and until, independent of other facts."""
     if request.HasField("seed"):
         return request.seed
     until = str(request.until.seconds) if request.HasField("until") else ""
@@ -74,17 +78,17 @@ def seed_of(request: facts_pb2.TrainingRequested) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def gather_again(client: Client, store: ArtifactStore, model: registry_pb2.Model) -> SessionInputs:
-    """The inputs of the session that made `model`, but for the race, which has no part in a model."""
+def read_recorded_inputs(client: Client, store: ArtifactStore, model: registry_pb2.Model) -> SessionInputs:
+    """Reads the inputs of the session that made `model`, without current champions, which have no part in a model."""
     record = model.record
     [training] = client.list_trainings(session_id=record.session_id)
-    inputs = replace(_asked(store, training, record.seed), parent=_scored(client, store, record.parent))
+    inputs = replace(_from_request(store, training, record.seed), parent=_load_model(client, store, record.parent))
     versions = takewhile(lambda each: each.version < model.version, client.list_models(lineage=record.lineage))
-    return _remembered(client, inputs, _past(versions, inputs), record.read_position)
+    return _with_knowledge(client, inputs, _earlier_versions(versions, inputs), record.read_position)
 
 
-def _asked(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
-    """What the request of a session says."""
+def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
+    """Inputs from the request of a session."""
     lineage = Lineage.parse(training.lineage)
     return SessionInputs(
         series=str(lineage.series),
@@ -97,10 +101,10 @@ def _asked(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> 
     )
 
 
-def _remembered(
+def _with_knowledge(
     client: Client, inputs: SessionInputs, past: Sequence[registry_pb2.Model], position: int
 ) -> SessionInputs:
-    """The inputs with what the log knew at `position`, of their market time; `past`: the lineage's models by then."""
+    """Adds knowledge as of `position` and up to the inputs' market time; `past`: the lineage's models by then."""
     last_labelled_time = max((model.market_time.seconds for model in past), default=None)
     planned = plan(inputs.bars, inputs.target, inputs.horizon, last_labelled_time)
     market_time = Timestamp(seconds=planned.market_time)
@@ -113,7 +117,7 @@ def _remembered(
         include_all=True,
         market_time=market_time,
     )
-    records = [client.get_model(model.name).record for model in past[-REMEMBERED:]]
+    records = [client.get_model(model.name).record for model in past[-STUDY_SESSIONS:]]
     return replace(
         inputs,
         read_position=position,
@@ -122,7 +126,7 @@ def _remembered(
         trials=tuple(trial for record in records for trial in _trials(record)),
         useless=_useless(records),
         important=_important(client, inputs, position, market_time),
-        patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in FOLLOWED),
+        patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in UPDATED_STATES),
         refuted=tuple(_rule(each.pattern.rule) for each in known.patterns if each.state == REFUTED),
         offered=_offered(known.patterns),
         tested_rules=tuple(known.tested_ids),
@@ -130,94 +134,94 @@ def _remembered(
     )
 
 
-def the_race(client: Client, store: ArtifactStore, inputs: SessionInputs) -> SessionInputs:
-    """The inputs with the champion, the contenders and the symbol's best that are in force now."""
-    best = _scored(client, store, _symbol_best(client, inputs))
+def with_current_champions(client: Client, store: ArtifactStore, inputs: SessionInputs) -> SessionInputs:
+    """The inputs with the champion, the contenders and the symbol's best in force now."""
+    best = _load_model(client, store, _symbol_best(client, inputs))
     try:
         champion = client.get_champion(f"{inputs.series}/{inputs.task}/{inputs.model_type}")
     except NotFound:
         return replace(inputs, symbol_best=best)
     return replace(
         inputs,
-        champion=_scored(client, store, champion.model.name),
-        contenders=tuple(filter(None, (_scored(client, store, name) for name in champion.contenders))),
+        champion=_load_model(client, store, champion.model.name),
+        contenders=tuple(filter(None, (_load_model(client, store, name) for name in champion.contenders))),
         symbol_best=best,
     )
 
 
 def _read_position(training: registry_pb2.Training, past: Sequence[registry_pb2.Model]) -> int:
-    """Where the session reads the log: at its request or, if it waited for another of its lineage, at that one's end.
+    """The log position that a session reads as of: its request or, if it waited for an earlier session of its lineage,
+    the end of that session.
 
-    `past`: as in `_past`. A session that is run again after a kill finds the same position.
+    `past`: as in `_earlier_versions`. A session that is repeated after a kill gets the same position.
     """
     return max(training.requested_position, past[-1].position if past else 0)
 
 
-def _past(versions: Iterable[registry_pb2.Model], inputs: SessionInputs) -> list[registry_pb2.Model]:
-    """Those versions of the lineage that count for a session: none whose market time is later than its own."""
+def _earlier_versions(versions: Iterable[registry_pb2.Model], inputs: SessionInputs) -> list[registry_pb2.Model]:
+    """The versions of the lineage with a market time no later than the session's."""
     market_time = plan(inputs.bars, inputs.target, inputs.horizon, None).market_time
     return [model for model in versions if model.market_time.seconds <= market_time]
 
 
-def _succession(
+def _champion_replay(
     client: Client,
     store: ArtifactStore,
     inputs: SessionInputs,
     versions: Sequence[registry_pb2.Model],
     past: Sequence[registry_pb2.Model],
-) -> Succession:
-    """What decides on the parent of a session before which some of `versions` are of a later market time; `past`: those
-    that count.
+) -> ChampionReplay:
+    """Inputs of the replay that determines the parent of a session if some of `versions` have a later market time.
 
-    Decisions before the first later session stand as they were recorded; after it those on models that count are made
-    again. A person's promotion counts where the promoted model does.
+    `past`: the versions that count. Decisions before the first later session stand as recorded; later decisions on
+    counted models are replayed. A manual promotion counts if the promoted model does.
     """
     counted = {model.name for model in past}
     first_later = next(model.position for model in versions if model.name not in counted)
-    standing, turns = LineageState.of(f"{inputs.series}/{inputs.task}/{inputs.model_type}"), list[Turn]()
-    for decision in client.list_decisions(lineage=standing.name):
-        fact = _on_lineage(decision)
+    state, decisions = LineageState.of(f"{inputs.series}/{inputs.task}/{inputs.model_type}"), list[ReplayedDecision]()
+    for decision in client.list_decisions(lineage=state.name):
+        fact = _lineage_fact(decision)
         if fact is None:
             continue
         if decision.position > first_later:
-            turns += _turn(fact, past)
+            decisions += _replayed_decisions(fact, past)
         elif isinstance(fact, facts_pb2.ModelPromoted):
-            standing.promoted(fact)
+            state.promoted(fact)
         else:
-            standing.declined(fact)
-    names = filter(None, dict.fromkeys((standing.champion, *standing.contenders, *(turn.model for turn in turns))))
-    return Succession(
+            state.declined(fact)
+    names = filter(None, dict.fromkeys((state.champion, *state.contenders, *(each.model for each in decisions))))
+    return ChampionReplay(
         inputs=inputs,
-        champion=standing.champion,
-        contenders=tuple(standing.contenders),
-        decided_through=standing.decided_through,
-        spent_through=standing.spent_through,
-        turns=tuple(turns),
-        models={model.name: model for model in (_scored(client, store, name) for name in names) if model},
+        champion=state.champion,
+        contenders=tuple(state.contenders),
+        decided_through=state.decided_through,
+        spent_through=state.spent_through,
+        decisions=tuple(decisions),
+        models={model.name: model for model in (_load_model(client, store, name) for name in names) if model},
     )
 
 
-def _on_lineage(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined | None:
+def _lineage_fact(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined | None:
     """The fact of a decision on a lineage; None for one on a symbol."""
     promotes = decision.WhichOneof("outcome") == "promoted"
     fact = decision.promoted if promotes else decision.declined
     return fact if fact.scope == decision_pb2.SCOPE_LINEAGE else None
 
 
-def _turn(
+def _replayed_decisions(
     fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined, past: Sequence[registry_pb2.Model]
-) -> Iterator[Turn]:
-    """The turn that a decision is, if the model of its session, or the one that a person promoted, counts."""
+) -> Iterator[ReplayedDecision]:
+    """The replayed decision for `fact`, if the model of its session, or the manually promoted model, counts."""
     by_person = isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON
     for model in past:
         if by_person and model.name == fact.model:
-            yield Turn(model.name, model.market_time.seconds, None)
+            yield ReplayedDecision(model.name, model.market_time.seconds, None)
         elif not by_person and model.session_id == fact.session_id:
-            yield Turn(model.name, model.market_time.seconds, one_of("policy", fact.policy, POLICIES))
+            yield ReplayedDecision(model.name, model.market_time.seconds, one_of("policy", fact.policy, POLICIES))
 
 
 def _trials(record: model_pb2.ModelRecord) -> Iterator[PastTrial]:
-    """What the study of a session tried, each score as a ratio to that of its first trial."""
+    """Trials of a session's study, each score as a ratio to the score of its first trial."""
     for trial in record.trials:
         yield PastTrial(trial.complexity_step, _params(trial.hyperparameters), _ratio(trial, record.trials[0]))
 
@@ -227,7 +231,7 @@ def _ratio(trial: model_pb2.Trial, first: model_pb2.Trial) -> float:
 
 
 def _useless(past: Sequence[model_pb2.ModelRecord]) -> tuple[str, ...]:
-    """The features that each of the last sessions ranked useless; one that was left out is tried again."""
+    """Features that each of the last USELESS_SESSIONS sessions ranked useless; an excluded feature is tried again."""
     if len(past) < USELESS_SESSIONS:
         return ()
     ranked = [{each.name for each in record.importance if each.useless} for record in past[-USELESS_SESSIONS:]]
@@ -235,8 +239,8 @@ def _useless(past: Sequence[model_pb2.ModelRecord]) -> tuple[str, ...]:
 
 
 def _important(client: Client, inputs: SessionInputs, position: int, market_time: Timestamp) -> tuple[str, ...]:
-    """The features that the newest model of any type leans on, the most important first, as of `position` and of
-    sessions up to `market_time`."""
+    """Features with a share above IMPORTANT_SHARE in the newest model of any type, most important first, as of
+    `position` and of sessions up to `market_time`."""
     shares: dict[str, float] = {}
     for model_type in MODEL_TYPES:
         lineage = f"{inputs.series}/{inputs.task}/{model_type}"
@@ -260,11 +264,11 @@ def _symbol_best(client: Client, inputs: SessionInputs) -> str:
         return ""
 
 
-def _scored(client: Client, store: ArtifactStore, name: str) -> ScoredModel | None:
+def _load_model(client: Client, store: ArtifactStore, name: str) -> RecordedModel | None:
     if not name:
         return None
     record = client.get_model(name).record
-    return ScoredModel(
+    return RecordedModel(
         name=name,
         artifact=store.get(record.artifact.digest),
         fit_end_label_time=record.windows.fit_label_end.seconds,

@@ -1,4 +1,4 @@
-"""What a session learned, as the messages that knowledge and registry take."""
+"""Conversion of a session's outcome to the requests of the knowledge and registry services."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ratchet.scoring.rule import Rule, pattern_id
 from ratchet.statistics.scores import Interval
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
-from services.trainer.mining.mine import Mined
+from services.trainer.mining.mine import MiningResult
 from services.trainer.mining.test import Evidence
 from services.trainer.mining.wording import sentence
 
-KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
-FINDINGS = {
+CANDIDATE_KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
+DIAGNOSIS_KINDS = {
     "regime_shift": decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT,
     "overfit": decision_pb2.DIAGNOSIS_KIND_OVERFIT,
 }
@@ -34,16 +34,16 @@ _OPERATOR_OF = {op: operator for operator, op in SYMBOLS.items()}
 def evidence_request(
     training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome
 ) -> knowledge_pb2.RecordEvidenceRequest:
-    """Rules that were tested, known patterns on new bars, and the ranked features."""
+    """The tested rules, the new evidence of known patterns, and the feature ranking."""
     digest = training.request.dataset_digest
     request = knowledge_pb2.RecordEvidenceRequest(
         session_id=training.session_id,
         lineage=training.lineage,
-        candidates_tested=len(outcome.mined.rules),
+        candidates_tested=len(outcome.mining.rules),
         features=_ranked(outcome),
         market_time=Timestamp(seconds=outcome.last_labelled_time),
     )
-    for tested in outcome.mined.rules:
+    for tested in outcome.mining.rules:
         request.tested.add(
             pattern=_pattern(tested.rule, inputs),
             evidence=_bars(tested.evidence, digest),
@@ -59,25 +59,25 @@ def evidence_request(
 def training_request(
     training: registry_pb2.Training,
     inputs: SessionInputs,
-    race: SessionInputs,
+    current: SessionInputs,
     outcome: SessionOutcome,
     artifact_digest: str,
 ) -> registry_pb2.RecordTrainingRequest:
-    """The model, which came of `inputs`, with its evidence against the champions of `race`.
+    """The model trained on `inputs`, with its evidence against the champions in `current`.
 
-    Those are the ones of `inputs` unless a champion moved while the model was trained.
+    `current` equals `inputs` unless a champion changed during training.
     """
     return registry_pb2.RecordTrainingRequest(
         request_id=f"record/{training.session_id}",
         session_id=training.session_id,
         record=_record(training, inputs, outcome, artifact_digest),
-        expected_champion=race.champion.name if race.champion else "",
+        expected_champion=current.champion.name if current.champion else "",
         comparisons=_comparisons(outcome.pairs),
-        expected_symbol_best=race.symbol_best.name if race.symbol_best else "",
+        expected_symbol_best=current.symbol_best.name if current.symbol_best else "",
         symbol_comparisons=_comparisons(outcome.symbol_pairs),
         diagnosis=[
-            decision_pb2.Diagnosis(kind=FINDINGS[found.kind], measurement=found.measurement)
-            for found in outcome.findings
+            decision_pb2.Diagnosis(kind=DIAGNOSIS_KINDS[diagnosis.kind], measurement=diagnosis.measurement)
+            for diagnosis in outcome.diagnoses
         ],
         last_labelled_bar=Timestamp(seconds=outcome.last_labelled_time),
     )
@@ -112,7 +112,7 @@ def _record(
         smaller_step_gain=_interval(outcome.smaller_step_gain) if outcome.smaller_step_gain else None,
         candidates=[
             model_pb2.Candidate(
-                kind=KINDS[candidate.kind],
+                kind=CANDIDATE_KINDS[candidate.kind],
                 chosen=candidate.chosen,
                 skipped=candidate.skipped,
                 tune_score=candidate.tune_score,
@@ -141,7 +141,7 @@ def _record(
         seed=inputs.seed,
         read_position=inputs.read_position,
         cpu_seconds=outcome.cpu_seconds,
-        mining=_mining(outcome.mined),
+        mining=_mining(outcome.mining),
         trials=[
             model_pb2.Trial(
                 hyperparameters=parameters(trial.params), complexity_step=trial.step, tune_score=trial.tune_score
@@ -167,18 +167,18 @@ def _record(
 
 
 def parameters(params: Mapping[str, float]) -> list[model_pb2.Parameter]:
-    """Numbers by name, as the contract has them: sorted, and written so that they are read back as they were."""
-    return [model_pb2.Parameter(name=name, value=_written(value)) for name, value in sorted(params.items())]
+    """Parameters sorted by name, each value as text that parses to the same number."""
+    return [model_pb2.Parameter(name=name, value=_format_number(value)) for name, value in sorted(params.items())]
 
 
-def _mining(mined: Mined) -> str:
+def _mining(mined: MiningResult) -> str:
     return (
         mined.waits or f"{len(mined.rules)} rules, found on {mined.searched} rows, tested on {mined.test_rows} others"
     )
 
 
-def _written(value: float) -> str:
-    """A parameter so that it is read back as it was; whole numbers without a point."""
+def _format_number(value: float) -> str:
+    """A number as text that parses to the same number; whole numbers without a decimal point."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
@@ -205,7 +205,7 @@ def _metrics(metrics: Metrics) -> list[model_pb2.Metric]:
 
 
 def _interval(interval: Interval) -> model_pb2.Interval | None:
-    """Numbers that do not exist (nan) are left unset."""
+    """Undefined numbers (nan) are left unset."""
     if math.isnan(interval.value):
         return None
     bounds = {"low": interval.low, "high": interval.high}

@@ -19,7 +19,7 @@ from ratchet.scoring import features
 from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.zones import UNKNOWN, Zones
 from services.platform.artifacts import ArtifactStore
-from services.trainer.imports.bars import Imported, Importer
+from services.trainer.imports.bars import Importer, ImportResult
 
 LINES = (Path(__file__).parents[3] / "ratchet" / "data" / "AAPL.csv").read_bytes().splitlines(keepends=True)
 AAPL = Series.parse("AAPL")
@@ -38,13 +38,13 @@ def importer(client: Client, store: ArtifactStore) -> Importer:
 
 
 @pytest.fixture
-def add(importer: Importer) -> Callable[..., Imported]:
+def add(importer: Importer) -> Callable[..., ImportResult]:
     ids = iter(range(100))
     return lambda content, replace=False: importer.add(f"import/{next(ids)}", AAPL, "AAPL.csv", content, replace)
 
 
 def test_a_file_becomes_a_snapshot_and_a_fact(
-    importer: Importer, store: ArtifactStore, add: Callable[..., Imported]
+    importer: Importer, store: ArtifactStore, add: Callable[..., ImportResult]
 ) -> None:
     imported = add(rows(400))
     fact = imported.dataset.registered
@@ -58,7 +58,7 @@ def test_a_file_becomes_a_snapshot_and_a_fact(
     assert snapshot.encode(bars) == content
 
 
-def test_the_same_bars_again_register_nothing(client: Client, add: Callable[..., Imported]) -> None:
+def test_the_same_bars_again_register_nothing(client: Client, add: Callable[..., ImportResult]) -> None:
     first = add(rows(400))
     head = client.get_head().position
     again = add(rows(400).replace(b"date,open", b"Date,Open"))
@@ -67,7 +67,7 @@ def test_the_same_bars_again_register_nothing(client: Client, add: Callable[...,
     assert client.get_head().position == head
 
 
-def test_newer_bars_are_appended(importer: Importer, add: Callable[..., Imported]) -> None:
+def test_newer_bars_are_appended(importer: Importer, add: Callable[..., ImportResult]) -> None:
     first, second = add(rows(400)), add(rows(421))
     fact = second.dataset.registered
     assert (fact.rows, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (421, 21, 0, 0)
@@ -76,7 +76,7 @@ def test_newer_bars_are_appended(importer: Importer, add: Callable[..., Imported
 
 
 def test_changed_history_needs_replace_and_the_older_snapshot_stays(
-    importer: Importer, store: ArtifactStore, add: Callable[..., Imported]
+    importer: Importer, store: ArtifactStore, add: Callable[..., ImportResult]
 ) -> None:
     first = add(rows(400))
     revised = rows(410, row_7=LINES[7].rpartition(b",")[0] + b",1\n", row_9=b"")
@@ -90,7 +90,7 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
 
 
 def test_a_cut_knows_nothing_later_and_is_not_the_latest(
-    importer: Importer, store: ArtifactStore, add: Callable[..., Imported]
+    importer: Importer, store: ArtifactStore, add: Callable[..., ImportResult]
 ) -> None:
     whole = add(rows(400))
     until = int(whole.bars.time[299])
@@ -107,11 +107,11 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
 
 
 @pytest.fixture
-def hourly(importer: Importer) -> Callable[..., Imported]:
+def hourly(importer: Importer) -> Callable[..., ImportResult]:
     """Import bars of New York's sessions, with UTC offsets or in local time."""
     ids = iter(range(100))
 
-    def add(local: bool, zones: Zones = UNKNOWN, series: str = "AAPL@1h", replace: bool = False) -> Imported:
+    def add(local: bool, zones: Zones = UNKNOWN, series: str = "AAPL@1h", replace: bool = False) -> ImportResult:
         return importer.add(f"hourly/{next(ids)}", Series.parse(series), "H1.csv", session_bars(local), replace, zones)
 
     return add
@@ -126,7 +126,7 @@ def session_bars(local: bool) -> bytes:
     return LINES[0] + b"".join(b"%b,%b" % (f"{t:{form}}".encode(), bar) for t, bar in zip(times, bars, strict=False))
 
 
-def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Callable[..., Imported]) -> None:
+def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Callable[..., ImportResult]) -> None:
     zoned = hourly(False, Zones(market=NEW_YORK), "ZONED@1h").bars
     local = hourly(True, Zones(NEW_YORK), "LOCAL@1h").bars
     calendar = [name for name, kind in features.FEATURE_KIND.items() if kind == "calendar"]
@@ -135,7 +135,7 @@ def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Calla
     assert set(features.compute(zoned, ["hour"])[:, 0]) == set(range(9, 16))
 
 
-def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly: Callable[..., Imported]) -> None:
+def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly: Callable[..., ImportResult]) -> None:
     first = hourly(True, Zones(NEW_YORK))
     fact = first.dataset.registered
     assert (fact.timezone, fact.market_timezone, list(fact.notes)) == (
@@ -151,7 +151,7 @@ def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly:
     assert (cut.dataset.registered.timezone, cut.dataset.registered.market_timezone) == (NEW_YORK, NEW_YORK)
 
 
-def test_another_market_zone_needs_replace(hourly: Callable[..., Imported]) -> None:
+def test_another_market_zone_needs_replace(hourly: Callable[..., ImportResult]) -> None:
     hourly(False, Zones(market=NEW_YORK))
     with pytest.raises(DataRefused, match=f"from {NEW_YORK} to Europe/Berlin.* --market-timezone {NEW_YORK}"):
         hourly(False, Zones(market="Europe/Berlin"))
@@ -165,7 +165,7 @@ def test_another_market_zone_needs_replace(hourly: Callable[..., Imported]) -> N
     assert f"market time zone Europe/Berlin, before {NEW_YORK}: calendar features change" in fact.notes
 
 
-def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., Imported]) -> None:
+def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., ImportResult]) -> None:
     head = client.get_head().position
     for local in (True, False):
         with pytest.raises(DataRefused, match="--market-timezone"):
@@ -173,7 +173,7 @@ def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., I
     assert client.get_head().position == head
 
 
-def test_a_refused_file_leaves_no_trace(client: Client, importer: Importer, add: Callable[..., Imported]) -> None:
+def test_a_refused_file_leaves_no_trace(client: Client, importer: Importer, add: Callable[..., ImportResult]) -> None:
     head = client.get_head().position
     with pytest.raises(DataRefused, match=r"AAPL\.csv row 4"):
         add(rows(400, row_3=b"2000-03-03,4,3,5,4,100\n"))

@@ -14,13 +14,13 @@ import pytest
 from bench import planted
 from bench.loop import Loop, Played
 from ratchet.scoring.data.bars import WARM_UP
-from services.trainer.learning.inputs import Recipe
+from services.trainer.learning.inputs import SessionOptions
 
 BARS = planted.series(2)[0]
 TASK = f"{BARS.series}/direction"
-RECIPE = Recipe(asked=1)
-OF_THE_RACE = {"champion", "contenders", "symbol_best", "pairs", "symbol_pairs", "findings"}
-"""Fields that tell of the models in force; findings say why the one in force was not replaced."""
+OPTIONS = SessionOptions(suggestions=1)
+OF_THE_RACE = {"champion", "contenders", "symbol_best", "pairs", "symbol_pairs", "diagnoses"}
+"""Fields that tell of the models in force; diagnoses say why the one in force was not replaced."""
 OF_THE_RUN = {"read_position", "cpu_seconds"}
 
 
@@ -65,7 +65,7 @@ def after(sessions: tuple[Session, ...]) -> dict[Session, Played]:
     played: dict[Session, Played] = {}
     for each in sessions:
         if each.lineage not in loops:
-            loops[each.lineage] = Loop(each.lineage, "plain", RECIPE, beside=next(iter(loops.values()), None))
+            loops[each.lineage] = Loop(each.lineage, "plain", OPTIONS, beside=next(iter(loops.values()), None))
         played[each] = loops[each.lineage].session(BARS.head(WARM_UP + each.bars + 1), seed=each.bars)
     return played
 
@@ -119,7 +119,7 @@ def test_the_sessions_of_this_test_have_something_to_forget() -> None:
     """Each kind of memory is there to leak: rules, studies, steps, rankings, another parent than the champion."""
     first_late = after((*LATE, *EARLY))
     of_late = [first_late[each].outcome for each in LATE]
-    assert all(outcome.mined.rules and outcome.importance and outcome.trials for outcome in of_late)
+    assert all(outcome.mining.rules and outcome.importance and outcome.trials for outcome in of_late)
     last = first_late[EARLY[-2]].inputs
     assert last.champion is not None
     assert last.parent is not None
@@ -127,4 +127,4 @@ def test_the_sessions_of_this_test_have_something_to_forget() -> None:
     parents = {played.inputs.parent.name for played in after(EARLY).values() if played.inputs.parent}
     assert len(parents) > 2
     assert any(played.inputs.patterns and played.inputs.important for played in after(EARLY).values())
-    assert any(played.outcome.mined.rules for played in after(EARLY).values())
+    assert any(played.outcome.mining.rules for played in after(EARLY).values())

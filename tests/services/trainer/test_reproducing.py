@@ -10,13 +10,13 @@ import pytest
 
 from ratchet.errors import CorruptData, NotFound
 from ratchet.names import MODEL_TYPES
-from services.trainer.sessions.inputs import gather_again
-from services.trainer.sessions.reproduction import Job, compute
+from services.trainer.sessions.inputs import read_recorded_inputs
+from services.trainer.sessions.reproduction import ReproductionJob, retrain_and_compare
 from tests.support.training_services import LINEAGE, TRAINED_ON, Here, World, quiet, rows, world
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("reproducing")
     with world(folder) as found:
         found.train(LINEAGE, found.add("AAPL", rows(2600), replace=True))
@@ -26,8 +26,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
-def test_every_version_is_made_again_to_the_byte(made: World, version: int) -> None:
-    answer = made.client.reproduce_model(f"{LINEAGE}/v{version}")
+def test_every_version_is_made_again_to_the_byte(trained: World, version: int) -> None:
+    answer = trained.client.reproduce_model(f"{LINEAGE}/v{version}")
     assert answer.identical, list(answer.differences)
     assert answer.same_bytes
     assert answer.artifact_digest == answer.reproduced_digest
@@ -36,31 +36,33 @@ def test_every_version_is_made_again_to_the_byte(made: World, version: int) -> N
     assert not answer.differences
 
 
-def test_another_past_makes_another_model_and_it_shows(made: World) -> None:
-    model = made.client.get_model(f"{LINEAGE}/v3")
-    job = Job(gather_again(made.client, made.store, model), made.store.get(model.record.artifact.digest))
+def test_another_past_makes_another_model_and_it_shows(trained: World) -> None:
+    model = trained.client.get_model(f"{LINEAGE}/v3")
+    job = ReproductionJob(
+        read_recorded_inputs(trained.client, trained.store, model), trained.store.get(model.record.artifact.digest)
+    )
     assert job.inputs.parent is not None
-    orphan = compute(replace(job, inputs=replace(job.inputs, parent=None, trials=())), quiet)
+    orphan = retrain_and_compare(replace(job, inputs=replace(job.inputs, parent=None, trials=())), quiet)
     assert orphan.digest != model.record.artifact.digest
-    assert orphan.largest > 1e-6
+    assert orphan.largest_difference > 1e-6
 
 
-def test_an_artifact_that_was_changed_is_no_proof(made: World) -> None:
-    digest = made.client.get_model(f"{LINEAGE}/v1").record.artifact.digest
-    file = made.artifact_file(digest)
+def test_an_artifact_that_was_changed_is_no_proof(trained: World) -> None:
+    digest = trained.client.get_model(f"{LINEAGE}/v1").record.artifact.digest
+    file = trained.artifact_file(digest)
     content = file.read_bytes()
     file.chmod(0o644)
     try:
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(CorruptData, match=digest[:12]):
-            made.client.reproduce_model(f"{LINEAGE}/v1")
+            trained.client.reproduce_model(f"{LINEAGE}/v1")
     finally:
         file.write_bytes(content)
 
 
-def test_a_model_that_was_never_trained_is_not_found(made: World) -> None:
+def test_a_model_that_was_never_trained_is_not_found(trained: World) -> None:
     with pytest.raises(NotFound, match="v9"):
-        made.client.reproduce_model(f"{LINEAGE}/v9")
+        trained.client.reproduce_model(f"{LINEAGE}/v9")
 
 
 @pytest.mark.slow

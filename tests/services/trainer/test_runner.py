@@ -21,7 +21,7 @@ from services.trainer.imports.bars import Importer
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import plan
 from services.trainer.sessions.inputs import seed_of
-from services.trainer.sessions.runner import SessionConductor
+from services.trainer.sessions.runner import SessionRunner
 
 AAPL = Series.parse("AAPL")
 LINEAGE = "AAPL/range/logistic"
@@ -47,7 +47,7 @@ def quiet(phase: str, fraction: float) -> None:
 @dataclass(frozen=True)
 class World:
     client: Client
-    conductor: SessionConductor
+    runner: SessionRunner
     importer: Importer
 
     def asked(self, bars: int, lineage: str = LINEAGE) -> pb.Training:
@@ -58,8 +58,8 @@ class World:
 
     def trained(self, bars: int, lineage: str = LINEAGE) -> pb.Training:
         training = self.asked(bars, lineage)
-        job = self.conductor.gather(training)
-        return self.conductor.record(training, job, self.conductor.work(job, quiet))
+        job = self.runner.read_inputs(training)
+        return self.runner.record(training, job, self.runner.train(job, quiet))
 
     def decision(self, session_id: str) -> pb.Decision:
         return next(iter(self.client.list_decisions(session_id=session_id, lineage=LINEAGE)))
@@ -68,7 +68,7 @@ class World:
 @pytest.fixture
 def world(registry_address: str, knowledge_address: str, store: ArtifactStore) -> Iterator[World]:
     client = Client(registry_address, knowledge_address, actor="trainer")
-    yield World(client, SessionConductor(client, store, Here()), Importer(client, store))
+    yield World(client, SessionRunner(client, store, Here()), Importer(client, store))
     client.close()
 
 
@@ -100,10 +100,10 @@ def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(worl
     if world.client.get_champion(LINEAGE).model.version == 1:
         world.client.promote_model(f"{LINEAGE}/v2", "a second opinion", f"{LINEAGE}/v1")
     training = world.asked(1900)
-    job = world.conductor.gather(training)
+    job = world.runner.read_inputs(training)
     assert job.parent is not None
     assert job.parent.name == f"{LINEAGE}/v2"
-    outcome = world.conductor.work(job, quiet)
+    outcome = world.runner.train(job, quiet)
     of_champion = {world.client.get_model(f"{LINEAGE}/v{n}").record.artifact.digest: n for n in (1, 2)}
     reigns = [f"{LINEAGE}/v2"]
 
@@ -115,8 +115,8 @@ def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(worl
             world.client.promote_model(reigns[-1], "the other one is calmer", in_force)
 
     move()
-    conductor = replace(world.conductor, store=cast(ArtifactStore, Watched(world.conductor.store, move)))
-    ended = conductor.record(training, job, outcome)
+    runner = replace(world.runner, store=cast(ArtifactStore, Watched(world.runner.store, move)))
+    ended = runner.record(training, job, outcome)
     assert (ended.state, ended.model) == (pb.TRAINING_STATE_COMPLETED, f"{LINEAGE}/v3")
     assert len(reigns) == 1 + moves
     record = world.client.get_model(ended.model).record
@@ -128,12 +128,12 @@ def test_a_champion_that_moves_meanwhile_is_scored_against_and_is_no_parent(worl
 
 def test_bars_on_which_nothing_trades_are_no_part_of_a_session(world: World) -> None:
     world.trained(1500)
-    before = world.conductor.gather(world.asked(1500))
+    before = world.runner.read_inputs(world.asked(1500))
     day, price = datetime.fromtimestamp(int(before.bars.time[-1]), UTC), f"{before.bars.close[-1]},".encode() * 4
     still = b"".join(f"{day + timedelta(days=n):%Y-%m-%d},".encode() + price + b"0\n" for n in range(1, 401))
     imported = world.importer.add(uuid.uuid4().hex, AAPL, "AAPL.csv", b"".join(LINES[:1501]) + still, replace=True)
     asked = pb.RequestTrainingRequest(lineage=LINEAGE, dataset_digest=imported.dataset.registered.digest)
-    after = world.conductor.gather(world.client.request_training(asked))
+    after = world.runner.read_inputs(world.client.request_training(asked))
     assert after.bars.time.tolist() == before.bars.time.tolist()
     assert plan(after.bars, "range", 1, after.last_labelled_time).new_bars == 0
 
@@ -141,20 +141,20 @@ def test_bars_on_which_nothing_trades_are_no_part_of_a_session(world: World) -> 
 def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) -> None:
     world.trained(1500)
     training = world.asked(1800)
-    job = world.conductor.gather(training)
-    outcome = world.conductor.work(job, quiet)
-    again = world.conductor.gather(training)
+    job = world.runner.read_inputs(training)
+    outcome = world.runner.train(job, quiet)
+    again = world.runner.read_inputs(training)
     assert again.seed == job.seed
     assert (again.patterns, again.tested_rules, again.mined_through) == (
         job.patterns,
         job.tested_rules,
         job.mined_through,
     )
-    repeated = world.conductor.work(again, quiet)
+    repeated = world.runner.train(again, quiet)
     assert repeated.artifact == outcome.artifact
-    world.conductor.record(training, job, outcome)
+    world.runner.record(training, job, outcome)
     head = world.client.get_head().position
-    assert world.conductor.record(training, job, outcome).model == f"{LINEAGE}/v2"
+    assert world.runner.record(training, job, outcome).model == f"{LINEAGE}/v2"
     assert world.client.get_head().position == head
 
 
@@ -171,7 +171,7 @@ def test_the_seed_is_asked_for_or_follows_from_lineage_snapshot_and_until_alone(
 def test_what_is_asked_of_knowledge_ends_before_tune(world: World) -> None:
     world.trained(3000)
     training = world.asked(3100)
-    job = world.conductor.gather(training)
+    job = world.runner.read_inputs(training)
     before = plan(job.bars, "range", 1, job.last_labelled_time).known_before
     assert job.tested_rules
     assert all(pattern.evidence_end < before for pattern in job.patterns)
@@ -180,7 +180,7 @@ def test_what_is_asked_of_knowledge_ends_before_tune(world: World) -> None:
 def test_a_session_remembers_what_the_lineage_tried_and_what_was_useless_to_it(world: World) -> None:
     for bars in (1500, 1700, 1900):
         world.trained(bars)
-    job = world.conductor.gather(world.asked(2100))
+    job = world.runner.read_inputs(world.asked(2100))
     records = [world.client.get_model(f"{LINEAGE}/v{version}").record for version in (1, 2, 3)]
     assert len(job.trials) == sum(len(record.trials) for record in records)
     assert job.trials[0].score == 1.0
@@ -205,32 +205,32 @@ def remembered(job: SessionInputs) -> dict[str, object]:
 
 def test_features_that_a_later_session_of_another_type_found_important_are_not_tried(world: World) -> None:
     world.trained(1500)
-    before = world.conductor.gather(world.asked(1700))
+    before = world.runner.read_inputs(world.asked(1700))
     world.trained(3000, "AAPL/range/xgboost")
     leaned_on = {feature.name for feature in ranked(world, "AAPL/range/xgboost") if feature.share.value > 0.1}
     assert not leaned_on <= set(before.important)
-    assert remembered(world.conductor.gather(world.asked(1700))) == remembered(before)
-    assert leaned_on <= set(world.conductor.gather(world.asked(3100)).important)
+    assert remembered(world.runner.read_inputs(world.asked(1700))) == remembered(before)
+    assert leaned_on <= set(world.runner.read_inputs(world.asked(3100)).important)
 
 
 def test_a_session_that_goes_back_remembers_no_later_session_of_its_lineage(world: World) -> None:
     """Neither studies nor useless features, steps, holdout, patterns or parent; it races against the one in force."""
     for bars in (1500, 1700):
         world.trained(bars)
-    before = world.conductor.gather(world.asked(1900))
+    before = world.runner.read_inputs(world.asked(1900))
     for bars in (2600, 2900, 3200):
         world.trained(bars)
     if world.client.get_champion(LINEAGE).model.version != 5:
         in_force = world.client.get_champion(LINEAGE).model.name
         world.client.promote_model(f"{LINEAGE}/v5", "the newest", in_force)
     training = world.asked(1900)
-    job = world.conductor.gather(training)
+    job = world.runner.read_inputs(training)
     assert remembered(job) == remembered(before)
     assert job.sessions == 2
     assert job.champion is not None
     assert before.parent is not None
     assert job.champion.name == f"{LINEAGE}/v5"
-    ended = world.conductor.record(training, job, world.conductor.work(job, quiet))
+    ended = world.runner.record(training, job, world.runner.train(job, quiet))
     record = world.client.get_model(ended.model).record
     assert (record.parent, record.windows.new_bars) == (before.parent.name, 200)
     assert not ended.promoted
@@ -245,6 +245,6 @@ def test_a_promotion_by_a_person_counts_where_the_promoted_model_does(world: Wor
         in_force = world.client.get_champion(LINEAGE).model.name
         if in_force != f"{LINEAGE}/v{version}":
             world.client.promote_model(f"{LINEAGE}/v{version}", "a second opinion", in_force)
-            parent = world.conductor.gather(world.asked(1900)).parent
+            parent = world.runner.read_inputs(world.asked(1900)).parent
             assert parent is not None
             assert parent.name == f"{LINEAGE}/v{version if version != 3 else 2}"

@@ -28,7 +28,7 @@ from ratchet.errors import (
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.validation import LONGEST_TEXT
-from services.trainer.sessions.scheduler import Progress, Report, Sessions
+from services.trainer.sessions.scheduler import Progress, Report, SessionScheduler
 from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
 
@@ -41,7 +41,7 @@ def at_once(report: Report) -> None:
     report("training", 0.5)
 
 
-class Conductor:
+class Runner:
     """Trains nothing: `work[lineage]` is what happens meanwhile. `steps` tells what was done for which session.
 
     What `recording` answers is raised before the end of a session is recorded, what `recorded` answers thereafter.
@@ -56,12 +56,12 @@ class Conductor:
         self.recording: Callable[[], RatchetError | None] = lambda: None
         self.recorded: Callable[[], RatchetError | None] = lambda: None
 
-    def gather(self, training: pb.Training) -> pb.Training:
+    def read_inputs(self, training: pb.Training) -> pb.Training:
         self.gathered()
         self.steps.append(("gather", training.session_id))
         return training
 
-    def work(self, job: pb.Training, report: Report) -> str:
+    def train(self, job: pb.Training, report: Report) -> str:
         self.steps.append(("work", job.session_id))
         self.work_of.get(job.lineage, at_once)(report)
         return "outcome"
@@ -107,25 +107,25 @@ def asked(client: Client) -> Callable[[str], pb.Training]:
 
 
 @pytest.fixture
-def conductor(client: Client) -> Conductor:
-    return Conductor(client)
+def runner(client: Client) -> Runner:
+    return Runner(client)
 
 
 @pytest.fixture
-def sessions(client: Client, conductor: Conductor) -> Iterator[Sessions]:
-    made = Sessions(client, conductor, at_once=2)
+def sessions(client: Client, runner: Runner) -> Iterator[SessionScheduler]:
+    made = SessionScheduler(client, runner, at_once=2)
     yield made
     made.close()
 
 
-def watched(sessions: Sessions, session_id: str) -> list[Progress]:
+def watched(sessions: SessionScheduler, session_id: str) -> list[Progress]:
     end = time.monotonic() + SOON
     seen = list(sessions.watch(session_id, lambda: time.monotonic() < end))
     assert seen[-1].ended is not None, seen
     return seen
 
 
-def ended(sessions: Sessions, training: pb.Training) -> pb.Training:
+def ended(sessions: SessionScheduler, training: pb.Training) -> pb.Training:
     found = watched(sessions, training.session_id)[-1].ended
     assert found is not None
     return found
@@ -137,7 +137,7 @@ def ends(client: Client, session_id: str) -> list[str]:
 
 
 def test_a_session_ends_with_its_model_and_those_who_watch_see_it(
-    sessions: Sessions, client: Client, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
     training = asked(LOGISTIC)
     sessions.start(training)
@@ -153,30 +153,30 @@ def test_a_session_ends_with_its_model_and_those_who_watch_see_it(
 
 
 def test_a_lineage_takes_one_at_a_time_in_order_while_others_run(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     go = threading.Event()
-    conductor.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
+    runner.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
     first, second, other = asked(LOGISTIC), asked(LOGISTIC), asked(FOREST)
     for training in (first, second, first, other):
         sessions.start(training)
     assert ended(sessions, other).state == pb.TRAINING_STATE_COMPLETED
-    assert second.session_id not in [session_id for _, session_id in conductor.steps]
+    assert second.session_id not in [session_id for _, session_id in runner.steps]
     go.set()
     assert ended(sessions, second).model == f"{LOGISTIC}/v2"
-    own = [step for step in conductor.steps if step[1] != other.session_id]
+    own = [step for step in runner.steps if step[1] != other.session_id]
     assert own == [(step, each.session_id) for each in (first, second) for step in ("gather", "work", "record")]
 
 
 def test_a_trainer_that_stopped_takes_its_open_sessions_up_again(
-    client: Client, conductor: Conductor, asked: Callable[[str], pb.Training]
+    client: Client, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     def closing(report: Report) -> None:
         before.close()
         report("training", 0.9)
 
-    before = Sessions(client, conductor, at_once=1)
-    conductor.work_of[LOGISTIC] = closing
+    before = SessionScheduler(client, runner, at_once=1)
+    runner.work_of[LOGISTIC] = closing
     first, second = asked(LOGISTIC), asked(LOGISTIC)
     before.start(first)
     before.start(second)
@@ -184,8 +184,8 @@ def test_a_trainer_that_stopped_takes_its_open_sessions_up_again(
         watched(before, first.session_id)
     assert [ends(client, each.session_id) for each in (first, second)] == [[], []]
 
-    conductor.work_of.clear()
-    after = Sessions(client, conductor, at_once=1)
+    runner.work_of.clear()
+    after = SessionScheduler(client, runner, at_once=1)
     after.resume()
     assert [ended(after, each).model for each in (first, second)] == [f"{LOGISTIC}/v1", f"{LOGISTIC}/v2"]
     assert [ends(client, each.session_id) for each in (first, second)] == [["TrainingCompleted"]] * 2
@@ -193,8 +193,8 @@ def test_a_trainer_that_stopped_takes_its_open_sessions_up_again(
 
 
 def test_what_a_trainer_loses_when_it_stops_has_not_failed(
-    sessions: Sessions,
-    conductor: Conductor,
+    sessions: SessionScheduler,
+    runner: Runner,
     client: Client,
     asked: Callable[[str], pb.Training],
     caplog: pytest.LogCaptureFixture,
@@ -206,7 +206,7 @@ def test_what_a_trainer_loses_when_it_stops_has_not_failed(
         over.set()
         raise WorkerLost("the trainer stops")
 
-    conductor.work_of[LOGISTIC] = closing
+    runner.work_of[LOGISTIC] = closing
     training = asked(LOGISTIC)
     sessions.start(training)
     assert over.wait(SOON)
@@ -216,12 +216,12 @@ def test_what_a_trainer_loses_when_it_stops_has_not_failed(
 
 
 def test_what_keeps_a_session_from_a_model_is_recorded_and_the_next_one_runs(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     def refuse(report: Report) -> None:
         raise DataRefused("FB: 196 usable bars, 600 needed to train")
 
-    conductor.work_of |= {LOGISTIC: refuse, FOREST: lambda report: print(1 // 0)}
+    runner.work_of |= {LOGISTIC: refuse, FOREST: lambda report: print(1 // 0)}
     refused, broken = asked(LOGISTIC), asked(FOREST)
     sessions.start(refused)
     sessions.start(broken)
@@ -231,7 +231,7 @@ def test_what_keeps_a_session_from_a_model_is_recorded_and_the_next_one_runs(
     end = ended(sessions, broken)
     assert (end.state, end.reason) == (pb.TRAINING_STATE_FAILED, "INTERNAL")
     assert "division" not in end.message
-    conductor.work_of.clear()
+    runner.work_of.clear()
     following = asked(LOGISTIC)
     sessions.start(following)
     assert ended(sessions, following).model == f"{LOGISTIC}/v1"
@@ -242,45 +242,45 @@ def cancelled(client: Client, training: pb.Training) -> pb.Training:
 
 
 def test_a_session_that_is_cancelled_while_it_waits_never_begins(
-    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
     go = threading.Event()
-    conductor.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
+    runner.work_of[LOGISTIC] = lambda report: go.wait(SOON) and None
     first, told, untold, last = (asked(LOGISTIC) for _ in range(4))
     for training in (first, told, untold, last):
         sessions.start(training)
-    sessions.ended(cancelled(client, told))
+    sessions.mark_ended(cancelled(client, told))
     cancelled(client, untold)  # in the registry alone
     assert ended(sessions, told).state == pb.TRAINING_STATE_CANCELLED
     go.set()
     assert ended(sessions, untold).state == pb.TRAINING_STATE_CANCELLED
     assert ended(sessions, last).model == f"{LOGISTIC}/v2"
-    assert {session_id for _, session_id in conductor.steps} == {first.session_id, last.session_id}
+    assert {session_id for _, session_id in runner.steps} == {first.session_id, last.session_id}
 
 
 def test_cancelling_a_session_stops_its_work_and_records_nothing_of_it(
-    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
     def endless(report: Report) -> None:
         while True:
             report("training", 0.5)
             time.sleep(0.01)
 
-    conductor.work_of[LOGISTIC] = endless
+    runner.work_of[LOGISTIC] = endless
     training, following = asked(LOGISTIC), asked(LOGISTIC)
     sessions.start(training)
     sessions.start(following)
-    assert until(lambda: ("work", training.session_id) in conductor.steps)
-    conductor.work_of.clear()
-    sessions.ended(cancelled(client, training))
+    assert until(lambda: ("work", training.session_id) in runner.steps)
+    runner.work_of.clear()
+    sessions.mark_ended(cancelled(client, training))
     assert ended(sessions, following).model == f"{LOGISTIC}/v1"
     assert ended(sessions, training).state == pb.TRAINING_STATE_CANCELLED
-    assert ("record", training.session_id) not in conductor.steps
+    assert ("record", training.session_id) not in runner.steps
     assert ends(client, training.session_id) == ["TrainingCancelled"]
 
 
 def test_a_service_that_is_away_is_waited_for(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     away = iter([Unreachable("knowledge does not answer"), Unreachable("knowledge does not answer")])
 
@@ -288,7 +288,7 @@ def test_a_service_that_is_away_is_waited_for(
         for error in away:
             raise error
 
-    conductor.gathered = gathered
+    runner.gathered = gathered
     training = asked(LOGISTIC)
     sessions.start(training)
     seen = watched(sessions, training.session_id)
@@ -300,26 +300,26 @@ def test_a_service_that_is_away_is_waited_for(
     "error", [Unreachable("no answer"), DeadlinePassed("too late"), Busy("full"), LogFull("no room")]
 )
 def test_what_was_learned_waits_for_a_log_that_takes_it_and_is_recorded_once(
-    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training], error: RatchetError
+    sessions: SessionScheduler, runner: Runner, client: Client, asked: Callable[[str], pb.Training], error: RatchetError
 ) -> None:
     """Whether it was not taken, or was taken and the answer lost."""
     refused, unheard = iter([error]), iter([error])
-    conductor.recording = lambda: next(refused, None)
-    conductor.recorded = lambda: next(unheard, None)
+    runner.recording = lambda: next(refused, None)
+    runner.recorded = lambda: next(unheard, None)
     training = asked(LOGISTIC)
     sessions.start(training)
     seen = watched(sessions, training.session_id)
     assert f"waiting: {error.message}" in {each.text for each in seen}
     assert (seen[-1].ended or training).state == pb.TRAINING_STATE_COMPLETED
-    assert [step for step, _ in conductor.steps] == ["gather", "work", *["record"] * 3]
+    assert [step for step, _ in runner.steps] == ["gather", "work", *["record"] * 3]
     assert ends(client, training.session_id) == ["TrainingCompleted"]
 
 
 @pytest.mark.parametrize("error", [LimitReached("the store is full"), NotAllowed("wrong credentials")])
 def test_an_answer_that_refuses_is_no_silence_and_fails_the_session(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training], error: RatchetError
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training], error: RatchetError
 ) -> None:
-    conductor.recording = lambda: error
+    runner.recording = lambda: error
     training = asked(LOGISTIC)
     sessions.start(training)
     end = ended(sessions, training)
@@ -339,7 +339,7 @@ class Pauses(threading.Event):
 
 
 def test_who_is_away_for_long_is_asked_less_and_less_often(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away, pauses = iter([Unreachable("knowledge does not answer")] * 8), Pauses()
 
@@ -348,7 +348,7 @@ def test_who_is_away_for_long_is_asked_less_and_less_often(
             raise error
 
     monkeypatch.setattr(sessions, "_closing", pauses)
-    conductor.gathered = gathered
+    runner.gathered = gathered
     training = asked(LOGISTIC)
     sessions.start(training)
     assert ended(sessions, training).state == pb.TRAINING_STATE_COMPLETED
@@ -356,12 +356,12 @@ def test_who_is_away_for_long_is_asked_less_and_less_often(
 
 
 def test_why_a_session_failed_is_recorded_however_long_it_is(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     def refuse(report: Report) -> None:
         raise DataRefused("no" * 10_000)
 
-    conductor.work_of[LOGISTIC] = refuse
+    runner.work_of[LOGISTIC] = refuse
     training = asked(LOGISTIC)
     sessions.start(training)
     end = ended(sessions, training)
@@ -370,35 +370,35 @@ def test_why_a_session_failed_is_recorded_however_long_it_is(
 
 
 def test_a_session_that_was_cancelled_elsewhere_before_it_failed_stays_cancelled(
-    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
     def refuse(report: Report) -> None:
         cancelled(client, training)
         raise DataRefused("no")
 
-    conductor.work_of[LOGISTIC] = refuse
+    runner.work_of[LOGISTIC] = refuse
     training = asked(LOGISTIC)
     sessions.start(training)
     assert ended(sessions, training).state == pb.TRAINING_STATE_CANCELLED
 
 
 def test_of_sessions_that_ended_the_last_ones_are_remembered(
-    sessions: Sessions, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
+    sessions: SessionScheduler, asked: Callable[[str], pb.Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.trainer.sessions.scheduler.KEPT_TRACKS", 1)
+    monkeypatch.setattr("services.trainer.sessions.scheduler.MAX_TRACKED_SESSIONS", 1)
     for _ in range(4):
         training = asked(LOGISTIC)
         sessions.start(training)
         assert ended(sessions, training).state == pb.TRAINING_STATE_COMPLETED
-    assert len(sessions._tracks) == 2
+    assert len(sessions._sessions) == 2
 
 
 def test_a_session_whose_request_nobody_was_told_of_is_found_when_it_is_looked_for(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     training = asked(LOGISTIC)
-    sessions.look_again()
-    assert until(lambda: ("record", training.session_id) in conductor.steps)
+    sessions.resume_in_background()
+    assert until(lambda: ("record", training.session_id) in runner.steps)
 
 
 def test_those_who_watch_a_session_that_has_not_begun_are_told_that_the_registry_is_away(
@@ -413,7 +413,7 @@ def test_those_who_watch_a_session_that_has_not_begun_are_told_that_the_registry
             return super().list_trainings(**asked)
 
     lost = Away(registry=registry_address)
-    sessions = Sessions(lost, Conductor(client), at_once=1)
+    sessions = SessionScheduler(lost, Runner(client), at_once=1)
     training, said = asked(LOGISTIC), [""]
     end = time.monotonic() + SOON
     try:
@@ -428,20 +428,20 @@ def test_those_who_watch_a_session_that_has_not_begun_are_told_that_the_registry
 
 
 def test_a_session_that_waits_for_a_service_can_be_cancelled(
-    sessions: Sessions, conductor: Conductor, client: Client, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
     def gathered() -> None:
         raise Unreachable("knowledge does not answer")
 
-    conductor.gathered = gathered
+    runner.gathered = gathered
     training, following = asked(LOGISTIC), asked(LOGISTIC)
     sessions.start(training)
     sessions.start(following)
-    assert until(lambda: sessions._tracks[training.session_id].progress.text != "")
-    conductor.gathered = lambda: None
-    sessions.ended(cancelled(client, training))
+    assert until(lambda: sessions._sessions[training.session_id].progress.text != "")
+    runner.gathered = lambda: None
+    sessions.mark_ended(cancelled(client, training))
     assert ended(sessions, following).model == f"{LOGISTIC}/v1"
-    assert ("work", training.session_id) not in conductor.steps
+    assert ("work", training.session_id) not in runner.steps
 
 
 class Stuck(Client):
@@ -454,26 +454,26 @@ class Stuck(Client):
 def test_an_end_that_can_not_be_recorded_holds_up_nobody(
     registry_address: str, client: Client, asked: Callable[[str], pb.Training]
 ) -> None:
-    conductor = Conductor(client)
+    runner = Runner(client)
     stuck = Stuck(registry=registry_address, actor="trainer")
-    sessions = Sessions(stuck, conductor, at_once=1)
+    sessions = SessionScheduler(stuck, runner, at_once=1)
     go = threading.Event()
 
     def refuse(report: Report) -> None:
         go.wait(SOON)
         raise DataRefused("no")
 
-    conductor.work_of[LOGISTIC] = refuse
+    runner.work_of[LOGISTIC] = refuse
     lost, following = asked(LOGISTIC), asked(LOGISTIC)
     sessions.start(lost)
     with ThreadPoolExecutor(1) as watcher:
         watching = watcher.submit(watched, sessions, lost.session_id)
-        assert until(lambda: ("work", lost.session_id) in conductor.steps)
+        assert until(lambda: ("work", lost.session_id) in runner.steps)
         time.sleep(0.1)
         go.set()
         with pytest.raises(Internal, match="error 1"):
             watching.result(SOON)
-    conductor.work_of.clear()
+    runner.work_of.clear()
     sessions.start(following)
     assert ended(sessions, following).model == f"{LOGISTIC}/v1"
     assert ended(sessions, lost).model == f"{LOGISTIC}/v2"
@@ -482,7 +482,7 @@ def test_an_end_that_can_not_be_recorded_holds_up_nobody(
 
 
 def test_after_closing_nothing_is_begun(
-    sessions: Sessions, conductor: Conductor, asked: Callable[[str], pb.Training]
+    sessions: SessionScheduler, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
     training = asked(LOGISTIC)
     sessions.close()
@@ -490,12 +490,12 @@ def test_after_closing_nothing_is_begun(
     sessions.resume()
     with pytest.raises(Unreachable, match="ratchet trainings watch"):
         watched(sessions, training.session_id)
-    assert conductor.steps == []
+    assert runner.steps == []
 
 
 def test_closing_ends_the_wait_for_the_registry_at_the_start() -> None:
     client = Client(registry="127.0.0.1:1", timeout=1.0)
-    sessions = Sessions(client, Conductor(client), at_once=1)
+    sessions = SessionScheduler(client, Runner(client), at_once=1)
     with ThreadPoolExecutor(1) as pool:
         resuming = pool.submit(sessions.resume)
         time.sleep(0.3)
@@ -505,9 +505,9 @@ def test_closing_ends_the_wait_for_the_registry_at_the_start() -> None:
 
 
 def test_the_session_that_was_requested_first_runs_first_whoever_is_started_first(
-    client: Client, conductor: Conductor, asked: Callable[[str], pb.Training]
+    client: Client, runner: Runner, asked: Callable[[str], pb.Training]
 ) -> None:
-    sessions = Sessions(client, conductor, at_once=2)
+    sessions = SessionScheduler(client, runner, at_once=2)
     older, newer = asked(LOGISTIC), asked(LOGISTIC)
     sessions.start(newer)
     assert ended(sessions, newer).model == f"{LOGISTIC}/v2"

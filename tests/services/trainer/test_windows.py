@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ratchet.errors import DataRefused, InvalidInput
 from ratchet.scoring.targets import usable_rows
-from services.trainer.learning.windows import MINIMUM_USABLE, holdout_size, require_usable, split
+from services.trainer.learning.windows import MINIMUM_USABLE, holdout_size, require_usable_bars, split
 
 
 def labels(bars: int, horizon: int = 1, unknown_at_start: int = 0) -> np.ndarray:
@@ -60,11 +60,11 @@ def test_the_sizes_are_those_of_the_rules() -> None:
 
 
 def test_too_few_usable_bars_are_refused_with_the_next_step() -> None:
-    assert require_usable("FB", labels(851)) == 600
+    assert require_usable_bars("FB", labels(851)) == 600
     with pytest.raises(DataRefused, match=r"^FB: 599 usable bars, 600 needed to train .*ratchet data import FB FILE$"):
         split(labels(850), 1, None, series="FB")
     with pytest.raises(DataRefused, match="FB: 0 usable bars"):
-        require_usable("FB", labels(196))
+        require_usable_bars("FB", labels(196))
 
 
 def test_a_hole_in_the_labels_is_refused() -> None:

@@ -17,7 +17,7 @@ import pytest
 from ratchet.errors import CorruptData, InvalidInput
 from ratchet.names import MODEL_TYPES
 from ratchet.scoring.models.artifact import ModelFile, dump, load
-from ratchet.scoring.models.calibration import fit_head
+from ratchet.scoring.models.calibration import fit_calibration
 from ratchet.scoring.models.families import FAMILIES, family
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.models.port import MAX_MARGIN, MAX_STEP, Fitted, Sample, Start, logit, sigmoid
@@ -206,7 +206,7 @@ class TestTransfer:
         start = Start(parent.margin(X, unseen), old, (0, 1))
         part = kind.fit(Sample(X, y, unseen), kind.params(1), 3, start=start)
         margins = np.column_stack([parent.margin(X, calibration), part.margin(X, calibration)])
-        head = fit_head(margins, y[calibration], (1.0, 0.0))
+        head = fit_calibration(margins, y[calibration], (1.0, 0.0))
         child = parent.extended(("a", "b", "c"), Link((0, 1, 2), part, *head.slopes, head.offset))
         losses = [np.mean((function.probability(X, fresh) - y[fresh]) ** 2) for function in (parent, child)]
         assert losses[1] < losses[0] - 0.02

@@ -21,7 +21,7 @@ from services.platform.telemetry.artifact_store import CountedStore, store_check
 from services.platform.telemetry.traces import Traces, ids_of
 from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
-from services.trainer.telemetry import WatchedConductor
+from services.trainer.telemetry import ObservedRunner
 from tests.support.observed_registry import Watched
 
 JOB = SimpleNamespace(model_type="logistic")
@@ -34,12 +34,12 @@ class Steps:
 
     fails: str = ""
 
-    def gather(self, training: Training) -> SimpleNamespace:
+    def read_inputs(self, training: Training) -> SimpleNamespace:
         if self.fails == "gather":
             raise Unreachable("not there")
         return JOB
 
-    def work(self, job: object, report: Report) -> SimpleNamespace:
+    def train(self, job: object, report: Report) -> SimpleNamespace:
         for phase, fraction in (("features", 0.0), ("features", 0.1), ("training", 0.3)):
             report(phase, fraction)
         if self.fails == "work":
@@ -53,12 +53,12 @@ class Steps:
         return ended
 
 
-def run(conductor: WatchedConductor, training: Training) -> list[str]:
+def run(runner: ObservedRunner, training: Training) -> list[str]:
     """All three steps; the phases that were reported."""
     phases: list[str] = []
-    job = conductor.gather(training)
-    outcome = conductor.work(job, lambda phase, fraction: phases.append(phase))
-    conductor.record(training, job, outcome)
+    job = runner.read_inputs(training)
+    outcome = runner.train(job, lambda phase, fraction: phases.append(phase))
+    runner.record(training, job, outcome)
     return phases
 
 
@@ -77,7 +77,7 @@ def test_a_session_joins_the_trace_of_its_request_whoever_takes_it_up(watched: W
     exporter = InMemorySpanExporter()
     telemetry = Telemetry("trainer", "127.0.0.1", {})
     telemetry.traces = Traces("trainer", exporter)
-    assert run(WatchedConductor(Steps(), watched.client, telemetry, 2), training) == [
+    assert run(ObservedRunner(Steps(), watched.client, telemetry, 2), training) == [
         "features",
         "features",
         "training",
@@ -98,7 +98,7 @@ def test_a_session_joins_the_trace_of_its_request_whoever_takes_it_up(watched: W
 
 def test_a_session_is_timed_and_its_cpu_counted(watched: Watched) -> None:
     telemetry = Telemetry("trainer", "127.0.0.1", {})
-    run(WatchedConductor(Steps(), watched.client, telemetry, 2), requested(watched, "begin-1"))
+    run(ObservedRunner(Steps(), watched.client, telemetry, 2), requested(watched, "begin-1"))
     value = telemetry.metrics.registry.get_sample_value
     assert value("ratchet_session_seconds_sum", {"model_type": "logistic"}) == 1.5
     assert value("ratchet_training_cpu_seconds_total", {"model_type": "logistic"}) == 2.5
@@ -112,7 +112,7 @@ def test_a_session_is_timed_and_its_cpu_counted(watched: Watched) -> None:
 def test_a_step_that_fails_is_over(watched: Watched, step: str) -> None:
     telemetry = Telemetry("trainer", "127.0.0.1", {})
     with pytest.raises((Unreachable, WorkerLost)):
-        run(WatchedConductor(Steps(fails=step), watched.client, telemetry, 1), requested(watched, "begin-1"))
+        run(ObservedRunner(Steps(fails=step), watched.client, telemetry, 1), requested(watched, "begin-1"))
     assert telemetry.metrics.registry.get_sample_value("ratchet_sessions_running", {"step": step}) == 0
     assert (
         telemetry.metrics.registry.get_sample_value("ratchet_session_seconds_count", {"model_type": "logistic"}) is None
@@ -158,8 +158,8 @@ def test_an_artifact_that_is_not_there_is_no_error_of_the_store(tmp_path: Path) 
 
 
 def test_a_dask_scheduler_that_is_not_there_is_named_and_own_processes_need_no_check() -> None:
-    assert trainer_telemetry.workers("local:2") == ()
-    [check] = trainer_telemetry.workers(f"dask://{NOBODY}?at_once=3")
+    assert trainer_telemetry.worker_checks("local:2") == ()
+    [check] = trainer_telemetry.worker_checks(f"dask://{NOBODY}?at_once=3")
     assert check.name == "workers"
     with pytest.raises(Unreachable, match=rf"no Dask scheduler answers at {NOBODY}"):
         check.ask()

@@ -17,22 +17,22 @@ from ratchet.scoring.data.bars import PRICES, Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.port import Floats, logit, sigmoid
-from services.trainer.learning.candidates import Material
-from services.trainer.learning.inputs import Recipe, ScoredModel, SessionInputs
+from services.trainer.learning.candidates import CandidateData
+from services.trainer.learning.inputs import RecordedModel, SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.session import plan, run
-from services.trainer.learning.study import search
+from services.trainer.learning.study import study_plan
 from services.trainer.learning.windows import split
 
 N = 1600
 DAY = 86_400
-QUICK = Recipe(asked=1)
+QUICK = SessionOptions(suggestions=1)
 quick_families = pytest.mark.parametrize("kind", [name for name in FAMILIES if name != "lstm"])
 
 
 def trained(bars: Bars, target: str, horizon: int = 1, kind: str = "har") -> SessionOutcome:
-    return run(SessionInputs(bars.series, target, horizon, kind, bars, seed=1, recipe=QUICK), lambda phase, done: None)
+    return run(SessionInputs(bars.series, target, horizon, kind, bars, seed=1, options=QUICK), lambda phase, done: None)
 
 
 def on_holdout(outcome: SessionOutcome, bars: Bars, target: str, horizon: int) -> tuple[Floats, Floats, Floats]:
@@ -72,7 +72,7 @@ def test_a_series_of_one_class_is_answered_with_it_and_has_no_metrics(
     for each in measured:
         assert np.isnan([each.brier.value, each.accuracy.value, each.auc.value, each.log_loss.value]).all()
     assert not outcome.skill_shown
-    assert outcome.mined.waits.startswith("waits: fewer than 20 of a class")
+    assert outcome.mining.waits.startswith("waits: fewer than 20 of a class")
     assert len(outcome.trials) == 1
 
 
@@ -105,8 +105,8 @@ def test_where_tune_and_choose_show_nothing_the_answer_is_the_frequency_of_all_l
     y[700:] = 0.0
     y[-1] = np.nan
     columns = ("a", "b", "c", ONLINE_LOG_ODDS)
-    made = Material(X, y, columns, split(y, 1, None), FAMILIES[kind], 1)
-    trial = scratch_trial(made, search(made.family, 3, None, asked=2))
+    made = CandidateData(X, y, columns, split(y, 1, None), FAMILIES[kind], 1)
+    trial = scratch_trial(made, study_plan(made.family, 3, None, suggestions=2))
     assert (len(trial.trials), trial.step, trial.smaller_step_gain) == (1, 4, None)
     final = scratch_final(made, trial)
     for function, end in ((trial.function, made.windows.choose), (final, made.windows.holdout)):
@@ -143,16 +143,16 @@ def without_volume(aapl: Bars) -> Bars:
 @pytest.mark.parametrize("kind", ["har", "xgboost"])
 def test_a_series_without_volume_is_learned_without_its_features(without_volume: Bars, kind: str) -> None:
     first = trained(without_volume.head(1300), "range", kind=kind)
-    scored = ScoredModel("v1", first.artifact, first.fit_end_label_time, 1, first.params)
-    asked = SessionInputs(
-        "GBPUSD", "range", 1, kind, without_volume, seed=2, sessions=1, parent=scored, champion=scored, recipe=QUICK
+    scored = RecordedModel("v1", first.artifact, first.fit_end_label_time, 1, first.params)
+    inputs = SessionInputs(
+        "GBPUSD", "range", 1, kind, without_volume, seed=2, sessions=1, parent=scored, champion=scored, options=QUICK
     )
-    second = run(asked, lambda phase, done: None)
+    second = run(inputs, lambda phase, done: None)
     absent = {*features.LIBRARY} - {*features.available(without_volume)}
     assert {"volume_regime", "volume_ratio_20", "mfi_14"} <= absent
     for outcome in (first, second):
         assert absent.isdisjoint(outcome.features)
-        assert all(absent.isdisjoint(each.rule.features) for each in outcome.mined.rules)
+        assert all(absent.isdisjoint(each.rule.features) for each in outcome.mining.rules)
         assert np.isfinite(outcome.metrics.brier.value)
         assert all(np.isfinite(each.metrics.brier.value) for each in outcome.baselines)
     assert {each.by for each in second.error_analysis} == {"all", "probability", "weekday", "volatility_regime_20"}

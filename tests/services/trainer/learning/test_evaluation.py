@@ -13,7 +13,7 @@ from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.models.port import Sample
 from services.trainer.learning.error_analysis import analyse
-from services.trainer.learning.evaluation import compare, metrics, skill_shown
+from services.trainer.learning.evaluation import compare_baselines, metrics, skill_shown
 from services.trainer.learning.importance import importance
 
 
@@ -32,11 +32,11 @@ def test_metrics_by_hand() -> None:
 def test_no_metric_is_defined_with_fewer_than_20_bars_of_a_class() -> None:
     y = np.concatenate([np.ones(19), np.zeros(200)])
     p = np.full(219, 0.1)
-    for each in (metrics(p, y, 1), compare(p, y, {"base-rate@baseline": p}, 1)[0].metrics):
+    for each in (metrics(p, y, 1), compare_baselines(p, y, {"base-rate@baseline": p}, 1)[0].metrics):
         assert each.bars == 219
         for interval in (each.brier, each.accuracy, each.auc, each.log_loss):
             assert np.isnan([interval.value, interval.low, interval.high]).all()
-    assert np.isnan(compare(p, y, {"base-rate@baseline": p}, 1)[0].gain.value)
+    assert np.isnan(compare_baselines(p, y, {"base-rate@baseline": p}, 1)[0].gain.value)
     assert np.isfinite(metrics(p[:219], np.concatenate([y[:-1], [1.0]]), 1).brier.value)
 
 
@@ -48,16 +48,16 @@ def others(y: np.ndarray) -> dict[str, np.ndarray]:
 def test_skill_is_shown_only_where_each_of_its_baselines_is_beaten() -> None:
     y = np.tile([1.0, 0.0, 1.0], 40)
     p = np.where(y == 1, 0.7, 0.3) + 0.01 * np.cos(np.arange(120))
-    assert skill_shown(compare(p, y, others(y), 1))
-    assert not skill_shown(compare(np.full(len(y), 0.5), y, others(y), 1))
+    assert skill_shown(compare_baselines(p, y, others(y), 1))
+    assert not skill_shown(compare_baselines(np.full(len(y), 0.5), y, others(y), 1))
     for name in SKILL_BASELINES:
-        assert not skill_shown(compare(p, y, {**others(y), name: p + 0.01 * np.sin(np.arange(120))}, 1)), name
-    assert skill_shown(compare(p, y, {**others(y), "boosting@baseline": p}, 1))
+        assert not skill_shown(compare_baselines(p, y, {**others(y), name: p + 0.01 * np.sin(np.arange(120))}, 1)), name
+    assert skill_shown(compare_baselines(p, y, {**others(y), "boosting@baseline": p}, 1))
 
 
 def test_skill_is_not_shown_on_a_degenerate_holdout() -> None:
     y = np.concatenate([np.zeros(300), np.ones(5)])
-    assert not skill_shown(compare(y, y, others(y), 1))
+    assert not skill_shown(compare_baselines(y, y, others(y), 1))
 
 
 def test_importance_goes_to_the_column_that_matters() -> None:

@@ -12,7 +12,7 @@ from ratchet.scoring.columns import predict
 from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.models.families import FAMILIES
-from services.trainer.learning.inputs import Recipe, SessionInputs
+from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.session import plan, run
 
 SEEDS = range(3)
@@ -21,7 +21,9 @@ BARS = WARM_UP + 1200
 
 def excess(bars: Bars, kind: str, seed: int) -> float:
     """The Brier score of a first model on its holdout less that of the base rate."""
-    inputs = SessionInputs(bars.series, "direction", 1, kind, bars, seed=seed, recipe=Recipe(asked=1, mine=False))
+    inputs = SessionInputs(
+        bars.series, "direction", 1, kind, bars, seed=seed, options=SessionOptions(suggestions=1, mine=False)
+    )
     outcome = run(inputs, lambda phase, done: None)
     rows = plan(bars, "direction", 1, None).windows.holdout.rows()
     y = targets.labels("direction", bars, 1)

@@ -8,9 +8,9 @@ from ratchet.decisions import evidence
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.rule import Condition, Rule, pattern_id
-from services.trainer.learning.inputs import KnownPattern, ScoredModel, SessionInputs
-from services.trainer.learning.pairs import NEW_MODEL, pairs
-from services.trainer.learning.session import context_of, plan, run
+from services.trainer.learning.inputs import KnownPattern, RecordedModel, SessionInputs
+from services.trainer.learning.pairs import NEW_MODEL, paired_evidence
+from services.trainer.learning.session import build_context, plan, run
 
 WIDE = Rule((Condition("range_regime_5", ">", 0.2),), 1)
 
@@ -22,9 +22,9 @@ def test_a_pattern_with_later_evidence_than_the_fit_spends_its_bars_too(aapl: Ba
     inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1, patterns=(known,))
     outcome = run(replace(inputs, bars=aapl.head(1500)), lambda phase, fraction: None)
     plain = run(replace(inputs, bars=aapl.head(1400), patterns=()), lambda phase, fraction: None)
-    best = ScoredModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
-    context = context_of(replace(inputs, symbol_best=best), plan(bars, "range", 1, None))
-    _, (pair,) = pairs(context, load(outcome.artifact), outcome.fit_end_label_time)
+    best = RecordedModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
+    context = build_context(replace(inputs, symbol_best=best), plan(bars, "range", 1, None))
+    _, (pair,) = paired_evidence(context, load(outcome.artifact), outcome.fit_end_label_time)
     times = evidence.unpack(pair.evidence).times
     assert outcome.fit_end_label_time < known.evidence_end
     assert (times[0], times[-1]) == (bars.time[1601], bars.time[1698])
@@ -36,7 +36,7 @@ def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars)
     inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1)
     trained = [run(replace(inputs, bars=aapl.head(end)), lambda phase, fraction: None) for end in (1100, 1200, 1300)]
     parent, contender, best = (
-        ScoredModel(name, each.artifact, each.fit_end_label_time, 1, each.params)
+        RecordedModel(name, each.artifact, each.fit_end_label_time, 1, each.params)
         for name, each in zip(
             ("AAPL/range/logistic/v1", "AAPL/range/logistic/v2", "AAPL/range/lstm/v1"), trained, strict=True
         )
@@ -46,11 +46,11 @@ def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars)
     new = load(trained[0].artifact)
 
     def told(inputs: SessionInputs) -> list[list[tuple[str, str]]]:
-        found = pairs(context_of(inputs, planned), new, trained[0].fit_end_label_time)
+        found = paired_evidence(build_context(inputs, planned), new, trained[0].fit_end_label_time)
         return [[(pair.champion, pair.contender) for pair in side] for side in found]
 
     own = [(parent.name, NEW_MODEL), (parent.name, contender.name)]
     assert told(raced) == [own, [(best.name, NEW_MODEL), (best.name, contender.name), (best.name, parent.name)]]
     assert told(replace(raced, symbol_best=parent)) == [own, []]
-    _, (*_, standing) = pairs(context_of(raced, planned), new, trained[0].fit_end_label_time)
+    _, (*_, standing) = paired_evidence(build_context(raced, planned), new, trained[0].fit_end_label_time)
     assert evidence.unpack(standing.evidence).times[0] > best.fit_end_label_time

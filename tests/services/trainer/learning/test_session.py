@@ -19,13 +19,13 @@ from ratchet.scoring.columns import ONLINE_LOG_ODDS, predict
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.rule import Condition, Rule, pattern_id
-from services.trainer.learning.inputs import KnownPattern, PastTrial, Recipe, ScoredModel, SessionInputs
+from services.trainer.learning.inputs import KnownPattern, PastTrial, RecordedModel, SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.pairs import NEW_MODEL
-from services.trainer.learning.session import plan, rescored, run
+from services.trainer.learning.session import plan, rescore, run
 from services.trainer.learning.study import ON_MARGIN
 
-QUICK = Recipe(asked=1)
+QUICK = SessionOptions(suggestions=1)
 BUSY = Rule((Condition("pvo_12_26", ">", 5.0),), 1)
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("volume_ratio_20", ">", 1.5)), 1)
 
@@ -49,7 +49,7 @@ def known(rule: Rule, bars: Bars, end: int, state: str = "kept") -> KnownPattern
     return KnownPattern(pattern_id(rule, "AAPL", "range"), rule, 0.7, int(bars.time[end]), state)
 
 
-def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars: int = 2475) -> SessionInputs:
+def second_inputs(aapl: Bars, first: SessionOutcome, champion: RecordedModel, bars: int = 2475) -> SessionInputs:
     return SessionInputs(
         "AAPL",
         "range",
@@ -62,18 +62,18 @@ def second_inputs(aapl: Bars, first: SessionOutcome, champion: ScoredModel, bars
         parent=champion,
         champion=champion,
         patterns=(known(BUSY, aapl, 1400), known(HOT, aapl, 1400, "refuted")),
-        mined_through=first.mined.mined_through,
-        recipe=QUICK,
+        mined_through=first.mining.mined_through,
+        options=QUICK,
     )
 
 
 @pytest.fixture(scope="session")
-def second(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> SessionOutcome:
+def second(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> SessionOutcome:
     return run(second_inputs(aapl, first, champion), quiet)
 
 
 def test_the_same_inputs_give_the_same_outcome(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
 ) -> None:
     sent = pickle.loads(pickle.dumps(second_inputs(aapl, first, champion)))  # noqa: S301 as a worker process gets it
     assert plain(run(sent, quiet)) == plain(second)
@@ -129,15 +129,15 @@ def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
     aapl: Bars, model_type: str, horizon: int, change: Callable[[Bars, int], Bars]
 ) -> None:
     bars = aapl.head(1700)
-    head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3, recipe=QUICK)
+    head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3, options=QUICK)
     parent = run(head, quiet)
-    scored = ScoredModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
+    scored = RecordedModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
     inputs = replace(head, bars=bars, sessions=1, last_labelled_time=parent.last_labelled_time, parent=scored)
     start = plan(bars, "range", horizon, parent.last_labelled_time).windows.holdout.start
     one = run(inputs, quiet)
     other = run(replace(inputs, bars=change(bars, start)), quiet)
     assert other.artifact == one.artifact
-    for name in ("importance", "candidates", "mined", "error_analysis", "windows", "features", "params"):
+    for name in ("importance", "candidates", "mining", "error_analysis", "windows", "features", "params"):
         assert plain(getattr(other, name)) == plain(getattr(one, name)), name
     assert plain(other.metrics) != plain(one.metrics)
 
@@ -165,7 +165,7 @@ def test_the_windows_are_reported_in_bar_times(aapl: Bars, first: SessionOutcome
 def test_knowledge_is_asked_for_as_of_the_start_of_tune(aapl: Bars, first: SessionOutcome) -> None:
     planned = plan(aapl.head(1720), "range", 1, None)
     assert planned.known_before == first.windows[1].first_time
-    assert all(each.evidence.end < planned.known_before for each in first.mined.rules)
+    assert all(each.evidence.end < planned.known_before for each in first.mining.rules)
 
 
 def test_new_patterns_become_columns_after_those_of_the_parent(first: SessionOutcome, second: SessionOutcome) -> None:
@@ -204,7 +204,7 @@ def test_both_candidates_are_reported_with_scores_and_cost(second: SessionOutcom
 
 
 def test_a_pair_is_scored_on_all_labelled_bars_after_the_later_training_end(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
 ) -> None:
     (pair,) = second.pairs
     assert (pair.champion, pair.contender) == (champion.name, NEW_MODEL)
@@ -220,9 +220,9 @@ def test_a_pair_is_scored_on_all_labelled_bars_after_the_later_training_end(
 
 
 def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
 ) -> None:
-    contender = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
+    contender = RecordedModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
     best = replace(champion, name="AAPL/range/logistic/v1")
     inputs = replace(second_inputs(aapl, first, champion), contenders=(contender,), symbol_best=best)
     outcome = run(inputs, quiet)
@@ -242,12 +242,14 @@ def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
 
 
 def test_a_moved_champion_is_scored_without_training_again(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
 ) -> None:
     inputs = second_inputs(aapl, first, champion)
-    assert plain(rescored(inputs, second)) == plain(second)
-    moved = ScoredModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time + 86_400 * 90, 1, {})
-    again = rescored(replace(inputs, champion=moved, contenders=(champion,)), second)
+    assert plain(rescore(inputs, second)) == plain(second)
+    moved = RecordedModel(
+        "AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time + 86_400 * 90, 1, {}
+    )
+    again = rescore(replace(inputs, champion=moved, contenders=(champion,)), second)
     assert again.artifact == second.artifact
     assert [(each.champion, each.contender) for each in again.pairs] == [
         (moved.name, NEW_MODEL),
@@ -256,13 +258,13 @@ def test_a_moved_champion_is_scored_without_training_again(
     assert all(evidence.unpack(each.evidence).times[0] > moved.fit_end_label_time for each in again.pairs)
 
 
-def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
     transfer, scratch = run(second_inputs(aapl, first, champion, bars=1750), quiet).candidates
     assert transfer.skipped == "too few unseen rows"
     assert scratch.chosen
 
 
-def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
     transfer, _ = run(second_inputs(aapl, first, champion, bars=1870), quiet).candidates
     assert transfer.description == "recalibrated AAPL/range/random-forest/v1"
     assert transfer.choose_score is not None
@@ -287,25 +289,25 @@ def test_the_parents_corrections_are_reported_with_and_without(second: SessionOu
 
 
 def test_what_the_study_tried_is_reported_and_leads_the_next_one(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
 ) -> None:
-    assert [trial.step for trial in first.trials] == [1, 1, *[1] * QUICK.asked]
-    assert [trial.step for trial in second.trials] == [2, 2, 1, *[2] * QUICK.asked]
+    assert [trial.step for trial in first.trials] == [1, 1, *[1] * QUICK.suggestions]
+    assert [trial.step for trial in second.trials] == [2, 2, 1, *[2] * QUICK.suggestions]
     assert (first.complexity_step_offered, second.complexity_step_offered) == (1, 2)
     scratch_taken = second.candidates[1].chosen
     assert (second.smaller_step_gain is not None) == (scratch_taken and second.complexity_step < 2)
     assert first.params in [trial.params for trial in first.trials]
     tuned = {name: first.params[name] for name in ("leaf", "columns")}
     assert tuned.items() <= second.trials[0].params.items()
-    memory = tuple(
+    past_trials = tuple(
         PastTrial(1, {"leaf": 5.0 + k, "columns": 0.03 + 0.02 * k, ON_MARGIN: 1.0}, 1.0 - 0.02 * k) for k in range(8)
     )
-    led = run(replace(second_inputs(aapl, first, champion), trials=memory), quiet)
+    led = run(replace(second_inputs(aapl, first, champion), trials=past_trials), quiet)
     assert led.trials != second.trials
 
 
 def test_useless_features_are_left_out_of_a_new_model_but_stay_columns(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel
 ) -> None:
     outcome = run(replace(second_inputs(aapl, first, champion), useless=("weekday", "gap_1")), quiet)
     assert [each.id for each in outcome.columns_left_out] == ["gap_1", "weekday"]
@@ -326,7 +328,7 @@ def test_what_patterns_are_worth_is_measured_where_there_are_some(
 
 
 def test_patterns_that_are_all_that_a_new_model_reads_are_worth_something_too(
-    aapl: Bars, first: SessionOutcome, champion: ScoredModel
+    aapl: Bars, first: SessionOutcome, champion: RecordedModel
 ) -> None:
     outcome = run(replace(second_inputs(aapl, first, champion), useless=first.features), quiet)
     assert outcome.patterns_worth is not None
@@ -335,8 +337,8 @@ def test_patterns_that_are_all_that_a_new_model_reads_are_worth_something_too(
 
 
 def test_without_mining_nothing_is_searched(first_inputs: SessionInputs) -> None:
-    outcome = run(replace(first_inputs, recipe=Recipe(asked=0, mine=False)), quiet)
-    assert (outcome.mined.rules, outcome.mined.waits, len(outcome.trials)) == ((), "not asked for", 2)
+    outcome = run(replace(first_inputs, options=SessionOptions(suggestions=0, mine=False)), quiet)
+    assert (outcome.mining.rules, outcome.mining.waits, len(outcome.trials)) == ((), "not asked for", 2)
 
 
 def test_every_baseline_is_on_the_same_bars(first: SessionOutcome) -> None:
@@ -369,7 +371,7 @@ def test_short_series_are_refused(aapl: Bars) -> None:
         run(SessionInputs("AAPL", "range", 1, "logistic", aapl.head(800), seed=1), quiet)
 
 
-def test_a_damaged_or_foreign_parent_is_refused(aapl: Bars, first: SessionOutcome, champion: ScoredModel) -> None:
+def test_a_damaged_or_foreign_parent_is_refused(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
     inputs = second_inputs(aapl, first, champion)
     with pytest.raises(CorruptData):
         run(replace(inputs, parent=replace(champion, artifact=champion.artifact[:-100])), quiet)

@@ -12,9 +12,9 @@ import pytest
 from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
 from ratchet.statistics.scores import mean_difference
-from services.trainer.learning.candidates import Material, Trial
+from services.trainer.learning.candidates import CandidateData, Trial
 from services.trainer.learning.scratch import scratch_final, scratch_trial
-from services.trainer.learning.study import ON_MARGIN, Search, Setting
+from services.trainer.learning.study import ON_MARGIN, Setting, StudyPlan
 from services.trainer.learning.windows import split
 
 N = 1600
@@ -60,20 +60,20 @@ class Echoes:
         raise NotImplementedError
 
 
-def material() -> Material:
+def data() -> CandidateData:
     generator = np.random.default_rng(15)
     clear = 2.0 * generator.normal(size=N)
     y = (generator.random(N) < sigmoid(clear)).astype(np.float64)
     y[-1] = np.nan
     nearly, muddy, online = (clear + size * generator.normal(size=N) for size in (0.3, 4.0, 8.0))
     X = np.column_stack([clear, nearly, muddy, 0.1 * online])
-    return Material(X, y, (*Echoes.features, ONLINE_LOG_ODDS), split(y, 1, None), Echoes(), 1)
+    return CandidateData(X, y, (*Echoes.features, ONLINE_LOG_ODDS), split(y, 1, None), Echoes(), 1)
 
 
 def trial(*tried: tuple[int, float, float], offered: int = 3) -> Trial:
     """The trial of a study that tries these: complexity step, column, on the margin or not."""
     settings = tuple(Setting(step, {"column": column, ON_MARGIN: on}) for step, column, on in tried)
-    return scratch_trial(material(), Search(settings, offered))
+    return scratch_trial(data(), StudyPlan(settings, offered))
 
 
 def test_a_smaller_step_is_taken_where_tune_shows_that_it_is_better_and_its_gain_is_told() -> None:
@@ -92,7 +92,7 @@ def test_a_smaller_step_that_may_be_better_by_chance_is_not_taken() -> None:
 
 
 def test_a_model_stays_on_the_margin_unless_tune_shows_that_it_is_better_off_it() -> None:
-    made = material()
+    made = data()
     left = trial((1, MUDDY, 1.0), (1, CLEAR, 0.0), offered=1)
     assert left.smaller_step_gain is None
     kept = trial((1, NEARLY, 1.0), (1, CLEAR, 0.0), offered=1)
@@ -108,7 +108,7 @@ def test_of_those_on_the_margin_at_the_step_that_is_due_the_best_is_taken() -> N
 
 
 def test_what_is_shown_is_the_paired_interval_on_tune() -> None:
-    made = material()
+    made = data()
     found = trial((3, MUDDY, 1.0), (2, CLEAR, 1.0))
     rows = made.windows.tune.rows()
     loss = [

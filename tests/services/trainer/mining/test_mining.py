@@ -9,9 +9,9 @@ import pytest
 from ratchet.scoring.features import FEATURE_KIND, LIBRARY
 from ratchet.scoring.rule import Condition, Rule, pattern_id
 from services.trainer.mining.conditions import conditions
-from services.trainer.mining.mine import FEWEST_TEST_ROWS, MiningRows, mine
-from services.trainer.mining.search import CARRIED, LOWEST_Z, SUPPORT, jaccard, search
-from services.trainer.mining.test import Evidence, TestedRule, p_value, passing
+from services.trainer.mining.mine import MIN_TEST_ROWS, MiningData, mine
+from services.trainer.mining.search import MAX_CANDIDATES, MIN_Z, SUPPORT, jaccard, search
+from services.trainer.mining.test import Evidence, TestedRule, benjamini_hochberg, p_value
 
 WIDE = tuple(name for name in LIBRARY if FEATURE_KIND[name] == "level")
 NAMES = WIDE[:40]
@@ -25,8 +25,8 @@ def features(n: int, generator: np.random.Generator, memory: float = 0.9, column
     return X
 
 
-def mining_rows(X: np.ndarray, y: np.ndarray, horizon: int = 1) -> MiningRows:
-    return MiningRows(X, NAMES, y, 86_400 * np.arange(len(y) + horizon))
+def mining_rows(X: np.ndarray, y: np.ndarray, horizon: int = 1) -> MiningData:
+    return MiningData(X, NAMES, y, 86_400 * np.arange(len(y) + horizon))
 
 
 def kept(found: TestedRule) -> bool:
@@ -73,7 +73,7 @@ def test_noise_keeps_nothing_in_nearly_all_runs(persistent: bool) -> None:
 def test_what_is_carried_is_bounded_supported_and_no_near_duplicate() -> None:
     X, y, _ = planted(2000, np.random.default_rng(1), 0.2)
     rules = search(X, NAMES, y, FEATURE_KIND)
-    assert 1 <= len(rules) <= CARRIED
+    assert 1 <= len(rules) <= MAX_CANDIDATES
     fires = [rule.fires(X, NAMES) for rule in rules]
     assert all(SUPPORT[0] <= each.mean() <= SUPPORT[1] for each in fires)
     for index, first in enumerate(fires):
@@ -107,7 +107,7 @@ def test_bars_serve_one_test_and_too_few_fresh_ones_wait() -> None:
     assert all(each.evidence.times[0] > first.mined_through for each in later.rules)
     soon = mine(mining_rows(X[:1449], y[:1449]), "S", "range", FEATURE_KIND, mined_through=first.mined_through)
     assert (soon.rules, soon.mined_through) == ((), first.mined_through)
-    assert soon.waits == f"waits: 249 rows that no test has used, {FEWEST_TEST_ROWS} needed"
+    assert soon.waits == f"waits: 249 rows that no test has used, {MIN_TEST_ROWS} needed"
 
 
 def test_the_search_part_is_purged_by_the_horizon() -> None:
@@ -125,7 +125,7 @@ def test_a_wide_search_carries_no_more_than_its_limit() -> None:
     names = tuple(f"feature_{column}" for column in range(250))
     y = (generator.random(3000) < 0.5).astype(np.float64)
     rules = search(X, names, y, {})
-    assert len(rules) <= CARRIED
+    assert len(rules) <= MAX_CANDIDATES
 
 
 def test_labels_of_one_class_and_features_without_values_give_no_rule() -> None:
@@ -147,18 +147,18 @@ def test_counted_features_are_compared_by_value() -> None:
 
 def test_benjamini_hochberg_by_hand() -> None:
     nothing = [0.5, 0.6, 0.7, 0.8, 0.9]
-    assert passing([0.001, 0.03, 0.025, 0.5, 0.2, *nothing]) == (True, True, True, *[False] * 7)
-    assert passing([0.2, 0.3]) == (False, False)
+    assert benjamini_hochberg([0.001, 0.03, 0.025, 0.5, 0.2, *nothing]) == (True, True, True, *[False] * 7)
+    assert benjamini_hochberg([0.2, 0.3]) == (False, False)
 
 
 def test_fewer_than_ten_hypotheses_are_judged_as_ten() -> None:
-    assert passing([0.0099]) == (True,)
-    assert passing([0.0101]) == (False,)
-    assert passing([0.02, 0.019]) == (True, True)
+    assert benjamini_hochberg([0.0099]) == (True,)
+    assert benjamini_hochberg([0.0101]) == (False,)
+    assert benjamini_hochberg([0.02, 0.019]) == (True, True)
 
 
 def test_nothing_to_judge_is_nothing_rejected() -> None:
-    assert passing([]) == ()
+    assert benjamini_hochberg([]) == ()
 
 
 def test_p_is_small_for_hits_large_for_misses_and_one_without_fires() -> None:
@@ -214,7 +214,7 @@ def test_a_preference_never_carries_what_is_too_weak() -> None:
             fires = rule.fires(X, NAMES)
             share = fires.mean()
             excess = (y[fires].mean() - y.mean()) * np.sqrt(fires.sum() / (1 - share)) / y.std()
-            assert abs(excess) >= LOWEST_Z[1]
+            assert abs(excess) >= MIN_Z[1]
 
 
 def test_a_preference_that_names_no_column_changes_nothing() -> None:
@@ -232,4 +232,4 @@ def test_a_preference_reaches_the_search_and_leaves_the_test_as_it_is() -> None:
     assert tuple(each.rule for each in mined.rules) == found
     p = [p_value(each.evidence, each.rule.direction) for each in mined.rules]
     assert [each.p for each in mined.rules] == p
-    assert tuple(each.passes for each in mined.rules) == passing(p)
+    assert tuple(each.passes for each in mined.rules) == benjamini_hochberg(p)

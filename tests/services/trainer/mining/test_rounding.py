@@ -10,10 +10,10 @@ import numpy as np
 from ratchet.scoring.features import FEATURE_KIND, FEATURE_UNIT
 from ratchet.scoring.rule import Condition, Rule, pattern_id
 from services.trainer.mining.conditions import CROSSED_WITHIN, conditions
-from services.trainer.mining.mine import OFFERED, MiningRows, mine
-from services.trainer.mining.readable import round_thresholds, roundness
-from services.trainer.mining.refine import KEPT_STRENGTH, Rows, rounded, strength
-from services.trainer.mining.search import DUPLICATE, SUPPORT, search
+from services.trainer.mining.mine import MAX_OFFERED, MiningData, mine
+from services.trainer.mining.refine import KEPT_Z_SHARE, Rows, rounded, strength
+from services.trainer.mining.rounding import round_thresholds, roundness
+from services.trainer.mining.search import DUPLICATE_JACCARD, SUPPORT, search
 
 NAMES = tuple(f"level_{column}" for column in range(20))
 
@@ -26,8 +26,8 @@ def labels(fired: np.ndarray, seed: int, effect: float = 0.3) -> np.ndarray:
     return (np.random.default_rng(seed).random(len(fired)) < 0.5 + effect * fired).astype(np.float64)
 
 
-def mining_rows(X: np.ndarray, y: np.ndarray) -> MiningRows:
-    return MiningRows(X, NAMES, y, 86_400 * np.arange(len(y) + 1))
+def mining_rows(X: np.ndarray, y: np.ndarray) -> MiningData:
+    return MiningData(X, NAMES, y, 86_400 * np.arange(len(y) + 1))
 
 
 def test_a_planted_rule_is_found_at_a_round_threshold() -> None:
@@ -44,7 +44,7 @@ def test_a_rounder_threshold_keeps_the_strength_that_it_must() -> None:
     exact = Rule((Condition("level_3", ">", 61.37),), 1)
     snapped = rounded(exact, rows, y)
     assert roundness(snapped.conditions[0]) < roundness(exact.conditions[0])
-    assert strength(rows.fires(snapped), y, 1) >= KEPT_STRENGTH * strength(rows.fires(exact), y, 1)
+    assert strength(rows.fires(snapped), y, 1) >= KEPT_Z_SHARE * strength(rows.fires(exact), y, 1)
 
 
 def test_fewer_digits_are_rounder_and_halves_rounder_than_others() -> None:
@@ -128,12 +128,12 @@ def test_rules_of_other_series_are_carried_to_the_test_and_counted() -> None:
     own = {each.rule for each in mine(mining_rows(X, y), "S", "range", {}).rules}
     mined = mine(mining_rows(X, y), "S", "range", {}, tested_before=[seen], offered=[absent, rare, *guests])
     rules = [each.rule for each in mined.rules]
-    assert rules[-OFFERED:] == guests[1 : 1 + OFFERED]
-    assert set(rules) == own | set(guests[1 : 1 + OFFERED])
+    assert rules[-MAX_OFFERED:] == guests[1 : 1 + MAX_OFFERED]
+    assert set(rules) == own | set(guests[1 : 1 + MAX_OFFERED])
 
 
 def test_what_is_carried_has_no_near_duplicate() -> None:
     X = columns(2000, 15)
     fires = [rule.fires(X, NAMES) for rule in search(X, NAMES, labels(X[:, 3] > 60, 16), FEATURE_KIND)]
     for index, one in enumerate(fires):
-        assert all((one & other).sum() < DUPLICATE * (one | other).sum() for other in fires[:index])
+        assert all((one & other).sum() < DUPLICATE_JACCARD * (one | other).sum() for other in fires[:index])

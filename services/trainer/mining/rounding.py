@@ -1,4 +1,4 @@
-"""Thresholds that people would have chosen: of those about as good, the roundest as it is displayed."""
+"""Readable thresholds: of nearly equivalent values, the roundest one as displayed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ratchet.scoring.rule import Condition
 
 _DIGITS = 4
 _FINEST = 200
-"""Steps between the two ends beyond which a rounder grid is no longer sought: every value counts as round."""
+"""Maximum number of grid steps between the two ends; finer grids are not tried: every value counts as round."""
 
 
 def roundness(condition: Condition) -> int:
-    """How many digits a reader has to take in: 0 for 0, 1 for 70 or 0.5, 2 for 25, 3 for 42, 5 for 69.5 …"""
+    """Digits to read: 0 for 0, 1 for 70 or 0.5, 2 for 25, 3 for 42, 5 for 69.5 …"""
     value = abs(shown(_unit(condition.feature), condition.threshold))
     if value == 0.0 or not math.isfinite(value):
         return 0
@@ -24,7 +24,7 @@ def roundness(condition: Condition) -> int:
 
 
 def round_thresholds(feature: str, low: float, high: float) -> Iterator[list[float]]:
-    """Stored thresholds from `low` to `high` that are round as displayed: coarse grids first, then finer ones."""
+    """Stored thresholds from `low` to `high`, round as displayed: coarse grids first, then finer ones."""
     unit = _unit(feature)
     bottom, top = shown(unit, low), shown(unit, high)
     if not (math.isfinite(bottom) and math.isfinite(top) and top > bottom):

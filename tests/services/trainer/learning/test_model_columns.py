@@ -13,9 +13,9 @@ from ratchet.scoring.models.artifact import FrozenPattern, ModelFile, load
 from ratchet.scoring.models.constant import Constant
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.rule import Condition, Rule
-from services.trainer.learning.growth import USELESS, grow, reads
 from services.trainer.learning.inputs import KnownPattern
-from services.trainer.learning.outcome import LeftOut, SessionOutcome
+from services.trainer.learning.model_columns import USELESS, extend_columns, readable_columns
+from services.trainer.learning.outcome import Exclusion, SessionOutcome
 
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("range_regime", ">", 0.1)), 1)
 BUSY = Rule((Condition("volume_regime", ">", 0.5),), 1)
@@ -27,7 +27,7 @@ def pattern(rule: Rule, name: str, state: str = "kept") -> KnownPattern:
 
 def test_a_first_model_has_its_familys_features_the_log_odds_of_online_and_every_pattern_in_force() -> None:
     unknown = Rule((Condition("moon_phase", "is", 1.0),), 1)
-    grown = grow(
+    grown = extend_columns(
         None,
         (pattern(HOT, "a", "confirmed"), pattern(BUSY, "b", "retired"), pattern(unknown, "c"), pattern(BUSY, "d")),
         ("adx_14", "rsi_14"),
@@ -36,15 +36,15 @@ def test_a_first_model_has_its_familys_features_the_log_odds_of_online_and_every
     assert grown.from_patterns == {"rule:a", "rule:d"}
     assert grown.patterns == (FrozenPattern("a", HOT, 100), FrozenPattern("d", BUSY, 100))
     assert grown.left_out == (
-        LeftOut("b", "retired"),
-        LeftOut("c", "feature moon_phase is not computed by this version"),
+        Exclusion("b", "retired"),
+        Exclusion("c", "feature moon_phase is not computed by this version"),
     )
 
 
 def test_a_pattern_of_the_parent_stays_as_it_was_used() -> None:
     function = Function(("adx_14", "rule:a"), (Link((0, 1), Constant(0.0, {}), 0.0, 1.0, 0.0),))
     parent = ModelFile("AAPL", "range", 1, "logistic", function, (FrozenPattern("a", HOT, 100),))
-    grown = grow(parent, (KnownPattern("a", HOT, 0.5, 999, "retired"), pattern(BUSY, "b")), ("weekday",))
+    grown = extend_columns(parent, (KnownPattern("a", HOT, 0.5, 999, "retired"), pattern(BUSY, "b")), ("weekday",))
     assert grown.columns == ("adx_14", "rule:a", "rule:b", "volume_regime")
     assert [each.evidence_end for each in grown.patterns] == [100, 100]
     assert grown.left_out == ()
@@ -70,6 +70,6 @@ def test_a_prediction_does_not_change_when_bars_arrive(aapl: Bars, first: Sessio
 
 def test_no_part_reads_the_log_odds_that_a_model_on_the_margin_starts_from() -> None:
     columns = ("adx_14", ONLINE_LOG_ODDS, "weekday")
-    assert reads(columns, ()) == ((0, 2), ())
-    assert reads(columns, ("weekday",)) == ((0,), (LeftOut("weekday", USELESS),))
-    assert reads(columns, ("weekday", "adx_14")) == ((0, 2), ())
+    assert readable_columns(columns, ()) == ((0, 2), ())
+    assert readable_columns(columns, ("weekday",)) == ((0,), (Exclusion("weekday", USELESS),))
+    assert readable_columns(columns, ("weekday", "adx_14")) == ((0, 2), ())
