@@ -1,1 +1,1 @@
-"""Forecasts of recorded models: any number of replicas answer, none of them writes."""
+"""Forecasts of recorded models; read-only, with any number of replicas."""

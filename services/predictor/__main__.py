@@ -8,6 +8,6 @@ from services.predictor.bootstrap import build
 
 
 def main(settings: Settings) -> None:
-    """Serve the predictor until the process is told to stop."""
+    """Serves the predictor until the process receives a stop signal."""
     server, closers = build(settings)
     run("predictor", server, closers)

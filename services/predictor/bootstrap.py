@@ -23,7 +23,7 @@ PRELOAD = ("ratchet.scoring.evaluation", "skops.io", "sklearn.linear_model", "xg
 
 
 def build(settings: Settings) -> tuple[Server, Sequence[Callable[[], None]]]:
-    """The server, not yet started, and what to close after it has stopped."""
+    """Builds the server, not yet started, and the functions that close its resources."""
     os.environ.update(ONE_THREAD)
     server = open_server(settings)
     client = Client(registry=settings.endpoints.registry, actor="predictor")

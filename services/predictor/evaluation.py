@@ -1,4 +1,4 @@
-"""Scoring bars that no model knows: reads the inputs of a segment and has a worker compute it."""
+"""Evaluation of models on out-of-sample bars, computed in a worker."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from services.platform.artifacts import ArtifactStore
 from services.platform.snapshots import Snapshots
 from services.platform.workers import Workers
 from services.platform.workers.on_demand import OnDemand
-from services.predictor.prediction import require_about
+from services.predictor.prediction import require_problem
 
-AT_ONCE = 8
+MAX_CONCURRENT = 8
 
-MOST_MODELS = 32
+MAX_MODELS = 32
 
 
 class Evaluator:
-    """Answers for several threads at once; each waits for a worker."""
+    """Thread-safe; each call waits for a worker."""
 
     def __init__(self, client: Client, store: ArtifactStore, snapshots: Snapshots, workers: Workers) -> None:
         self._client = client
         self._store = store
         self._snapshots = snapshots
-        self._demand = OnDemand(workers, AT_ONCE, "evaluation")
+        self._demand = OnDemand(workers, MAX_CONCURRENT, "evaluation")
 
     def evaluate(self, request: pb.EvaluateRequest, active: Callable[[], bool]) -> pb.EvaluateResponse:
-        """The answer to a request; the work stops when `active` says no.
+        """Forecasts of the requested models and baselines; the work stops when `active` returns False.
 
-        PreconditionFailed for a model that knows a label of a scored bar, DataRefused for bars that are not there or
-        too few, LimitReached when too many evaluations run.
+        PreconditionFailed for a model that knows a label of a scored bar, DataRefused for missing or too few bars,
+        LimitReached for too many concurrent evaluations.
         """
         with self._demand.place():
-            return _answer(self._demand.run(evaluation.evaluate, self._gather(request), active))
+            return _response(self._demand.run(evaluation.evaluate, self._read_segment(request), active))
 
-    def _gather(self, request: pb.EvaluateRequest) -> Segment:
+    def _read_segment(self, request: pb.EvaluateRequest) -> Segment:
         series, task = Series.parse(request.series), Task.of(request.target, request.horizon)
-        if len(request.models) > MOST_MODELS:
+        if len(request.models) > MAX_MODELS:
             raise InvalidInput(
-                f"{len(request.models)} models, {MOST_MODELS} at most in one evaluation; ask for them in parts",
+                f"{len(request.models)} models, {MAX_MODELS} at most in one evaluation; ask for them in parts",
                 fields={"models": "too many"},
             )
         models = [Model.parse(name) for name in dict.fromkeys(request.models)]
         for model in models:
-            require_about(model.lineage, series, task)
+            require_problem(model.lineage, series, task)
         if not (models or request.baselines):
             raise InvalidInput(
                 "nothing is to be evaluated; name models, or ask for the baselines",
@@ -64,18 +64,18 @@ class Evaluator:
             horizon=task.horizon,
             bars=bars,
             first=first,
-            models=tuple(self._recorded(str(model), int(bars.time[first])) for model in models),
+            models=tuple(self._load_model(str(model), int(bars.time[first])) for model in models),
             baselines=request.baselines,
         )
 
-    def _recorded(self, name: str, first_time: int) -> Recorded:
+    def _load_model(self, name: str, first_time: int) -> Recorded:
         record = self._client.get_model(name).record
         require_unseen(name, record, first_time)
         return Recorded(name, self._store.get(record.artifact.digest))
 
 
 def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) -> None:
-    """PreconditionFailed for a model whose fit, or a pattern of which, knows a label of the first scored bar's time."""
+    """PreconditionFailed for a model with a fit or pattern that knows a label of the first scored bar's time."""
     known = [("its fit", record.windows.fit_label_end.seconds)]
     known += [(f"its pattern {use.pattern_id}", use.evidence_end.seconds) for use in record.patterns_used]
     what, end = max(known, key=lambda each: each[1])
@@ -87,7 +87,7 @@ def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) ->
         )
 
 
-def _answer(scored: Scored) -> pb.EvaluateResponse:
+def _response(scored: Scored) -> pb.EvaluateResponse:
     return pb.EvaluateResponse(
         times=[Timestamp(seconds=int(time)) for time in scored.times],
         outcomes=scored.outcomes.tolist(),

@@ -1,7 +1,7 @@
-"""What a recorded model says of the bar after the last one, and what is known of its skill.
+"""Forecast of a recorded model for the bar after the last one, and its recorded skill.
 
-Computed where it is asked for: the features and the probability of one bar take milliseconds, so that a prediction
-never waits for a training session. What one model says of one snapshot is computed once: neither ever changes.
+The servicer computes forecasts itself: the features and the probability of one bar take milliseconds, so that a
+prediction never waits for a training session. The forecast of a model on a snapshot is cached: neither ever changes.
 """
 
 from __future__ import annotations
@@ -30,119 +30,120 @@ from ratchet.scoring.models.artifact import ModelFile
 from services.platform.artifacts import ArtifactStore
 from services.platform.snapshots import Snapshots, known_zones
 
-MOST_BARS = 100_000
-"""In a request: a prediction is computed in a thread of the server."""
+MAX_BARS = 100_000
+"""Maximum number of bars in a request: a prediction is computed in a thread of the server."""
 
-OPEN_MODELS = 32
-"""Model files that are kept open, those used last."""
+CACHED_MODELS = 32
+"""Size of the LRU cache of loaded models."""
 
-FOLDS = 16
-"""Folds of online@baseline over a snapshot that are kept, those used last."""
+CACHED_FOLDS = 16
+"""Size of the LRU cache of online@baseline folds over a snapshot."""
 
-REMEMBERED = 4096
-"""Records of models, and what models said of snapshots: those asked for last."""
+CACHED_FORECASTS = 4096
+"""Size of the LRU caches of model records, and of forecasts on snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """`probability` of label 1 after the last bar, whose time is `bar` in epoch seconds."""
+class Forecast:
+    """`probability` of label 1 after the last bar; `bar`: its time in epoch seconds."""
 
     bar: int
     probability: float
 
 
 class Predictor:
-    """Answers for many threads at once."""
+    """Computes forecasts; thread-safe."""
 
     def __init__(self, client: Client, store: ArtifactStore, snapshots: Snapshots) -> None:
         self._client = client
         self._store = store
         self._snapshots = snapshots
-        self._opened = lru_cache(OPEN_MODELS)(self._open)
-        self._remembered = lru_cache(REMEMBERED)(self._of_snapshot)
-        self._record = lru_cache(REMEMBERED)(self._recorded)
-        self._folded = lru_cache(FOLDS)(self._fold)
+        self._cached_model = lru_cache(CACHED_MODELS)(self._open)
+        self._cached_forecast = lru_cache(CACHED_FORECASTS)(self._forecast_snapshot)
+        self._cached_record = lru_cache(CACHED_FORECASTS)(self._load_record)
+        self._cached_fold = lru_cache(CACHED_FOLDS)(self._fold)
 
     def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
-        """The answer to a request. NotFound without such a model or bars; DataRefused for bars too few or bad."""
+        """The forecast for a request. NotFound for a missing model or missing bars; DataRefused for too few or
+        malformed bars."""
         series = Series.parse(request.series)
-        record = self._record(self._named(series, request))
+        record = self._cached_record(self._model_name(series, request))
         digest = record.artifact.digest
-        given = self._given(series, request)
+        given = self._request_bars(series, request)
         if given is None:
-            said = self._remembered(digest, self._snapshots.newest(series).registered.digest)
+            forecast = self._cached_forecast(digest, self._snapshots.newest(series).registered.digest)
         else:
-            said = self._of_request(self._opened(digest), series, given)
+            forecast = self._forecast_request(self._cached_model(digest), series, given)
         task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
             model=record.model,
             artifact_digest=digest,
-            bar=Timestamp(seconds=said.bar),
-            probability=said.probability,
+            bar=Timestamp(seconds=forecast.bar),
+            probability=forecast.probability,
             statement=statement(record),
             question=targets.question(task.target, task.horizon),
             skill_shown=record.skill_shown,
         )
 
-    def _named(self, series: Series, request: pb.PredictRequest) -> str:
-        """The model that is asked for: a version, a lineage's champion, or the symbol's best."""
+    def _model_name(self, series: Series, request: pb.PredictRequest) -> str:
+        """Name of the requested model: a version, a lineage's champion, or the symbol's best."""
         if not request.model:
             task = Task.of(request.target or DEFAULT_TARGET, request.horizon)
             return self._client.get_symbol_best(str(series), str(task)).model.name
         version = None if request.model.count("/") == 2 else Model.parse(request.model)
         lineage = version.lineage if version else Lineage.parse(request.model)
         if request.target or request.horizon:
-            require_about(lineage, series, Task.of(request.target or lineage.task.target, request.horizon))
+            require_problem(lineage, series, Task.of(request.target or lineage.task.target, request.horizon))
         else:
-            require_about(lineage, series, lineage.task)
+            require_problem(lineage, series, lineage.task)
         return str(version) if version else self._client.get_champion(str(lineage)).model.name
 
-    def _recorded(self, model: str) -> model_pb2.ModelRecord:
-        """What was recorded of a version, and never changes."""
+    def _load_record(self, model: str) -> model_pb2.ModelRecord:
+        """The immutable record of a version."""
         return self._client.get_model(model).record
 
-    def _given(self, series: Series, request: pb.PredictRequest) -> Bars | None:
-        """The bars in the request, checked; None where those of the newest snapshot are meant."""
+    def _request_bars(self, series: Series, request: pb.PredictRequest) -> Bars | None:
+        """The validated bars of the request; None to use the newest snapshot."""
         match request.WhichOneof("source"):
             case "bars":
-                if len(request.bars.bars) > MOST_BARS:
-                    raise DataRefused(f"{len(request.bars.bars)} bars, {MOST_BARS} at most; send the newest ones")
+                if len(request.bars.bars) > MAX_BARS:
+                    raise DataRefused(f"{len(request.bars.bars)} bars, {MAX_BARS} at most; send the newest ones")
                 zone = self._snapshots.newest(series).registered.market_timezone
-                bars = replace(listed(series, request.bars), zone=zone)
+                bars = replace(bars_from_message(series, request.bars), zone=zone)
                 check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
                 return bars
             case "csv":
                 zones = known_zones(self._snapshots.newest(series))
-                return csv_file.read(request.csv, str(series), "the file", MOST_BARS, zones).bars
+                return csv_file.read(request.csv, str(series), "the file", MAX_BARS, zones).bars
             case _:
                 return None
 
-    def _of_snapshot(self, model: str, dataset: str) -> Said:
-        """Both by their digests."""
-        opened = self._opened(model)
-        if not opened.on_margin:
-            return next_bar(opened, self._snapshots.bars(dataset).traded())
-        fold = self._folded(dataset, opened.target, opened.horizon)
-        return next_bar(opened, fold.bars, fold.z)
+    def _forecast_snapshot(self, model: str, dataset: str) -> Forecast:
+        """Forecast of a model on a snapshot, both by their digests."""
+        model_file = self._cached_model(model)
+        if not model_file.on_margin:
+            return forecast_next_bar(model_file, self._snapshots.bars(dataset).traded())
+        fold = self._cached_fold(dataset, model_file.target, model_file.horizon)
+        return forecast_next_bar(model_file, fold.bars, fold.z)
 
-    def _of_request(self, model: ModelFile, series: Series, given: Bars) -> Said:
-        """What a model says after the last of the bars in a request."""
+    def _forecast_request(self, model: ModelFile, series: Series, given: Bars) -> Forecast:
+        """Forecast of a model after the last bar of a request."""
         if not model.on_margin:
-            return next_bar(model, given.traded())
+            return forecast_next_bar(model, given.traded())
         dataset = self._snapshots.newest(series).registered.digest
         bars = joined(self._snapshots.bars(dataset), given).traded()
-        return next_bar(model, bars, self._folded(dataset, model.target, model.horizon).log_odds(bars))
+        return forecast_next_bar(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
 
     def _fold(self, dataset: str, target: str, horizon: int) -> Fold:
-        """online@baseline over a snapshot: a long one takes seconds, once."""
+        """online@baseline over a snapshot, cached: the first fold over a long one takes seconds."""
         return Fold.over(self._snapshots.bars(dataset).traded(), target, horizon)
 
     def _open(self, digest: str) -> ModelFile:
         return artifact.load(self._store.get(digest))
 
 
-def next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Said:
-    """What the model says after the last of `bars`, which all traded; all of them count, for features remember.
+def forecast_next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Forecast:
+    """Forecast of the model after the last of `bars`, all of them traded; features depend on the whole history.
 
     Args:
         online: the log-odds of online@baseline, float64[n], for a model on the margin.
@@ -156,10 +157,10 @@ def next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Said
             " its features up); give more of its history"
         )
     X = table_for(model, bars, online).matrix(model.columns, model.patterns)
-    return Said(int(bars.time[-1]), float(model.function.probability(X, np.array([len(bars) - 1]))[0]))
+    return Forecast(int(bars.time[-1]), float(model.function.probability(X, np.array([len(bars) - 1]))[0]))
 
 
-def require_about(lineage: Lineage, series: Series, task: Task) -> None:
+def require_problem(lineage: Lineage, series: Series, task: Task) -> None:
     """InvalidInput for a lineage of another series or task."""
     if (lineage.series, lineage.task) != (series, task):
         raise InvalidInput(
@@ -169,8 +170,8 @@ def require_about(lineage: Lineage, series: Series, task: Task) -> None:
         )
 
 
-def listed(series: Series, given: pb.BarList) -> Bars:
-    """The bars of a message, as they are: unchecked."""
+def bars_from_message(series: Series, given: pb.BarList) -> Bars:
+    """The bars of a message, unvalidated."""
     time, *values = zip(*map(_COLUMNS, given.bars), strict=True) if given.bars else [()] * 6
     return Bars(str(series), np.array(time, np.int64), *(np.array(column, np.float64) for column in values))
 
@@ -179,16 +180,16 @@ _COLUMNS = attrgetter("time.seconds", "open", "high", "low", "close", "volume")
 
 
 def statement(record: model_pb2.ModelRecord) -> str:
-    """What is known of a model's skill, from its record, in words."""
-    held = record.windows.holdout
-    bars = f"{held.rows} bars, {written(held.first_bar.seconds)} to {written(held.last_bar.seconds)}"
-    asked = [each for each in record.baselines if each.name in SKILL_BASELINES]
-    if not asked:
+    """The recorded skill of a model, as text."""
+    holdout = record.windows.holdout
+    bars = f"{holdout.rows} bars, {written(holdout.first_bar.seconds)} to {written(holdout.last_bar.seconds)}"
+    compared = [each for each in record.baselines if each.name in SKILL_BASELINES]
+    if not compared:
         return "no skill shown: its record compares it with no baseline; do not rely on it"
-    if not all(each.HasField("gain") for each in asked):
+    if not all(each.HasField("gain") for each in compared):
         return f"no skill shown: its holdout ({bars}) has too few bars of one class, and no metric is defined"
     own = _brier(record.metrics)
-    rivals = sorted(asked, key=lambda each: _brier(each.metrics))
+    rivals = sorted(compared, key=lambda each: _brier(each.metrics))
     if record.skill_shown:
         best = rivals[0]
         return (

@@ -18,7 +18,7 @@ from ratchet.scoring.columns import predict
 from ratchet.scoring.models import artifact
 from services.platform.snapshots import Snapshots
 from services.platform.workers import Job, Report, Result
-from services.predictor.evaluation import AT_ONCE, Evaluator, require_unseen
+from services.predictor.evaluation import MAX_CONCURRENT, Evaluator, require_unseen
 from tests.support.training_services import AAPL, LINEAGE, Here, World, rows, world
 
 MODEL = f"{LINEAGE}/v1"
@@ -185,7 +185,7 @@ def test_a_worker_that_dies_is_told_as_what_it_was(made: World) -> None:
     request = predictor_pb2.EvaluateRequest(
         series="AAPL", target="range", first_bar=at(FIRST), last_bar=at(LAST), baselines=True
     )
-    for _ in range(AT_ONCE + 1):
+    for _ in range(MAX_CONCURRENT + 1):
         with pytest.raises(WorkerLost, match=r"the process that computed this evaluation died .* ask again"):
             evaluator.evaluate(request, lambda: True)
 

@@ -20,8 +20,8 @@ from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from services.platform.snapshots import Snapshots
 from services.platform.workers import Job, Report, Result
-from services.predictor.evaluation import AT_ONCE, MOST_MODELS, Evaluator
-from services.predictor.prediction import MOST_BARS, Predictor, statement
+from services.predictor.evaluation import MAX_CONCURRENT, MAX_MODELS, Evaluator
+from services.predictor.prediction import MAX_BARS, Predictor, statement
 from tests.support.training_services import AAPL, FILE, LINEAGE, TRAINED_ON, Here, World, hourly, rows, world
 
 MODEL = f"{LINEAGE}/v1"
@@ -172,22 +172,22 @@ class Busy:
 
 def test_a_prediction_waits_for_no_worker(tmp_path: Path) -> None:
     busy = Busy()
-    with world(tmp_path, busy) as made, ThreadPoolExecutor(AT_ONCE) as threads:
+    with world(tmp_path, busy) as made, ThreadPoolExecutor(MAX_CONCURRENT) as threads:
         first, last = (Timestamp(seconds=int(AAPL.time[row])) for row in (2100, 2149))
 
         def evaluated() -> predictor_pb2.EvaluateResponse:
             return made.client.evaluate("AAPL", "range", first_bar=first, last_bar=last, models=[MODEL])
 
-        waiting = [threads.submit(evaluated) for _ in range(AT_ONCE)]
+        waiting = [threads.submit(evaluated) for _ in range(MAX_CONCURRENT)]
         try:
             for _ in waiting:
                 busy.waiting.acquire()
             assert made.client.predict("AAPL", "range").model == MODEL
-            with pytest.raises(LimitReached, match=f"{AT_ONCE} evaluations run or wait already"):
+            with pytest.raises(LimitReached, match=f"{MAX_CONCURRENT} evaluations run or wait already"):
                 evaluated()
         finally:
             busy.free.set()
-        assert [len(each.result().times) for each in waiting] == [50] * AT_ONCE
+        assert [len(each.result().times) for each in waiting] == [50] * MAX_CONCURRENT
 
 
 def test_intraday_series_are_predicted_too(made: World, tmp_path: Path) -> None:
@@ -261,14 +261,16 @@ def test_on_a_degenerate_holdout_nothing_is_said_of_skill() -> None:
 
 def test_bars_to_predict_from_are_bounded(made: World) -> None:
     request = predictor_pb2.PredictRequest(series="AAPL")
-    request.bars.bars.extend([predictor_pb2.Bar(open=1.0)] * (MOST_BARS + 1))
+    request.bars.bars.extend([predictor_pb2.Bar(open=1.0)] * (MAX_BARS + 1))
     with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
-        Predictor(made.client, made.store, Snapshots(made.client, made.store))._given(Series.parse("AAPL"), request)
+        Predictor(made.client, made.store, Snapshots(made.client, made.store))._request_bars(
+            Series.parse("AAPL"), request
+        )
 
 
 def test_models_to_evaluate_are_bounded(made: World) -> None:
     request = predictor_pb2.EvaluateRequest(
-        series="AAPL", target="range", models=["AAPL/range/logistic/v1"] * (MOST_MODELS + 1)
+        series="AAPL", target="range", models=["AAPL/range/logistic/v1"] * (MAX_MODELS + 1)
     )
     with pytest.raises(InvalidInput, match="33 models, 32 at most in one evaluation; ask for them in parts"):
         Evaluator(made.client, made.store, Snapshots(made.client, made.store), Here()).evaluate(request, lambda: True)
