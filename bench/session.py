@@ -23,11 +23,11 @@ import optuna
 
 from bench.loop import Loop
 from ratchet.scoring import baselines, features
-from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.data.csv_file import read
 from ratchet.scoring.models.families import FAMILIES
-from ratchet.scoring.models.port import Family, Fitted, Knob, Params, Sample, Start
+from ratchet.scoring.models.port import Family, Fitted, Hyperparameter, Params, Sample, TransferStart
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.session import run
 from services.trainer.mining import mine
@@ -81,14 +81,20 @@ class TimedFamily:
         return self.family.features
 
     @property
-    def knobs(self) -> tuple[Knob, ...]:
-        return self.family.knobs
+    def hyperparameters(self) -> tuple[Hyperparameter, ...]:
+        return self.family.hyperparameters
 
     def params(self, step: int) -> dict[str, float]:
         return self.family.params(step)
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
         return self.meter.timed("fits", self.family.fit)(sample, params, seed, start=start, stop=stop)
 
@@ -101,7 +107,7 @@ def measured(meter: Meter) -> Iterator[None]:
     """While it holds, every family, the study's library, the features and the search for rules are measured."""
     places: list[tuple[Any, str, str]] = [
         (baselines, "forecasts", "baselines"),
-        (Fold, "carried_on", "baselines"),
+        (OnlineBaseline, "extend", "baselines"),
         (features, "compute", "features"),
         (mine, "search", "search"),
         (optuna, "create_study", "study"),

@@ -1,1 +1,1 @@
-"""From bars to a forecast: bars, features, targets, models, baselines. Extra `trainer`."""
+"""Scoring: bars, features, targets, models and baselines. Extra `trainer`."""

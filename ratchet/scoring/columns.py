@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
 from ratchet.scoring import features, targets
-from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.features import LAST_LABEL
 from ratchet.scoring.models.artifact import RULE_PREFIX, FrozenPattern, ModelFile
@@ -18,14 +18,14 @@ from ratchet.scoring.models.artifact import RULE_PREFIX, FrozenPattern, ModelFil
 Floats = NDArray[np.float64]
 
 ONLINE_LOG_ODDS = "online_log_odds"
-"""The log-odds of online@baseline: a model on the margin starts from them."""
-OF_TASK = (LAST_LABEL, ONLINE_LOG_ODDS)
-"""Columns that depend on the task: they are computed from the labels known at each bar."""
+"""The log-odds of online@baseline: the initial margin of a model on the margin."""
+TASK_COLUMNS = (LAST_LABEL, ONLINE_LOG_ODDS)
+"""Columns that depend on the task, computed from the labels known at each bar."""
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """Column values float64[n, k], NaN where unknown, under `names`; those of the task come last."""
+class FeatureTable:
+    """Column values float64[n, k], NaN if unknown, under `names`; task columns come last."""
 
     names: tuple[str, ...]
     values: Floats
@@ -33,20 +33,20 @@ class Table:
     @classmethod
     def of(
         cls, bars: Bars, target: str, horizon: int, names: Iterable[str] | None = None, online: Floats | None = None
-    ) -> Table:
-        """The columns of these names; None: the whole library, and the columns of the task.
+    ) -> FeatureTable:
+        """Computes the named columns; None: the whole library, and the task columns.
 
         Args:
-            online: the log-odds of online@baseline, float64[n], where they are known already.
+            online: the log-odds of online@baseline, float64[n], if already computed.
         """
-        wanted = dict.fromkeys((*features.LIBRARY, *OF_TASK) if names is None else names)
-        plain = tuple(name for name in wanted if name not in OF_TASK)
-        of_task = tuple(name for name in OF_TASK if name in wanted)
+        wanted = dict.fromkeys((*features.LIBRARY, *TASK_COLUMNS) if names is None else names)
+        plain = tuple(name for name in wanted if name not in TASK_COLUMNS)
+        of_task = tuple(name for name in TASK_COLUMNS if name in wanted)
         values = [features.compute(bars, plain)]
         if LAST_LABEL in of_task:
             values.append(targets.persistence(target, bars, horizon)[:, None])
         if ONLINE_LOG_ODDS in of_task:
-            values.append((Fold.over(bars, target, horizon).z if online is None else online)[:, None])
+            values.append((OnlineBaseline.fit(bars, target, horizon).z if online is None else online)[:, None])
         return cls((*plain, *of_task), np.concatenate(values, axis=1))
 
     @property
@@ -54,13 +54,13 @@ class Table:
         """The log-odds of online@baseline, float64[n]."""
         return self.values[:, self.names.index(ONLINE_LOG_ODDS)]
 
-    def part(self, names: tuple[str, ...]) -> Table:
-        """The table of these columns alone."""
+    def select(self, names: tuple[str, ...]) -> FeatureTable:
+        """The table of the named columns."""
         position = {name: index for index, name in enumerate(self.names)}
-        return Table(names, self.values[:, [position[name] for name in names]])
+        return FeatureTable(names, self.values[:, [position[name] for name in names]])
 
     def matrix(self, columns: Sequence[str], patterns: Iterable[FrozenPattern]) -> Floats:
-        """float64[n, len(columns)]; InvalidInput for a column that is neither here nor one of `patterns`."""
+        """float64[n, len(columns)]; InvalidInput for a column that is neither in the table nor one of `patterns`."""
         rules = {pattern.column: pattern.rule for pattern in patterns}
         position = {name: index for index, name in enumerate(self.names)}
         X = np.empty((len(self.values), len(columns)))
@@ -74,8 +74,8 @@ class Table:
         return X
 
 
-def features_of(model: ModelFile) -> tuple[str, ...]:
-    """The named features that a model needs: its own columns and those that its rules name."""
+def required_features(model: ModelFile) -> tuple[str, ...]:
+    """The features of a model: its own columns and those of its rules."""
     named = (column for column in model.columns if not column.startswith(RULE_PREFIX))
     in_rules = (feature for pattern in model.patterns for feature in pattern.rule.features)
     return tuple(dict.fromkeys((*named, *in_rules)))
@@ -86,12 +86,12 @@ def predict(model: ModelFile, bars: Bars) -> Floats:
     return probabilities(model, table_for(model, bars))
 
 
-def table_for(model: ModelFile, bars: Bars, online: Floats | None = None) -> Table:
-    """The columns that a model needs, over `bars`; `online` as in Table.of."""
-    return Table.of(bars, model.target, model.horizon, features_of(model), online)
+def table_for(model: ModelFile, bars: Bars, online: Floats | None = None) -> FeatureTable:
+    """The table of a model's features over `bars`; `online` as in FeatureTable.of."""
+    return FeatureTable.of(bars, model.target, model.horizon, required_features(model), online)
 
 
-def probabilities(model: ModelFile, table: Table) -> Floats:
+def probabilities(model: ModelFile, table: FeatureTable) -> Floats:
     """The probability of label 1 for every bar of `table`, float64[n]."""
     X = table.matrix(model.columns, model.patterns)
     return model.function.probability(X, np.arange(len(X), dtype=np.int64))

@@ -1,4 +1,4 @@
-"""The forecasts of models and baselines on bars that none of the models knows. Pure.
+"""Forecasts of models and baselines on bars out-of-sample for all models. Pure.
 
 The forecast of a baseline for a bar uses only labels known at that bar.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.scoring import baselines, targets
-from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.columns import probabilities, table_for
 from ratchet.scoring.data.bars import WARM_UP, Bars, Floats, Times, written
 from ratchet.scoring.models import artifact
@@ -23,8 +23,8 @@ Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A model of the log; its caller has checked that it knows no label of a scored bar."""
+class RecordedModel:
+    """A recorded model; the caller has checked that the scored bars are out-of-sample."""
 
     name: str
     artifact: bytes = field(repr=False)
@@ -32,37 +32,37 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Segment:
-    """The bars from index `first` on are scored; `bars` end with the one that makes the last label known."""
+    """Bars to evaluate: scored from index `first` on; `bars` end with the outcome of the last scored bar."""
 
     target: str
     horizon: int
     bars: Bars = field(repr=False)
     first: int
-    models: tuple[Recorded, ...] = ()
+    models: tuple[RecordedModel, ...] = ()
     baselines: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """`probabilities`: one a scored bar, float64[m]."""
+    """Forecasts of one model or baseline: `probabilities` of the scored bars, float64[m]."""
 
     name: str
     probabilities: Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """The scored bars, with a known label each: `times` int64[m], `outcomes` bool[m]."""
+class Evaluation:
+    """Evaluation of the scored bars, all labelled: `times` int64[m], `outcomes` bool[m]."""
 
     times: Times
     outcomes: NDArray[np.bool_]
     forecasts: tuple[Forecast, ...]
 
 
-def cut(bars: Bars, horizon: int, first_time: int, last_time: int) -> tuple[Bars, int]:
-    """What a segment from `first_time` to `last_time` (epoch seconds) may know of `bars`, and where it begins.
+def segment_bars(bars: Bars, horizon: int, first_time: int, last_time: int) -> tuple[Bars, int]:
+    """Bars for a segment from `first_time` to `last_time` (epoch seconds), and the index of its first bar.
 
-    DataRefused when no bar lies there.
+    DataRefused without a bar in the period.
     """
     first = int(np.searchsorted(bars.time, first_time, side="left"))
     stop = int(np.searchsorted(bars.time, last_time, side="right"))
@@ -75,27 +75,27 @@ def cut(bars: Bars, horizon: int, first_time: int, last_time: int) -> tuple[Bars
     return bars.head(stop + horizon), first
 
 
-def evaluate(segment: Segment, report: Report) -> Scored:
-    """The forecasts of a segment. The same segment gives the same probabilities.
+def evaluate(segment: Segment, report: Report) -> Evaluation:
+    """Evaluates a segment. The same segment gives the same probabilities.
 
     Raises:
         DataRefused: no bar of the segment has a known label.
     """
     report("features", 0.0)
-    y, usable = labelled(segment)
+    y, usable = segment_labels(segment)
     rows = usable[usable >= segment.first]
-    online = Fold.over(segment.bars, segment.target, segment.horizon).z
+    online = OnlineBaseline.fit(segment.bars, segment.target, segment.horizon).z
     found = [Forecast(each.name, _recorded(each, segment.bars, online)[rows]) for each in segment.models]
     if segment.baselines:
         report("baselines", 0.1)
         simple = baselines.forecasts(segment.bars, segment.target, segment.horizon, online)
         found.extend(Forecast(name, p[rows]) for name, p in simple.items())
     report("scored", 1.0)
-    return Scored(segment.bars.time[rows], y[rows] == 1.0, tuple(found))
+    return Evaluation(segment.bars.time[rows], y[rows] == 1.0, tuple(found))
 
 
-def labelled(segment: Segment) -> tuple[Floats, NDArray[np.int64]]:
-    """The label of each bar, float64[n], and the usable rows. DataRefused where none of them is scored."""
+def segment_labels(segment: Segment) -> tuple[Floats, NDArray[np.int64]]:
+    """The label of each bar, float64[n], and the usable rows. DataRefused without a usable scored bar."""
     y = targets.labels(segment.target, segment.bars, segment.horizon)
     usable = usable_rows(y)
     if not np.any(usable >= segment.first):
@@ -106,6 +106,6 @@ def labelled(segment: Segment) -> tuple[Floats, NDArray[np.int64]]:
     return y, usable
 
 
-def _recorded(recorded: Recorded, bars: Bars, online: Floats) -> Floats:
+def _recorded(recorded: RecordedModel, bars: Bars, online: Floats) -> Floats:
     model = artifact.load(recorded.artifact)
     return probabilities(model, table_for(model, bars, online))

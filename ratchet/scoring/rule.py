@@ -66,7 +66,7 @@ class Condition:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """When all conditions hold, the label is `direction` more often than it is otherwise.
+    """A rule: if all conditions hold, the label is `direction` more often than otherwise.
 
     Conditions are kept sorted, so that equal rules have equal text.
     """
@@ -84,7 +84,7 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """The rule whose canonical text this is: `rsi_14 > 70 and weekday is 2 -> 1`."""
+        """Parses the canonical text of a rule: `rsi_14 > 70 and weekday is 2 -> 1`."""
         premise, arrow, direction = text.partition(" -> ")
         if not arrow or direction not in ("0", "1"):
             raise InvalidInput(f"{text!r} is not a rule; write CONDITION and CONDITION -> 1")
@@ -96,16 +96,16 @@ class Rule:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that the rule names, each once, in order."""
+        """The features of the rule, each once, in order."""
         return tuple(dict.fromkeys(condition.feature for condition in self.conditions))
 
     @property
     def kind(self) -> RuleKind:
-        """What the rule is about: the kind of its feature, or a combination."""
+        """The kind of the rule's feature, or "combination"."""
         return "combination" if len(self.conditions) == 2 else FEATURE_KIND.get(self.conditions[0].feature, "level")
 
     def fires(self, X: Floats, names: Sequence[str]) -> Bools:
-        """bool[n] for X float64[n, k], whose columns are `names`; InvalidInput where a feature is missing."""
+        """bool[n] for X float64[n, k] with columns `names`; InvalidInput for a missing feature."""
         position = {name: column for column, name in enumerate(names)}
         missing = [feature for feature in self.features if feature not in position]
         if missing:

@@ -58,7 +58,7 @@ class Snapshots:
             if not request.HasField(name):
                 raise InvalidInput(f"an evaluation needs its {name}", fields={name: "missing"})
         traded = self.latest(series)[1].traded()
-        return evaluation.cut(traded, horizon, request.first_bar.seconds, request.last_bar.seconds)
+        return evaluation.segment_bars(traded, horizon, request.first_bar.seconds, request.last_bar.seconds)
 
 
 def known_zones(newest: registry_pb2.Dataset | None, asked: Zones = UNKNOWN) -> Zones:

@@ -13,7 +13,7 @@ from ratchet.names import Model, Series, Task
 from ratchet.predictor.v1 import predictor_pb2 as pb
 from ratchet.scoring import evaluation
 from ratchet.scoring.data.bars import written
-from ratchet.scoring.evaluation import Recorded, Scored, Segment
+from ratchet.scoring.evaluation import Evaluation, RecordedModel, Segment
 from services.platform.artifacts import ArtifactStore
 from services.platform.snapshots import Snapshots
 from services.platform.workers import Workers
@@ -68,10 +68,10 @@ class Evaluator:
             baselines=request.baselines,
         )
 
-    def _load_model(self, name: str, first_time: int) -> Recorded:
+    def _load_model(self, name: str, first_time: int) -> RecordedModel:
         record = self._client.get_model(name).record
         require_unseen(name, record, first_time)
-        return Recorded(name, self._store.get(record.artifact.digest))
+        return RecordedModel(name, self._store.get(record.artifact.digest))
 
 
 def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) -> None:
@@ -87,7 +87,7 @@ def require_unseen(name: str, record: model_pb2.ModelRecord, first_time: int) ->
         )
 
 
-def _response(scored: Scored) -> pb.EvaluateResponse:
+def _response(scored: Evaluation) -> pb.EvaluateResponse:
     return pb.EvaluateResponse(
         times=[Timestamp(seconds=int(time)) for time in scored.times],
         outcomes=scored.outcomes.tolist(),

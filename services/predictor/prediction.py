@@ -20,11 +20,11 @@ from ratchet.events.v1 import model_pb2
 from ratchet.names import DEFAULT_TARGET, SKILL_BASELINES, Lineage, Model, Series, Task
 from ratchet.predictor.v1 import predictor_pb2 as pb
 from ratchet.scoring import targets
-from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.columns import table_for
 from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import WARM_UP, Bars, Floats, check, written
-from ratchet.scoring.data.join import joined
+from ratchet.scoring.data.join import join_bars
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from services.platform.artifacts import ArtifactStore
@@ -131,12 +131,12 @@ class Predictor:
         if not model.on_margin:
             return forecast_next_bar(model, given.traded())
         dataset = self._snapshots.newest(series).registered.digest
-        bars = joined(self._snapshots.bars(dataset), given).traded()
+        bars = join_bars(self._snapshots.bars(dataset), given).traded()
         return forecast_next_bar(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
 
-    def _fold(self, dataset: str, target: str, horizon: int) -> Fold:
+    def _fold(self, dataset: str, target: str, horizon: int) -> OnlineBaseline:
         """online@baseline over a snapshot, cached: the first fold over a long one takes seconds."""
-        return Fold.over(self._snapshots.bars(dataset).traded(), target, horizon)
+        return OnlineBaseline.fit(self._snapshots.bars(dataset).traded(), target, horizon)
 
     def _open(self, digest: str) -> ModelFile:
         return artifact.load(self._store.get(digest))

@@ -7,7 +7,7 @@ import pytest
 
 from bench.planted import USABLE, from_mining_alone, series
 from ratchet.scoring import features, targets
-from ratchet.scoring.columns import Table
+from ratchet.scoring.columns import FeatureTable
 from ratchet.scoring.data.bars import Bars, check
 from ratchet.scoring.rule import Floats, Rule
 from ratchet.scoring.targets import usable_rows
@@ -92,7 +92,7 @@ def test_a_null_series_gives_no_feature_a_say() -> None:
     bars, _ = series(2, rules=0)
     y = targets.labels("direction", bars, 1)
     rows = usable_rows(y)
-    values, y = Table.of(bars, "direction", 1, features.BASE).values[rows], y[rows]
+    values, y = FeatureTable.of(bars, "direction", 1, features.BASE).values[rows], y[rows]
     varied = values[:, np.ptp(values, axis=0) > 0.0]
     known = (varied - varied.mean(axis=0)) / varied.std(axis=0)
     correlations = known.T @ (y - y.mean()) / (len(y) * y.std())

@@ -1,4 +1,4 @@
-"""Baselines: simple forecasts that stand beside every model on the same bars. They have no artifact and no lineage.
+"""Baselines: simple forecasts for comparison with every model on the same bars, without artifact and lineage.
 
 base-rate     the frequency of label 1 among the labels known at the bar
 persistence   its frequency after the last known label
@@ -10,9 +10,9 @@ mean          the mean of har, online, ridge and boosting
 stack         a Newton step a bar on the log-odds of these four
 har-level     target range: least squares on the log range, probability from the residuals
 
-The forecast of a bar uses only labels and features known at that bar, so that it may be scored on every bar. Columns of
-volume are read also while the series has none: they are unknown then, and say nothing. All are pure functions of the
-bars: anyone recomputes them from the snapshot.
+The forecast of a bar uses only labels and features known at that bar, so that every bar is out-of-sample. Volume
+columns are inputs even for a series without volume: their unknown values have no effect. All baselines are pure
+functions of the bars, recomputable from the snapshot.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 from ratchet.scoring import features, targets
 from ratchet.scoring.baselines import refitted
 from ratchet.scoring.baselines.frequencies import base_rate, persistence
-from ratchet.scoring.baselines.newton import Newton
-from ratchet.scoring.baselines.online import Fold
+from ratchet.scoring.baselines.newton import RecursiveNewton
+from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.baselines.refitted import FIRST, Refits
 from ratchet.scoring.data import trailing
 from ratchet.scoring.data.bars import WARM_UP, Bars, Floats
@@ -44,14 +44,13 @@ _STACK_RIDGE = 20.0
 def forecasts(bars: Bars, target: str, horizon: int, online: Floats | None = None) -> Mapping[str, Floats]:
     """The probability of label 1 of every bar by each baseline, float64[n].
 
-    Before WARM_UP bars there is no label to learn from, and the answer is one half; before the first fit it is the base
-    rate.
+    Before WARM_UP bars there is no label, and the forecast is one half; before the first fit it is the base rate.
 
     Args:
-        online: the log-odds of online@baseline, float64[n], where they are known already.
+        online: the log-odds of online@baseline, float64[n], if already computed.
     """
     y = targets.labels(target, bars, horizon)
-    names = features.of_timeframe(bars)
+    names = features.for_timeframe(bars)
     X = features.compute(bars, names)
     H = X[:, [names.index(name) for name in features.HAR]]
     rate = base_rate(y, horizon)
@@ -62,7 +61,7 @@ def forecasts(bars: Bars, target: str, horizon: int, online: Floats | None = Non
         HAR: refits.probabilities(HAR, refitted.har, H, rate),
         RIDGE: refits.probabilities(RIDGE, refitted.ridge, X, rate),
         BOOSTING: refits.probabilities(BOOSTING, refitted.boosting, X, rate),
-        ONLINE: _known(sigmoid(Fold.over(bars, target, horizon).z if online is None else online), rate),
+        ONLINE: _known(sigmoid(OnlineBaseline.fit(bars, target, horizon).z if online is None else online), rate),
     }
     four = np.column_stack([found[name] for name in _COMBINED])
     found[MEAN] = four.mean(axis=1)
@@ -76,15 +75,15 @@ def forecasts(bars: Bars, target: str, horizon: int, online: Floats | None = Non
 def _stack(four: Floats, y: Floats, horizon: int) -> Floats:
     Z = np.column_stack([logit(four), np.ones(len(four))])
     prior = np.array([0.25, 0.25, 0.25, 0.25, 0.0])
-    begun = Newton.begin(len(prior), _STACK_RIDGE, prior)
-    z, _ = begun.over(Z, y, horizon, WARM_UP + FIRST)
+    begun = RecursiveNewton.initial(len(prior), _STACK_RIDGE, prior)
+    z, _ = begun.run(Z, y, horizon, WARM_UP + FIRST)
     return _known(sigmoid(z), four.mean(axis=1))
 
 
 def _level_ahead(bars: Bars, horizon: int) -> Floats:
-    """log(range of bar t + horizon / its median of the bars up to t), float64[n]: above 0 where the label is 1.
+    """log(range of bar t + horizon / its median of the bars up to t), float64[n]: above 0 for label 1.
 
-    NaN where that median is 0: most bars of the past had one price.
+    NaN if that median is 0: most past bars had a single price.
     """
     spread = relative_range(bars)
     later = np.full(len(bars), np.nan)

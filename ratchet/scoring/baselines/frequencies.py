@@ -19,9 +19,9 @@ def base_rate(y: Floats, horizon: int) -> Floats:
 def persistence(y: Floats, horizon: int) -> Floats:
     """The frequency of label 1 after the last known label, float64[n]: persistence, calibrated.
 
-    The base rate where no label is known, or where fewer than CLASS_ROWS labels of a class are.
+    The base rate without a known label, or with fewer than CLASS_ROWS known labels of a class.
     """
-    last = trailing.before(y, horizon)
+    last = trailing.lag(y, horizon)
     p = rate = base_rate(y, horizon)
     all_ones, all_count = _known_before(y, np.isfinite(y), horizon)
     defined = np.minimum(all_ones, all_count - all_ones) >= CLASS_ROWS
@@ -37,6 +37,6 @@ def _known_before(y: Floats, counted: NDArray[np.bool_], horizon: int) -> tuple[
     counted[:WARM_UP] = False
     ones = np.cumsum(np.where(counted, np.nan_to_num(y), 0.0))
     count = np.cumsum(counted.astype(np.float64))
-    earlier = (trailing.before(total, horizon) for total in (ones, count))
+    earlier = (trailing.lag(total, horizon) for total in (ones, count))
     known_ones, known = (np.nan_to_num(total) for total in earlier)
     return known_ones, known

@@ -12,9 +12,9 @@ FORGETTING = 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class Newton:
-    """The weights float64[k], the inverse of their curvature float64[k, k], the inputs whose label is to come, and how
-    many bars were folded.
+class RecursiveNewton:
+    """State of the recursion: weights float64[k], inverse curvature float64[k, k], inputs with unknown labels, and the
+    number of processed bars.
 
     Recursive least squares on the local quadratic of the log loss. Source: Ljung & Söderström 1983, chapter 2; Sherman
     & Morrison 1950 for the inverse.
@@ -26,12 +26,12 @@ class Newton:
     bars: int = 0
 
     @classmethod
-    def begin(cls, width: int, ridge: float, prior: Floats | None = None) -> Newton:
-        """Before the first bar: `prior`, float64[width], held with curvature `ridge`; None: zeros."""
+    def initial(cls, width: int, ridge: float, prior: Floats | None = None) -> RecursiveNewton:
+        """The state before the first bar: `prior`, float64[width], with curvature `ridge`; None: zeros."""
         weights = np.zeros(width) if prior is None else prior
         return cls(weights, np.eye(width) / ridge, np.empty((0, width)))
 
-    def over(self, Z: Floats, y: Floats, horizon: int, first: int) -> tuple[Floats, Newton]:
+    def run(self, Z: Floats, y: Floats, horizon: int, first: int) -> tuple[Floats, RecursiveNewton]:
         """The log-odds of each bar of Z, float64[m], NaN before bar `first`; and the state after them.
 
         Args:
@@ -56,4 +56,4 @@ class Newton:
                 inverse -= np.outer(gain, direction) * curvature
                 weights += gain * ((y[j] - p) / horizon)
             z[t - begun] = inputs[t - offset] @ weights
-        return z, Newton(weights, inverse, inputs[len(inputs) - min(horizon, len(inputs)) :], stop)
+        return z, RecursiveNewton(weights, inverse, inputs[len(inputs) - min(horizon, len(inputs)) :], stop)

@@ -1,8 +1,8 @@
-"""Baselines that are fitted anew as labels come in: har, ridge, boosting, har-level.
+"""Baselines with periodic refits: har, ridge, boosting, har-level.
 
-Each is fitted on all labelled bars (at most the newest MOST_ROWS) whenever their number has grown by max(EVERY, 2 %),
-and forecasts the bars from the one on which its last label became known up to the next fit. A process keeps its last
-fits: one of bars that are the same is not made twice.
+A refit on all labelled bars (at most the newest MAX_ROWS) follows each growth of their number by max(REFIT_EVERY, 2 %),
+and forecasts the bars from its last label time up to the next refit. A process caches its last fits by the digest of
+their bars.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ratchet.statistics.scores import defined
 
 FIRST = 250
 """Labelled bars before the first fit."""
-EVERY = 63
+REFIT_EVERY = 63
 GROWTH = 0.02
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 CLIP = 6.0
 
 HAR_PENALTY, RIDGE_PENALTY = 0.05, 0.002
@@ -47,26 +47,26 @@ _BOOSTING = {
     "verbosity": 0,
 }
 _ROUNDS, _PATIENCE, _STOPPING_SHARE = 300, 15, 0.15
-_KEPT = 1024
+_CACHE_SIZE = 1024
 
 Rows: TypeAlias = NDArray[np.int64]
-Answer: TypeAlias = Callable[[Floats], Floats]
+Predict: TypeAlias = Callable[[Floats], Floats]
 """Probabilities float64[m] of features float64[m, k]."""
-Fit: TypeAlias = Callable[[Floats, Floats, int], Answer]
+Fit: TypeAlias = Callable[[Floats, Floats, int], Predict]
 """Fits features float64[m, k] to outcomes float64[m] at a horizon."""
 
 
-def har(X: Floats, y: Floats, horizon: int) -> Answer:  # noqa: ARG001
+def har(X: Floats, y: Floats, horizon: int) -> Predict:  # noqa: ARG001
     """A logistic regression on the HAR columns."""
     return _logistic(X, y, HAR_PENALTY)
 
 
-def ridge(X: Floats, y: Floats, horizon: int) -> Answer:  # noqa: ARG001
+def ridge(X: Floats, y: Floats, horizon: int) -> Predict:  # noqa: ARG001
     """A logistic regression with a strong ridge on all library features."""
     return _logistic(X, y, RIDGE_PENALTY)
 
 
-def boosting(X: Floats, y: Floats, horizon: int) -> Answer:
+def boosting(X: Floats, y: Floats, horizon: int) -> Predict:
     """Histogram gradient boosting on all library features; rounds stop early on the newest rows, purged."""
     import xgboost as xgb
 
@@ -85,7 +85,7 @@ def boosting(X: Floats, y: Floats, horizon: int) -> Answer:
     return lambda features: np.asarray(booster.inplace_predict(features, iteration_range=(0, rounds)), np.float64)
 
 
-def level(X: Floats, u: Floats, horizon: int) -> Answer:  # noqa: ARG001
+def level(X: Floats, u: Floats, horizon: int) -> Predict:  # noqa: ARG001
     """Least squares of `u`, float64[m], on the HAR columns; P(u > 0) from the distribution of the residuals."""
     scaled, scale = _standardised(X)
     design = np.column_stack([scaled, np.ones(len(scaled))])
@@ -102,7 +102,7 @@ def level(X: Floats, u: Floats, horizon: int) -> Answer:  # noqa: ARG001
 
 @dataclass(frozen=True, eq=False)
 class Refits:
-    """The fits of one problem over the bars that are known: `y` float64[n] are its labels, NaN where unknown."""
+    """The refits of one problem over the known bars: `y` float64[n] are its labels, NaN if unknown."""
 
     bars: Bars
     y: Floats
@@ -110,8 +110,8 @@ class Refits:
     problem: str
 
     @cached_property
-    def _fits(self) -> tuple[_Span, ...]:
-        return tuple(_spans(self.bars, self.y, self.horizon))
+    def _fits(self) -> tuple[_Refit, ...]:
+        return tuple(_refits(self.bars, self.y, self.horizon))
 
     def probabilities(
         self, name: str, fit: Fit, X: Floats, base_rate: Floats, outcomes: Floats | None = None
@@ -120,7 +120,7 @@ class Refits:
 
         Args:
             X: features, float64[n, k].
-            outcomes: what is fitted, float64[n], where it is not the label; bars where it is NaN are left out.
+            outcomes: regression target, float64[n], if not the label; bars with NaN are left out.
         """
         fitted = self.y if outcomes is None else outcomes
         p = base_rate.copy()
@@ -128,7 +128,7 @@ class Refits:
             rows = span.rows[np.isfinite(fitted[span.rows])]
             if not defined(self.y[rows]):
                 continue
-            answer = _FITS.get(
+            answer = _FIT_CACHE.get(
                 f"{name} {self.problem} {span.digest}",
                 lambda rows=rows: fit(X[rows], fitted[rows], self.horizon),  # type: ignore[misc]
             )
@@ -137,8 +137,8 @@ class Refits:
 
 
 @dataclass(frozen=True, eq=False)
-class _Span:
-    """A fit: the rows that it learns from, and the bars `start` … `stop` − 1 that it forecasts.
+class _Refit:
+    """A refit: its training rows, and the bars `start` … `stop` − 1 of its forecasts.
 
     `digest`: of the bars up to and including `start`.
     """
@@ -149,30 +149,30 @@ class _Span:
     digest: str
 
 
-def _spans(bars: Bars, y: Floats, horizon: int) -> Iterator[_Span]:
+def _refits(bars: Bars, y: Floats, horizon: int) -> Iterator[_Refit]:
     usable = usable_rows(y)
     counts = []
     count = FIRST
     while count <= len(usable):
         counts.append(count)
-        count += max(EVERY, int(GROWTH * count))
+        count += max(REFIT_EVERY, int(GROWTH * count))
     starts = [int(usable[count - 1]) + horizon for count in counts]
     values = np.column_stack([bars.time, *(getattr(bars, name) for name in COLUMNS)])
     digest, hashed = hashlib.sha256(f"{bars.series} {bars.zone} ".encode()), 0
     for count, start, stop in zip(counts, starts, [*starts, len(y)][1:], strict=True):
         digest.update(values[hashed : start + 1].tobytes())
         hashed = start + 1
-        yield _Span(usable[max(0, count - MOST_ROWS) : count], start, stop, digest.copy().hexdigest())
+        yield _Refit(usable[max(0, count - MAX_ROWS) : count], start, stop, digest.copy().hexdigest())
 
 
-class _Fits:
-    """The last fits of this process, by name, problem and digest of the bars that they know."""
+class _FitCache:
+    """LRU cache of fits, by name, problem and digest of their bars."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: OrderedDict[str, Answer] = OrderedDict()
+        self._kept: OrderedDict[str, Predict] = OrderedDict()
 
-    def get(self, key: str, make: Callable[[], Answer]) -> Answer:
+    def get(self, key: str, make: Callable[[], Predict]) -> Predict:
         answer = self._kept.pop(key, None) or make()
         self._kept[key] = answer
         if len(self._kept) > self._most:
@@ -180,10 +180,10 @@ class _Fits:
         return answer
 
 
-_FITS = _Fits(_KEPT)
+_FIT_CACHE = _FitCache(_CACHE_SIZE)
 
 
-def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Answer:
+def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Predict:
     from sklearn.linear_model import LogisticRegression
 
     scaled, scale = _standardised(X)
@@ -193,16 +193,17 @@ def _logistic(X: Floats, y: Floats, inverse_penalty: float) -> Answer:
 
 
 def _sums(features: Floats, weights: NDArray[Any]) -> Floats:
-    """features · weights, float64[m]: the same to the bit however many rows are asked for at once.
+    """features · weights, float64[m]: bit for bit independent of the number of rows.
 
-    A matrix product is not, and the layout of the features in memory decides the order in which einsum adds.
+    A matrix product is not, and the memory layout of the features decides the order of einsum's additions.
     """
     sums: Floats = np.einsum("ij,j->i", np.ascontiguousarray(features), weights)
     return sums
 
 
 def _standardised(X: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """X in standard deviations from its known means, clipped at CLIP, unknown values at the mean; and the same map."""
+    """X standardised by its known values, clipped at CLIP, unknown values at the mean; and the same map as a
+    function."""
     known = np.isfinite(X)
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, X, 0.0).sum(axis=0) / count

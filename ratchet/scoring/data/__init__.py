@@ -1,1 +1,1 @@
-"""Bars: what a series is made of, how they are read from a file, checked and kept."""
+"""Bars: parsing, validation and storage."""

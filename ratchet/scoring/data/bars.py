@@ -1,4 +1,4 @@
-"""Bars and the rules that every bar keeps."""
+"""Bars and their validation rules."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
 
 WARM_UP = 250
-"""Bars at the start of a series whose features are not used for training."""
+"""Bars at the start of a series that are not used for training."""
 
 TOLERANCE = 1e-6
-"""By how much, relatively, an open or close may leave [low, high]: exports of 32-bit floats differ that much."""
+"""Relative tolerance of an open or close outside [low, high]: exports of 32-bit floats differ that much."""
 
 STANDING = 5
-"""Bars in a row of one price and no volume that count as a market in which nothing trades; fewer are a quiet moment."""
+"""Minimum run of bars with one price and no volume that counts as a market without trade."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,9 +47,8 @@ class Standstill:
 class Bars:
     """The bars of one series, oldest first.
 
-    `time` is int64[n], epoch seconds UTC, strictly increasing (daily bars: midnight of the date);
-    prices and volume are float64[n]; `zone` is the IANA name of the market's time zone.
-    `check` proves that the rules hold.
+    `time` is int64[n], epoch seconds UTC, strictly increasing (daily bars: midnight of the date); prices and volume are
+    float64[n]; `zone` is the IANA name of the market's time zone. `check` validates the rules.
     """
 
     series: str
@@ -78,10 +77,10 @@ class Bars:
         return bool(self.volume.any())
 
     def standstills(self) -> tuple[Standstill, ...]:
-        """The runs of bars on which nothing trades, oldest first.
+        """The runs of bars without trade, oldest first.
 
-        A run is STANDING or more bars in a row with volume 0 whose open, high, low and close are one price, the same
-        for all. In a series without volume the price alone decides.
+        A run is STANDING or more consecutive bars with volume 0 and a single price for all open, high, low and close.
+        In a series without volume the price alone decides.
         """
         stands, run = self._standing()
         time = self.time[stands]
@@ -93,10 +92,10 @@ class Bars:
     def traded(self) -> Bars:
         """These bars without their standstills."""
         stands, _ = self._standing()
-        return self._chosen(~stands) if stands.any() else self
+        return self._select(~stands) if stands.any() else self
 
     def _standing(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which bars stand still, and the number of the run that each bar belongs to."""
+        """Mask of the bars without trade, and the run number of each bar."""
         still: NDArray[np.bool_] = self.volume == 0
         for price in (self.open, self.high, self.low):
             still = still & (price == self.close)
@@ -108,40 +107,40 @@ class Bars:
 
     def head(self, n: int) -> Bars:
         """The first `n` bars."""
-        return self._chosen(slice(n))
+        return self._select(slice(n))
 
     def until(self, epoch_seconds: int) -> Bars:
-        """The bars whose time is `epoch_seconds` or earlier."""
+        """The bars up to `epoch_seconds`, inclusive."""
         return self.head(int(np.searchsorted(self.time, epoch_seconds, side="right")))
 
-    def _chosen(self, rows: slice | NDArray[np.bool_]) -> Bars:
-        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("time", *COLUMNS)}
-        return replace(self, **chosen)
+    def _select(self, rows: slice | NDArray[np.bool_]) -> Bars:
+        selected: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("time", *COLUMNS)}
+        return replace(self, **selected)
 
 
 @dataclass(frozen=True)
 class _Rule:
     broken: NDArray[np.bool_]
-    say: Callable[[int], str]
+    describe: Callable[[int], str]
 
 
 def check(
     bars: Bars,
     name: str,
     row_of: Callable[[int], int] = lambda index: index + 2,
-    then: str = "correct the file and import it again",
+    remedy: str = "correct the file and import it again",
 ) -> None:
     """DataRefused for the first bar that breaks a rule, with its row, the value, the rule and the next step.
 
     Rules: times are in the years 1 to 9999 and strictly increase; prices are positive and finite; high is not below
     low; open and close lie within [low, high] up to TOLERANCE; volume is finite and not negative. `name` is the file's
-    name; `row_of` maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `then` is the
+    name; `row_of` maps an index of `bars` to the row of the file, counted from 1 (the header is row 1); `remedy` is the
     next step.
     """
     outside = (bars.time < FIRST_SECOND) | (bars.time > LAST_SECOND)
     if outside.any():
         raise DataRefused(
-            f"{name} row {row_of(int(np.argmax(outside)))}: its date is not in the years 1 to 9999; {then}"
+            f"{name} row {row_of(int(np.argmax(outside)))}: its date is not in the years 1 to 9999; {remedy}"
         )
     if len(bars) > 1 and bool(np.all(np.diff(bars.time) < 0)):
         raise DataRefused(
@@ -154,13 +153,13 @@ def check(
     if count == 0:
         return
     first = int(np.argmax(broken))
-    what = next(rule.say(first) for rule in rules if rule.broken[first])
+    problem = next(rule.describe(first) for rule in rules if rule.broken[first])
     more = f"; {count - 1} more rows break rules" if count > 1 else ""
-    raise DataRefused(f"{name} row {row_of(first)}: {what}{more}; {then}")
+    raise DataRefused(f"{name} row {row_of(first)}: {problem}{more}; {remedy}")
 
 
 def written(time: np.int64 | int) -> str:
-    """A bar's time as people write it: the date, or RFC 3339 UTC where it is not midnight."""
+    """Text of a bar's time: the date at midnight UTC, else RFC 3339 UTC."""
     moment = _EPOCH + timedelta(seconds=int(time))
     return f"{moment:%Y-%m-%d}" if int(time) % DAY == 0 else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -176,14 +175,14 @@ def _time_rule(bars: Bars, row_of: Callable[[int], int]) -> _Rule:
         else "bars within a day need --timeframe"
     )
 
-    def say(i: int) -> str:
+    def describe(i: int) -> str:
         date = written(bars.time[i])
         same = np.flatnonzero(bars.time[:i] == bars.time[i])
         if len(same):
             return f"date {date} is there twice, first in row {row_of(int(same[0]))}; a date has one row ({advice})"
         return f"date {date} comes after the later {written(latest[i - 1])}; dates must increase, oldest first"
 
-    return _Rule(backward, say)
+    return _Rule(backward, describe)
 
 
 def _price(field: str, values: Floats) -> _Rule:

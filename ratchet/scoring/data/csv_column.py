@@ -1,4 +1,4 @@
-"""Columns of a CSV file as text, and how their cells are parsed: all at once, in C."""
+"""Columns of a CSV file as text, with vectorised parsing of their cells."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _ZONED = r"\d{2}:.*([zZ]|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
 
 @dataclass(frozen=True)
 class Column:
-    """A column's cells, the function that parses them (ArrowInvalid for a cell that it can't), its rule and way out."""
+    """A column's cells, their parser (ArrowInvalid for a malformed cell), its rule and remedy."""
 
     field: str
     text: pa.ChunkedArray
     parse: Callable[[pa.ChunkedArray], NDArray[Any]]
     rule: str
-    then: str
+    remedy: str
 
     def head(self, n: int) -> Column:
         return replace(self, text=self.text[:n])
 
     def first_failing(self) -> int:
-        """The index of the first cell that can't be parsed, or the number of cells."""
+        """The index of the first malformed cell, or the number of cells."""
         if self._parses(self.text):
             return len(self.text)
         good, bad = 0, len(self.text)
@@ -64,9 +64,9 @@ def numbers(field: str, text: pa.ChunkedArray) -> Column:
 def times(parts: Sequence[pa.ChunkedArray], series: Series) -> tuple[Column, bool, tuple[str, ...]]:
     """The column of times, epoch seconds UTC when parsed; whether it is naive; and notes on it.
 
-    `parts` are dates with or without times of day, or dates and times of day apart. Bars of days and weeks lie at
-    midnight UTC of the date as written. Bars within a day lie at their moment; the column is naive if no UTC offset
-    is written: moments are then parsed as if they were UTC. The first cell says whether all have an offset.
+    `parts` are dates with or without times of day, or dates and times of day separately. Bars of days and weeks lie at
+    midnight UTC of the date as written. Bars within a day lie at their time; the column is naive without UTC offsets:
+    its times are then parsed as UTC. The first cell decides whether all cells have an offset.
     """
     trimmed = [pc.utf8_trim_whitespace(part) for part in parts]
     text = trimmed[0] if len(trimmed) == 1 else pc.binary_join_element_wise(*trimmed, " ")

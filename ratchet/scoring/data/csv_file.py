@@ -1,4 +1,4 @@
-"""Bars from a CSV file, as spreadsheets and data vendors export it; and back into one."""
+"""Import of bars from CSV files of spreadsheets and data vendors; and export."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ratchet.errors import DataRefused
 from ratchet.names import Series
 from ratchet.scoring.data.bars import COLUMNS, Bars, Floats, Times, check, written
 from ratchet.scoring.data.csv_column import Column, numbers, times
-from ratchet.scoring.data.csv_header import Layout, layout
+from ratchet.scoring.data.csv_header import Layout, parse_header
 from ratchet.scoring.data.zones import EXAMPLE, UNKNOWN, Zones, around_the_clock, to_utc
 
-MOST_ROWS = 5_000_000
-MOST_COLUMNS = 256
-LONGEST_HEADER = 65_536
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 256
+MAX_HEADER = 65_536
 
 _ROWS_A_PIECE = 4096
 _RUNS_NAMED = 3
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """The bars of a file; what was done to them or left aside, a sentence each.
+class ParsedFile:
+    """The bars of a file; `notes`: changes and omissions, a sentence each.
 
-    `timezone` is the zone in which times without a UTC offset were read; empty where the file has none.
+    `timezone`: the assumed zone of times without a UTC offset; empty if there are none.
     """
 
     bars: Bars
@@ -41,30 +41,30 @@ class Parsed:
     timezone: str = ""
 
 
-def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS, zones: Zones = UNKNOWN) -> Parsed:
+def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zones: Zones = UNKNOWN) -> ParsedFile:
     """The bars in a CSV file's bytes; `series` is their name, `name` the file's name for messages.
 
-    Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are YYYY-MM-DD, with
-    time and UTC offset if wanted. Bars of days or weeks take the date as it is written and lie at its midnight UTC;
-    their market zone is UTC where `zones` has none. Bars within a day need both zones from `zones`, unless they trade
-    around the clock: then UTC. Without a volume column every volume is 0. The factor of an adjusted close is applied
-    to all prices.
+    Any header case and column order; separators `,` `;` or tab; a byte order mark and CRLF. Dates are YYYY-MM-DD,
+    optionally with time and UTC offset. Bars of days or weeks take the date as written and lie at its midnight UTC;
+    their market zone defaults to UTC. Bars within a day need both zones from `zones`, unless they trade around the
+    clock: then UTC. Without a volume column every volume is 0. The factor of an adjusted close is applied to all
+    prices.
 
     Raises DataRefused with the row (the header is row 1), the value, the rule and the next step.
     """
     header, rows = _header(content, name)
     if rows > most_rows:
         raise DataRefused(f"{name}: {rows} rows, {most_rows} at most; use a coarser timeframe or a shorter history")
-    columns = layout(header, name)
-    if columns.width > MOST_COLUMNS:
+    columns = parse_header(header, name)
+    if columns.width > MAX_COLUMNS:
         raise DataRefused(
-            f"{name} row 1: {columns.width} columns, {MOST_COLUMNS} at most; leave out those that are not of bars and"
+            f"{name} row 1: {columns.width} columns, {MAX_COLUMNS} at most; leave out those that are not of bars and"
             " import it again"
         )
     table = _cells(content, columns, name, rows)
-    when, naive, notes = times([table[str(cell)] for cell in columns.when], Series.parse(series))
-    file = _File(name, content, series, zones.of_file or "UTC" if naive else "")
-    texts = [when, *(numbers(field, table[str(cell)]) for field, cell in columns.fields.items())]
+    time_column, naive, notes = times([table[str(cell)] for cell in columns.time_cells], Series.parse(series))
+    file = _File(name, content, series, zones.file_zone or "UTC" if naive else "")
+    texts = [time_column, *(numbers(field, table[str(cell)]) for field, cell in columns.fields.items())]
     values = _values(texts, file)
     zone = _market_zone(values["date"], zones, naive, file)
     bars = replace(file.bars(values), zone=zone)
@@ -78,11 +78,11 @@ def read(content: bytes, series: str, name: str, most_rows: int = MOST_ROWS, zon
     if "adjclose" in values:
         bars, factor = _adjusted(bars, values["adjclose"], file)
         notes = (*notes, factor)
-    return Parsed(bars, (*notes, *_on_standstills(bars)), file.timezone)
+    return ParsedFile(bars, (*notes, *_standstill_notes(bars)), file.timezone)
 
 
 def write(bars: Bars) -> Iterator[bytes]:
-    """A CSV file of `bars` in pieces below 1 MiB, from which `read` makes bars that are equal to the last bit.
+    """A CSV file of `bars` in chunks below 1 MiB; `read` restores equal bars, bit for bit.
 
     Bars of days and weeks have a date, others a time in RFC 3339 UTC; the market's time zone is not in the file.
     """
@@ -98,7 +98,7 @@ def write(bars: Bars) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class _File:
-    """A file of a series' bars, whose times are local ones of `timezone`, or UTC where that is empty."""
+    """A file of a series' bars, with local times of `timezone`, or UTC if empty."""
 
     name: str
     content: bytes
@@ -106,7 +106,7 @@ class _File:
     timezone: str
 
     def bars(self, values: dict[str, NDArray[Any]]) -> Bars:
-        """Bars of parsed columns; DataRefused for a local time that no clock showed."""
+        """Bars of parsed columns; DataRefused for a local time skipped by a clock change."""
         time = values["date"]
         if self.timezone:
             time, skipped = to_utc(self.timezone, time)
@@ -122,16 +122,16 @@ class _File:
         return Bars(self.series, time, *(columns[field] for field in COLUMNS))
 
     def row(self, index: int) -> int:
-        """The row of a bar: blank lines hold no bar, but count as rows."""
+        """The row of a bar; blank lines hold no bar, but count as rows."""
         filled = [number for number, line in enumerate(self.content.splitlines(), 1) if line]
         return filled[index + 1]
 
-    def refuse(self, index: int, what: str, then: str) -> DataRefused:
-        return DataRefused(f"{self.name} row {self.row(index)}: {what}; {then} and import it again")
+    def refuse(self, index: int, problem: str, remedy: str) -> DataRefused:
+        return DataRefused(f"{self.name} row {self.row(index)}: {problem}; {remedy} and import it again")
 
 
 def _header(content: bytes, name: str) -> tuple[str, int]:
-    """The first line, and the largest number of data rows that there can be."""
+    """The first line, and the maximum number of data rows."""
     if not content.strip():
         raise DataRefused(f"{name} row 1: the file is empty; export it again with a header and one row a bar")
     if b"\0" in content:
@@ -145,16 +145,16 @@ def _header(content: bytes, name: str) -> tuple[str, int]:
         ) from error
     rows = max(content.rstrip().count(newline) for newline in (b"\n", b"\r"))
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    if len(header) > LONGEST_HEADER:
+    if len(header) > MAX_HEADER:
         raise DataRefused(
-            f"{name} row 1: {len(header)} characters, {LONGEST_HEADER} at most; the first row names the columns,"
+            f"{name} row 1: {len(header)} characters, {MAX_HEADER} at most; the first row names the columns,"
             " and one row a bar follows: export it again"
         )
     return header, rows
 
 
 def _cells(content: bytes, columns: Layout, name: str, rows: int) -> pa.Table:
-    """The cells that are read, as text: one column each, named by its number."""
+    """The used cells, as text: one column each, named by its number."""
     if rows == 0:
         raise DataRefused(f"{name}: a header and no rows; export it again with one row a bar")
     titles = [str(cell) for cell in range(columns.width)]
@@ -187,7 +187,7 @@ def _ragged(content: bytes, columns: Layout, name: str, otherwise: str) -> DataR
 
 
 def _values(columns: list[Column], file: _File) -> dict[str, NDArray[Any]]:
-    """The parsed columns by field; DataRefused for the first row that can't be parsed or breaks a rule before."""
+    """The parsed columns by field; DataRefused for the first malformed row, or an earlier row that breaks a rule."""
     try:
         return {column.field: column.parse(column.text) for column in columns}
     except pa.ArrowInvalid as error:
@@ -195,16 +195,16 @@ def _values(columns: list[Column], file: _File) -> dict[str, NDArray[Any]]:
         above = {column.field: column.parse(column.head(index).text) for column in columns}
         check(file.bars(above), file.name, file.row)
         value = column.text[index].as_py()
-        raise file.refuse(index, f"{column.field} {value[:60]!r} {column.rule}", column.then) from error
+        raise file.refuse(index, f"{column.field} {value[:60]!r} {column.rule}", column.remedy) from error
 
 
 def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
-    """The zone of the series' calendar; DataRefused where it is unclear, or where the zone of naive times is."""
+    """The zone of the series' calendar; DataRefused if it, or the zone of naive times, is unclear."""
     if not Series.parse(file.series).intraday:
-        return zones.of_market or "UTC"
-    clear = bool(zones.of_market) and not (naive and not zones.of_file)
+        return zones.market_zone or "UTC"
+    clear = bool(zones.market_zone) and not (naive and not zones.file_zone)
     if clear or around_the_clock(time):
-        return zones.of_market or "UTC"
+        return zones.market_zone or "UTC"
     if naive:
         raise DataRefused(
             f"{file.name}: its times have no UTC offset, and their zone is not known; import it with --market-timezone"
@@ -216,7 +216,7 @@ def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
     )
 
 
-def _on_standstills(bars: Bars) -> tuple[str, ...]:
+def _standstill_notes(bars: Bars) -> tuple[str, ...]:
     """A note on the bars without trade, with the first few runs."""
     runs = bars.standstills()
     if not runs:

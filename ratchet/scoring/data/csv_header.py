@@ -1,4 +1,4 @@
-"""The header of a CSV file: which cell holds what."""
+"""Parsing of a CSV header."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _SPELLINGS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the columns of a file are: cell numbers from 0.
+    """Columns of a file: cell numbers from 0.
 
-    `when` holds one cell (a date or a moment) or two (a date, a time of day); `fields` maps each of PRICES, and
-    `volume` and `adjclose` where the file has them, to its cell; `ignored` are the names of the other columns.
+    `time_cells` holds one cell (a date or a time) or two (a date, a time of day); `fields` maps each of PRICES, and
+    `volume` and `adjclose` if present, to its cell; `ignored` are the names of the other columns.
     """
 
     separator: str
     width: int
-    when: tuple[int, ...]
+    time_cells: tuple[int, ...]
     fields: dict[str, int]
     ignored: tuple[str, ...]
 
     @property
     def cells(self) -> tuple[int, ...]:
-        """Every cell that is read, in the order of the file."""
-        return tuple(sorted({*self.when, *self.fields.values()}))
+        """All used cells, in the order of the file."""
+        return tuple(sorted({*self.time_cells, *self.fields.values()}))
 
 
-def layout(line: str, name: str) -> Layout:
-    """The layout that a header line says, whatever its case and order; DataRefused if a column is missing or twice."""
+def parse_header(line: str, name: str) -> Layout:
+    """The layout of a header line, in any case and order; DataRefused for a missing or repeated column."""
     separator = max(SEPARATORS, key=line.count)
     try:
         titles = [title.strip() for title in next(csv.reader([line], delimiter=separator), [])]
@@ -67,18 +67,18 @@ def layout(line: str, name: str) -> Layout:
             )
         else:
             found[field] = cell
-    when = _when(found)
-    missing = [*([] if when else ["date"]), *(field for field in PRICES if field not in found)]
+    time_cells = _time_cells(found)
+    missing = [*([] if time_cells else ["date"]), *(field for field in PRICES if field not in found)]
     if missing:
         raise DataRefused(
             f"{name} row 1: no column {', '.join(missing)} among {_shown(titles)}; the first row must name the columns"
             " date, open, high, low and close, and volume if there is one: add what is missing and import it again"
         )
     fields = {field: found[field] for field in (*COLUMNS, "adjclose") if field in found}
-    return Layout(separator, len(titles), when, fields, tuple(ignored))
+    return Layout(separator, len(titles), time_cells, fields, tuple(ignored))
 
 
-def _when(found: dict[str, int]) -> tuple[int, ...]:
+def _time_cells(found: dict[str, int]) -> tuple[int, ...]:
     if "datetime" in found:
         return (found["datetime"],)
     return tuple(found[field] for field in ("date", "time") if field in found)

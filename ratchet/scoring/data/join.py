@@ -1,4 +1,4 @@
-"""The bars of a request joined to the snapshot of their series: a model on the margin needs the whole history."""
+"""Join of a request's bars to the snapshot of their series: a model on the margin needs the whole history."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ratchet.errors import DataRefused
 from ratchet.scoring.data.bars import COLUMNS, TOLERANCE, Bars, written
 
 
-def joined(history: Bars, given: Bars) -> Bars:
+def join_bars(history: Bars, given: Bars) -> Bars:
     """The bars of `history` up to the first of `given`, and those of `given`.
 
     Raises:
-        DataRefused: `given` is empty, begins after `history` ends, so that bars between them may be missing, or
+        DataRefused: `given` is empty, begins after `history` ends, so that bars between them may be missing, or differs
+        from it on common bars.
             differs from it on the bars that both have.
     """
     series, last = history.series, int(history.time[-1])

@@ -1,4 +1,4 @@
-"""Snapshots: bars as Parquet bytes that are the same wherever and whenever they are written."""
+"""Snapshots: bars as deterministic Parquet bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ROW_GROUP = 1 << 16
 
 @dataclass(frozen=True)
 class Difference:
-    """What a new snapshot changes against an old one, in bars.
+    """Changes of a new snapshot against an old one, in bars.
 
-    `appended` bars are later than all old ones; `changed` counts the bars of the old period that differ or are
-    new in it; `removed` those that are gone. `first_changed` is the time of the first changed or removed bar.
+    `appended` bars are later than all old ones; `changed` counts differing or inserted bars within the old period;
+    `removed` the missing ones. `first_changed` is the time of the first changed or removed bar.
     """
 
     appended: int
@@ -52,7 +52,7 @@ def encode(bars: Bars) -> bytes:
 
 
 def decode(content: bytes) -> Bars:
-    """The bars that `encode` wrote; CorruptData for bytes that it did not write."""
+    """The bars of encoded bytes; CorruptData for other bytes."""
     try:
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True, use_threads=False)
         names, metadata = table.column_names, table.schema.metadata or {}
@@ -72,7 +72,7 @@ def digest(content: bytes) -> str:
 
 
 def difference(old: Bars, new: Bars) -> Difference:
-    """What `new` changes against `old`, bar by bar at equal times."""
+    """Changes of `new` against `old`, bar by bar at equal times."""
     end = old.time[-1] if len(old) else np.iinfo(np.int64).min
     appended = int(np.count_nonzero(new.time > end)) if len(old) else len(new)
     common, in_old, in_new = np.intersect1d(old.time, new.time, assume_unique=True, return_indices=True)

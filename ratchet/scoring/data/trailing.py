@@ -1,6 +1,6 @@
 """Trailing statistics of a column: the value at t uses the values at t−window+1 … t and nothing later.
 
-All take and give float64[n]; a value is NaN where fewer than `known` (default: all) of its window are known.
+All take and return float64[n]; a value is NaN with fewer than `known` (default: all) known values in its window.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def median(values: Floats, window: int, known: int | None = None) -> Floats:
 
 def change(values: Floats, bars: int) -> Floats:
     """values[t] − values[t−bars]."""
-    return values - before(values, bars)
+    return values - lag(values, bars)
 
 
-def before(values: Floats, bars: int) -> Floats:
-    """values[t−bars]: what was known `bars` bars ago; NaN for the first ones."""
+def lag(values: Floats, bars: int) -> Floats:
+    """values[t−bars]; NaN for the first bars."""
     moved = np.full(len(values), np.nan)
     moved[bars:] = values[: max(len(values) - bars, 0)]
     return moved

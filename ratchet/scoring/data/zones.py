@@ -1,4 +1,4 @@
-"""Time zones: one in which a file's times are read, one in which the calendar of a series is computed."""
+"""Time zones: of a file's times, and of a series' calendar."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ _OF_A_MACHINE = {"localtime", "Factory"}
 
 @dataclass(frozen=True)
 class Zones:
-    """What is known of time zones before a file is read: IANA names, empty where nothing is known.
+    """Known time zones before a file is read: IANA names, empty if unknown.
 
-    `timezone` (of times without a UTC offset) and `market` are asked for; `timezone_before` and `market_before` are
-    those of the series' newest snapshot.
-    Raises InvalidInput for a name that the IANA database does not have.
+    `timezone` (of times without a UTC offset) and `market` are requested; `timezone_before` and `market_before` are
+    those of the series' newest snapshot. Raises InvalidInput for a name outside the IANA database.
     """
 
     timezone: str = ""
@@ -47,12 +46,12 @@ class Zones:
                 _require(name, option)
 
     @property
-    def of_file(self) -> str:
+    def file_zone(self) -> str:
         """The zone of times without a UTC offset."""
         return self.timezone or self.timezone_before or self.market
 
     @property
-    def of_market(self) -> str:
+    def market_zone(self) -> str:
         """The zone of the calendar features."""
         return self.market or self.timezone or self.market_before
 
@@ -75,10 +74,10 @@ def offsets(zone: str, time: Times) -> Times:
 
 
 def to_utc(zone: str, local: Times) -> tuple[Times, NDArray[np.bool_]]:
-    """Epoch seconds UTC of local times, and which of them no clock of the zone showed.
+    """Epoch seconds UTC of local times, and a mask of the times skipped by a clock change.
 
-    An hour that occurs twice, when clocks are set back, is told by the order of the rows: a time that does not come
-    after the row before it, read before the change, is read after the change.
+    A repeated hour, when clocks are set back, is resolved by the order of the rows: a time that does not follow the row
+    before it if read before the change is read after the change.
     """
     if len(local) > 1 and local[0] > local[-1]:
         time, skipped = to_utc(zone, local[::-1])
@@ -98,9 +97,9 @@ def to_utc(zone: str, local: Times) -> tuple[Times, NDArray[np.bool_]]:
 
 
 def around_the_clock(time: Times) -> bool:
-    """Whether bars show a market that trades seven days a week, as crypto-currencies do.
+    """Whether the bars are of a market that trades seven days a week, such as crypto-currencies.
 
-    They do if they span a week or more, and WEEKEND_SHARE of them or more lie on Saturdays and as many on Sundays.
+    True if they span a week or more, with a share of WEEKEND_SHARE or more on Saturdays and on Sundays.
     """
     if not len(time) or time.max() - time.min() < 7 * DAY:
         return False

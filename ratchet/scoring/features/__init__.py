@@ -1,8 +1,8 @@
 """Features: named columns computed from bars, each value from its own bar and earlier ones only.
 
-HAR are the regime-relative columns of the baselines, BASE the columns that every model sees from version 1 on, LIBRARY
-the columns that mining searches; BASE holds HAR, LIBRARY holds all of BASE but LAST_LABEL. A new feature is one line
-where its module lists it, with its unit and its words. Names are stable: models record them.
+HAR are the regime-relative columns of the baselines, BASE the columns of every model from version 1 on, LIBRARY the
+columns of the pattern search; BASE contains HAR, LIBRARY contains all of BASE but LAST_LABEL. A new feature is one line
+in the list of its module, with its unit and its words. Names are stable: models record them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _names(features: Iterable[Feature]) -> tuple[str, ...]:
 HAR: tuple[str, ...] = _names(regime.HAR)
 CLASSIC: tuple[str, ...] = _names(base.FEATURES)
 LAST_LABEL = "last_label"
-"""The last label known at a bar. It depends on the task, so that no feature of the library computes it."""
+"""The last label known at a bar: a task column, which no library feature computes."""
 BASE: tuple[str, ...] = (*_names((*regime.FEATURES, *base.FEATURES, *calendar.FEATURES)), LAST_LABEL)
 LIBRARY: tuple[str, ...] = _names(_FEATURES)
 FEATURE_KIND: dict[str, Kind] = {name: feature.kind for feature in _FEATURES for name in feature.names}
@@ -47,28 +47,28 @@ COLUMNS: dict[str, Column] = {column.name: column for feature in _FEATURES for c
 FEATURE_UNIT: dict[str, Unit] = {name: column.unit for name, column in COLUMNS.items()}
 
 _DIGITS = 12
-"""Prices are computed on with so many digits of the first close: float noise beyond them decides no tie."""
+"""Digits of prices, relative to the first close: float noise beyond them decides no tie."""
 
 
-def of_timeframe(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
-    """The features of `names` that bars of this timeframe have: bars of days and weeks have no hour."""
+def for_timeframe(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
+    """The features of `names` for the series' timeframe: bars of days and weeks have no hour."""
     intraday = Series.parse(bars.series).intraday
     return tuple(name for name in names if intraday or name != "hour")
 
 
 def available(bars: Bars, names: Iterable[str] = LIBRARY) -> tuple[str, ...]:
-    """The features of `names` that the series has: without volume it has no feature that reads volume."""
+    """The features of `names` available for the series: without volume, none that reads volume."""
     absent: set[str] = set()
     if not bars.has_volume:
         absent = {name for feature in _FEATURES if feature.reads_volume for name in feature.names}
-    return tuple(name for name in of_timeframe(bars, names) if name not in absent)
+    return tuple(name for name in for_timeframe(bars, names) if name not in absent)
 
 
 def compute(bars: Bars, names: Sequence[str] = LIBRARY) -> NDArray[np.float64]:
     """The named columns as float64[n, len(names)], in the order of `names`.
 
-    NaN where a value is not known: during the warm-up, or where a bar leaves it undefined (a ratio to no volume);
-    never infinite. A change of the price unit by a power of ten changes no bit of it.
+    NaN for unknown values: during the warm-up, or undefined ones (a ratio to no volume); never infinite. The values are
+    invariant, bit for bit, to price units that differ by a power of ten.
 
     Raises:
         InvalidInput: an unknown name.

@@ -1,4 +1,4 @@
-"""The classic indicators: what a trader looks at first."""
+"""Classic technical indicators."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _bollinger(bars: Bars) -> tuple[Floats, ...]:
 
 
 def _close_position(bars: Bars) -> Floats:
-    """Where the close lies in the bar: 0 at the low, 1 at the high, one half in a bar without range."""
+    """Position of the close in the bar: 0 at the low, 1 at the high, one half in a bar without range."""
     spread = bars.high - bars.low
     return np.where(spread > 0, (bars.close - bars.low) / np.where(spread > 0, spread, 1.0), 0.5)
 
@@ -55,7 +55,7 @@ FEATURES: tuple[Feature, ...] = (
     feature(
         "gap_1",
         "level",
-        lambda bars: np.log(bars.open / trailing.before(bars.close, 1)),
+        lambda bars: np.log(bars.open / trailing.lag(bars.close, 1)),
         "percent",
         amount("opening gap", "percent"),
     ),

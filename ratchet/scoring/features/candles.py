@@ -1,4 +1,4 @@
-"""TA-Lib's candlestick patterns: −1 bearish, 0 none, 1 bullish (±2 where a later bar confirms an earlier pattern).
+"""TA-Lib's candlestick patterns: −1 bearish, 0 none, 1 bullish (±2 if a later bar confirms an earlier pattern).
 
 An engulfing or harami whose bodies share one end is ±0.8.
 """
@@ -60,16 +60,16 @@ CODES: dict[str, str] = {
 """TA-Lib's code of each pattern, and its name; one with an article has no side."""
 
 
-def _said(name: str) -> dict[float, str]:
+def _value_words(name: str) -> dict[float, str]:
     """The words for each value of a pattern."""
     if name.startswith("a "):
         return {0.0: f"no {name[2:]}", 1.0: name}
-    said = {0.0: f"no {name}"}
+    words = {0.0: f"no {name}"}
     for sign, side in ((1.0, f"bullish {name}"), (-1.0, f"bearish {name}")):
-        said[sign] = f"a {side}"
-        said[2.0 * sign] = f"a confirmed {side}"
-        said[0.8 * sign] = f"a {side} with one end shared"
-    return said
+        words[sign] = f"a {side}"
+        words[2.0 * sign] = f"a confirmed {side}"
+        words[0.8 * sign] = f"a {side} with one end shared"
+    return words
 
 
 def _candle(code: str, name: str) -> Feature:
@@ -78,7 +78,7 @@ def _candle(code: str, name: str) -> Feature:
     def compute(bars: Bars) -> Floats:
         return np.asarray(pattern(bars.open, bars.high, bars.low, bars.close) / 100.0, np.float64)
 
-    return feature(f"cdl_{code.lower()}", "candle", compute, phrase=coded(_said(name)))
+    return feature(f"cdl_{code.lower()}", "candle", compute, phrase=coded(_value_words(name)))
 
 
 FEATURES: tuple[Feature, ...] = tuple(_candle(code, name) for code, name in CODES.items())

@@ -1,8 +1,8 @@
-"""How long ago one line last crossed another: a cross is one moment, but traders act on it for some bars.
+"""Bars since a cross of two lines: a cross is one moment, but remains relevant for some bars.
 
-`bars_since_A_crossed_above_B` is 0 on the bar of the cross, at bar t where A[t] > B[t] and A[t−1] <= B[t−1], and
-counts up to LONGEST, which also stands for "not within LONGEST bars". NaN only while a line is not known.
-In words, "within 5 bars" is this bar and the four before it.
+`bars_since_A_crossed_above_B` is 0 on the bar of the cross, a bar t with A[t] > B[t] and A[t−1] <= B[t−1], and counts
+up to MAX_BARS_SINCE, which also stands for "not within MAX_BARS_SINCE bars". NaN only while a line is unknown. In
+words, "within 5 bars" is this bar and the four before it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from ratchet.scoring.features import base, indicators
 from ratchet.scoring.features.feature import Column, Columns, Feature, Phrase
 from ratchet.scoring.features.units import digits
 
-LONGEST = 50
-"""The slowest line, sma_200, is known 50 bars before the warm-up of 250 ends: where a file starts changes no count."""
+MAX_BARS_SINCE = 50
+"""The slowest line, sma_200, is known 50 bars before the end of the 250-bar warm-up: the first bar of a file affects no
+count."""
 _EQUAL = 1e-9
-"""Lines no further apart are equal: rounding makes no cross where both stand still."""
+"""Lines no further apart are equal: rounding of constant lines makes no cross."""
 
 _COLUMNS = {
     column.name: (feature.compute, place)
@@ -34,27 +35,31 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line in the unit of price; `words` where its name says too little."""
+class _PriceLine:
+    """A line in the unit of price; `words`: its display name, if different."""
 
     compute: Callable[[Bars], Floats]
     words: str = ""
 
 
-_PRICES: dict[str, _Line] = {
-    "close": _Line(lambda bars: bars.close),
-    "sma_20": _Line(lambda bars: talib.SMA(bars.close, 20)),
-    "sma_50": _Line(lambda bars: talib.SMA(bars.close, 50)),
-    "sma_200": _Line(lambda bars: talib.SMA(bars.close, 200)),
-    "ema_12": _Line(lambda bars: talib.EMA(bars.close, 12)),
-    "ema_26": _Line(lambda bars: talib.EMA(bars.close, 26)),
-    "ema_50": _Line(lambda bars: talib.EMA(bars.close, 50)),
-    "sar": _Line(lambda bars: talib.SAR(bars.high, bars.low, 0.02, 0.2), "its parabolic SAR"),
-    "supertrend_10": _Line(lambda bars: talib.SUPERTREND(bars.high, bars.low, bars.close, 10, 3.0)[0]),
-    "bollinger_upper_20": _Line(lambda bars: talib.BBANDS(bars.close, 20, 2.0, 2.0)[0], "its upper Bollinger band"),
-    "bollinger_lower_20": _Line(lambda bars: talib.BBANDS(bars.close, 20, 2.0, 2.0)[2], "its lower Bollinger band"),
-    "high_20": _Line(lambda bars: trailing.before(talib.MAX(bars.high, 20), 1), "its earlier 20-bar high"),
-    "low_20": _Line(lambda bars: trailing.before(talib.MIN(bars.low, 20), 1), "its earlier 20-bar low"),
+_PRICES: dict[str, _PriceLine] = {
+    "close": _PriceLine(lambda bars: bars.close),
+    "sma_20": _PriceLine(lambda bars: talib.SMA(bars.close, 20)),
+    "sma_50": _PriceLine(lambda bars: talib.SMA(bars.close, 50)),
+    "sma_200": _PriceLine(lambda bars: talib.SMA(bars.close, 200)),
+    "ema_12": _PriceLine(lambda bars: talib.EMA(bars.close, 12)),
+    "ema_26": _PriceLine(lambda bars: talib.EMA(bars.close, 26)),
+    "ema_50": _PriceLine(lambda bars: talib.EMA(bars.close, 50)),
+    "sar": _PriceLine(lambda bars: talib.SAR(bars.high, bars.low, 0.02, 0.2), "its parabolic SAR"),
+    "supertrend_10": _PriceLine(lambda bars: talib.SUPERTREND(bars.high, bars.low, bars.close, 10, 3.0)[0]),
+    "bollinger_upper_20": _PriceLine(
+        lambda bars: talib.BBANDS(bars.close, 20, 2.0, 2.0)[0], "its upper Bollinger band"
+    ),
+    "bollinger_lower_20": _PriceLine(
+        lambda bars: talib.BBANDS(bars.close, 20, 2.0, 2.0)[2], "its lower Bollinger band"
+    ),
+    "high_20": _PriceLine(lambda bars: trailing.lag(talib.MAX(bars.high, 20), 1), "its earlier 20-bar high"),
+    "low_20": _PriceLine(lambda bars: trailing.lag(talib.MIN(bars.low, 20), 1), "its earlier 20-bar low"),
 }
 
 _Side = Literal["above", "below"]
@@ -62,7 +67,7 @@ _Side = Literal["above", "below"]
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two lines by name, the second perhaps a fixed level, and the sides to which crosses count."""
+    """Two lines by name, the second perhaps a fixed level, and the directions of counted crosses."""
 
     first: str
     second: str | float
@@ -106,7 +111,7 @@ def _values(line: str | float, bars: Bars) -> Floats:
 
 
 def _difference(pair: _Pair, bars: Bars) -> Floats:
-    """How far the first line is above the second; prices as a share of the close."""
+    """The first line less the second; prices as a share of the close."""
     apart = _values(pair.first, bars) - _values(pair.second, bars)
     return apart / bars.close if pair.first in _PRICES else apart
 
@@ -115,8 +120,8 @@ def _bars_since(above: Floats) -> Floats:
     """Bars since a difference last came to be above zero, at most LONGEST."""
     crossed = (above > _EQUAL) & np.append(False, (above <= _EQUAL)[:-1])
     at = np.arange(len(above))
-    last = np.maximum.accumulate(np.where(crossed, at, -LONGEST))
-    return np.where(np.isnan(above), np.nan, np.minimum(at - last, LONGEST))
+    last = np.maximum.accumulate(np.where(crossed, at, -MAX_BARS_SINCE))
+    return np.where(np.isnan(above), np.nan, np.minimum(at - last, MAX_BARS_SINCE))
 
 
 def _columns(pair: _Pair) -> Columns:
@@ -138,8 +143,8 @@ def _words(line: str | float) -> str:
 
 
 def _phrase(first: str, side: _Side, second: str) -> Phrase:
-    def say(op: Op, threshold: float) -> str | None:
-        if threshold not in range(LONGEST):
+    def phrase(op: Op, threshold: float) -> str | None:
+        if threshold not in range(MAX_BARS_SINCE):
             return None
         bars = int(threshold)
         if op == "is":
@@ -149,7 +154,7 @@ def _phrase(first: str, side: _Side, second: str) -> Phrase:
         within = f"{second} within {bars + 1} bars"
         return f"{first} {'crossed' if op == '<=' else 'has not crossed'} {side} {within}"
 
-    return say
+    return phrase
 
 
 def _cross(pair: _Pair) -> Feature:

@@ -1,4 +1,4 @@
-"""How a feature is declared: columns that are computed together from bars, and how people read them."""
+"""Declaration of a feature: columns with a joint computation from bars, and their display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratchet.scoring.features.units import Unit
 Kind = Literal["level", "cross", "calendar", "volume", "candle"]
 Columns: TypeAlias = Callable[[Bars], tuple[Floats, ...]]
 Phrase: TypeAlias = Callable[[Op, float], str | None]
-"""What a trader says of a column that is above, at most or exactly a stored value; None where no words suit."""
+"""Words for a condition on a column: above, at most or exactly a stored value; None without suitable words."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Column:
 class Feature:
     """One or several columns of a kind.
 
-    `compute` takes bars and gives one float64[n] for each column, in their order. A value at bar t uses bars up to
-    and including t, is NaN where too little is known, and does not depend on the unit of price or volume.
+    `compute` maps bars to one float64[n] per column, in their order. A value at bar t uses bars up to and including t,
+    is NaN if undefined, and does not depend on the unit of price or volume.
     """
 
     columns: tuple[Column, ...]
@@ -44,7 +44,7 @@ class Feature:
 
     @property
     def reads_volume(self) -> bool:
-        """Whether a series without volume lacks it."""
+        """Whether the feature needs volume."""
         return self.kind == "volume" or any(word in name for name in self.names for word in ("vwma", "mfi"))
 
 
@@ -56,5 +56,5 @@ def feature(
 
 
 def columns(*names: str, unit: Unit = "plain") -> tuple[Column, ...]:
-    """Columns that are read in the same unit."""
+    """Columns with the same display unit."""
     return tuple(Column(name, unit) for name in names)

@@ -1,7 +1,7 @@
-"""TA-Lib's indicators, made free of the unit of price and volume.
+"""TA-Lib's indicators, normalised to be independent of the units of price and volume.
 
-Lines that follow the price enter as the close's gap to them, differences of prices as a share of the close,
-cumulative lines as differences. What is left out, and why, is in `left_out`.
+Lines that follow the price enter as the close's gap to them, differences of prices as a share of the close, cumulative
+lines as differences. `excluded` lists the other functions, with reasons.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ratchet.scoring.features.phrases import above, below, coded, distance, eith
 
 
 def _to_line(name: str) -> Column:
-    """A gap to the line that the name says: "sma_gap_20" to sma_20."""
+    """A gap to the line in the name: "sma_gap_20" to sma_20."""
     return Column(name, "percent", distance(name.replace("_gap", "")))
 
 
 def _gap(name: str, line: Callable[[Bars], Floats]) -> Feature:
-    """How far the close is above a line, as a share of the line."""
+    """The close's gap to a line, as a share of the line."""
     return Feature((_to_line(name),), "level", lambda bars: (bars.close / line(bars) - 1,))
 
 
@@ -35,7 +35,7 @@ def _share(*names: str, values: Columns, kind: Kind = "level") -> Feature:
 
 
 def _channel(name: str, bands: Columns) -> Feature:
-    """Where the close lies between a lower (0) and an upper (1) band, and the width of the channel."""
+    """Position of the close between a lower (0) and an upper (1) band, and the width of the channel."""
 
     def compute(bars: Bars) -> tuple[Floats, ...]:
         upper, middle, lower = bands(bars)
@@ -45,7 +45,7 @@ def _channel(name: str, bands: Columns) -> Feature:
 
 
 def _extremes(window: int) -> Feature:
-    """The close's gap to its highest and lowest close of the last `window`, and how many bars ago those were."""
+    """The close's gap to its highest and lowest close of the last `window`, and their ages in bars."""
 
     def compute(bars: Bars) -> tuple[Floats, ...]:
         at = np.arange(len(bars), dtype=np.float64)
@@ -67,14 +67,14 @@ def _extremes(window: int) -> Feature:
     return Feature(columns, "level", compute)
 
 
-def _usual(bars: Bars) -> Floats:
+def _average_volume(bars: Bars) -> Floats:
     """The volume of an average bar of the last 20."""
     return trailing.mean(bars.volume, 20)
 
 
 def _flow(name: str, line: Callable[[Bars], Floats]) -> Feature:
     """The change of a cumulative volume line over 10 bars, as a share of the volume of 10 average bars."""
-    return feature(name, "volume", lambda bars: trailing.change(line(bars), 10) / (10 * _usual(bars)))
+    return feature(name, "volume", lambda bars: trailing.change(line(bars), 10) / (10 * _average_volume(bars)))
 
 
 def _growth(name: str, line: Callable[[Bars], Floats]) -> Feature:
@@ -82,7 +82,7 @@ def _growth(name: str, line: Callable[[Bars], Floats]) -> Feature:
 
     def compute(bars: Bars) -> Floats:
         values = line(bars)
-        return values / trailing.before(values, 20) - 1
+        return values / trailing.lag(values, 20) - 1
 
     return feature(name, "volume", compute, "percent")
 
@@ -231,10 +231,16 @@ VOLUME: tuple[Feature, ...] = (
     _flow("pvt_change_10", lambda b: talib.PVT(b.close, b.volume)),
     _growth("nvi_growth_20", lambda b: talib.NVI(b.close, b.volume)),
     _growth("pvi_growth_20", lambda b: talib.PVI(b.close, b.volume)),
-    feature("ad_oscillator", "volume", lambda b: talib.ADOSC(b.high, b.low, b.close, b.volume, 3, 10) / _usual(b)),
+    feature(
+        "ad_oscillator", "volume", lambda b: talib.ADOSC(b.high, b.low, b.close, b.volume, 3, 10) / _average_volume(b)
+    ),
     feature("cmf_20", "volume", lambda b: talib.CMF(b.high, b.low, b.close, b.volume, 20)),
-    _share("force_index_13", values=lambda b: (talib.EFI(b.close, b.volume, 13) / _usual(b),), kind="volume"),
-    _share("facilitation_1", values=lambda b: (talib.MARKETFI(b.high, b.low, b.volume) * _usual(b),), kind="volume"),
+    _share("force_index_13", values=lambda b: (talib.EFI(b.close, b.volume, 13) / _average_volume(b),), kind="volume"),
+    _share(
+        "facilitation_1",
+        values=lambda b: (talib.MARKETFI(b.high, b.low, b.volume) * _average_volume(b),),
+        kind="volume",
+    ),
     feature("mfi_14", "volume", lambda b: talib.MFI(b.high, b.low, b.close, b.volume, 14)),
     feature("pvo_12_26", "volume", lambda b: talib.PVO(b.volume, 12, 26, 1)),
 )

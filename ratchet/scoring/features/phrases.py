@@ -1,4 +1,4 @@
-"""The words in which conditions on a column are said. Each function makes a phrase of a feature's declaration."""
+"""Phrases for conditions on a column; each function builds a phrase of a feature's declaration."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ WORDS: dict[Op, str] = {">": "above", "<=": "at most", "is": "exactly"}
 
 
 def amount(noun: str, unit: Unit) -> Phrase:
-    """ "range above 4.5 %"; a ratio is one to what is usual, the median of the last 250 bars: "above 1.2 × usual"."""
+    """ "range above 4.5 %"; a ratio refers to the usual value, the median of the last 250 bars: "above 1.2 × usual"."""
     usual = " usual" if unit == "times" else ""
     return lambda op, threshold: f"{noun} {WORDS[op]} {written(unit, threshold)}{usual}"
 
 
 def distance(line: str) -> Phrase:
-    """How far the close is from a line, a fraction: "close more than 3 % above sma_20"."""
+    """Distance of the close from a line, a fraction: "close more than 3 % above sma_20"."""
 
-    def say(op: Op, threshold: float) -> str | None:
+    def phrase(op: Op, threshold: float) -> str | None:
         if threshold == 0.0:
             return {">": f"close above {line}", "<=": f"close at or below {line}", "is": f"close at {line}"}[op]
         if op == ">" and threshold > 0.0:
@@ -27,64 +27,64 @@ def distance(line: str) -> Phrase:
             return f"close at least {written('percent', -threshold)} below {line}"
         return None
 
-    return say
+    return phrase
 
 
 def below(peak: str) -> Phrase:
-    """How far the close is below a line that it never exceeds, a negative fraction."""
+    """Distance of the close below a line that it never exceeds, a negative fraction."""
 
-    def say(op: Op, threshold: float) -> str | None:
+    def phrase(op: Op, threshold: float) -> str | None:
         if op == "is" or threshold >= 0.0:
             return None
         return f"close {'less than' if op == '>' else 'at least'} {written('percent', -threshold)} below {peak}"
 
-    return say
+    return phrase
 
 
 def above(trough: str) -> Phrase:
-    """How far the close is above a line that it never undercuts, a positive fraction."""
+    """Distance of the close above a line that it never undercuts, a positive fraction."""
 
-    def say(op: Op, threshold: float) -> str | None:
+    def phrase(op: Op, threshold: float) -> str | None:
         if op == "is" or threshold <= 0.0:
             return None
         return f"close {'more than' if op == '>' else 'at most'} {written('percent', threshold)} above {trough}"
 
-    return say
+    return phrase
 
 
 def since(event: str) -> Phrase:
-    """How many bars ago something was: "highest close of 20 bars more than 4 bars ago"."""
+    """Age of an event in bars: "highest close of 20 bars more than 4 bars ago"."""
     ages: dict[Op, str] = {">": "more than ", "<=": "at most ", "is": ""}
 
-    def say(op: Op, threshold: float) -> str:
+    def phrase(op: Op, threshold: float) -> str:
         if threshold == 0.0 and op != "is":
             return f"{event} {'before' if op == '>' else 'on'} this bar"
         return f"{event} {ages[op]}{digits(threshold)} {'bar' if threshold == 1.0 else 'bars'} ago"
 
-    return say
+    return phrase
 
 
 def part(whole: str) -> Phrase:
     """A place between 0 and 1: "close in the top 20 % of the bar"."""
 
-    def say(op: Op, threshold: float) -> str | None:
+    def phrase(op: Op, threshold: float) -> str | None:
         share = 100.0 * (1.0 - threshold if op == ">" else threshold)
         if op == "is" or not 0.0 < threshold < 1.0 or abs(float(digits(share)) - share) > 1e-9:
             return None
         return f"close in the {'top' if op == '>' else 'bottom'} {digits(share)} % of {whole}"
 
-    return say
+    return phrase
 
 
 def either(low: float, up: str, down: str) -> Phrase:
     """A column of two values, of which `low` is the lower one."""
 
-    def say(op: Op, threshold: float) -> str | None:
+    def phrase(op: Op, threshold: float) -> str | None:
         return {">": up, "<=": down, "is": None}[op] if threshold == low else None
 
-    return say
+    return phrase
 
 
-def coded(said: dict[float, str]) -> Phrase:
+def coded(words: dict[float, str]) -> Phrase:
     """A column of a few values, each with its own words."""
-    return lambda op, threshold: said.get(threshold) if op == "is" else None
+    return lambda op, threshold: words.get(threshold) if op == "is" else None

@@ -1,6 +1,6 @@
-"""The units in which people read a feature, where these differ from those in which it is stored.
+"""Display units of features, if different from the stored units.
 
-Fractions are read as percent, and logs of a ratio as the ratio: 0.03 as "3 %", log(1.5) as "1.5 ×".
+Fractions are displayed as percent, and logs of a ratio as the ratio: 0.03 as "3 %", log(1.5) as "1.5 ×".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLACES = 12
 
 
 def shown(unit: Unit, stored: float) -> float:
-    """A stored value as it is read: percent 100·v, times exp(v), which is infinite from 710 on."""
+    """The displayed value of a stored one: percent 100·v, times exp(v), which is infinite from 710 on."""
     if unit == "percent":
         return 100.0 * stored
     if unit == "times":
@@ -27,7 +27,7 @@ def shown(unit: Unit, stored: float) -> float:
 
 
 def stored(unit: Unit, shown: float) -> float:
-    """The stored value that is read as `shown`; InvalidInput for a ratio that is not above 0."""
+    """The stored value of a displayed one; InvalidInput for a ratio that is not above 0."""
     if unit == "percent":
         return shown / 100.0
     if unit == "times":
@@ -38,13 +38,13 @@ def stored(unit: Unit, shown: float) -> float:
 
 
 def written(unit: Unit, stored: float) -> str:
-    """A stored value as it is read, with at most four significant digits: "70", "3 %", "1.5 ×"."""
+    """The text of a stored value, with at most four significant digits: "70", "3 %", "1.5 ×"."""
     number = digits(shown(unit, stored))
     return {"plain": number, "percent": f"{number} %", "times": f"{number} ×"}[unit]
 
 
 def digits(number: float) -> str:
-    """At most four significant digits, without an exponent while that is readable: 0.00002, 12350."""
+    """At most four significant digits, without an exponent for readable magnitudes: 0.00002, 12350."""
     text = f"{number:.{_DIGITS}g}"
     if "e" in text and 1e-6 <= abs(number) < 1e9:
         text = f"{float(text):.{_PLACES}f}".rstrip("0").rstrip(".")

@@ -1,1 +1,1 @@
-"""Model families: what can be fitted, and the learned function that a model version is."""
+"""Model families, and the learned function of a model version."""

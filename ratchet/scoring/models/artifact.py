@@ -1,8 +1,8 @@
-"""A trained model as bytes that are safe to load: skops, never pickle.
+"""Serialisation of a trained model that is safe to load: skops, never pickle.
 
-A file is self-contained: with it and the bars of a series, anyone computes the probabilities. Equal models give
-equal bytes: skops names its parts by memory address, so they are renamed in order; the archive's clock is fixed and
-bytes that memory happened to hold are cleared.
+A file is self-contained: the probabilities follow from the file and the bars of a series. Equal models give equal
+bytes: skops names its parts by memory address, so they are renamed in order; the archive's clock is fixed and
+uninitialised bytes are cleared.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _Node: TypeAlias = "dict[str, _Node] | list[_Node] | str | int | float | None"
 
 @dataclass(frozen=True)
 class FrozenPattern:
-    """A pattern in the state in which a model used it; `evidence_end` is the label time of its last evidence."""
+    """A pattern as used by a model; `evidence_end` is the label time of its last evidence."""
 
     id: str
     rule: Rule
@@ -63,7 +63,7 @@ class FrozenPattern:
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """All that a prediction needs: the function, and the rules of those of its columns that are patterns."""
+    """Content of a model file: the function, and the rules of its pattern columns."""
 
     series: str
     target: str
@@ -78,7 +78,8 @@ class ModelFile:
 
     @property
     def on_margin(self) -> bool:
-        """Whether it starts from the log-odds of online@baseline, and needs the whole history of its series."""
+        """Whether its initial margin is the log-odds of online@baseline, which needs the whole history of the
+        series."""
         return self.function.start is not None
 
 
@@ -101,7 +102,7 @@ def dump(model: ModelFile) -> bytes:
 
 
 def load(content: bytes) -> ModelFile:
-    """The model of these bytes; CorruptData when they are none, are damaged, or hold a type that isn't trusted."""
+    """The model of these bytes; CorruptData for malformed or damaged bytes, or a type that isn't trusted."""
     import skops.io
 
     try:
@@ -144,7 +145,7 @@ def _link_state(link: Link) -> Mapping[str, object]:
 
 
 def _canonical(content: bytes) -> bytes:
-    """The same skops archive with parts named 0.npy, 1.npy, … in order of use and no trace of memory or time."""
+    """The same skops archive with parts named 0.npy, 1.npy, … in order of use, without traces of memory or time."""
     source = zipfile.ZipFile(io.BytesIO(content))
     names: dict[str, str] = {}
     schema = _renamed(json.loads(source.read("schema.json")), names)
@@ -169,7 +170,7 @@ def _renamed(node: _Node, names: dict[str, str]) -> _Node:
 
 
 def _settled(part: bytes) -> bytes:
-    """A stored array without what memory happened to hold: gaps between fields, where leaves would send the unknown."""
+    """A stored array without uninitialised bytes: gaps between fields, and the missing-value direction of leaves."""
     array = np.load(io.BytesIO(part), allow_pickle=False)
     if array.dtype.names is None:
         return part

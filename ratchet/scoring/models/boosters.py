@@ -1,7 +1,7 @@
-"""The bytes of an XGBoost model, checked before XGBoost sees them.
+"""Validation of the bytes of an XGBoost model before XGBoost reads them.
 
-Its loader crashes or hangs on one in eight flipped bits, so that a model is let through only when all but its trees is
-what this code writes, and every tree stays within itself and within its columns.
+Its loader crashes or hangs on one in eight flipped bits, so that a model is accepted only if everything except its
+trees equals the output of this code, and every tree refers only to its own nodes and columns.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def check_booster(content: bytes, width: int) -> None:
     document = ubjson.read(content)
     trees, version = _at(document, "learner", "gradient_booster", "model", "trees"), _at(document, "version")
     if not isinstance(trees, list) or not isinstance(version, list):
-        raise _refused("its trees or its version are no list")
-    if not _same(document, _frame(trees, version, width)):
-        raise _refused(f"it is no binary classifier over {width} columns as Ratchet writes them")
+        raise _corrupt("its trees or its version are no list")
+    if not _equal(document, _expected_document(trees, version, width)):
+        raise _corrupt(f"it is no binary classifier over {width} columns as Ratchet writes them")
     for number, tree in enumerate(trees):
         _check_tree(number, tree, width)
 
 
-def _frame(trees: list[Node], version: list[Node], width: int) -> Node:
-    """What a model with these trees is, as XGBoost 3 writes it."""
+def _expected_document(trees: list[Node], version: list[Node], width: int) -> Node:
+    """The document of a model with these trees, as written by XGBoost 3."""
     count = len(trees)
     model: Node = {
         "cats": {"enc": [], "feature_segments": _NONE_32, "sorted_idx": _NONE_32},
@@ -70,7 +70,7 @@ def _frame(trees: list[Node], version: list[Node], width: int) -> Node:
 
 def _check_tree(number: int, tree: Node, width: int) -> None:
     if not isinstance(tree, dict):
-        raise _refused(f"tree {number} is none")
+        raise _corrupt(f"tree {number} is none")
     per_node = {name: _column(tree, name) for name in _PER_NODE}
     size = len(per_node["parents"])
     rest: dict[str, Node] = {
@@ -86,8 +86,8 @@ def _check_tree(number: int, tree: Node, width: int) -> None:
             "size_leaf_vector": "1",
         },
     }
-    if size == 0 or any(len(values) != size for values in per_node.values()) or not _same(tree, {**per_node, **rest}):
-        raise _refused(f"tree {number} is not made as XGBoost makes trees")
+    if size == 0 or any(len(values) != size for values in per_node.values()) or not _equal(tree, {**per_node, **rest}):
+        raise _corrupt(f"tree {number} is not made as XGBoost makes trees")
     _check_nodes(number, per_node, size, width)
 
 
@@ -98,45 +98,45 @@ def _check_nodes(number: int, per_node: dict[str, Array], size: int, width: int)
     leaves_end = bool(np.all(right[left == -1] == -1))
     inside = bool(np.all(children > np.tile(inner, 2)) and np.all(children < size))
     if not leaves_end or not inside or size != 2 * len(inner) + 1:
-        raise _refused(f"tree {number} points outside of itself")
+        raise _corrupt(f"tree {number} points outside of itself")
     if parents[0] != _NO_PARENT or not np.array_equal(parents[children], np.tile(inner, 2)):
-        raise _refused(f"tree {number} has a node with another parent")
+        raise _corrupt(f"tree {number} has a node with another parent")
     columns = per_node["split_indices"]
     if not bool(np.all((columns >= 0) & (columns < width))):
-        raise _refused(f"tree {number} reads beyond {width} columns")
+        raise _corrupt(f"tree {number} reads beyond {width} columns")
     flags = bool(np.all(per_node["default_left"] <= 1) and not np.any(per_node["split_type"]))
     numbers = [values for values in per_node.values() if values.dtype == np.float32]
     if not flags or not all(bool(np.all(np.isfinite(values))) for values in numbers):
-        raise _refused(f"tree {number} holds a split that is none")
+        raise _corrupt(f"tree {number} holds a split that is none")
 
 
 def _column(tree: dict[str, Node], name: str) -> Array:
     values = tree.get(name)
     if not isinstance(values, np.ndarray) or values.dtype != _PER_NODE[name]:
-        raise _refused(f"{name} of a tree is no array of its type")
+        raise _corrupt(f"{name} of a tree is no array of its type")
     return values
 
 
 def _at(node: Node, *path: str) -> Node:
     for name in path:
         if not isinstance(node, dict) or name not in node:
-            raise _refused(f"it has no {name}")
+            raise _corrupt(f"it has no {name}")
         node = node[name]
     return node
 
 
-def _same(found: Node, expected: Node) -> bool:
+def _equal(found: Node, expected: Node) -> bool:
     """Equal in every name, type and value."""
     if found is expected:
         return True
     if isinstance(found, dict) and isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(_same(found[name], expected[name]) for name in expected)
+        return found.keys() == expected.keys() and all(_equal(found[name], expected[name]) for name in expected)
     if isinstance(found, list) and isinstance(expected, list):
-        return len(found) == len(expected) and all(map(_same, found, expected))
+        return len(found) == len(expected) and all(map(_equal, found, expected))
     if isinstance(found, np.ndarray) and isinstance(expected, np.ndarray):
         return found.dtype == expected.dtype and np.array_equal(found, expected)
     return type(found) is type(expected) and bool(found == expected)
 
 
-def _refused(why: str) -> CorruptData:
+def _corrupt(why: str) -> CorruptData:
     return CorruptData(f"these bytes are not an XGBoost model of Ratchet: {why}; fetch the artifact again")

@@ -1,4 +1,4 @@
-"""What boosting starts from, the same for both libraries: the rows that count and their log-odds before round one."""
+"""Start of boosting, common to both libraries: the counted rows and their log-odds before round one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ratchet.errors import CorruptData, InvalidInput
-from ratchet.scoring.models.port import MAX_MARGIN, Floats, Params, Rows, Sample, Start, check_step, logit
+from ratchet.scoring.models.port import MAX_MARGIN, Floats, Params, Rows, Sample, TransferStart, check_step, logit
 
 PATIENCE = 15
-"""Rounds that may pass without a lower log loss on the stopping rows; the best round so far is kept."""
+"""Early stopping: rounds without a lower log loss on the stopping rows; the best round is kept."""
 
 
 def schedule(step: int) -> dict[str, float]:
@@ -21,11 +21,11 @@ def schedule(step: int) -> dict[str, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class BoostingBase:
     """A sample to boost on.
 
-    `margin`, float64[m]: the log-odds at its rows that the first round corrects. `prior`: what of them is the new
-    model's own, the log-odds of the base rate; 0 where rounds are fitted on a margin.
+    `margin`, float64[m]: the log-odds at its rows that the first round corrects. `prior`: the new model's own part of
+    them, the log-odds of the base rate; 0 for rounds on a margin.
     """
 
     sample: Sample
@@ -33,19 +33,19 @@ class Base:
     prior: float
 
 
-def base_of(sample: Sample, start: Start | None) -> Base:
-    """Where boosting begins: a parent's margin, the sample's, or none; rows of weight 0 have no part in it."""
+def boosting_base(sample: Sample, start: TransferStart | None) -> BoostingBase:
+    """The base of a fit: a parent's margin, the sample's, or none; rows of weight 0 are left out."""
     counted = counted_rows(sample)
     margin = sample.margin if start is None else start.margin
     if margin is not None:
         kept = slice(None) if sample.weight is None else sample.weight > 0
-        return Base(counted, margin[kept], 0.0)
+        return BoostingBase(counted, margin[kept], 0.0)
     prior = _base_rate(counted)
-    return Base(counted, np.full(len(counted.rows), prior), prior)
+    return BoostingBase(counted, np.full(len(counted.rows), prior), prior)
 
 
 def counted_rows(sample: Sample) -> Sample:
-    """The sample without its rows of weight 0, which would still sway medians, bins and the size of leaves."""
+    """The sample without its rows of weight 0, which would affect medians, bins and the size of leaves."""
     if sample.weight is None:
         return sample
     kept = sample.weight > 0
@@ -53,26 +53,26 @@ def counted_rows(sample: Sample) -> Sample:
     return Sample(sample.X, sample.y, sample.rows[kept], sample.weight[kept], margin)
 
 
-def begun(sample: Sample, prior: float) -> Floats:
+def initial_margin(sample: Sample, prior: float) -> Floats:
     """The log-odds at the sample's rows before round one, float64[m]."""
     return np.full(len(sample.rows), prior) if sample.margin is None else sample.margin
 
 
-def read_rows(X: Floats, rows: Rows, width: int) -> Floats:
+def checked_rows(X: Floats, rows: Rows, width: int) -> Floats:
     """X[rows] of `width` columns, float64[m, width]; trees would read past the end of fewer."""
     if X.ndim != 2 or X.shape[1] != width:
         raise InvalidInput(f"features of shape {X.shape} for trees that were fitted on {width} columns")
     return X[rows]
 
 
-def clipped(margin: Floats) -> Floats:
+def clip_margin(margin: Floats) -> Floats:
     """The margin within ± MAX_MARGIN."""
     inside: Floats = np.clip(margin, -MAX_MARGIN, MAX_MARGIN)
     return inside
 
 
-def kept_params(params: Params, rounds: int) -> dict[str, float]:
-    """The hyperparameters of a fit of which so many rounds stayed."""
+def fitted_params(params: Params, rounds: int) -> dict[str, float]:
+    """The hyperparameters of a fit with the number of kept rounds."""
     return {**{name: float(value) for name, value in params.items()}, "rounds": float(rounds)}
 
 
@@ -85,7 +85,7 @@ def restored_number(state: Mapping[str, object], name: str) -> float:
 
 
 def restored_width(state: Mapping[str, object]) -> int:
-    """How many columns the model of this state reads; CorruptData where it says none."""
+    """The number of columns in a state; CorruptData without one."""
     width = state.get("width")
     if not isinstance(width, int) or width < 1:
         raise CorruptData("the model's state names no number of columns; fetch the artifact again")

@@ -1,6 +1,6 @@
-"""The head that every model ends in: a small ridge logistic regression on margins.
+"""Calibration of every model: a small ridge logistic regression on margins.
 
-Without it an overconfident model loses to any later, better-shrunk one, and a series without any signal promotes.
+Without calibration, an overconfident model loses to any later, better-shrunk one, and a series without signal promotes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from ratchet.scoring.models.port import Floats, logit
 SLOPE_RIDGE = 10.0
 MARGIN_RIDGE = 200.0
 OFFSET_RIDGE = 200.0
-"""Penalties on the squared distance from the anchor, in log-likelihood: of the slope of a part's margin, of that of
-the log-odds that it starts from, and of the offset.
+"""Penalties on the squared distance from the anchor, in log-likelihood: of the slope of a part's margin, of the slope
+of the initial log-odds, and of the offset.
 
-The log-odds of online@baseline are calibrated label by label: a few hundred rows say little of their slope. On seven
+The log-odds of online@baseline are calibrated label by label: a few hundred rows determine their slope poorly. On seven
 series, range and volatility, at two dates each, a ridge of 10, 50, 200 on it gave har .2035, .2009, .2004, logistic
 .2030, .2005, .2001 and xgboost .2032, .2001, .1995 of Brier score on the 1,000 bars after (online alone .1997).
 
-The offset is held tightly: labels come in regimes, so that how often they were 1 in the last 60 to 250 bars says
-little about the next ones. On 16 windows of AAPL, GOOG, IBM and MSFT a free offset cost a forest .017 of Brier score
-on range, .046 on volatility, .004 on volume and direction, and helped on none.
+The offset has a strong penalty: labels come in regimes, so that the base rate of the last 60 to 250 bars predicts the
+next one poorly. On 16 windows of AAPL, GOOG, IBM and MSFT a free offset cost a forest .017 of Brier score on range,
+.046 on volatility, .004 on volume and direction, and helped on none.
 """
 
 
@@ -48,10 +48,11 @@ def fit_calibration(
     slope_ridges: tuple[float, ...] | None = None,
     offset_ridge: float = OFFSET_RIDGE,
 ) -> Calibration:
-    """Slopes of at least 0 drawn towards `anchor` (by SLOPE_RIDGE, unless given), the offset towards 0 (ridge 0: free).
+    """Fits slopes of at least 0 shrunk towards `anchor` (by SLOPE_RIDGE, unless given), the offset towards 0 (ridge 0:
+    free).
 
-    `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0, with both classes. Margins whose slope would be negative
-    say nothing: they are left out.
+    `margins` is float64[n, k], `y` float64[n] of 0.0 and 1.0, with both classes. Margins with a negative slope are left
+    out.
     """
     design = np.column_stack([margins, np.ones(len(y))])
     slope_ridges = slope_ridges or (SLOPE_RIDGE,) * len(anchor)
@@ -67,5 +68,5 @@ def fit_calibration(
 
 
 def frequency_calibration(width: int, y: Floats) -> Calibration:
-    """The head of `width` margins that answers the frequency of label 1 in `y`, float64[n], whatever the margins."""
+    """The calibration of `width` margins that always answers the frequency of label 1 in `y`, float64[n]."""
     return Calibration((0.0,) * width, float(logit(np.array([(float(np.sum(y)) + 1.0) / (len(y) + 2.0)]))[0]))

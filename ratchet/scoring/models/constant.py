@@ -1,4 +1,4 @@
-"""The answer where there is nothing to learn, a degenerate sample; and the hyperparameters that every state holds."""
+"""Constant model of a degenerate sample; and the hyperparameters in every state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratchet.statistics.scores import defined
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The answer of a fit that saw too few of a class, or no column, to learn from: a margin that ignores its input."""
+    """A constant margin: the fit of a sample with too few rows of a class, or without columns."""
 
     value: float
     params: Params
@@ -29,7 +29,7 @@ class Constant:
 def constant_of(sample: Sample, params: Params) -> Constant | None:
     """The smoothed log-odds (Laplace's rule) of a sample with fewer than CLASS_ROWS of a class or no column; else None.
 
-    On a margin nothing is added then.
+    0 on a margin.
     """
     labels = sample.labels
     if defined(labels) and sample.X.shape[1]:
@@ -40,13 +40,13 @@ def constant_of(sample: Sample, params: Params) -> Constant | None:
 
 
 def restored_constant(state: Mapping[str, object]) -> Constant | None:
-    """The constant that gave this state; None where it is another model's."""
+    """The constant of this state; None for another model's state."""
     value = state.get("constant")
     return Constant(value, params_of(state)) if isinstance(value, float) and np.isfinite(value) else None
 
 
 def params_of(state: Mapping[str, object]) -> dict[str, float]:
-    """The hyperparameters in a state, CorruptData for anything else; none in a state from before they were kept."""
+    """The hyperparameters in a state, CorruptData for malformed ones; empty for a state of a version without them."""
     params = state.get("params", {})
     if not isinstance(params, dict):
         raise CorruptData("the model's hyperparameters are no mapping; fetch the artifact again")

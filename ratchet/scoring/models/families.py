@@ -31,6 +31,6 @@ def family(name: str) -> Family:
 
 
 def require(name: ModelType) -> None:
-    """PreconditionFailed, with what to install, where a library that fitting this type needs is not there."""
+    """PreconditionFailed, with the install command, if a library for this type is missing."""
     if name in _REQUIREMENTS:
         _REQUIREMENTS[name]()

@@ -1,10 +1,10 @@
-"""The learned function of a model version: a chain that each session may lengthen.
+"""The learned function of a model version: a chain of links, extended by sessions.
 
     z_0 = 0 or X[:, start],   z_k = a·z_(k−1)(X) + b·s_k(X[:, reads_k]) + c
 
-Columns are named, ordered and only ever appended, so that every link reads its own columns whatever the later ones
-have added. Every z_k is clipped to ± MAX_MARGIN. A model trained from scratch is a chain of one link. A model on the
-margin starts from the log-odds of a baseline, which are a column of X, and its links learn the residual.
+Columns are named, ordered and only ever appended, so that a link's column indices stay valid. Every z_k is clipped to ±
+MAX_MARGIN. A model trained from scratch is a chain of one link. A model on the margin starts from the log-odds of a
+baseline, a column of X, and its links learn the residual.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ratchet.scoring.models.port import MAX_MARGIN, Fitted, Floats, Rows, sigmoi
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """One step of the chain. `reads`: the columns that `fitted` reads; None where only the calibration moved."""
+    """One step of the chain. `reads`: column indices of `fitted`; None for a calibration without a new part."""
 
     reads: tuple[int, ...]
     fitted: Fitted | None
@@ -30,7 +30,7 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """`columns` names the columns of X, in order; `start`: the column of the log-odds that it starts from, or none."""
+    """`columns` names the columns of X, in order; `start`: index of the initial log-odds column, or None."""
 
     columns: tuple[str, ...]
     links: tuple[Link, ...]
@@ -54,7 +54,7 @@ class Function:
 
     @property
     def newest(self) -> Link | None:
-        """The link whose part was fitted last."""
+        """The newest link with a fitted part."""
         return next((link for link in reversed(self.links) if link.fitted is not None), None)
 
     def extended(self, columns: tuple[str, ...], link: Link) -> Function:

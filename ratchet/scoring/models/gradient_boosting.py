@@ -1,4 +1,4 @@
-"""Gradient boosting by scikit-learn: small trees, each fitted to what the ones before it leave unexplained."""
+"""Gradient boosting by scikit-learn: small trees, each fitted to the residual of the previous ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from ratchet.scoring.features import BASE
 from ratchet.scoring.models.boosting import (
     PATIENCE,
-    Base,
-    base_of,
-    begun,
-    clipped,
+    BoostingBase,
+    boosting_base,
+    checked_rows,
+    clip_margin,
     counted_rows,
-    kept_params,
-    read_rows,
+    fitted_params,
+    initial_margin,
     restored_number,
     schedule,
 )
 from ratchet.scoring.models.constant import constant_of, params_of, restored_constant
-from ratchet.scoring.models.gaps import filled, medians, restored_gaps
-from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
+from ratchet.scoring.models.imputation import impute, medians, restored_gaps
+from ratchet.scoring.models.port import Fitted, Floats, Hyperparameter, Params, Rows, Sample, TransferStart, sigmoid
 from ratchet.scoring.models.trees import restored_trees
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BoostedTrees:
-    """margin = prior + rate · the sum of the trees, on features whose gaps are filled with `gaps`, float64[k]."""
+    """margin = prior + rate · the sum of the trees, on features imputed with `gaps`, float64[k]."""
 
     trees: tuple[Tree, ...]
     gaps: Floats
@@ -43,11 +43,11 @@ class BoostedTrees:
     params: Params
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
-        features = _filled(read_rows(X, rows, len(self.gaps)), self.gaps)
+        features = _impute(checked_rows(X, rows, len(self.gaps)), self.gaps)
         total = np.zeros(len(rows))
         for tree in self.trees:
             total += tree.predict(features)[:, 0]
-        return clipped(self.prior + self.rate * total)
+        return clip_margin(self.prior + self.rate * total)
 
     def state(self) -> dict[str, object]:
         return {
@@ -61,32 +61,38 @@ class BoostedTrees:
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """Carried on, it is new rounds on the parent's margin. Source: Friedman 2001, 2002.
+    """Transfer adds rounds to the parent's margin. Source: Friedman 2001, 2002.
 
-    Rounds stop early in a fit of its own only: a start tells the parent's margin at the rows of the sample alone.
+    Early stopping applies only without a start: a start holds the parent's margin only at the rows of the sample.
     """
 
     name: str = "gradient-boosting"
     features: tuple[str, ...] = BASE
-    knobs: tuple[Knob, ...] = (
-        Knob("depth", 1, 5, whole=True),
-        Knob("leaf", 5, 60, log=True, whole=True),
-        Knob("columns", 0.05, 0.4, log=True),
+    hyperparameters: tuple[Hyperparameter, ...] = (
+        Hyperparameter("depth", 1, 5, whole=True),
+        Hyperparameter("leaf", 5, 60, log=True, whole=True),
+        Hyperparameter("columns", 0.05, 0.4, log=True),
     )
 
     def params(self, step: int) -> dict[str, float]:
-        """The schedule of boosting, with what this library asks for beside it."""
+        """The schedule of boosting, with the parameters of this library."""
         return {**schedule(step), "leaf": 15, "columns": 0.1, "subsample": 0.7}
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
-        base = base_of(sample, start)
+        base = boosting_base(sample, start)
         constant = constant_of(base.sample, params)
         if constant is not None:
             return constant
         gaps = medians(base.sample.features)
-        watch = _Watch.of(counted_rows(stop), gaps, base.prior) if stop is not None and start is None else None
+        watch = _EarlyStopping.of(counted_rows(stop), gaps, base.prior) if stop is not None and start is None else None
         library = boost(base, gaps, params, seed, watch)
         kept = library.n_estimators_ if watch is None else watch.best_round
         return BoostedTrees(
@@ -94,7 +100,7 @@ class GradientBoosting:
             gaps,
             float(params["rate"]),
             base.prior,
-            kept_params(params, kept),
+            fitted_params(params, kept),
         )
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
@@ -109,9 +115,9 @@ class GradientBoosting:
 
 
 def boost(
-    base: Base, gaps: Floats, params: Params, seed: int, watch: _Watch | None = None
+    base: BoostingBase, gaps: Floats, params: Params, seed: int, watch: _EarlyStopping | None = None
 ) -> GradientBoostingClassifier:
-    """The library's model whose first round corrects `base.margin`; it answers for the rows it was fitted on only."""
+    """The library's model, with `base.margin` as its initial margin; it predicts only the rows of its fit."""
     from sklearn.ensemble import GradientBoostingClassifier
 
     library = GradientBoostingClassifier(
@@ -124,12 +130,12 @@ def boost(
         subsample=params["subsample"],
         random_state=seed,
     )
-    features = _filled(base.sample.features, gaps)
+    features = _impute(base.sample.features, gaps)
     return library.fit(features, base.sample.labels, sample_weight=base.sample.weight, monitor=watch)
 
 
 def _margins(margin: Floats) -> Any:
-    """An estimator that answers with these margins whatever the rows: the start of the library's rounds."""
+    """An estimator that always answers these margins: the initial estimator of the library."""
     from sklearn.base import BaseEstimator
 
     class Margins(BaseEstimator):  # type: ignore[misc]
@@ -143,20 +149,20 @@ def _margins(margin: Floats) -> Any:
     return Margins()
 
 
-class _Watch:
-    """Follows the log loss on the stopping rows, round by round; true as an answer ends the fit."""
+class _EarlyStopping:
+    """Monitors the log loss on the stopping rows, round by round; the call returns True to stop the fit."""
 
     def __init__(self, features: NDArray[np.float32], sample: Sample, prior: float) -> None:
         self.best_round = 0
         self._features = features
         self._sample = sample
-        self._margin = begun(sample, prior).copy()
+        self._margin = initial_margin(sample, prior).copy()
         self._lowest = np.inf
 
     @classmethod
-    def of(cls, sample: Sample, gaps: Floats, prior: float) -> _Watch | None:
-        """None where there is no row to follow."""
-        return cls(_filled(sample.features, gaps), sample, prior) if len(sample.rows) else None
+    def of(cls, sample: Sample, gaps: Floats, prior: float) -> _EarlyStopping | None:
+        """None without stopping rows."""
+        return cls(_impute(sample.features, gaps), sample, prior) if len(sample.rows) else None
 
     def __call__(self, stage: int, library: GradientBoostingClassifier, _: object) -> bool:
         rounds = stage + 1
@@ -168,6 +174,6 @@ class _Watch:
         return rounds - self.best_round >= PATIENCE
 
 
-def _filled(features: Floats, gaps: Floats) -> NDArray[np.float32]:
-    """Features without gaps, float32[m, k], the precision that the trees are fitted and read in."""
-    return filled(features, gaps).astype(np.float32)
+def _impute(features: Floats, gaps: Floats) -> NDArray[np.float32]:
+    """Imputed features, float32[m, k], the precision of the trees."""
+    return impute(features, gaps).astype(np.float32)

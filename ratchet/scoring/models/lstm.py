@@ -1,8 +1,8 @@
 """LSTM: a recurrent network over the last bars of a row, trained by Keras on JAX, an optional extra.
 
-Keras is imported when the first network is trained, on one thread of the CPU; what was trained answers without it.
-XLA takes longer to compile a training step for its shapes than the training takes: columns and units are padded with
-zeros, whose weights stay 0, to sizes that many networks share, and a process keeps what it has compiled.
+Keras is imported for the first training, on one thread of the CPU; forecasts do not need it. XLA takes longer to
+compile a training step for its shapes than the training takes: columns and units are padded with zeros, with weights
+fixed at 0, to sizes that many networks share, and a process caches the compiled steps.
 """
 
 from __future__ import annotations
@@ -19,16 +19,27 @@ import numpy as np
 from ratchet.errors import PreconditionFailed
 from ratchet.scoring.features import BASE
 from ratchet.scoring.models.constant import constant_of, params_of, restored_constant
-from ratchet.scoring.models.port import MAX_MARGIN, Fitted, Floats, Knob, Params, Rows, Sample, Start, check_step, logit
-from ratchet.scoring.models.recurrence import BARS, Network, Weights, look_back, restored, untrained
+from ratchet.scoring.models.port import (
+    MAX_MARGIN,
+    Fitted,
+    Floats,
+    Hyperparameter,
+    Params,
+    Rows,
+    Sample,
+    TransferStart,
+    check_step,
+    logit,
+)
+from ratchet.scoring.models.recurrence import BARS, Network, Weights, initial_network, look_back, restored
 
 BATCH = 64
 PATIENCE = 8
-"""Early stopping ends the training after so many epochs without a better log-loss."""
+"""Early stopping: epochs without a better log-loss."""
 
 FINE_EPOCHS = 10
 FINE_RATE = 0.3
-"""Carried on, a network is trained for at most so many epochs, at this share of the learning rate."""
+"""Fine-tuning in a transfer: maximum number of epochs, and share of the learning rate."""
 
 _MODULES = ("keras", "jax")
 _ENVIRONMENT = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
@@ -39,7 +50,7 @@ _Step: TypeAlias = Callable[[_Arrays, _Arrays, Weights, Weights, Weights, Weight
 
 
 def require() -> None:
-    """PreconditionFailed where the optional extra is not installed; imports nothing."""
+    """PreconditionFailed if the optional extra is missing; imports nothing."""
     missing = [name for name in _MODULES if find_spec(name) is None]
     if missing:
         raise PreconditionFailed(
@@ -52,7 +63,7 @@ def require() -> None:
 
 @dataclass(frozen=True, eq=False)
 class LstmFitted:
-    """A network that was trained for `params["epochs"]` epochs."""
+    """A network trained for `params["epochs"]` epochs."""
 
     network: Network
     params: Params
@@ -68,23 +79,29 @@ class LstmFitted:
 
 @dataclass(frozen=True)
 class Lstm:
-    """Adam on the log-loss, with dropout of columns and an L2 penalty; carried on, the parent's network is tuned."""
+    """Adam on the log-loss, with dropout of columns and an L2 penalty; transfer fine-tunes the parent's network."""
 
     name: str = "lstm"
     features: tuple[str, ...] = BASE
-    knobs: tuple[Knob, ...] = (
-        Knob("learning_rate", 1e-3, 0.03, log=True),
-        Knob("l2", 1e-4, 0.03, log=True),
-        Knob("dropout", 0.0, 0.5),
+    hyperparameters: tuple[Hyperparameter, ...] = (
+        Hyperparameter("learning_rate", 1e-3, 0.03, log=True),
+        Hyperparameter("l2", 1e-4, 0.03, log=True),
+        Hyperparameter("dropout", 0.0, 0.5),
     )
 
     def params(self, step: int) -> dict[str, float]:
-        """Units 8, 12, 16, …; `epochs` is how many there are at most: early stopping says how many stay."""
+        """Units 8, 12, 16, …; `epochs` is the maximum before early stopping."""
         units = 4.0 + 4.0 * check_step(step)
         return {"units": units, "epochs": 40.0, "learning_rate": 0.005, "l2": 0.005, "dropout": 0.2}
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
         require()
         constant = constant_of(sample, params)
@@ -97,44 +114,44 @@ class Lstm:
             network = parent.network.widened(start.reads, sample.features)
             epochs, rate = min(epochs, FINE_EPOCHS), FINE_RATE * rate
         else:
-            network = untrained(sample.features, units, _offset(sample), generator)
+            network = initial_network(sample.features, units, _offset(sample), generator)
         training = _Training(network, sample, {**params, "learning_rate": rate}, generator)
-        network, stayed = _trained(training, epochs, stop)
-        return LstmFitted(network, {**params, "units": float(network.units), "epochs": float(stayed)})
+        network, best_epoch = _train(training, epochs, stop)
+        return LstmFitted(network, {**params, "units": float(network.units), "epochs": float(best_epoch)})
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
         return restored_constant(state) or LstmFitted(restored(state), params_of(state))
 
 
 def keras_model(columns: int, units: int) -> Any:
-    """The Keras model whose weights a `Network` holds, all 0: standardised float32[m, BARS, columns] to log-odds."""
+    """The Keras model of a `Network`, all weights 0: standardised float32[m, BARS, columns] to log-odds."""
     keras = _keras()
     lstm = keras.layers.LSTM(units, kernel_initializer="zeros", recurrent_initializer="zeros", seed=0, dtype="float32")
     dense = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32")
     return keras.Sequential([keras.Input((BARS, columns)), lstm, dense])
 
 
-def _trained(training: _Training, epochs: int, stop: Sample | None) -> tuple[Network, int]:
-    """The network after all epochs, or after those that did best on `stop`; and how many they were, 0 for none."""
+def _train(training: _Training, epochs: int, stop: Sample | None) -> tuple[Network, int]:
+    """The network after all epochs, or after the best epoch on `stop`; and the number of kept epochs."""
     if stop is None or len(stop.rows) == 0:
         for _ in range(epochs):
             training.epoch()
         return training.network(), epochs
-    best, stayed = training.network(), 0
+    best, best_epoch = training.network(), 0
     lowest = _log_loss(best, stop)
     for epoch in range(1, epochs + 1):
         training.epoch()
         network = training.network()
         loss = _log_loss(network, stop)
         if loss < lowest:
-            best, stayed, lowest = network, epoch, loss
-        elif epoch - stayed >= PATIENCE:
+            best, best_epoch, lowest = network, epoch, loss
+        elif epoch - best_epoch >= PATIENCE:
             break
-    return best, stayed
+    return best, best_epoch
 
 
 def _offset(sample: Sample) -> float:
-    """The log-odds that an untrained network answers: those of the base rate, or none on top of a margin."""
+    """The initial log-odds of a network: those of the base rate, or 0 on a margin."""
     if sample.margin is not None:
         return 0.0
     return float(logit(np.array([np.average(sample.labels, weights=sample.weight)]))[0])
@@ -148,13 +165,13 @@ def _log_loss(network: Network, sample: Sample) -> float:
 
 
 class _Training:
-    """A network that is being trained on a sample."""
+    """The training of a network on a sample."""
 
     def __init__(self, network: Network, sample: Sample, params: Params, generator: np.random.Generator) -> None:
         self._network, self._generator = network, generator
-        self._l2, self._heard = np.float32(params["l2"]), 1.0 - params["dropout"]
+        self._l2, self._keep_probability = np.float32(params["l2"]), 1.0 - params["dropout"]
         columns, units = _rounded_up(network.width), _rounded_up(network.units)
-        self._weights = _sized(network.weights, columns, units)
+        self._weights = _resized(network.weights, columns, units)
         self._adam = _adam(columns, units)
         self._moments = self._adam.begin(params["learning_rate"])
         bars, self._at = look_back(sample.rows)
@@ -165,11 +182,11 @@ class _Training:
         self._margin = np.zeros(len(weight), np.float32) if sample.margin is None else sample.margin.astype(np.float32)
 
     def epoch(self) -> None:
-        """Each row once, in a new order; the first of them fill the last batch up."""
+        """Each row once, in random order; the first rows fill the last batch."""
         order = self._generator.permutation(len(self._labels))
         for batch in np.resize(order, (-(-len(order) // BATCH), BATCH)):
-            heard = self._generator.random((BATCH, 1, self._network.width)) < self._heard
-            mask = _cut_or_padded(heard / self._heard, (BATCH, 1, self._inputs.shape[1]))
+            kept_columns = self._generator.random((BATCH, 1, self._network.width)) < self._keep_probability
+            mask = _cut_or_padded(kept_columns / self._keep_probability, (BATCH, 1, self._inputs.shape[1]))
             inputs = self._inputs[self._at[batch]] * mask
             self._weights, self._moments = self._adam.step(
                 self._weights,
@@ -182,14 +199,14 @@ class _Training:
             )
 
     def network(self) -> Network:
-        """What has been trained up to now."""
+        """The network with the current weights."""
         weights = [np.asarray(array) for array in self._weights]
-        return self._network.with_weights(_sized(weights, self._network.width, self._network.units))
+        return self._network.with_weights(_resized(weights, self._network.width, self._network.units))
 
 
 @dataclass(frozen=True, eq=False)
 class _Adam:
-    """How a batch changes weights and the optimizer's own variables; the latter as they begin, all 0, by name."""
+    """Optimizer step of a batch; `blank`: the optimizer's initial variables, all 0, by name."""
 
     step: _Step
     blank: dict[str, Weights]
@@ -200,7 +217,7 @@ class _Adam:
 
 @lru_cache(maxsize=32)
 def _adam(columns: int, units: int) -> _Adam:
-    """Pure functions: nothing of one fit reaches another. XLA compiles the step when it is first taken."""
+    """Pure functions: no state is shared between fits. XLA compiles the step at its first use."""
     keras = _keras()
     import jax
 
@@ -224,7 +241,7 @@ def _adam(columns: int, units: int) -> _Adam:
 
 
 def _keras() -> Any:
-    """Keras on JAX, on one thread of the CPU; what the user set in the environment stays."""
+    """Keras on JAX, on one thread of the CPU; the user's environment variables take precedence."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     backend = os.environ["KERAS_BACKEND"]
@@ -241,8 +258,8 @@ def _rounded_up(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def _sized(weights: _Arrays, columns: int, units: int) -> _Arrays:
-    """The same weights for so many columns and units: what is more is cut, what is missing is 0."""
+def _resized(weights: _Arrays, columns: int, units: int) -> _Arrays:
+    """The weights resized to the given columns and units, cut or padded with zeros."""
     kernel, recurrent, bias, dense, offset = weights
 
     def gates(array: Weights, rows: int) -> Weights:

@@ -1,4 +1,4 @@
-"""What a model family is: it fits the rows of a series to their labels and answers with margins."""
+"""Interface of a model family: it fits the rows of a series to their labels and answers with margins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_MARGIN = 6.0
 """Margins lie within ± this many log-odds (probabilities within .0025 and .9975)."""
 
 LOOK_BACK = 64
-"""No family looks further back than this many bars from a row."""
+"""Maximum lookback of all families, in bars."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,10 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """What a transfer starts from: the parent's log-odds at the sample's rows, float64[m], and its newest fitted part.
+class TransferStart:
+    """Start of a transfer: the parent's log-odds at the sample's rows, float64[m], and its newest fitted part.
 
-    `reads`: which columns of the sample that part reads, in its own order.
+    `reads`: indices of that part's columns in the sample, in its own order.
     """
 
     margin: Floats
@@ -60,8 +60,8 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Knob:
-    """A hyperparameter that a study may vary, from `low` to `high`."""
+class Hyperparameter:
+    """A tunable hyperparameter, from `low` to `high`."""
 
     name: str
     low: float
@@ -75,13 +75,13 @@ class Fitted(Protocol):
 
     @property
     def params(self) -> Params:
-        """What it was fitted with; early stopping may have lowered the number of its rounds."""
+        """Hyperparameters of the fit; early stopping may have lowered the number of rounds."""
         ...
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
         """Log-odds at `rows`, float64[m], finite and clipped; X float64[n, k] holds every bar.
 
-        Of label 1 or, where it was fitted on a margin, those to add to that.
+        Log-odds of label 1 or, for a fit on a margin, their addition to it.
         """
         ...
 
@@ -91,19 +91,19 @@ class Fitted(Protocol):
 
 
 class Family(Protocol):
-    """A way to fit: one model type of a lineage, or a part of one."""
+    """A learning algorithm: one model type of a lineage."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that version 1 of a lineage reads, where the series has them."""
+        """The features of a lineage's first version, if available for the series."""
         ...
 
     @property
-    def knobs(self) -> tuple[Knob, ...]:
-        """What a study may vary beside the complexity step; all are among `params`."""
+    def hyperparameters(self) -> tuple[Hyperparameter, ...]:
+        """Tunable hyperparameters beside the complexity step; all are among `params`."""
         ...
 
     def params(self, step: int) -> dict[str, float]:
@@ -111,16 +111,22 @@ class Family(Protocol):
         ...
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
-        """Fit the sample: from nothing, or carrying on from `start`.
+        """Fits the sample, from scratch or from `start`.
 
-        `stop`: rows on which a family that fits in rounds stops early.
+        `stop`: rows for the early stopping of iterative families.
         """
         ...
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
-        """The model that gave this state; raises CorruptData when the state can't be one."""
+        """The model of this state; CorruptData for a malformed state."""
         ...
 
 

@@ -11,16 +11,16 @@ import numpy as np
 from ratchet.errors import CorruptData, InvalidInput
 from ratchet.scoring.features import BASE
 from ratchet.scoring.models.constant import constant_of, params_of, restored_constant
-from ratchet.scoring.models.gaps import filled, medians, restored_gaps
+from ratchet.scoring.models.imputation import impute, medians, restored_gaps
 from ratchet.scoring.models.port import (
     MAX_MARGIN,
     Fitted,
     Floats,
-    Knob,
+    Hyperparameter,
     Params,
     Rows,
     Sample,
-    Start,
+    TransferStart,
     check_step,
     logit,
     sigmoid,
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """The mean of the trees, on features whose gaps are filled with `gaps`, float64[k].
+    """The mean of the trees, on features imputed with `gaps`, float64[k].
 
-    Classification trees answer with leaf probabilities and the margin is the log-odds of their mean; `added`:
-    regression trees, whose mean is added to the margin that they were fitted on.
+    Classification trees answer leaf probabilities and the margin is the log-odds of their mean; `added`: regression
+    trees, with their mean added to the margin of their fit.
     """
 
     trees: tuple[Tree, ...]
@@ -47,7 +47,7 @@ class Forest:
     def margin(self, X: Floats, rows: Rows) -> Floats:
         if X.ndim != 2 or X.shape[1] != len(self.gaps):
             raise InvalidInput(f"features of shape {X.shape} for a forest on {len(self.gaps)} columns")
-        features = filled(X[rows], self.gaps).astype(np.float32)
+        features = impute(X[rows], self.gaps).astype(np.float32)
         answer = 0 if self.added else 1
         total = np.zeros(len(rows))
         for tree in self.trees:
@@ -66,7 +66,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class RandomForest:
-    """Trees on samples of rows and columns; carried on, it is new trees. Source: Breiman 2001.
+    """Trees on samples of rows and columns; transfer adds trees. Source: Breiman 2001.
 
     On a margin the trees are fitted to its Newton residuals (y − p) / p(1 − p), rows weighted by p(1 − p), and leaves
     are twice as large. Source: Friedman, Hastie & Tibshirani 2000 (LogitBoost).
@@ -74,7 +74,10 @@ class RandomForest:
 
     name: str = "random-forest"
     features: tuple[str, ...] = BASE
-    knobs: tuple[Knob, ...] = (Knob("leaf", 5, 60, log=True, whole=True), Knob("columns", 0.03, 0.2, log=True))
+    hyperparameters: tuple[Hyperparameter, ...] = (
+        Hyperparameter("leaf", 5, 60, log=True, whole=True),
+        Hyperparameter("columns", 0.03, 0.2, log=True),
+    )
 
     def params(self, step: int) -> dict[str, float]:
         """Trees 50, 80, 110, … and depth 10, 12, 14, …"""
@@ -87,7 +90,7 @@ class RandomForest:
         params: Params,
         seed: int,
         *,
-        start: Start | None = None,  # noqa: ARG002
+        start: TransferStart | None = None,  # noqa: ARG002
         stop: Sample | None = None,  # noqa: ARG002
     ) -> Fitted:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -107,13 +110,13 @@ class RandomForest:
         leaf = int(params["leaf"])
         if sample.margin is None:
             library = RandomForestClassifier(**grown, min_samples_leaf=leaf)
-            library.fit(filled(features, gaps), sample.labels, sample_weight=sample.weight)
+            library.fit(impute(features, gaps), sample.labels, sample_weight=sample.weight)
         else:
             p = sigmoid(sample.margin)
             curvature = p * (1.0 - p)
             weight = curvature if sample.weight is None else curvature * sample.weight
             library = RandomForestRegressor(**grown, min_samples_leaf=2 * leaf)
-            library.fit(filled(features, gaps), (sample.labels - p) / curvature, sample_weight=weight)
+            library.fit(impute(features, gaps), (sample.labels - p) / curvature, sample_weight=weight)
         trees = tuple(tree.tree_ for tree in library.estimators_)
         return Forest(trees, gaps, params, added=sample.margin is not None)
 

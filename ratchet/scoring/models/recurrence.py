@@ -1,6 +1,6 @@
-"""An LSTM in numpy: what it reads, how it answers, and how it grows by columns. Training it is another module's.
+"""Inference of an LSTM in numpy, and its extension by columns. `lstm` trains it.
 
-Answering needs no Keras and no compiler, and gives the same bits in every process. The weights are Keras': gates in
+Inference needs no Keras and no compiler, and gives the same bits in every process. The weights follow Keras: gates in
 the order input, forget, cell, output. Source: Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000.
 """
 
@@ -18,9 +18,9 @@ from ratchet.errors import CorruptData, InvalidInput
 from ratchet.scoring.models.port import Floats, Rows
 
 BARS = 20
-"""A row is answered from this many bars: its own and those before it."""
+"""Bars of a row's input sequence, ending with its own."""
 
-REACH = 5.0
+CLIP = 5.0
 """Standardised columns are clipped to ± this many standard deviations."""
 
 _FLAT = 1e-9
@@ -53,7 +53,7 @@ class Network:
 
     @property
     def weights(self) -> list[Weights]:
-        """What training changes, in Keras' order."""
+        """The trainable weights, in Keras' order."""
         return [self.kernel, self.recurrent, self.bias, self.dense, self.offset]
 
     def with_weights(self, weights: list[Weights]) -> Network:
@@ -62,10 +62,10 @@ class Network:
         return replace(self, kernel=kernel, recurrent=recurrent, bias=bias, dense=dense, offset=offset)
 
     def standardised(self, X: Floats, bars: Rows) -> Floats:
-        """float64[b, k]: the columns at `bars`; 0 where a value is unknown or the bar is before the series' begin."""
+        """float64[b, k]: the columns at `bars`; 0 for unknown values and bars before the series' begin."""
         values = (X[bars] - self.mean) / self.scale
         values[bars < 0] = 0.0
-        return np.nan_to_num(np.clip(values, -REACH, REACH), copy=False)
+        return np.nan_to_num(np.clip(values, -CLIP, CLIP), copy=False)
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
         """Log-odds of label 1 at `rows`, float64[m], not clipped; X float64[n, k] holds every bar."""
@@ -81,7 +81,7 @@ class Network:
         return margin
 
     def widened(self, reads: tuple[int, ...], features: Floats) -> Network:
-        """The same function over the columns of `features`, float64[m, k'], of which `reads` are this network's own.
+        """The same function over the columns of `features`, float64[m, k']; `reads`: indices of this network's columns.
 
         The weights of the other columns are 0, and those columns are standardised by `features`.
         """
@@ -98,9 +98,9 @@ class Network:
 
 
 def look_back(rows: Rows) -> tuple[Rows, Rows]:
-    """Which bars the rows need, int64[b], and where among them each row's are, oldest first, int64[m, BARS].
+    """The input bars of all rows, int64[b], and the indices into them for each row, oldest first, int64[m, BARS].
 
-    Bar -1 stands for all before the series' begin.
+    Bar -1 stands for all bars before the series' begin.
     """
     needed = np.maximum(rows[:, None] + np.arange(1 - BARS, 1), -1)
     bars, at = np.unique(needed, return_inverse=True)
@@ -108,7 +108,7 @@ def look_back(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def moments(features: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the known values of each column, float64[k]; 0 and 1 where they say nothing."""
+    """Mean and standard deviation of the known values of each column, float64[k]; 0 and 1 if undefined."""
     known = np.isfinite(features)
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, features, 0.0).sum(axis=0) / count
@@ -116,11 +116,11 @@ def moments(features: Floats) -> tuple[Floats, Floats]:
     return mean, np.where(scale > _FLAT * np.maximum(np.abs(mean), _FLAT), scale, 1.0)
 
 
-def untrained(features: Floats, units: int, offset: float, generator: np.random.Generator) -> Network:
-    """A network over the columns of `features`, float64[m, k], that answers `offset` whatever it reads.
+def initial_network(features: Floats, units: int, offset: float, generator: np.random.Generator) -> Network:
+    """An untrained network over the columns of `features`, float64[m, k], with the constant answer `offset`.
 
-    Kernels are drawn as Keras draws them (Glorot & Bengio 2010; recurrent: orthogonal, Saxe et al. 2014; forget
-    gates start open), but from `generator`; the dense weights start at 0.
+    Kernels are drawn as in Keras (Glorot & Bengio 2010; recurrent: orthogonal, Saxe et al. 2014; forget gates start
+    open), but from `generator`; the dense weights start at 0.
     """
     mean, scale = moments(features)
     limit = np.sqrt(6.0 / (len(mean) + 4 * units))
@@ -139,7 +139,7 @@ def untrained(features: Floats, units: int, offset: float, generator: np.random.
 
 
 def restored(state: Mapping[str, object]) -> Network:
-    """The network of this state; CorruptData when it can't be one."""
+    """The network of this state; CorruptData for a malformed state."""
     found = {field.name: state.get(field.name) for field in fields(Network)}
     arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
     missing = ", ".join(sorted(found.keys() - arrays.keys()))

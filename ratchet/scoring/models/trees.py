@@ -1,4 +1,4 @@
-"""The trees of scikit-learn, checked before they are used: it follows their nodes without a check of its own."""
+"""Validation of scikit-learn's trees before use: scikit-learn follows their nodes unchecked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def restored_trees(state: Mapping[str, object], width: int, values: int) -> tuple[Tree, ...]:
-    """The trees in a state, one or more, on `width` columns; CorruptData for anything else."""
+    """The trees in a state, one or more, on `width` columns; CorruptData for malformed ones."""
     from sklearn.tree._tree import Tree
 
     trees = state.get("trees")
@@ -29,7 +29,7 @@ def restored_trees(state: Mapping[str, object], width: int, values: int) -> tupl
 def check_trees(trees: Iterable[Tree], width: int, values: int) -> None:
     """CorruptData for a tree that reads beyond `width` columns, points outside of itself or answers no number.
 
-    `values`: how many numbers each node holds, 2 for the shares of two classes, 1 for a regression.
+    `values`: numbers per node, 2 for the shares of two classes, 1 for a regression.
     """
     for tree in trees:
         nodes = np.arange(tree.node_count)

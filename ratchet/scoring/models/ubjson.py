@@ -1,4 +1,4 @@
-"""UBJSON as XGBoost writes it, read strictly: XGBoost's own reader runs past the end of damaged bytes.
+"""Strict reader of XGBoost's UBJSON: XGBoost's own reader runs past the end of damaged bytes.
 
 Lengths are int64, keys unmarked, arrays counted; nothing else is accepted. Source: ubjson.org, and json.cc of XGBoost.
 """
@@ -21,7 +21,7 @@ _WHOLE = {b"i": 1, b"I": 2, b"l": 4, b"L": 8}
 
 
 def read(content: bytes) -> Node:
-    """The value that these bytes are, all of them; CorruptData when they are none.
+    """The value of these bytes; CorruptData for malformed bytes.
 
     An array of one type is a NumPy array (float32, uint8, int32, int64), any other a list.
     """

@@ -13,19 +13,19 @@ from ratchet.scoring.features import BASE
 from ratchet.scoring.models.boosters import check_booster
 from ratchet.scoring.models.boosting import (
     PATIENCE,
-    Base,
-    base_of,
-    begun,
-    clipped,
+    BoostingBase,
+    boosting_base,
+    checked_rows,
+    clip_margin,
     counted_rows,
-    kept_params,
-    read_rows,
+    fitted_params,
+    initial_margin,
     restored_number,
     restored_width,
     schedule,
 )
 from ratchet.scoring.models.constant import constant_of, params_of, restored_constant
-from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start
+from ratchet.scoring.models.port import Fitted, Floats, Hyperparameter, Params, Rows, Sample, TransferStart
 
 if TYPE_CHECKING:
     import xgboost as xgb
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BoostedRounds:
-    """margin = prior + what the rounds of `booster` add; `content` is the booster as UBJSON, over `width` columns."""
+    """margin = prior + output of `booster`; `content` is the booster as UBJSON, over `width` columns."""
 
     booster: xgb.Booster
     content: bytes
@@ -42,11 +42,11 @@ class BoostedRounds:
     params: Params
 
     def margin(self, X: Floats, rows: Rows) -> Floats:
-        features = read_rows(X, rows, self.width)
+        features = checked_rows(X, rows, self.width)
         if len(rows) == 0:
             return np.empty(0)
         added = self.booster.inplace_predict(features, predict_type="margin")
-        return clipped(self.prior + np.asarray(added, dtype=np.float64))
+        return clip_margin(self.prior + np.asarray(added, dtype=np.float64))
 
     def state(self) -> dict[str, object]:
         return {
@@ -59,34 +59,40 @@ class BoostedRounds:
 
 @dataclass(frozen=True)
 class XGBoost:
-    """Carried on, it is new rounds on the parent's margin. Source: Chen & Guestrin 2016.
+    """Transfer adds rounds to the parent's margin. Source: Chen & Guestrin 2016.
 
-    Rounds stop early in a fit of its own only: a start tells the parent's margin at the rows of the sample alone.
+    Early stopping applies only without a start: a start holds the parent's margin only at the rows of the sample.
     """
 
     name: str = "xgboost"
     features: tuple[str, ...] = BASE
-    knobs: tuple[Knob, ...] = (
-        Knob("depth", 1, 5, whole=True),
-        Knob("child_weight", 0.5, 15.0, log=True),
-        Knob("l2", 0.1, 100.0, log=True),
+    hyperparameters: tuple[Hyperparameter, ...] = (
+        Hyperparameter("depth", 1, 5, whole=True),
+        Hyperparameter("child_weight", 0.5, 15.0, log=True),
+        Hyperparameter("l2", 0.1, 100.0, log=True),
     )
 
     def params(self, step: int) -> dict[str, float]:
-        """The schedule of boosting, with what this library asks for beside it."""
+        """The schedule of boosting, with the parameters of this library."""
         return {**schedule(step), "child_weight": 4.0, "l2": 5.0, "columns": 0.15, "subsample": 0.7}
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
-        base = base_of(sample, start)
+        base = boosting_base(sample, start)
         constant = constant_of(base.sample, params)
         if constant is not None:
             return constant
         watched = counted_rows(stop) if stop is not None and start is None else None
         booster = boost(base, params, seed, watched)
         content = bytes(booster.save_raw("ubj"))
-        kept = kept_params(params, booster.num_boosted_rounds())
+        kept = fitted_params(params, booster.num_boosted_rounds())
         return BoostedRounds(booster, content, sample.X.shape[1], base.prior, kept)
 
     def restore(self, state: Mapping[str, object]) -> Fitted:
@@ -108,10 +114,10 @@ class XGBoost:
         return BoostedRounds(booster, content, width, restored_number(state, "prior"), params_of(state))
 
 
-def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> xgb.Booster:
-    """New rounds on `base.margin`; up to the best one on `stop`, where there is a row of it.
+def boost(base: BoostingBase, params: Params, seed: int, stop: Sample | None = None) -> xgb.Booster:
+    """New rounds on `base.margin`, up to the best one on `stop` if it has rows.
 
-    The base score of .5 adds nothing: a margin without it is that of the rounds alone.
+    The base score of .5 adds nothing: the predicted margin is that of the rounds alone.
     """
     import xgboost as xgb
 
@@ -132,7 +138,7 @@ def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> 
     training, rounds = matrix(base.sample, base.margin), int(params["rounds"])
     if stop is None or len(stop.rows) == 0:
         return xgb.train(settings, training, rounds)
-    watched = matrix(stop, begun(stop, base.prior))
+    watched = matrix(stop, initial_margin(stop, base.prior))
     booster = xgb.train(
         settings,
         training,
@@ -147,7 +153,7 @@ def boost(base: Base, params: Params, seed: int, stop: Sample | None = None) -> 
 
 
 def matrix(sample: Sample, margin: Floats) -> xgb.DMatrix:
-    """The sample as XGBoost reads it, boosted from `margin`."""
+    """The sample as a DMatrix, with `margin` as its base margin."""
     import xgboost as xgb
 
     return xgb.DMatrix(sample.features, sample.labels, weight=sample.weight, base_margin=margin, nthread=1)

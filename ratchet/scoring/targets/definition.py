@@ -1,4 +1,4 @@
-"""How a target is declared."""
+"""Declaration of a target."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from ratchet.scoring.data.bars import Bars, Floats
 
 REGIME = 250
-"""Bars of the trailing median that a bar is compared with."""
+"""Bars of the trailing median in the comparison."""
 
 
 @dataclass(frozen=True)
-class Definition:
-    """A target: `outcomes(bars, horizon)` is float64[n] of 1.0, 0.0 or NaN; `up` and `down` say 1 and 0 in words.
+class TargetDefinition:
+    """A target: `outcomes(bars, horizon)` is float64[n] of 1.0, 0.0 or NaN; `up` and `down` are the words for 1 and 0.
 
-    `question(horizon)` says in words what a probability is of.
-    The outcome of bar t uses bars up to and including t + horizon and is NaN for the last `horizon` bars, and
-    where the past that it is compared with is too short.
+    `question(horizon)`: the event of a probability, in words. The outcome of bar t uses bars up to and including t +
+    horizon and is NaN for the last `horizon` bars, and with too short a past.
     """
 
     outcomes: Callable[[Bars, int], Floats]

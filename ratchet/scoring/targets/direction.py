@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from ratchet.scoring.data.bars import Bars, Floats
-from ratchet.scoring.targets.definition import Definition, the_bar
-from ratchet.scoring.targets.outcome import later_above
+from ratchet.scoring.targets.definition import TargetDefinition, the_bar
+from ratchet.scoring.targets.outcome import future_above
 
 
 def _outcomes(bars: Bars, horizon: int) -> Floats:
-    return later_above(bars.close, bars.close, horizon)
+    return future_above(bars.close, bars.close, horizon)
 
 
 def _question(horizon: int) -> str:
     return f"close of {the_bar(horizon)} above the close of the last bar"
 
 
-DIRECTION = Definition(_outcomes, "higher close", "lower close", _question)
+DIRECTION = TargetDefinition(_outcomes, "higher close", "lower close", _question)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from ratchet.scoring.data import trailing
 from ratchet.scoring.data.bars import Bars, Floats
-from ratchet.scoring.targets.definition import REGIME, Definition, the_bar
-from ratchet.scoring.targets.outcome import later_above
+from ratchet.scoring.targets.definition import REGIME, TargetDefinition, the_bar
+from ratchet.scoring.targets.outcome import future_above
 
 
 def _outcomes(bars: Bars, horizon: int) -> Floats:
     spread = (bars.high - bars.low) / bars.close
-    return later_above(spread, trailing.median(spread, REGIME), horizon)
+    return future_above(spread, trailing.median(spread, REGIME), horizon)
 
 
 def _question(horizon: int) -> str:
     return f"range of {the_bar(horizon)} above its median of the last {REGIME} bars"
 
 
-RANGE = Definition(_outcomes, "wider range", "narrower range", _question)
+RANGE = TargetDefinition(_outcomes, "wider range", "narrower range", _question)

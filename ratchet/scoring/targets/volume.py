@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from ratchet.scoring.data import trailing
 from ratchet.scoring.data.bars import Bars, Floats
-from ratchet.scoring.targets.definition import Definition, the_bar
-from ratchet.scoring.targets.outcome import later_above
+from ratchet.scoring.targets.definition import TargetDefinition, the_bar
+from ratchet.scoring.targets.outcome import future_above
 
 _WINDOW = 20
 
 
 def _outcomes(bars: Bars, horizon: int) -> Floats:
-    return later_above(bars.volume, trailing.mean(bars.volume, _WINDOW), horizon)
+    return future_above(bars.volume, trailing.mean(bars.volume, _WINDOW), horizon)
 
 
 def _question(horizon: int) -> str:
     return f"volume of {the_bar(horizon)} above its mean of the last {_WINDOW} bars"
 
 
-VOLUME = Definition(_outcomes, "higher volume", "lower volume", _question)
+VOLUME = TargetDefinition(_outcomes, "higher volume", "lower volume", _question)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
 from ratchet.scoring import features
-from ratchet.scoring.columns import Table, probabilities
+from ratchet.scoring.columns import FeatureTable, probabilities
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
@@ -25,14 +25,14 @@ class Context:
     inputs: SessionInputs
     windows: Windows
     y: Floats
-    table: Table
+    table: FeatureTable
     _models: dict[str, ModelFile] = field(default_factory=dict)
     _forecasts: dict[ModelFile, Floats] = field(default_factory=dict)
 
     @cached_property
-    def library(self) -> Table:
+    def library(self) -> FeatureTable:
         """The features available for the series: the columns that mining searches."""
-        return self.table.part(features.available(self.inputs.bars))
+        return self.table.select(features.available(self.inputs.bars))
 
     @property
     def times(self) -> NDArray[np.int64]:

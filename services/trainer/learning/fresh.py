@@ -14,10 +14,10 @@ import numpy as np
 
 from ratchet.errors import DataRefused
 from ratchet.scoring import features
-from ratchet.scoring.baselines.online import Fold
-from ratchet.scoring.columns import Table
+from ratchet.scoring.baselines.online import OnlineBaseline
+from ratchet.scoring.columns import FeatureTable
 from ratchet.scoring.data.bars import Floats, Times, written
-from ratchet.scoring.evaluation import Segment, labelled
+from ratchet.scoring.evaluation import Segment, segment_labels
 from ratchet.scoring.models.families import family
 from services.trainer.learning.candidates import CandidateData
 from services.trainer.learning.inputs import SessionOptions
@@ -57,11 +57,11 @@ def evaluate_fresh(job: FreshFit, report: Report, clock: Clock = time.process_ti
     """
     report("features", 0.0)
     segment, kind = job.segment, family(job.model_type)
-    y, usable = labelled(segment)
+    y, usable = segment_labels(segment)
     windows = _windows(segment, y, usable)
     first = extend_columns(None, (), features.available(segment.bars, kind.features)).columns
-    online = Fold.over(segment.bars, segment.target, segment.horizon).z
-    X = Table.of(segment.bars, segment.target, segment.horizon, first, online).matrix(first, ())
+    online = OnlineBaseline.fit(segment.bars, segment.target, segment.horizon).z
+    X = FeatureTable.of(segment.bars, segment.target, segment.horizon, first, online).matrix(first, ())
     report("fit", 0.4)
     data = CandidateData(X, y, first, windows, kind, job.seed)
     began = clock()

@@ -104,4 +104,4 @@ def _unseen(context: Context, rows: Rows) -> Rows:
 
 def _regimes(context: Context) -> dict[str, Floats]:
     regimes = features.available(context.inputs.bars, error_analysis.REGIMES)
-    return dict(zip(regimes, context.table.part(regimes).values.T, strict=True))
+    return dict(zip(regimes, context.table.select(regimes).values.T, strict=True))

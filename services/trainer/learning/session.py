@@ -172,7 +172,7 @@ def rescore(inputs: SessionInputs, outcome: SessionOutcome) -> SessionOutcome:
 def build_context(inputs: SessionInputs, planned: Plan) -> Context:
     """Builds the shared data of the planned session's steps."""
     y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
-    return Context(inputs, planned.windows, y, columns.Table.of(inputs.bars, inputs.target, inputs.horizon))
+    return Context(inputs, planned.windows, y, columns.FeatureTable.of(inputs.bars, inputs.target, inputs.horizon))
 
 
 def _seed(seed: int, purpose: int) -> int:

@@ -43,7 +43,7 @@ def _passes(context: Context, pairs: Sequence[ScoredPair]) -> bool:
 
 def _regime_shift(context: Context) -> Iterator[Diagnosis]:
     names = features.available(context.inputs.bars, features.CLASSIC)
-    X, windows = context.table.part(names).values, context.windows
+    X, windows = context.table.select(names).values, context.windows
     generator = np.random.default_rng([context.inputs.seed, _PERMUTATIONS])
     before = windows.before(windows.holdout.start)
     shift = diagnosis.regime_shift(X[before], X[windows.holdout.rows()], generator)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ratchet.scoring.models.port import MAX_STEP, Family, Knob, Params
+from ratchet.scoring.models.port import MAX_STEP, Family, Hyperparameter, Params
 from services.trainer.learning.inputs import PastTrial
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def study_plan(
     offered = min(MAX_STEP, sessions + 1)
     inherited: dict[str, float] = {}
     if parent is not None:
-        inherited = {knob.name: parent.params[knob.name] for knob in family.knobs if knob.name in parent.params}
+        inherited = {
+            hyperparameter.name: parent.params[hyperparameter.name]
+            for hyperparameter in family.hyperparameters
+            if hyperparameter.name in parent.params
+        }
 
     def setting(step: int, on_margin: float) -> Setting:
         return Setting(step, {**family.params(step), **inherited, ON_MARGIN: on_margin})
@@ -78,7 +82,7 @@ def run_study(family: Family, plan: StudyPlan, seed: int, score: Callable[[Setti
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space: dict[str, BaseDistribution] = {ON_MARGIN: IntDistribution(0, 1)}
-    space |= {knob.name: _distribution(knob) for knob in family.knobs}
+    space |= {hyperparameter.name: _distribution(hyperparameter) for hyperparameter in family.hyperparameters}
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
     for past in plan.past_trials:
         _remember(study, space, past)
@@ -91,12 +95,12 @@ def run_study(family: Family, plan: StudyPlan, seed: int, score: Callable[[Setti
         study.tell(trial, score(Setting(plan.offered, params)) / scores[0])
 
 
-def _distribution(knob: Knob) -> BaseDistribution:
+def _distribution(hyperparameter: Hyperparameter) -> BaseDistribution:
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    if knob.whole:
-        return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
-    return FloatDistribution(knob.low, knob.high, log=knob.log)
+    if hyperparameter.whole:
+        return IntDistribution(int(hyperparameter.low), int(hyperparameter.high), log=hyperparameter.log)
+    return FloatDistribution(hyperparameter.low, hyperparameter.high, log=hyperparameter.log)
 
 
 def _remember(study: optuna.Study, space: Mapping[str, BaseDistribution], past: PastTrial) -> None:

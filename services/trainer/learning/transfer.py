@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ratchet.scoring.models.calibration import fit_calibration
 from ratchet.scoring.models.function import Function, Link
-from ratchet.scoring.models.port import Fitted, Start
+from ratchet.scoring.models.port import Fitted, TransferStart
 from ratchet.statistics.scores import defined
 from services.trainer.learning.candidates import CandidateData, Trial
 from services.trainer.learning.outcome import Correction
@@ -143,6 +143,6 @@ def _new_part(data: CandidateData, parent: Parent, rows: Rows, setting: Setting)
     margin = parent.function.margin(data.X, rows)
     place = {column: index for index, column in enumerate(data.readable_columns)}
     reads = () if newest is None else tuple(place[column] for column in newest.reads)
-    start = Start(margin, None if newest is None else newest.fitted, reads)
+    start = TransferStart(margin, None if newest is None else newest.fitted, reads)
     sample = data.sample(rows, data.readable_columns, start=parent.function.start)
     return data.family.fit(sample, setting.params, data.seed, start=start)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench import planted
 from ratchet.names import SKILL_BASELINES, TARGETS
 from ratchet.scoring.baselines import forecasts, refitted
-from ratchet.scoring.columns import OF_TASK, Table
+from ratchet.scoring.columns import TASK_COLUMNS, FeatureTable
 from ratchet.scoring.data.bars import COLUMNS, PRICES, WARM_UP, Bars, Floats
 from ratchet.scoring.targets import labels
 
@@ -24,12 +24,12 @@ SYNTHETIC = planted.series(1)[0].head(900)
 def fresh(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
     """What the baselines say in a process that has fitted nothing before."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(refitted, "_FITS", refitted._Fits(0))
+        patched.setattr(refitted, "_FIT_CACHE", refitted._FitCache(0))
         return forecasts(bars, target, horizon)
 
 
 def of_task(bars: Bars, target: str, horizon: int) -> Mapping[str, Floats]:
-    table = Table.of(bars, target, horizon, OF_TASK)
+    table = FeatureTable.of(bars, target, horizon, TASK_COLUMNS)
     return dict(zip(table.names, table.values.T, strict=True))
 
 
@@ -92,7 +92,7 @@ def test_every_bar_has_a_probability_from_each_baseline(target: str) -> None:
     said = whole(target, 1)
     assert {*SKILL_BASELINES} < {*said}
     assert ("har-level@baseline" in said) == (target == "range")
-    for name in said.keys() - {*OF_TASK}:
+    for name in said.keys() - {*TASK_COLUMNS}:
         p = said[name]
         assert p.shape == (len(SYNTHETIC),), name
         assert ((p > 0.0) & (p < 1.0)).all(), name

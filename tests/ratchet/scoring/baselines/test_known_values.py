@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench import planted
 from ratchet.scoring import targets
 from ratchet.scoring.baselines import base_rate, forecasts, persistence, refitted
-from ratchet.scoring.baselines.refitted import MOST_ROWS, Answer, Refits
+from ratchet.scoring.baselines.refitted import MAX_ROWS, Predict, Refits
 from ratchet.scoring.data.bars import WARM_UP, Bars, Floats
 from ratchet.scoring.models.port import sigmoid
 from ratchet.statistics.scores import CLASS_ROWS
@@ -92,7 +92,7 @@ class Watch:
     def __init__(self) -> None:
         self.fitted: list[tuple[int, int]] = []
 
-    def __call__(self, X: Floats, y: Floats, horizon: int) -> Answer:
+    def __call__(self, X: Floats, y: Floats, horizon: int) -> Predict:
         assert np.isfinite(y).all()
         self.fitted.append((len(y), int(X[-1, 0])))
         return lambda features: np.full(len(features), float(len(y)))
@@ -112,7 +112,7 @@ def refits(y: Floats, horizon: int) -> tuple[Watch, Floats]:
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """No fit of another test is kept."""
-    monkeypatch.setattr(refitted, "_FITS", refitted._Fits(refitted._KEPT))
+    monkeypatch.setattr(refitted, "_FIT_CACHE", refitted._FitCache(refitted._CACHE_SIZE))
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
@@ -124,11 +124,11 @@ def test_fits_come_after_250_labels_then_63_then_two_percent_more_on_the_newest_
     assert counts[:4] == [250, 313, 376, 439]
     assert all(later - earlier == max(63, int(0.02 * earlier)) for earlier, later in pairwise(counts))
     assert counts[-1] + max(63, int(0.02 * counts[-1])) > 22_000 >= counts[-1]
-    assert [rows for rows, _ in watch.fitted] == [min(count, MOST_ROWS) for count in counts]
+    assert [rows for rows, _ in watch.fitted] == [min(count, MAX_ROWS) for count in counts]
     for count in counts:
         known = WARM_UP + count - 1 + horizon
-        assert p[known] == min(count, MOST_ROWS)
-        assert p[known - 1] < min(count, MOST_ROWS) or count > MOST_ROWS
+        assert p[known] == min(count, MAX_ROWS)
+        assert p[known - 1] < min(count, MAX_ROWS) or count > MAX_ROWS
 
 
 def test_a_rare_class_is_answered_with_the_base_rate() -> None:
@@ -149,9 +149,9 @@ def test_a_process_makes_each_fit_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(name: str) -> None:
         fit = getattr(refitted, name)
 
-        def fitted(X: Floats, y: Floats, horizon: int) -> Answer:
+        def fitted(X: Floats, y: Floats, horizon: int) -> Predict:
             made[name] += 1
-            answer: Answer = fit(X, y, horizon)
+            answer: Predict = fit(X, y, horizon)
             return answer
 
         monkeypatch.setattr(refitted, name, fitted)

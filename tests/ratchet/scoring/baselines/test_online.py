@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import planted
-from ratchet.scoring.baselines.newton import FORGETTING, Newton
-from ratchet.scoring.baselines.online import CLIP, Fold, Moments, bayesian_mixture
+from ratchet.scoring.baselines.newton import FORGETTING, RecursiveNewton
+from ratchet.scoring.baselines.online import CLIP, Moments, OnlineBaseline, bayesian_mixture
 from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.models.newton import ridge_logistic
 from ratchet.scoring.models.port import Floats, sigmoid
@@ -27,31 +27,31 @@ RIDGE = 20.0
 @settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(0, len(BARS)), max_size=5))
 def test_carried_on_from_any_bar_it_is_the_fold_over_all_bars_to_the_bit(horizon: int, cuts: list[int]) -> None:
-    expected = Fold.over(BARS, "range", horizon)
-    fold = Fold.over(BARS.head(0), "range", horizon)
+    expected = OnlineBaseline.fit(BARS, "range", horizon)
+    fold = OnlineBaseline.fit(BARS.head(0), "range", horizon)
     for cut in [*sorted(cuts), len(BARS)]:
-        fold = fold.carried_on(BARS.head(cut))
+        fold = fold.extend(BARS.head(cut))
         assert fold.z.tobytes() == expected.z[:cut].tobytes()
 
 
 def test_it_answers_for_its_bars_for_more_of_them_and_for_others() -> None:
-    fold = Fold.over(BARS.head(500), "range", 1)
-    expected = Fold.over(BARS, "range", 1).z
+    fold = OnlineBaseline.fit(BARS.head(500), "range", 1)
+    expected = OnlineBaseline.fit(BARS, "range", 1).z
     for count in (0, 300, 500, 700):
         assert fold.log_odds(BARS.head(count)).tobytes() == expected[:count].tobytes()
     other = BARS._chosen(slice(50, 600))
-    assert fold.log_odds(other).tobytes() == Fold.over(other, "range", 1).z.tobytes()
+    assert fold.log_odds(other).tobytes() == OnlineBaseline.fit(other, "range", 1).z.tobytes()
 
 
 def test_a_volume_that_begins_is_carried_on() -> None:
     silent = replace(BARS, volume=np.where(np.arange(len(BARS)) < 600, 0.0, BARS.volume))
-    fold = Fold.over(silent.head(590), "range", 1)
-    assert fold.log_odds(silent).tobytes() == Fold.over(silent, "range", 1).z.tobytes()
+    fold = OnlineBaseline.fit(silent.head(590), "range", 1)
+    assert fold.log_odds(silent).tobytes() == OnlineBaseline.fit(silent, "range", 1).z.tobytes()
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_it_begins_with_the_first_bar_after_the_warm_up_without_an_opinion(horizon: int) -> None:
-    z = Fold.over(BARS, "range", horizon).z
+    z = OnlineBaseline.fit(BARS, "range", horizon).z
     assert np.isnan(z[:WARM_UP]).all()
     assert np.isfinite(z[WARM_UP:]).all()
     assert (z[WARM_UP : WARM_UP + horizon] == 0.0).all()
@@ -67,7 +67,7 @@ def stationary(n: int = 4000) -> tuple[Floats, Floats]:
 
 def test_a_first_label_moves_the_weights_by_hand() -> None:
     x = np.array([[2.0, 1.0]])
-    _, after = Newton.begin(2, RIDGE).over(np.repeat(x, 2, axis=0), np.array([1.0, np.nan]), 1, 0)
+    _, after = RecursiveNewton.initial(2, RIDGE).run(np.repeat(x, 2, axis=0), np.array([1.0, np.nan]), 1, 0)
     inverse = 1.0 / (RIDGE * FORGETTING)
     expected = 0.5 * inverse * x[0] / (1.0 + 0.25 * inverse * 5.0)
     assert after.weights == pytest.approx(expected)
@@ -75,7 +75,7 @@ def test_a_first_label_moves_the_weights_by_hand() -> None:
 
 def test_on_a_stationary_series_it_finds_the_planted_weights() -> None:
     Z, y = stationary()
-    _, after = Newton.begin(5, RIDGE).over(Z, y, 1, 0)
+    _, after = RecursiveNewton.initial(5, RIDGE).run(Z, y, 1, 0)
     assert after.weights == pytest.approx(PLANTED, abs=0.2)
 
 
@@ -84,15 +84,15 @@ def test_its_weights_are_nearly_those_of_a_regression_that_forgets_alike() -> No
     n = len(y) - 1
     age = np.arange(n)[::-1]
     batch = ridge_logistic(Z[:n], y[:n], np.full(5, RIDGE * FORGETTING**n), weight=FORGETTING**age)
-    _, after = Newton.begin(5, RIDGE).over(Z, y, 1, 0)
+    _, after = RecursiveNewton.initial(5, RIDGE).run(Z, y, 1, 0)
     assert after.weights == pytest.approx(batch, abs=0.02)
 
 
 def test_labels_that_overlap_weigh_a_share_each() -> None:
     Z, y = stationary(600)
     thrice = np.repeat(Z, 3, axis=0), np.repeat(y, 3)
-    _, once = Newton.begin(5, RIDGE).over(Z, y, 1, 0)
-    _, shares = Newton.begin(5, RIDGE).over(*thrice, 3, 0)
+    _, once = RecursiveNewton.initial(5, RIDGE).run(Z, y, 1, 0)
+    _, shares = RecursiveNewton.initial(5, RIDGE).run(*thrice, 3, 0)
     assert shares.weights == pytest.approx(once.weights, abs=0.15)
 
 
@@ -101,7 +101,7 @@ def test_inputs_are_measured_by_the_mean_and_deviation_so_far_and_clipped() -> N
     columns = generator.normal(3.0, 2.0, size=(400, 2))
     columns[generator.random(columns.shape) < 0.1] = np.nan
     columns[399, 0] = 1e6
-    Z, _ = Moments.none(2).standardised(columns)
+    Z, _ = Moments.empty(2).standardised(columns)
     for t in (50, 211, 398):
         known = columns[: t + 1]
         expected = (columns[t] - np.nanmean(known, axis=0)) / np.nanstd(known, axis=0)
@@ -110,7 +110,7 @@ def test_inputs_are_measured_by_the_mean_and_deviation_so_far_and_clipped() -> N
 
 
 def test_the_range_of_aapl_is_forecast_better_than_by_its_frequency(aapl: Bars) -> None:
-    y, z = labels("range", aapl, 1), Fold.over(aapl, "range", 1).z
+    y, z = labels("range", aapl, 1), OnlineBaseline.fit(aapl, "range", 1).z
     rows = np.arange(600, len(aapl) - 1)
     losses = (sigmoid(z[rows]) - y[rows]) ** 2, (y[rows].mean() - y[rows]) ** 2
     assert np.mean(losses[0]) < np.mean(losses[1]) - 0.03
@@ -137,6 +137,6 @@ def test_each_forecaster_of_a_mixture_weighs_by_its_likelihood_of_the_known_labe
 def test_on_noise_it_costs_next_to_nothing() -> None:
     for number in range(3):
         bars = planted.series(2_000 + number, rules=0)[0].head(1_600)
-        y, z = labels("direction", bars, 1), Fold.over(bars, "direction", 1).z
+        y, z = labels("direction", bars, 1), OnlineBaseline.fit(bars, "direction", 1).z
         rows = np.flatnonzero(np.isfinite(y) & np.isfinite(z))[400:]
         assert np.mean((sigmoid(z[rows]) - y[rows]) ** 2) < 0.2515

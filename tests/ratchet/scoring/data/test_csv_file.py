@@ -24,7 +24,7 @@ GOOD = (
 )
 
 
-def read(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> csv_file.Parsed:
+def read(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> csv_file.ParsedFile:
     return csv_file.read(text.encode(), series, "test.csv", zones=zones)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ratchet.errors import DataRefused
 from ratchet.scoring.data.bars import COLUMNS, TOLERANCE, Bars
-from ratchet.scoring.data.join import joined
+from ratchet.scoring.data.join import join_bars
 from ratchet.scoring.models import artifact
 from ratchet.trainer.v1 import trainer_pb2
 from tests.support.training_services import AAPL, LINEAGE, World, message, rows, world
@@ -36,14 +36,14 @@ def same(one: Bars, other: Bars) -> bool:
 
 @given(begin=st.integers(0, 999), bars=st.integers(1, 300))
 def test_bars_that_overlap_or_go_on_from_the_last_known_one_are_joined(begin: int, bars: int) -> None:
-    found = joined(HISTORY, part(begin, begin + bars))
+    found = join_bars(HISTORY, part(begin, begin + bars))
     assert same(found, AAPL.head(begin + bars))
     assert (found.series, found.zone) == (HISTORY.series, HISTORY.zone)
 
 
 def test_a_difference_within_the_precision_of_an_export_is_none() -> None:
     given = part(900, 1100, close=(950, 1.0 + 0.5 * TOLERANCE))
-    assert same(joined(HISTORY, given), AAPL.head(1100))
+    assert same(join_bars(HISTORY, given), AAPL.head(1100))
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_a_difference_within_the_precision_of_an_export_is_none() -> None:
 )
 def test_bars_that_are_not_those_of_the_snapshot_are_refused(given: Bars, said: str) -> None:
     with pytest.raises(DataRefused, match=said):
-        joined(HISTORY, given)
+        join_bars(HISTORY, given)
 
 
 def test_a_bar_that_the_snapshot_lacks_is_named() -> None:
     with pytest.raises(DataRefused, match="AAPL: only the request has a bar of 2003-12-11"):
-        joined(part(0, 1000, without=950), part(900, 1100))
+        join_bars(part(0, 1000, without=950), part(900, 1100))
 
 
 @pytest.fixture(scope="module")

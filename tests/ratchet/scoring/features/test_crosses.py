@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ratchet.scoring import features
 from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import WARM_UP, Bars
-from ratchet.scoring.features.crosses import LONGEST
+from ratchet.scoring.features.crosses import MAX_BARS_SINCE
 
 DAY = 86_400
 ROOT = Path(__file__).parents[4]
@@ -72,12 +72,12 @@ def line(name: str, bars: Bars) -> Floats:
 def counted(above: Floats) -> list[float]:
     """Bars since a difference came to be above zero, bar by bar; differences are equal to nine places."""
     counts: list[float] = []
-    since = LONGEST
+    since = MAX_BARS_SINCE
     for t, now in enumerate(above):
         since += 1
         if t and round(now, 9) > 0 and round(above[t - 1], 9) <= 0:
             since = 0
-        counts.append(np.nan if np.isnan(now) else min(since, LONGEST))
+        counts.append(np.nan if np.isnan(now) else min(since, MAX_BARS_SINCE))
     return counts
 
 
@@ -102,10 +102,10 @@ def test_a_cross_is_what_a_plain_loop_counts(name: str) -> None:
 def test_the_bar_of_the_cross_is_0_and_the_count_ends_at_the_longest() -> None:
     close = np.concatenate([np.full(40, 10.0), np.full(30, 9.0), np.full(100, 11.0)])
     up = column(of_closes(close), "bars_since_close_crossed_above_sma_20")
-    assert up[69:73].tolist() == [LONGEST, 0, 1, 2]
-    assert up[70 + LONGEST - 1 :].tolist() == [LONGEST - 1, *[LONGEST] * 50]
+    assert up[69:73].tolist() == [MAX_BARS_SINCE, 0, 1, 2]
+    assert up[70 + MAX_BARS_SINCE - 1 :].tolist() == [MAX_BARS_SINCE - 1, *[MAX_BARS_SINCE] * 50]
     down = column(of_closes(close), "bars_since_close_crossed_below_sma_20")
-    assert down[39:42].tolist() == [LONGEST, 0, 1]
+    assert down[39:42].tolist() == [MAX_BARS_SINCE, 0, 1]
 
 
 def test_a_breakout_is_a_close_beyond_the_extreme_of_the_bars_before() -> None:
@@ -130,4 +130,4 @@ def test_it_is_unknown_only_while_a_line_is() -> None:
     assert not np.isnan(known).any()
     assert (known == np.round(known)).all()
     assert known.min() == 0
-    assert known.max() == LONGEST
+    assert known.max() == MAX_BARS_SINCE

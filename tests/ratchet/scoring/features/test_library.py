@@ -19,8 +19,8 @@ from ratchet.scoring import features
 from ratchet.scoring.data import csv_file, snapshot
 from ratchet.scoring.data.bars import PRICES, WARM_UP, Bars
 from ratchet.scoring.features import candles
+from ratchet.scoring.features.excluded import EXCLUDED
 from ratchet.scoring.features.feature import Kind
-from ratchet.scoring.features.left_out import LEFT_OUT
 
 ROOT = Path(__file__).parents[4]
 DAY = 86_400
@@ -92,7 +92,7 @@ def test_every_function_of_talib_is_used_or_left_out_for_a_reason() -> None:
     used = {f"CDL{code}" for code in candles.CODES}
     for module in folder.glob("*.py"):
         used |= set(re.findall(r"talib\.([A-Z0-9_]+)\(", module.read_text()))
-    left = [name for names in LEFT_OUT.values() for name in names]
+    left = [name for names in EXCLUDED.values() for name in names]
     assert len(left) == len(set(left))
     assert used.isdisjoint(left)
     assert used | set(left) == TALIB

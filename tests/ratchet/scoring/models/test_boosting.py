@@ -9,10 +9,10 @@ import pytest
 from ratchet.errors import CorruptData, InvalidInput
 from ratchet.scoring.models import gradient_boosting, ubjson, xgboost
 from ratchet.scoring.models.boosters import check_booster
-from ratchet.scoring.models.boosting import base_of
+from ratchet.scoring.models.boosting import boosting_base
 from ratchet.scoring.models.families import family
 from ratchet.scoring.models.gradient_boosting import BoostedTrees
-from ratchet.scoring.models.port import Fitted, Rows, Sample, Start, logit, sigmoid
+from ratchet.scoring.models.port import Fitted, Rows, Sample, TransferStart, logit, sigmoid
 from ratchet.scoring.models.xgboost import BoostedRounds
 
 SEED = 3
@@ -33,7 +33,7 @@ def rows(start: int, end: int) -> Rows:
     return np.arange(start, end, dtype=np.int64)
 
 
-def fit(name: str, rounds: float = 20, **more: Sample | Start) -> Fitted:
+def fit(name: str, rounds: float = 20, **more: Sample | TransferStart) -> Fitted:
     X, y = bars()
     params = {**family(name).params(1), "rounds": rounds}
     return family(name).fit(Sample(X, y, rows(0, 400)), params, SEED, **more)  # type: ignore[arg-type]
@@ -49,8 +49,8 @@ class TestStart:
         X, y = bars()
         kind, sample = family(name), Sample(X, y, rows(0, 400), weight)
         params = {**kind.params(1), "rounds": rounds}
-        start = Start(np.clip(2.0 * np.nan_to_num(X[:400, 0]) - 0.7, -4.0, 4.0))
-        part, base, tolerance = kind.fit(sample, params, SEED, start=start), base_of(sample, start), 1e-6
+        start = TransferStart(np.clip(2.0 * np.nan_to_num(X[:400, 0]) - 0.7, -4.0, 4.0))
+        part, base, tolerance = kind.fit(sample, params, SEED, start=start), boosting_base(sample, start), 1e-6
         if isinstance(part, BoostedTrees):
             library = gradient_boosting.boost(base, part.gaps, params, SEED)
             filled = np.where(np.isnan(base.sample.features), part.gaps, base.sample.features)
@@ -65,14 +65,14 @@ class TestStart:
     def test_what_the_parent_knows_is_not_learned_again(self, name: str) -> None:
         X, _ = bars()
         parent = np.nan_to_num(1.5 * X[:400, 0]) - 1.0
-        alone, added = (part.margin(X, rows(0, 400)) for part in (fit(name), fit(name, start=Start(parent))))
+        alone, added = (part.margin(X, rows(0, 400)) for part in (fit(name), fit(name, start=TransferStart(parent))))
         assert np.corrcoef(alone, parent)[0, 1] > 0.6
         assert np.corrcoef(added, parent)[0, 1] < 0.3
 
     @both
     def test_nothing_of_the_parent_is_kept(self, name: str) -> None:
         X, _ = bars()
-        part = fit(name, start=Start(np.full(400, -1.0)))
+        part = fit(name, start=TransferStart(np.full(400, -1.0)))
         state = part.state()
         assert set(state) <= {"trees", "gaps", "rate", "booster", "width", "prior", "params"}
         assert state["prior"] == 0.0
@@ -81,7 +81,7 @@ class TestStart:
     @both
     def test_rounds_do_not_stop_early_where_the_parents_margin_is_not_known(self, name: str) -> None:
         X, y = bars()
-        start, stop = Start(np.full(400, -1.0)), Sample(X, y, rows(400, 600))
+        start, stop = TransferStart(np.full(400, -1.0)), Sample(X, y, rows(400, 600))
         watched = fit(name, 60, start=start, stop=stop)
         assert watched.params["rounds"] == 60
 

@@ -20,7 +20,7 @@ from ratchet.scoring.models.artifact import ModelFile, dump, load
 from ratchet.scoring.models.calibration import fit_calibration
 from ratchet.scoring.models.families import FAMILIES, family
 from ratchet.scoring.models.function import Function, Link
-from ratchet.scoring.models.port import MAX_MARGIN, MAX_STEP, Fitted, Sample, Start, logit, sigmoid
+from ratchet.scoring.models.port import MAX_MARGIN, MAX_STEP, Fitted, Sample, TransferStart, logit, sigmoid
 from services.platform.artifacts import open_store
 
 ROUNDS = ("rounds", "epochs")
@@ -49,7 +49,7 @@ def small(name: str) -> dict[str, float]:
     return {key: float(min(value, 12) if key in SIZES else value) for key, value in params.items()}
 
 
-def fit(name: str, sample: Sample, **more: Sample | Start) -> Fitted:
+def fit(name: str, sample: Sample, **more: Sample | TransferStart) -> Fitted:
     return family(name).fit(sample, small(name), 3, **more)  # type: ignore[arg-type]
 
 
@@ -145,9 +145,9 @@ class TestParams:
         kind = family(name)
         assert kind.name == name
         for step in range(1, MAX_STEP + 1):
-            for knob in kind.knobs:
-                assert knob.low <= kind.params(step)[knob.name] <= knob.high
-                assert knob.low > 0 or not knob.log
+            for hyperparameter in kind.hyperparameters:
+                assert hyperparameter.low <= kind.params(step)[hyperparameter.name] <= hyperparameter.high
+                assert hyperparameter.low > 0 or not hyperparameter.log
 
     @every_family
     def test_complexity_grows_for_ten_steps_at_most(self, name: str) -> None:
@@ -184,7 +184,7 @@ class TestTransfer:
         parent = model(name).function
         columns = (*parent.columns, "f", "g")
         wide = np.column_stack([X, np.random.default_rng(1).normal(size=(400, 2))])
-        start = Start(parent.margin(X, rows(300, 400)), fitted(name), (0, 1, 2, 3, 4))
+        start = TransferStart(parent.margin(X, rows(300, 400)), fitted(name), (0, 1, 2, 3, 4))
         part = fit(name, Sample(wide, y, rows(300, 400)), start=start)
         silent = parent.extended(columns, Link(tuple(range(7)), part, 1.0, 0.0, 0.0))
         recalibrated = parent.extended(columns, Link((), None, 1.0, 0.0, 0.0))
@@ -203,7 +203,7 @@ class TestTransfer:
         old = kind.fit(Sample(X[:, :2], y, rows(0, 600)), kind.params(1), 3)
         parent = Function(("a", "b"), (Link((0, 1), old, 0.0, 1.0, 0.0),))
         unseen, calibration, fresh = rows(600, 1300), rows(1300, 1800), rows(1800, 2400)
-        start = Start(parent.margin(X, unseen), old, (0, 1))
+        start = TransferStart(parent.margin(X, unseen), old, (0, 1))
         part = kind.fit(Sample(X, y, unseen), kind.params(1), 3, start=start)
         margins = np.column_stack([parent.margin(X, calibration), part.margin(X, calibration)])
         head = fit_calibration(margins, y[calibration], (1.0, 0.0))

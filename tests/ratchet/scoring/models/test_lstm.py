@@ -19,8 +19,8 @@ from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 from ratchet.scoring.models import lstm
 from ratchet.scoring.models.constant import Constant
 from ratchet.scoring.models.lstm import FINE_EPOCHS, Lstm, LstmFitted, keras_model
-from ratchet.scoring.models.port import MAX_MARGIN, MAX_STEP, Floats, Params, Rows, Sample, Start, sigmoid
-from ratchet.scoring.models.recurrence import BARS, Network, look_back, moments, untrained
+from ratchet.scoring.models.port import MAX_MARGIN, MAX_STEP, Floats, Params, Rows, Sample, TransferStart, sigmoid
+from ratchet.scoring.models.recurrence import BARS, Network, initial_network, look_back, moments
 
 ROOT = Path(__file__).parents[4]
 LSTM = Lstm()
@@ -46,7 +46,7 @@ def some(n: int = 300, *, epochs: float = 3.0) -> tuple[Sample, Params]:
 def random_network(units: int, k: int) -> Network:
     """A network whose weights are all random, its dense ones too."""
     generator = np.random.default_rng(5)
-    network = untrained(generator.normal(size=(50, k)), units, 0.1, generator)
+    network = initial_network(generator.normal(size=(50, k)), units, 0.1, generator)
     return network.with_weights([generator.normal(0, 0.3, array.shape).astype(np.float32) for array in network.weights])
 
 
@@ -56,7 +56,7 @@ def area(margin: Floats, y: Floats) -> float:
     return float(np.mean(ones[:, None] > zeros[None, :]))
 
 
-def fitted(sample: Sample, params: Params, **more: Start | Sample) -> LstmFitted:
+def fitted(sample: Sample, params: Params, **more: TransferStart | Sample) -> LstmFitted:
     model = LSTM.fit(sample, params, 7, **more)  # type: ignore[arg-type]
     assert isinstance(model, LstmFitted)
     return model
@@ -108,7 +108,7 @@ class TestLearning:
     def test_units_grow_with_the_step(self) -> None:
         units = [LSTM.params(step)["units"] for step in range(1, MAX_STEP + 2)]
         assert units == [8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 44]
-        assert {knob.name for knob in LSTM.knobs} < set(LSTM.params(1))
+        assert {hyperparameter.name for hyperparameter in LSTM.hyperparameters} < set(LSTM.params(1))
 
     def test_a_fresh_process_gives_the_same_bytes_whatever_was_fitted_before(self) -> None:
         script = f"import runpy; print(runpy.run_path({__file__!r})['fingerprint']())"
@@ -123,7 +123,9 @@ class TestTransfer:
         parent = fitted(sample, params)
         reads, wide = (2, 0, 5, 3), np.random.default_rng(3).normal(3.0, 2.0, (len(sample.X), 6))
         wide[:, list(reads)] = sample.X
-        carried = fitted(replace(sample, X=wide), {**params, "epochs": 0.0}, start=Start(np.zeros(300), parent, reads))
+        carried = fitted(
+            replace(sample, X=wide), {**params, "epochs": 0.0}, start=TransferStart(np.zeros(300), parent, reads)
+        )
         difference = carried.margin(wide, sample.rows) - parent.margin(sample.X, sample.rows)
         assert np.abs(difference).max() < 1e-6
         assert np.ptp(parent.margin(sample.X, sample.rows)) > 0.1
@@ -132,7 +134,7 @@ class TestTransfer:
         sample, params = some(epochs=4.0)
         parent = fitted(sample, params)
         wide = np.column_stack([sample.X, np.random.default_rng(3).normal(size=300)])
-        start = Start(np.zeros(300), parent, (0, 1, 2, 3))
+        start = TransferStart(np.zeros(300), parent, (0, 1, 2, 3))
         tuned = fitted(replace(sample, X=wide), {**params, "epochs": 40.0}, start=start)
         assert tuned.params["epochs"] == FINE_EPOCHS
         assert np.abs(tuned.network.kernel[4]).max() > 0
@@ -141,20 +143,20 @@ class TestTransfer:
     def test_a_parent_of_other_units_keeps_them(self) -> None:
         sample, params = some()
         smaller = fitted(sample, {**params, "units": 4.0})
-        model = fitted(sample, params, start=Start(np.zeros(300), smaller, (0, 1, 2, 3)))
+        model = fitted(sample, params, start=TransferStart(np.zeros(300), smaller, (0, 1, 2, 3)))
         assert model.params["units"] == 4.0
 
     def test_a_parent_without_a_network_is_left_aside(self) -> None:
         sample, params = some()
         scratch = fitted(sample, params).margin(sample.X, sample.rows)
         for parent in (None, Constant(0.3, params)):
-            model = fitted(sample, params, start=Start(np.zeros(300), parent, (0, 1, 2, 3)))
+            model = fitted(sample, params, start=TransferStart(np.zeros(300), parent, (0, 1, 2, 3)))
             assert model.margin(sample.X, sample.rows).tobytes() == scratch.tobytes()
 
     def test_a_parent_that_reads_other_columns_is_refused(self) -> None:
         sample, params = some(epochs=0.0)
         with pytest.raises(InvalidInput, match="3 columns for a network that reads 4"):
-            LSTM.fit(sample, params, 1, start=Start(np.zeros(300), fitted(sample, params), (0, 1, 2)))
+            LSTM.fit(sample, params, 1, start=TransferStart(np.zeros(300), fitted(sample, params), (0, 1, 2)))
 
 
 class TestAnswers:

@@ -13,7 +13,7 @@ from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.models.calibration import fit_calibration
 from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.function import Function, Link
-from ratchet.scoring.models.port import Family, Fitted, Params, Sample, Start, sigmoid
+from ratchet.scoring.models.port import Family, Fitted, Params, Sample, TransferStart, sigmoid
 from services.trainer.learning.candidates import CandidateData, RowWeights
 from services.trainer.learning.scratch import fit_without_columns, scratch_final, scratch_trial
 from services.trainer.learning.study import ON_MARGIN, Setting, StudyPlan
@@ -194,13 +194,19 @@ class Remembering:
 
     def __init__(self, kind: Family) -> None:
         self._kind = kind
-        self.starts: list[Start | None] = []
+        self.starts: list[TransferStart | None] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._kind, name)
 
     def fit(
-        self, sample: Sample, params: Params, seed: int, *, start: Start | None = None, stop: Sample | None = None
+        self,
+        sample: Sample,
+        params: Params,
+        seed: int,
+        *,
+        start: TransferStart | None = None,
+        stop: Sample | None = None,
     ) -> Fitted:
         self.starts.append(start)
         return self._kind.fit(sample, params, seed, start=start, stop=stop)

@@ -10,7 +10,7 @@ import pytest
 
 from ratchet.errors import InvalidInput
 from ratchet.scoring import features
-from ratchet.scoring.columns import Table
+from ratchet.scoring.columns import FeatureTable
 from ratchet.scoring.data.bars import Bars
 from services.trainer.learning.diagnosis import overfit, regime_shift
 
@@ -48,7 +48,7 @@ def test_a_shift_of_some_features_is_called(what: str) -> None:
 
 @pytest.mark.slow
 def test_on_real_bars_a_shift_is_rarely_called_until_volatility_doubles_its_spread(aapl: Bars) -> None:
-    X = Table.of(aapl, "range", 1, features.BASE).values[250:]
+    X = FeatureTable.of(aapl, "range", 1, features.BASE).values[250:]
     generator = np.random.default_rng(0)
     ends = range(1200, len(X), 300)
     assert sum(called(X[:end], 250, generator) for end in ends) <= 1

@@ -9,7 +9,7 @@ from ratchet.errors import DataRefused
 from ratchet.scoring import targets
 from ratchet.scoring.columns import predict
 from ratchet.scoring.data.bars import Bars, Floats
-from ratchet.scoring.evaluation import Recorded, Scored, Segment, cut, evaluate
+from ratchet.scoring.evaluation import Evaluation, RecordedModel, Segment, evaluate, segment_bars
 from ratchet.scoring.models import artifact
 from services.trainer.learning.fresh import FreshFit, FreshForecast, evaluate_fresh
 from services.trainer.learning.inputs import SessionInputs
@@ -31,7 +31,7 @@ def quiet(phase: str, fraction: float) -> None:
 def segment(bars: Bars, horizon: int = 1, first: int = FIRST, last: int = LAST) -> Segment:
     """The baselines on AAPL's range, from bar `first` to bar `last`."""
     times = bars.time
-    known, start = cut(bars, horizon, int(times[first]), int(times[last]))
+    known, start = segment_bars(bars, horizon, int(times[first]), int(times[last]))
     return Segment("range", horizon, known, start, baselines=True)
 
 
@@ -39,7 +39,7 @@ def fresh(scored: Segment, kind: str = "logistic", seed: int = 0) -> FreshForeca
     return evaluate_fresh(FreshFit(scored, kind, seed=seed), quiet)
 
 
-def said(scored: Scored) -> dict[str, Floats]:
+def said(scored: Evaluation) -> dict[str, Floats]:
     return {forecast.name: forecast.probabilities for forecast in scored.forecasts}
 
 
@@ -124,8 +124,8 @@ def test_the_time_of_a_fit_is_counted_where_it_was_spent(aapl: Bars) -> None:
 
 def test_a_recorded_model_is_asked_as_it_is(aapl: Bars) -> None:
     session = run(SessionInputs("AAPL", "range", 1, "logistic", aapl.head(1400), seed=7), quiet)
-    bars, first = cut(aapl, 1, int(aapl.time[FIRST]), int(aapl.time[LAST]))
-    scored = evaluate(Segment("range", 1, bars, first, models=(Recorded("it", session.artifact),)), quiet)
+    bars, first = segment_bars(aapl, 1, int(aapl.time[FIRST]), int(aapl.time[LAST]))
+    scored = evaluate(Segment("range", 1, bars, first, models=(RecordedModel("it", session.artifact),)), quiet)
     whole = predict(artifact.load(session.artifact), aapl)
     assert said(scored).keys() == {"it"}
     assert np.allclose(said(scored)["it"], whole[FIRST : LAST + 1], rtol=0, atol=1e-12)
@@ -141,8 +141,8 @@ def test_too_few_bars_before_it_are_refused(aapl: Bars) -> None:
 def test_a_period_without_a_bar_or_a_label_is_refused(aapl: Bars) -> None:
     day = 86_400
     with pytest.raises(DataRefused, match="AAPL has no bar from 2013-03-02 to 2013-03-09; it has 2000-03-01 to"):
-        cut(aapl, 1, int(aapl.time[-1]) + day, int(aapl.time[-1]) + 8 * day)
+        segment_bars(aapl, 1, int(aapl.time[-1]) + day, int(aapl.time[-1]) + 8 * day)
     with pytest.raises(DataRefused, match="has no bar from 2000-03-02 to 2000-03-01"):
-        cut(aapl, 1, int(aapl.time[1]), int(aapl.time[0]))
+        segment_bars(aapl, 1, int(aapl.time[1]), int(aapl.time[0]))
     with pytest.raises(DataRefused, match="no bar of this period has both a known label, 1 bars later"):
         evaluate(segment(aapl, first=len(aapl) - 1, last=len(aapl) - 1), quiet)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ratchet.errors import InvalidInput
-from ratchet.scoring.columns import ONLINE_LOG_ODDS, Table, features_of, predict
+from ratchet.scoring.columns import ONLINE_LOG_ODDS, FeatureTable, predict, required_features
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.models.artifact import FrozenPattern, ModelFile, load
 from ratchet.scoring.models.constant import Constant
@@ -48,11 +48,11 @@ def test_a_pattern_of_the_parent_stays_as_it_was_used() -> None:
     assert grown.columns == ("adx_14", "rule:a", "rule:b", "volume_regime")
     assert [each.evidence_end for each in grown.patterns] == [100, 100]
     assert grown.left_out == ()
-    assert features_of(parent) == ("adx_14", "range_regime", "rsi_14")
+    assert required_features(parent) == ("adx_14", "range_regime", "rsi_14")
 
 
 def test_the_column_of_a_rule_is_one_where_it_fires(aapl: Bars) -> None:
-    table = Table.of(aapl.head(600), "range", 1, ("rsi_14", "range_regime", "adx_14"))
+    table = FeatureTable.of(aapl.head(600), "range", 1, ("rsi_14", "range_regime", "adx_14"))
     X = table.matrix(("adx_14", "rule:a"), (FrozenPattern("a", HOT, 0),))
     assert X.shape == (600, 2)
     assert X[:, 1].tolist() == HOT.fires(table.values, table.names).astype(float).tolist()

@@ -86,7 +86,7 @@ def test_the_fits_of_baselines_that_a_process_has_kept_change_nothing(
     inputs = replace(first_inputs, model_type=kind)
     kept = [run(inputs, quiet) for _ in range(2)]
     assert load(kept[0].artifact).on_margin
-    monkeypatch.setattr(refitted, "_FITS", refitted._Fits(0))
+    monkeypatch.setattr(refitted, "_FIT_CACHE", refitted._FitCache(0))
     assert plain(run(inputs, quiet)) == plain(kept[0]) == plain(kept[1])
 
 

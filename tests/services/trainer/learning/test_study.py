@@ -55,7 +55,7 @@ def test_the_same_memory_and_seed_give_the_same_suggestions() -> None:
 
 
 def test_suggestions_stay_in_the_space_and_at_the_step_that_is_due() -> None:
-    knobs = {knob.name: knob for knob in FOREST.knobs}
+    hyperparameters = {hyperparameter.name: hyperparameter for hyperparameter in FOREST.hyperparameters}
     plan = study_plan(FOREST, 2, None, suggestions=20)
     suggested = tried(plan, family="random-forest")[len(plan.settings) :]
     assert {setting.on_margin for setting in suggested} == {True, False}
@@ -64,9 +64,9 @@ def test_suggestions_stay_in_the_space_and_at_the_step_that_is_due() -> None:
         assert {name: setting.params[name] for name in ("trees", "depth")} == {
             name: FOREST.params(3)[name] for name in ("trees", "depth")
         }
-        for name, knob in knobs.items():
-            assert knob.low <= setting.params[name] <= knob.high
-            assert not knob.whole or setting.params[name] == int(setting.params[name])
+        for name, hyperparameter in hyperparameters.items():
+            assert hyperparameter.low <= setting.params[name] <= hyperparameter.high
+            assert not hyperparameter.whole or setting.params[name] == int(setting.params[name])
 
 
 def test_what_did_badly_is_avoided() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ratchet.scoring.columns import ONLINE_LOG_ODDS
-from ratchet.scoring.models.port import Fitted, Floats, Knob, Params, Rows, Sample, Start, sigmoid
+from ratchet.scoring.models.port import Fitted, Floats, Hyperparameter, Params, Rows, Sample, TransferStart, sigmoid
 from ratchet.statistics.scores import mean_difference
 from services.trainer.learning.candidates import CandidateData, Trial
 from services.trainer.learning.scratch import scratch_final, scratch_trial
@@ -40,7 +40,7 @@ class Echoes:
 
     name = "echo"
     features = ("clear", "nearly", "muddy")
-    knobs: tuple[Knob, ...] = ()
+    hyperparameters: tuple[Hyperparameter, ...] = ()
 
     def params(self, step: int) -> dict[str, float]:
         return {"column": float(step)}
@@ -51,7 +51,7 @@ class Echoes:
         params: Params,
         seed: int,
         *,
-        start: Start | None = None,
+        start: TransferStart | None = None,
         stop: Sample | None = None,
     ) -> Fitted:
         return Echo(params)

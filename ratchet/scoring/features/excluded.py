@@ -1,8 +1,8 @@
-"""The TA-Lib functions that are no feature, each with the reason."""
+"""Excluded TA-Lib functions, each with the reason."""
 
 from __future__ import annotations
 
-LEFT_OUT: dict[str, tuple[str, ...]] = {
+EXCLUDED: dict[str, tuple[str, ...]] = {
     "arithmetic on a price: it depends on the price's unit and says nothing of itself": (
         *("ADD", "CUMSUM", "DIV", "MULT", "SUB", "SUM"),
         *("ACOS", "ASIN", "ATAN", "CEIL", "COS", "COSH", "EXP", "FLOOR", "LN", "LOG10", "SIN", "SINH"),
