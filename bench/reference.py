@@ -21,7 +21,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet import Client
 from ratchet.backtest.bar_times import bar_time
-from ratchet.cli.verdict import outcome_of
+from ratchet.cli.verdict import decision_fact
 from ratchet.events.v1 import decision_pb2
 from ratchet.names import MODEL_TYPES, ModelType
 from services.local import ports
@@ -61,7 +61,7 @@ def play(client: Client, series: str, model_types: Sequence[str]) -> Iterator[Ro
 def _row(client: Client, session_id: str, target: str, asked: Sequence[int]) -> Row:
     (training,) = client.list_trainings(session_id=session_id)
     series = training.lineage.partition("/")[0]
-    outcomes = map(outcome_of, client.list_decisions(session_id=session_id))
+    outcomes = map(decision_fact, client.list_decisions(session_id=session_id))
     e_values = {
         f"{evidence.contender} beside {evidence.champion}": evidence.judgement.e_value
         for outcome in outcomes

@@ -1,4 +1,4 @@
-"""The command line. Commands are entry points of the group `ratchet.commands`, imported when they are used."""
+"""The command line. Commands are entry points of the group `ratchet.commands`, imported on use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from ratchet.cli.command_group import CommandGroup
-from ratchet.cli.connect import at_home
+from ratchet.cli.connect import with_home_option
 from ratchet.errors import RatchetError
 
 SUMMARIES = {
@@ -48,7 +48,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; errors go to stderr, as JSON with `-o json`."""
+    """Runs one command line and returns its exit code; errors go to stderr, as JSON with `-o json`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(given, prog_name="ratchet", standalone_mode=False)
@@ -63,14 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(given, "USAGE", error.format_message(), 2)
     except RatchetError as error:
         _trace_if_debugging()
-        text = at_home(error.message, _home(given))
+        text = with_home_option(error.message, _home(given))
         return _fail(given, error.reason, text, error.exit_code, error.fields, error.metadata)
     except (KeyboardInterrupt, click.Abort):
         return _fail(given, "CANCELLED", "interrupted", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001 the one place where a defect becomes an exit code
+    except Exception as error:  # noqa: BLE001 defects become an exit code here only
         _trace_if_debugging()
         text = f"{type(error).__name__}: {error}; this is a defect: RATCHET_DEBUG=1 shows where"
         return _fail(given, "INTERNAL", text, 1)
@@ -110,7 +110,7 @@ def _home(given: Sequence[str]) -> str | None:
 
 
 def _wants_json(given: Sequence[str]) -> bool:
-    """Whether the line asks for JSON, even where it can't be parsed."""
+    """Whether the line asks for JSON, even if it is malformed."""
     pairs = zip(given, [*given[1:], ""], strict=True)
     return any(
         (word in ("-o", "--output") and following.startswith("json")) or word.startswith(("-ojson", "--output=json"))

@@ -1,7 +1,7 @@
-"""Options that ask about the past, on the two clocks: --as-of (log time) and --known-before (market time).
+"""Options for as-of reads: --as-of (log time) and --known-before (market time).
 
-A day without a time of day is in UTC. For --as-of it means its end, so that it includes what was recorded on that day;
-for --known-before its beginning, so that no label of that day counts.
+A date is in UTC. For --as-of it means the end of the day, which includes that day's events; for --known-before its
+beginning, which excludes that day's labels.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A log position, or a time; neither of them: the present. `option` and `text` are what was asked."""
+class TimePoint:
+    """A log position, or a time; neither: the present. `option` and `text`: as given on the command line."""
 
     option: str = ""
     text: str = ""
@@ -41,7 +41,7 @@ class Moment:
     moment: datetime | None = None
 
     @property
-    def asked(self) -> bool:
+    def given(self) -> bool:
         return bool(self.position or self.moment)
 
     @property
@@ -54,13 +54,13 @@ class Moment:
 
     @property
     def point(self) -> AsOf | None:
-        """For a client's `as_of`; None for the present."""
+        """The `as_of` argument of a client; None for the present."""
         return self.time or self.position or None
 
     @property
-    def words(self) -> list[str]:
-        """To repeat it in a command that is printed."""
-        return [self.option, self.text] if self.asked else []
+    def arguments(self) -> list[str]:
+        """Command-line arguments for a printed command."""
+        return [self.option, self.text] if self.given else []
 
     def __str__(self) -> str:
         if self.moment is None:
@@ -68,33 +68,35 @@ class Moment:
         return self.moment.isoformat().replace("+00:00", "Z")
 
 
-PRESENT = Moment()
+PRESENT = TimePoint()
 
 
-def parse_as_of(text: str) -> Moment:
-    """A position, a time in RFC 3339 or a date, which means its end. ValueError otherwise."""
+def parse_as_of(text: str) -> TimePoint:
+    """Parses a position, an RFC 3339 time, or a date, which means its end. ValueError otherwise."""
     if _DIGITS.fullmatch(text):
         if not 1 <= int(text) <= LARGEST:
             raise ValueError(f"{text} is no log position: they begin at 1")
-        return Moment(AS_OF, text, position=int(text))
-    return Moment(AS_OF, text, moment=_time(text, END_OF_DAY))
+        return TimePoint(AS_OF, text, position=int(text))
+    return TimePoint(AS_OF, text, moment=_time(text, END_OF_DAY))
 
 
-def parse_known_before(text: str) -> Moment:
-    """A time in RFC 3339 or a date, which means its beginning. ValueError otherwise."""
-    return Moment(KNOWN_BEFORE, text, moment=_time(text, time()))
+def parse_known_before(text: str) -> TimePoint:
+    """Parses an RFC 3339 time, or a date, which means its beginning. ValueError otherwise."""
+    return TimePoint(KNOWN_BEFORE, text, moment=_time(text, time()))
 
 
 def _time(text: str, of_day: time) -> datetime:
-    """Without an offset it is UTC."""
+    """Times without an offset are in UTC."""
     if _DAY.fullmatch(text):
         return datetime.combine(date.fromisoformat(text), of_day, UTC)
     found = datetime.fromisoformat(text)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _read(parse: Callable[[str], Moment], forms: str) -> Callable[[click.Context, click.Parameter, str | None], Moment]:
-    def read(_: click.Context, __: click.Parameter, text: str | None) -> Moment:
+def _callback(
+    parse: Callable[[str], TimePoint], forms: str
+) -> Callable[[click.Context, click.Parameter, str | None], TimePoint]:
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> TimePoint:
         if text is None:
             return PRESENT
         try:
@@ -106,12 +108,12 @@ def _read(parse: Callable[[str], Moment], forms: str) -> Callable[[click.Context
 
 
 def as_of_option(command: Command) -> Command:
-    """--as-of: the command gets a Moment as `as_of`."""
+    """--as-of: passes a TimePoint as `as_of`."""
     return click.option(
         AS_OF,
         "as_of",
         metavar="POSITION|TIME",
-        callback=_read(
+        callback=_callback(
             parse_as_of, "a log position, a date such as 2026-03-03, or a time such as 2026-03-03T16:00:00Z"
         ),
         help="Log time: as of this position, time, or end of this day (UTC).",
@@ -119,28 +121,28 @@ def as_of_option(command: Command) -> Command:
 
 
 def known_before_option(command: Command) -> Command:
-    """--known-before: the command gets a Moment as `known_before`."""
+    """--known-before: passes a TimePoint as `known_before`."""
     return click.option(
         KNOWN_BEFORE,
         "known_before",
         metavar="DATE",
-        callback=_read(parse_known_before, "a date such as 2009-12-31, or a time such as 2009-12-31T16:00:00Z"),
+        callback=_callback(parse_known_before, "a date such as 2009-12-31, or a time such as 2009-12-31T16:00:00Z"),
         help="Market time: from labels known before this day or time (UTC).",
     )(command)
 
 
-def require_recorded(as_of: Moment, head: int, home: str | None) -> None:
-    """NotFound for a position that the log has not reached."""
+def require_recorded(as_of: TimePoint, head: int, home: str | None) -> None:
+    """NotFound for a position beyond the end of the log."""
     if as_of.position > head:
         tail = command_line(home, "log", "tail")
         raise NotFound(f"no log position {as_of.position} yet: the log ends at {head}; see {tail}")
 
 
-def say_past(as_of: Moment, output: str, known_before: Moment = PRESENT) -> None:
-    """The line above an answer about the past that says of which; beside JSON it is on stderr."""
-    said = [
-        *([f"as of {as_of} (log time)"] if as_of.asked else []),
-        *([f"from labels known before {known_before} (market time)"] if known_before.asked else []),
+def print_as_of(as_of: TimePoint, output: str, known_before: TimePoint = PRESENT) -> None:
+    """Prints the as-of line above an answer; to stderr with JSON output."""
+    parts = [
+        *([f"as of {as_of} (log time)"] if as_of.given else []),
+        *([f"from labels known before {known_before} (market time)"] if known_before.given else []),
     ]
-    if said:
-        click.echo(", ".join(said), err=output == "json")
+    if parts:
+        click.echo(", ".join(parts), err=output == "json")

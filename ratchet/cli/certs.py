@@ -1,4 +1,4 @@
-"""ratchet certs: an authority of one's own, and the certificates of services and callers, for mutual TLS."""
+"""ratchet certs: a private certificate authority, and certificates of services and callers, for mutual TLS."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from ratchet.errors import InvalidInput, NotAllowed, PreconditionFailed
 FOLDER_NAME = "tls"
 DAYS = 365
 LOCAL = ("localhost", "127.0.0.1", "::1")
-CLOCKS_APART = timedelta(minutes=5)
-"""How much slower the clock of a machine may be that is shown a certificate made just now."""
+CLOCK_SKEW = timedelta(minutes=5)
+"""Tolerated clock skew: a new certificate is already valid on a machine with a slower clock."""
 HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 
 
 class Authority:
-    """Issues certificates on EC P-256 that are in force for `days` from `now` on, like its own."""
+    """Issues certificates on EC P-256, valid for `days` from `now` on, like its own."""
 
     def __init__(self, now: datetime, days: int = DAYS) -> None:
-        self._from, self._to = now - CLOCKS_APART, now + timedelta(days=days)
+        self._from, self._to = now - CLOCK_SKEW, now + timedelta(days=days)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Ratchet authority of {now:%Y-%m-%d %H:%M}")])
         builder = self._builder(self._name, self.key).add_extension(
@@ -43,7 +43,7 @@ class Authority:
         self.certificate = builder.sign(self.key, hashes.SHA256())
 
     def issue(self, name: str, hosts: Sequence[str] = ()) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-        """For a server at `hosts`, which calls others too; without hosts, for a caller, who can't pose as a server.
+        """Issues a server certificate for `hosts`, usable as a client too; without hosts, a client certificate only.
 
         InvalidInput for a host that is neither a name nor an address.
         """
@@ -74,8 +74,9 @@ class Authority:
         )
 
 
-def make(folder: Path, hosts: Sequence[str], now: datetime) -> None:
-    """The files of an authority, the services and a caller, in `folder`. PreconditionFailed where one is there."""
+def write_certificates(folder: Path, hosts: Sequence[str], now: datetime) -> None:
+    """Writes the certificates and keys of an authority, the services and a caller to `folder`. PreconditionFailed if a
+    file exists."""
     authority = Authority(now)
     made = {
         "ca": (authority.certificate, authority.key),
@@ -89,9 +90,9 @@ def make(folder: Path, hosts: Sequence[str], now: datetime) -> None:
                 f"{known[0]} is there, and nothing is overwritten; name another folder: ratchet certs DIR"
             )
         for name, (certificate, key) in made.items():
-            shown, kept = _pair(folder, name)
-            _write(shown, certificate.public_bytes(Encoding.PEM), 0o644)
-            _write(kept, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            certificate_path, key_path = _pair(folder, name)
+            _write(certificate_path, certificate.public_bytes(Encoding.PEM), 0o644)
+            _write(key_path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
     except OSError as error:
         raise NotAllowed(
             f"{folder} can't be written to: {error.strerror}; name another folder: ratchet certs DIR"
@@ -111,7 +112,7 @@ def certs(folder: Path | None, hosts: tuple[str, ...], home: str | None, output:
     Prints what the services export. Keep ca.key away from them: whoever has it can make more certificates.
     """
     chosen = (folder or Path(home or DEFAULT_HOME) / FOLDER_NAME).absolute()
-    make(chosen, hosts, datetime.now(UTC))
+    write_certificates(chosen, hosts, datetime.now(UTC))
     exports = {name: _exports(chosen, name) for name in ("server", "client")}
     show(exports, output, lambda found: click.echo("\n".join(_lines(found["server"]))))
     click.echo("callers elsewhere get ca.pem, client.pem and client.key, and export:", err=True)
@@ -119,8 +120,8 @@ def certs(folder: Path | None, hosts: tuple[str, ...], home: str | None, output:
 
 
 def _exports(folder: Path, name: str) -> dict[str, str]:
-    shown, kept = _pair(folder, name)
-    files = {"cert": shown, "key": kept, "ca": _pair(folder, "ca")[0]}
+    certificate_path, key_path = _pair(folder, name)
+    files = {"cert": certificate_path, "key": key_path, "ca": _pair(folder, "ca")[0]}
     return {variable: str(files[what]) for what, variable in TLS_VARIABLES.items()}
 
 

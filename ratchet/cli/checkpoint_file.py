@@ -1,4 +1,4 @@
-"""--remember FILE: signed heads that a caller keeps, so that a later call can tell whether the log only grew since."""
+"""--remember FILE: a caller's file of signed checkpoints, for consistency checks by later calls."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ remember_option = click.option(
 
 
 def newest_remembered(file: Path | None) -> Checkpoint | None:
-    """The head of the largest size in the file; None without a file, or before anything was remembered."""
+    """The checkpoint of the largest size in the file; None without a file or checkpoint."""
     from ratchet.transparency import checkpoints
 
     return checkpoints.newest(checkpoints.read_checkpoints(file)) if file is not None and file.exists() else None
 
 
-def check_continuation(client: Client, remembered: Checkpoint, head: Checkpoint) -> None:
-    """CorruptData unless the log under `head`, whose signature was verified, begins with the remembered events."""
+def check_consistency(client: Client, remembered: Checkpoint, head: Checkpoint) -> None:
+    """CorruptData unless the log of `head`, with a verified signature, begins with the remembered events."""
     from ratchet.transparency import merkle
 
     if head.size < remembered.size:
@@ -47,7 +47,7 @@ def check_continuation(client: Client, remembered: Checkpoint, head: Checkpoint)
 
 
 def remember(file: Path, head: Checkpoint, known: Checkpoint | None = None) -> None:
-    """Add a head to the file, unless it is the newest there, `known`, already; its folder is made when missing."""
+    """Appends a checkpoint to the file, unless it equals the newest one, `known`; creates the folder if missing."""
     if known is not None and (known.size, known.root) == (head.size, head.root):
         return
     try:

@@ -1,4 +1,4 @@
-"""Click groups whose commands come from the installed distributions, by entry points."""
+"""Click groups with commands from the installed distributions, by entry points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class CommandGroup(click.Group):
-    """A click group with further commands from an entry-point group, each imported when it is used.
+    """A click group with further commands from an entry-point group, each imported on use.
 
     Args:
         entry_points: Name of the entry-point group; each entry point has the name of its command.
@@ -29,7 +29,7 @@ class CommandGroup(click.Group):
         return [*super().list_commands(ctx), *ours, *sorted(installed.keys() - ours)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; None where no distribution has it."""
+        """Loads a command; None if no distribution has it."""
         own = super().get_command(ctx, cmd_name)
         found = None if own else self._installed().get(cmd_name)
         command: click.Command | None = found.load() if found else own
@@ -45,7 +45,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name; UsageError where it is not installed or does not exist."""
+        """Finds the command of the arguments; UsageError if it is not installed or does not exist."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:

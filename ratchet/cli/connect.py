@@ -1,4 +1,4 @@
-"""From the options of a command to a connected client, and to the commands that it prints."""
+"""Client connection from a command's options, and the text of printed commands."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COMMAND = re.compile(
 
 
 def find_endpoints(home: str | None) -> Endpoints:
-    """The environment's addresses over those of the home folder over the default ports.
+    """The endpoints: the environment's addresses, then those of the home folder, then the default ports.
 
-    Raises Unreachable when a home is named on which nothing runs.
+    Raises Unreachable for a named home without running services.
     """
     try:
         found = Endpoints.read(Path(home) if home else DEFAULT_HOME)
@@ -50,13 +50,13 @@ def connect(home: str | None) -> Client:
 
 
 def command_line(home: str | None, *words: str) -> str:
-    """A command to show to the user, for the same services; it runs as printed."""
+    """A printable command for the same services; it runs as printed."""
     chosen = ["--home", home] if home else []
     return shlex.join(["ratchet", *words, *chosen])
 
 
-def at_home(text: str, home: str | None) -> str:
-    """`text` of a service, with each command in it for the home that the caller named: a service can't know it."""
+def with_home_option(text: str, home: str | None) -> str:
+    """A service's text with the caller's --home added to each command in it: a service can't know the home."""
     if not home:
         return text
     there = " --home " + shlex.quote(home)

@@ -1,4 +1,4 @@
-"""ratchet data: bars in and out, data sets."""
+"""ratchet data: import and export of bars, data sets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ratchet.cli.as_of import Moment, as_of_option, say_past
+from ratchet.cli.as_of import TimePoint, as_of_option, print_as_of
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import day, home_option, lines, output_option, show, table, when
+from ratchet.cli.output import format_day, format_time, home_option, lines, output_option, show, table
 from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
@@ -68,15 +68,15 @@ def import_(
             )
         except DataRefused as error:
             if error.metadata.get("remedy") == "replace":
-                zones = zone_words(timezone, market_timezone)
+                zones = zone_arguments(timezone, market_timezone)
                 again = command_line(home, "data", "import", series, str(file), *zones, "--replace")
                 raise DataRefused(f"{error.message}: {again}", metadata=error.metadata) from error
             raise
     show(answer, output, lambda found: _render_import(found, home))
 
 
-def zone_words(timezone: str, market_timezone: str) -> list[str]:
-    """The options of `zone_options`, as a command line has them."""
+def zone_arguments(timezone: str, market_timezone: str) -> list[str]:
+    """Command-line arguments for `zone_options`."""
     given = (("--timezone", timezone), ("--market-timezone", market_timezone))
     return [word for option, zone in given if zone for word in (option, zone)]
 
@@ -86,7 +86,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
     if answer.unchanged:
         click.echo(f"{dataset.series}: nothing new, these {bars.rows} bars were there already")
     else:
-        click.echo(f"{dataset.series}: {bars.rows} bars, {day(bars.first_bar)} to {day(bars.last_bar)}")
+        click.echo(f"{dataset.series}: {bars.rows} bars, {format_day(bars.first_bar)} to {format_day(bars.last_bar)}")
     if bars.previous_digest and not answer.unchanged:
         changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
         click.echo(f"  against the snapshot before: {changes}")
@@ -120,7 +120,7 @@ def export(symbol: str, file: Path, timeframe: str, home: str | None, output: st
 
 
 def _write(file: Path, pieces: Iterator[bytes]) -> int:
-    """Write a file that is there whole or not at all; returns its size in bytes."""
+    """Writes a file atomically; returns its size in bytes."""
     part = file.with_name(f"{file.name}.part")
     try:
         with part.open("wb") as target:
@@ -139,11 +139,11 @@ def _write(file: Path, pieces: Iterator[bytes]) -> int:
 @as_of_option
 @home_option
 @output_option
-def list_(as_of: Moment, home: str | None, output: str) -> None:
+def list_(as_of: TimePoint, home: str | None, output: str) -> None:
     """The newest snapshot of every series."""
     with connect(home) as client:
         found = list(client.list_datasets(latest_only=True, as_of=as_of.point))
-    say_past(as_of, output)
+    print_as_of(as_of, output)
     show(found, output, lambda datasets: _render(datasets, home))
 
 
@@ -153,15 +153,15 @@ def list_(as_of: Moment, home: str | None, output: str) -> None:
 @as_of_option
 @home_option
 @output_option
-def show_(symbol: str, timeframe: str, as_of: Moment, home: str | None, output: str) -> None:
+def show_(symbol: str, timeframe: str, as_of: TimePoint, home: str | None, output: str) -> None:
     """Every snapshot of SYMBOL, those that --until cut included."""
     series = _series(symbol, timeframe)
     with connect(home) as client:
         found = list(client.list_datasets(series, include_cuts=True, as_of=as_of.point))
     if not found:
-        past = f" as of {as_of}" if as_of.asked else ""
+        past = f" as of {as_of}" if as_of.given else ""
         raise NotFound(f"no bars of {series}{past}; import them with ratchet data import {symbol} FILE")
-    say_past(as_of, output)
+    print_as_of(as_of, output)
     show(found, output, lambda datasets: _render(datasets, home))
 
 
@@ -177,12 +177,12 @@ def _render(found: Sequence[registry_pb2.Dataset], home: str | None) -> None:
         (
             dataset.series,
             str(bars.rows),
-            day(bars.first_bar),
-            day(bars.last_bar),
+            format_day(bars.first_bar),
+            format_day(bars.last_bar),
             bars.market_timezone,
             f"cut of {bars.cut_from[:12]}" if bars.cut_from else "latest" if dataset.latest else "",
             f"+{bars.rows_appended} ~{bars.rows_changed} -{bars.rows_removed}" if bars.previous_digest else "",
-            when(dataset.recorded_at),
+            format_time(dataset.recorded_at),
             bars.source,
             bars.digest[:12],
         )

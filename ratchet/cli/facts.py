@@ -1,4 +1,4 @@
-"""From a stored event to its envelope and its fact, by the topic's name in the contract."""
+"""Decoding of a stored event to its envelope and fact, by its topic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGE = facts_pb2.DESCRIPTOR.package
 
 
 def read_fact(event: eventlog_pb2.StoredEvent) -> tuple[envelope_pb2.Envelope, Message]:
-    """The envelope and the message of its payload; CorruptData for bytes that are not what the topic says."""
+    """The envelope and the payload's fact; CorruptData for bytes that do not match the topic."""
     try:
         if not event.topic.startswith(f"{PACKAGE}."):
             raise KeyError(event.topic)

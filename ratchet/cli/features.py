@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratchet.cli.as_of import Moment, as_of_option, require_recorded, say_past
+from ratchet.cli.as_of import TimePoint, as_of_option, print_as_of, require_recorded
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import (
     fixed,
@@ -19,12 +19,12 @@ from ratchet.cli.output import (
     lines,
     newest,
     output_option,
-    say_left_out,
+    print_omitted,
     show,
     table,
 )
-from ratchet.cli.pattern_words import short
-from ratchet.cli.spark import spark
+from ratchet.cli.pattern_text import short_id
+from ratchet.cli.sparkline import sparkline
 from ratchet.errors import NotFound, Unreachable
 from ratchet.events.v1 import model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -39,13 +39,13 @@ TITLE = "Share of importance [95 %]; · useless; trend: ▁ 0, █ {largest}"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a feature came from: `base`, `library` or `pattern`, and the pattern that it is or that brought it."""
+    """Origin of a feature: `base`, `library` or `pattern`, and the pattern that it is or that added it."""
 
     source: str
     pattern: pattern_pb2.Pattern | None = None
 
     def __str__(self) -> str:
-        return f"by {short(self.pattern.id)}" if self.pattern and self.source == "library" else self.source
+        return f"by {short_id(self.pattern.id)}" if self.pattern and self.source == "library" else self.source
 
 
 @click.command()
@@ -54,7 +54,7 @@ class Origin:
 @as_of_option
 @home_option
 @output_option
-def features(lineage: str, limit: int, as_of: Moment, home: str | None, output: str) -> None:
+def features(lineage: str, limit: int, as_of: TimePoint, home: str | None, output: str) -> None:
     """The share of each feature in the importance of each version of LINEAGE."""
     parsed = Lineage.parse(lineage)
     name = str(parsed)
@@ -63,17 +63,17 @@ def features(lineage: str, limit: int, as_of: Moment, home: str | None, output: 
         require_recorded(as_of, head, home)
         found = list(client.list_feature_history(name, as_of=as_of.point, min_position=head))
         if not found:
-            past = f" by {as_of}" if as_of.asked else ""
+            past = f" by {as_of}" if as_of.given else ""
             raise NotFound(f"no ranked features of {name}{past}; see {command_line(home, 'models', 'list')}")
         ordered = sorted(found, key=lambda ranking: ranking.position)
         versions = {model.session_id: f"v{model.version}" for model in client.list_models(lineage=name)}
         origins = _origins(client, parsed, versions.get(ordered[-1].session_id)) if output == "table" else {}
-    say_past(as_of, output)
+    print_as_of(as_of, output)
     show(ordered, output, lambda rankings: render(newest(rankings, limit), versions, origins))
     if output == "table":
         left_out = len(found) - len(newest(found, limit))
-        again = command_line(home, "features", name, *as_of.words)
-        say_left_out(left_out, "older versions are left out", again)
+        again = command_line(home, "features", name, *as_of.arguments)
+        print_omitted(left_out, "older versions are left out", again)
 
 
 def _origins(client: Client, lineage: Lineage, version: str | None) -> dict[str, Origin]:
@@ -81,11 +81,11 @@ def _origins(client: Client, lineage: Lineage, version: str | None) -> dict[str,
     with contextlib.suppress(Unreachable):
         known = [each.pattern for each in client.list_patterns(series=str(lineage.series), task=str(lineage.task))]
     record = client.get_model(f"{lineage}/{version}").record if version else model_pb2.ModelRecord()
-    return origins_of(record, known)
+    return feature_origins(record, known)
 
 
-def origins_of(record: model_pb2.ModelRecord, known: Sequence[pattern_pb2.Pattern]) -> dict[str, Origin]:
-    """Of each feature of a model, and of each pattern as a feature; `known`: the patterns of its series and task."""
+def feature_origins(record: model_pb2.ModelRecord, known: Sequence[pattern_pb2.Pattern]) -> dict[str, Origin]:
+    """Origins of a model's features, and of each pattern as a feature; `known`: the patterns of its series and task."""
     used = {use.pattern_id for use in record.patterns_used}
     named_by = {
         condition.feature: pattern
@@ -103,9 +103,9 @@ def origins_of(record: model_pb2.ModelRecord, known: Sequence[pattern_pb2.Patter
 def render(
     rankings: Sequence[knowledge_pb2.FeatureRanking], versions: Mapping[str, str], origins: Mapping[str, Origin]
 ) -> None:
-    """Features by their newest rank, a column a session, headed by the version that it made; the rules below, in words.
+    """Prints features by their newest rank, one column per session, headed by its version; the rules of patterns below.
 
-    The newest has the intervals.
+    Only the newest column has intervals.
     """
     newest_first = [feature for ranking in reversed(rankings) for feature in ranking.features]
     names = dict.fromkeys(feature.name for feature in newest_first)
@@ -117,16 +117,16 @@ def render(
     headings = [f">{versions.get(ranking.session_id, ranking.session_id[:8])}" for ranking in rankings]
     rows = [
         (
-            f"pattern {short(name.removeprefix(RULE))}" if name.startswith(RULE) else name,
+            f"pattern {short_id(name.removeprefix(RULE))}" if name.startswith(RULE) else name,
             str(origins.get(name, "")),
-            spark([found.get(name) for found in shares], 0.0, largest),
+            sparkline([found.get(name) for found in shares], 0.0, largest),
             *(found.get(name, "") for found in cells),
         )
         for name in names
     ]
     table(TITLE.format(largest=fixed(largest, 2)), ("feature", "from", "trend", *headings), rows)
     patterns = {origin.pattern.id: origin.pattern for name in names if (origin := origins.get(name)) and origin.pattern}
-    lines(f"{short(pattern.id)}   {pattern.wording}" for pattern in patterns.values())
+    lines(f"{short_id(pattern.id)}   {pattern.wording}" for pattern in patterns.values())
 
 
 def _cell(feature: model_pb2.RankedFeature, whole: bool) -> str:

@@ -1,4 +1,4 @@
-"""Whether a service answers, by the standard health protocol; and ratchet health, for probes."""
+"""Health check of a service by the standard protocol; and ratchet health, for probes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PROBE_SECONDS = 5.0
 
 
 def is_serving(address: str, timeout: float, environ: Mapping[str, str] = os.environ, name: str = "") -> bool:
-    """Whether the server at host:port says SERVING within `timeout` seconds; asked under the TLS of `environ`.
+    """Whether the server at host:port reports SERVING within `timeout` seconds; with the TLS of `environ`.
 
-    `name`: of what; LIVE asks only whether it can answer. Health needs no token, and gets none.
+    `name`: the checked service name; LIVE checks liveness only. The health protocol needs no token.
     """
     with open_channel(address, Credentials(Tls.load(environ))) as channel:
         try:

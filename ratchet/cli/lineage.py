@@ -1,4 +1,4 @@
-"""ratchet lineage: what a model, data set or pattern came from, or what came of it."""
+"""ratchet lineage: ancestors or descendants of a model, data set or pattern."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import islice
 
 import click
 
-from ratchet.cli.as_of import Moment, as_of_option, say_past
+from ratchet.cli.as_of import TimePoint, as_of_option, print_as_of
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import home_option, limit_option, lines, say_left_out, show, when
+from ratchet.cli.output import format_time, home_option, limit_option, lines, print_omitted, show
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
-SEEN_FROM_THE_SOURCE = {
+INVERSE_RELATIONS = {
     "trained on": "trained",
     "learned from": "taught",
     "uses pattern": "used by",
@@ -32,12 +32,12 @@ SEEN_FROM_THE_SOURCE = {
 @as_of_option
 @home_option
 def lineage(
-    subject: str, depth: int, descendants: bool, limit: int, output: str, as_of: Moment, home: str | None
+    subject: str, depth: int, descendants: bool, limit: int, output: str, as_of: TimePoint, home: str | None
 ) -> None:
     """What SUBJECT (a model, a data set's digest or a pattern's id) came from."""
     with connect(home) as client:
         found = client.get_lineage(subject, descendants=descendants, depth=depth, as_of=as_of.point)
-    say_past(as_of, "table" if output == "table" else "json")
+    print_as_of(as_of, "table" if output == "table" else "json")
     if output == "dot":
         lines(dot(found))
         return
@@ -47,35 +47,37 @@ def lineage(
     show(found, output, lambda graph: lines(islice(tree(graph, descendants), limit or None)))
     if output == "table" and limit:
         chosen = [*(["--descendants"] if descendants else []), *(["--depth", str(depth)] if depth else [])]
-        asked = command_line(home, "lineage", subject, *chosen, *as_of.words)
-        say_left_out(len(found.nodes) - limit, "more are left out", asked)
+        asked = command_line(home, "lineage", subject, *chosen, *as_of.arguments)
+        print_omitted(len(found.nodes) - limit, "more are left out", asked)
 
 
 def summary(graph: registry_pb2.GetLineageResponse) -> Iterator[str]:
-    """The blast radius of the first node: how many models learned from it, and when which of them was champion."""
+    """Summary of the first node's descendants: number of models, of live ones, and the reigns of champions."""
     learned = [node for node in graph.nodes if node.kind == "model" and node.depth]
     live, reigned = sum(node.live for node in learned), [node for node in learned if node.reigns]
     models = "1 model" if len(learned) == 1 else f"{len(learned):,} models"
     told = f"{models} learned from it, {live:,} {'is' if live == 1 else 'are'} live, "
     yield told + f"{len(reigned):,} {'was' if len(reigned) == 1 else 'were'} champion{':' if reigned else ''}"
     for node in reigned:
-        yield from (f"  {node.id}   {reign_words(reign)}" for reign in node.reigns)
+        yield from (f"  {node.id}   {reign_text(reign)}" for reign in node.reigns)
 
 
-def reign_words(reign: registry_pb2.Reign) -> str:
+def reign_text(reign: registry_pb2.Reign) -> str:
     """champion from 2026-03-03T16:00:00Z (position 12) to 2026-03-09T08:00:00Z (position 40)"""
     of = "best of its symbol" if reign.scope == decision_pb2.SCOPE_SYMBOL else "champion"
-    began = f"{of} from {when(getattr(reign, 'from'))} (position {reign.from_position})"
-    return f"{began} to {when(reign.to)} (position {reign.to_position})" if reign.to_position else f"{began}, still"
+    began = f"{of} from {format_time(getattr(reign, 'from'))} (position {reign.from_position})"
+    return (
+        f"{began} to {format_time(reign.to)} (position {reign.to_position})" if reign.to_position else f"{began}, still"
+    )
 
 
 def tree(graph: registry_pb2.GetLineageResponse, descendants: bool = False) -> Iterator[str]:
-    """Each node once, under the first that leads to it, breadth first."""
+    """Each node once, under its first parent, breadth first."""
     nodes = {node.id: node for node in graph.nodes}
     neighbours: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for edge in graph.edges:
         if descendants:
-            neighbours[edge.source].append((edge.target, SEEN_FROM_THE_SOURCE.get(edge.relation, edge.relation)))
+            neighbours[edge.source].append((edge.target, INVERSE_RELATIONS.get(edge.relation, edge.relation)))
         else:
             neighbours[edge.target].append((edge.source, edge.relation))
     shallowest = min((node.depth for node in graph.nodes), default=0)
@@ -106,7 +108,7 @@ def _branch(
     nodes: dict[str, registry_pb2.LineageNode],
     children: dict[str, list[tuple[str, str]]],
 ) -> Iterator[str]:
-    """Depth first with a stack of its own: a lineage may be thousands of versions long."""
+    """Depth first with an explicit stack: a lineage may be thousands of versions long."""
     stack = [(start, relation, indent)]
     while stack:
         name, by, depth = stack.pop()

@@ -1,4 +1,4 @@
-"""ratchet log: the event log that everything is computed from."""
+"""ratchet log: the event log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratchet.cli.facts import read_fact
 from ratchet.cli.log_filter import filter_options
 from ratchet.cli.log_proofs import key, prove
 from ratchet.cli.log_verify import verify_
-from ratchet.cli.output import LARGEST, POSITION, home_option, output_option, show, table, to_json, when
+from ratchet.cli.output import LARGEST, POSITION, format_time, home_option, output_option, show, table, to_json
 from ratchet.errors import CorruptData, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 
@@ -51,7 +51,7 @@ def summary(event: eventlog_pb2.StoredEvent) -> dict[str, object]:
     envelope, _ = read_fact(event)
     return {
         "position": event.position,
-        "recorded_at": when(envelope.recorded_at),
+        "recorded_at": format_time(envelope.recorded_at),
         "stream": event.stream,
         "version": event.version,
         "topic": event.topic,

@@ -1,4 +1,4 @@
-"""Options that choose among events: by stream, type, actor and time."""
+"""Filter options for events: by stream, type, actor and time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIME = "a date such as 2026-03-03, or a time such as 2026-03-03T16:00:00Z"
 
 
 def filter_options(command: Command) -> Callable[..., Any]:
-    """--stream, --type, --actor, --since and --before: the command gets them as one Filter, `where`."""
+    """--stream, --type, --actor, --since and --before: passes one Filter as `where`."""
 
     @click.option("--stream", "streams", multiple=True, metavar="PREFIX", help="Streams that begin so, e.g. lineage/.")
     @click.option("--type", "types", multiple=True, metavar="FACT", callback=_topics, help="E.g. ModelPromoted.")

@@ -1,4 +1,4 @@
-"""ratchet log prove and ratchet log key: what the log shows to someone who trusts nothing but a public key."""
+"""ratchet log prove and ratchet log key: inclusion proofs, and the keys of the log."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratchet.cli.checkpoint_file import check_continuation, newest_remembered, remember, remember_option
+from ratchet.cli.checkpoint_file import check_consistency, newest_remembered, remember, remember_option
 from ratchet.cli.command_group import CommandGroup
 from ratchet.cli.connect import DEFAULT_HOME, connect
 from ratchet.cli.facts import read_fact
-from ratchet.cli.output import POSITION, home_option, output_option, show, table, when
+from ratchet.cli.output import POSITION, format_time, home_option, output_option, show, table
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def trusted_key(home: str | None, key: Path | None) -> bytes:
-    """The public key of `key`, or that of the home folder."""
+    """The trusted public key: of `key`, or of the home folder."""
     from ratchet.transparency.checkpoints import load_public
 
     return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
 
 
-def signed_head(client: Client, public_key: bytes) -> Checkpoint:
-    """The newest head, signed by that key; CorruptData where it is not."""
+def signed_checkpoint(client: Client, public_key: bytes) -> Checkpoint:
+    """The newest checkpoint, with a verified signature; CorruptData for a missing or wrong signature."""
     from ratchet.transparency import checkpoints
 
     answer = client.get_head()
@@ -66,21 +66,21 @@ def prove(
     public_key = trusted_key(home, key)
     known = newest_remembered(remember_in)
     with connect(home) as client:
-        head = signed_head(client, public_key)
+        head = signed_checkpoint(client, public_key)
         if size is not None and size > head.size:
             raise InvalidInput(f"only {head.size} events are signed; use --size 1 to {head.size}")
         if known is not None:
-            check_continuation(client, known, head)
+            check_consistency(client, known, head)
         proof = client.prove_inclusion(position, size or head.size)
         leaf = _check_inclusion(proof, position, size or head.size)
-        _check_under(client, proof, head)
+        _check_root(client, proof, head)
     if remember_in is not None:
         remember(remember_in, head, known)
-    show(_proven(proof, leaf, head, known), output, lambda found: _render(found, remember_in))
+    show(_proof_json(proof, leaf, head, known), output, lambda found: _render(found, remember_in))
 
 
 def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, size: int) -> bytes:
-    """The leaf hash of the event, once its path has led to the root that the answer names."""
+    """The leaf hash of the event, after verification of its inclusion proof."""
     from ratchet.transparency import merkle
 
     event = proof.event
@@ -94,8 +94,8 @@ def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, 
     return leaf
 
 
-def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Checkpoint) -> None:
-    """That the root of the proof is that of the signed head, or of the beginning of what it signs."""
+def _check_root(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Checkpoint) -> None:
+    """Verifies that the proof's root is consistent with the signed checkpoint."""
     from ratchet.transparency import merkle
 
     grown = client.prove_consistency(proof.size, head.size) if proof.size < head.size else None
@@ -106,7 +106,7 @@ def _check_under(client: Client, proof: eventlog_pb2.ProveInclusionResponse, hea
         )
 
 
-def _proven(
+def _proof_json(
     proof: eventlog_pb2.ProveInclusionResponse, leaf: bytes, head: Checkpoint, known: Checkpoint | None
 ) -> dict[str, object]:
     event = proof.event
@@ -118,7 +118,7 @@ def _proven(
         "stream": event.stream,
         "version": event.version,
         "topic": event.topic,
-        "recorded_at": when(envelope.recorded_at),
+        "recorded_at": format_time(envelope.recorded_at),
         "actor": envelope.actor,
         "leaf": leaf.hex(),
         "size": proof.size,
@@ -126,7 +126,7 @@ def _proven(
         "hashes": [node.hex() for node in proof.hashes],
         "signed_size": head.size,
         "signed_root": head.root.hex(),
-        "signed_at": when(signed.signed_at),
+        "signed_at": format_time(signed.signed_at),
         "key_id": head.key_id,
         "signature": head.signature.hex(),
         "remembered_size": known.size if known else None,
@@ -179,7 +179,7 @@ def _key(event: eventlog_pb2.StoredEvent) -> dict[str, object]:
         "key_id": fact.key_id,
         "public_key": fact.public_key.hex(),
         "since_position": event.position,
-        "since": when(envelope.recorded_at),
+        "since": format_time(envelope.recorded_at),
         "replaces": fact.replaces,
         "by": envelope.actor,
         "reason": fact.reason,

@@ -1,4 +1,4 @@
-"""ratchet log verify: the log checked by someone who trusts a public key and nothing else."""
+"""ratchet log verify: verification of the whole log against a trusted public key."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ratchet.transparency.checkpoints import Checkpoint
     from ratchet.transparency.verification import VerificationReport
 
-HEADS_NAME = "heads.jsonl"
+CHECKPOINTS_NAME = "heads.jsonl"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a verification says; `checked`: what was looked at, and how much of it."""
+class VerificationResult:
+    """Result of a verification; `checked`: number of checked items by kind."""
 
     findings: tuple[str, ...]
     checked: Mapping[str, int]
@@ -35,7 +35,7 @@ class Outcome:
     collected: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, report: VerificationReport) -> Outcome:
+    def of(cls, report: VerificationReport) -> VerificationResult:
         return cls(report.findings, dict(report.checked), report.notes, report.checkpoint)
 
     def to_json(self) -> dict[str, object]:
@@ -76,58 +76,58 @@ def verify_(
     if file is not None and (key is None or home is not None or gc):
         raise click.UsageError("--export FILE goes with --key PUB, and without --home and --gc")
     known = newest_remembered(remember_in)
-    remembered = [*_heads_of(heads), *([known] if known else [])]
+    remembered = [*_read_checkpoints(heads), *([known] if known else [])]
     if file is not None:
         from ratchet.transparency.export import verify_export
 
-        outcome = Outcome.of(verify_export(file, trusted_key(None, key), remembered))
+        result = VerificationResult.of(verify_export(file, trusted_key(None, key), remembered))
     else:
-        outcome = _verify_served(home, trusted_key(home, key), remembered, gc)
-    show(outcome.to_json(), output, lambda _: _render(outcome))
-    if outcome.findings:
-        raise CorruptData(
-            f"the log does not verify: {_count(len(outcome.findings))}\n  " + "\n  ".join(outcome.findings)
-        )
-    if remember_in is not None and outcome.head is not None:
-        remember(remember_in, outcome.head, known)
+        result = _verify_served(home, trusted_key(home, key), remembered, gc)
+    show(result.to_json(), output, lambda _: _render(result))
+    if result.findings:
+        raise CorruptData(f"the log does not verify: {_count(len(result.findings))}\n  " + "\n  ".join(result.findings))
+    if remember_in is not None and result.head is not None:
+        remember(remember_in, result.head, known)
 
 
 def _count(findings: int) -> str:
     return "1 finding" if findings == 1 else f"{findings} findings"
 
 
-def _heads_of(file: Path | None) -> list[Checkpoint]:
+def _read_checkpoints(file: Path | None) -> list[Checkpoint]:
     from ratchet.transparency.checkpoints import read_checkpoints
 
     return read_checkpoints(file) if file is not None else []
 
 
-def _verify_served(home: str | None, public_key: bytes, remembered: Sequence[Checkpoint], gc: bool) -> Outcome:
-    """The replay of what the registry sends, and what the registry says of the rest."""
-    kept = Path(home or DEFAULT_HOME) / HEADS_NAME
-    written_down = _heads_of(kept if kept.exists() else None)
+def _verify_served(
+    home: str | None, public_key: bytes, remembered: Sequence[Checkpoint], gc: bool
+) -> VerificationResult:
+    """Replays the events of the registry, and adds the registry's own verification."""
+    kept = Path(home or DEFAULT_HOME) / CHECKPOINTS_NAME
+    file_checkpoints = _read_checkpoints(kept if kept.exists() else None)
     with connect(home) as client:
-        replayed = _replayed(client, public_key, written_down, remembered)
-        said = client.verify([head.to_message() for head in remembered], collect_garbage=gc)
-    return Outcome(
-        tuple(dict.fromkeys((*replayed.findings, *said.findings))),
-        {**{each.what: each.count for each in said.checked}, **dict(replayed.checked)},
-        tuple(dict.fromkeys((*replayed.notes, *said.notes))),
+        replayed = _replayed(client, public_key, file_checkpoints, remembered)
+        response = client.verify([head.to_message() for head in remembered], collect_garbage=gc)
+    return VerificationResult(
+        tuple(dict.fromkeys((*replayed.findings, *response.findings))),
+        {**{each.what: each.count for each in response.checked}, **dict(replayed.checked)},
+        tuple(dict.fromkeys((*replayed.notes, *response.notes))),
         replayed.checkpoint,
-        tuple(said.orphans),
-        tuple(said.collected),
+        tuple(response.orphans),
+        tuple(response.collected),
     )
 
 
 def _replayed(
-    client: Client, public_key: bytes, written_down: Sequence[Checkpoint], remembered: Sequence[Checkpoint]
+    client: Client, public_key: bytes, file_checkpoints: Sequence[Checkpoint], remembered: Sequence[Checkpoint]
 ) -> VerificationReport:
     from ratchet.transparency.checkpoints import Checkpoint
     from ratchet.transparency.verification import LogVerifier
 
     answer = client.get_head()
     newest = [Checkpoint.from_message(answer.signed)] if answer.HasField("signed") else []
-    replay = LogVerifier(_ordered([*written_down, *newest]), _ordered(remembered), [public_key])
+    replay = LogVerifier(_ordered([*file_checkpoints, *newest]), _ordered(remembered), [public_key])
     try:
         for event in client.read_log(1, answer.position) if answer.position else ():
             replay.add(event.position, event.stream, event.version, event.topic, event.state)
@@ -140,19 +140,19 @@ def _ordered(heads: Sequence[Checkpoint]) -> list[Checkpoint]:
     return sorted(heads, key=lambda head: head.size)
 
 
-def _render(outcome: Outcome) -> None:
-    table("", ("checked", ">count"), [(what, f"{count:,}") for what, count in outcome.checked.items()])
-    for line in _lines(outcome):
+def _render(result: VerificationResult) -> None:
+    table("", ("checked", ">count"), [(what, f"{count:,}") for what, count in result.checked.items()])
+    for line in _lines(result):
         click.echo(line)
 
 
-def _lines(outcome: Outcome) -> Iterator[str]:
-    for digest in outcome.orphans:
+def _lines(result: VerificationResult) -> Iterator[str]:
+    for digest in result.orphans:
         yield f"orphan: artifact {digest}, which no event refers to; --gc removes those older than a day"
-    for digest in outcome.collected:
+    for digest in result.collected:
         yield f"removed: artifact {digest}, which no event referred to"
-    for note in outcome.notes:
+    for note in result.notes:
         yield f"note: {note}"
-    if not outcome.findings and outcome.head is not None:
-        head = outcome.head
+    if not result.findings and result.head is not None:
+        head = result.head
         yield f"verified: {head.size} events with root {head.root.hex()}, signed with the key {head.key_id}"

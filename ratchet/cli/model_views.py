@@ -1,4 +1,4 @@
-"""How models and decisions are shown to people."""
+"""Text output for models and decisions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from itertools import groupby
 
 import click
 
-from ratchet.cli.as_of import PRESENT, Moment
-from ratchet.cli.connect import at_home, command_line
-from ratchet.cli.output import day, interval, lines, measured, newest, say_left_out, table, when
+from ratchet.cli.as_of import PRESENT, TimePoint
+from ratchet.cli.connect import command_line, with_home_option
+from ratchet.cli.output import format_day, format_measure, format_time, interval, lines, newest, print_omitted, table
 from ratchet.cli.record_views import complexity, render_record
-from ratchet.cli.verdict import decision_lines, evidence_lines, outcome_of, verdict_of, verdict_of_model
+from ratchet.cli.verdict import decision_fact, decision_lines, evidence_lines, verdict_of, verdict_of_model
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
 
 
-def trajectory(
+def render_versions(
     found: Sequence[registry_pb2.Model],
     limit: int,
     series: str,
     home: str | None,
     stale: Collection[str] = (),
-    as_of: Moment = PRESENT,
+    as_of: TimePoint = PRESENT,
 ) -> None:
-    """A table for each lineage, its `limit` newest versions in order; `series` is the one that was asked for.
+    """Prints a table per lineage with its `limit` newest versions in order; `series`: the requested one.
 
-    `stale`: the champions that are.
+    `stale`: names of stale champions.
     """
     if not found:
         step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
@@ -38,8 +38,8 @@ def trajectory(
         known = list(versions)
         shown = newest(known, limit)
         table(lineage, columns, [_version(model, model.name in stale) for model in shown])
-        asked = command_line(home, "models", "list", *([series] if series else []), *as_of.words)
-        say_left_out(len(known) - len(shown), "older versions are left out", asked)
+        asked = command_line(home, "models", "list", *([series] if series else []), *as_of.arguments)
+        print_omitted(len(known) - len(shown), "older versions are left out", asked)
 
 
 def _version(model: registry_pb2.Model, stale: bool) -> tuple[str, ...]:
@@ -47,36 +47,36 @@ def _version(model: registry_pb2.Model, stale: bool) -> tuple[str, ...]:
     return (
         f"v{model.version}",
         model.parent.rpartition("/")[2] or "-",
-        measured(model, "accuracy"),
-        measured(model, "brier", 4),
+        format_measure(model, "accuracy"),
+        format_measure(model, "brier", 4),
         improvement if model.HasField("improvement_over_parent") else "-",
         verdict_of_model(model),
-        flags(model, stale),
+        flag_text(model, stale),
     )
 
 
-def flags(model: registry_pb2.Model, stale: bool = False) -> str:
-    said = (
+def flag_text(model: registry_pb2.Model, stale: bool = False) -> str:
+    flags = (
         (model.lineage_champion, "★ champion"),
         (model.symbol_best, "★★ best of its symbol"),
         (stale, "stale"),
         (model.contender, "contender"),
         (not model.skill_shown, "no skill shown"),
     )
-    return ", ".join(text for holds, text in said if holds)
+    return ", ".join(text for holds, text in flags if holds)
 
 
-def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None) -> None:
+def render_model(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None) -> None:
     record, windows = model.record, model.record.windows
     patterns = [feature for feature in record.features if feature.source == "pattern"]
     lines(
         [
-            f"{model.name}   {verdict_of_model(model)}   {flags(model)}".rstrip(),
-            f"recorded    {when(model.recorded_at)}, log position {model.position}, session {model.session_id}",
+            f"{model.name}   {verdict_of_model(model)}   {flag_text(model)}".rstrip(),
+            f"recorded    {format_time(model.recorded_at)}, log position {model.position}, session {model.session_id}",
             f"parent      {model.parent or 'none: the first of its lineage'}",
             f"data        {record.dataset_digest[:12]}",
             *(
-                f"{name:<11} {window.rows} rows, {day(window.first_bar)} to {day(window.last_bar)}"
+                f"{name:<11} {window.rows} rows, {format_day(window.first_bar)} to {format_day(window.last_bar)}"
                 for name, window in (
                     ("training", windows.training),
                     ("tune", windows.tune),
@@ -103,11 +103,11 @@ def one(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None
     click.echo("next: " + command_line(home, "models", "history", model.lineage))
 
 
-def comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str, str]) -> None:
+def render_comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str, str]) -> None:
     first, second = found.model, found.other
     rows = [
-        ("Brier on its own holdout", measured(first, "brier", 4), measured(second, "brier", 4)),
-        ("accuracy on its own holdout", measured(first, "accuracy"), measured(second, "accuracy")),
+        ("Brier on its own holdout", format_measure(first, "brier", 4), format_measure(second, "brier", 4)),
+        ("accuracy on its own holdout", format_measure(first, "accuracy"), format_measure(second, "accuracy")),
         ("features", str(first.features), str(second.features)),
         ("patterns", str(first.patterns), str(second.patterns)),
         ("verdict", verdict_of_model(first), verdict_of_model(second)),
@@ -124,16 +124,16 @@ def comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str,
         ("patterns added", found.patterns_added),
         ("patterns removed", found.patterns_removed),
     ):
-        said = [wordings.get(name, name) for name in names if not name.startswith("rule:")]
-        if said:
+        shown = [wordings.get(name, name) for name in names if not name.startswith("rule:")]
+        if shown:
             click.echo(f"{title}:")
-            lines(f"  {name}" for name in said)
+            lines(f"  {name}" for name in shown)
 
 
-def champion(found: registry_pb2.GetChampionResponse) -> None:
-    click.echo(f"{found.model.name}   {flags(found.model, found.stale)}")
-    click.echo(f"  recorded {when(found.model.recorded_at)}, one of {found.versions} versions")
-    click.echo(f"  last labelled bar {day(found.last_labelled_bar)}")
+def render_champion(found: registry_pb2.GetChampionResponse) -> None:
+    click.echo(f"{found.model.name}   {flag_text(found.model, found.stale)}")
+    click.echo(f"  recorded {format_time(found.model.recorded_at)}, one of {found.versions} versions")
+    click.echo(f"  last labelled bar {format_day(found.last_labelled_bar)}")
     sessions, bars = (_counted(found.sessions_since, "session"), _counted(found.bars_since, "labelled bar"))
     click.echo(f"  since its own session: {sessions}, {bars}")
     click.echo(f"  contenders: {', '.join(found.contenders) or 'none'}")
@@ -143,25 +143,27 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def best(found: registry_pb2.GetSymbolBestResponse) -> None:
-    click.echo(f"{found.model.name}   {flags(found.model)}")
+def render_best(found: registry_pb2.GetSymbolBestResponse) -> None:
+    click.echo(f"{found.model.name}   {flag_text(found.model)}")
     click.echo(f"  {found.reason}")
 
 
-def decisions(
+def render_decisions(
     found: Sequence[registry_pb2.Decision],
     first: registry_pb2.Model,
     limit: int,
     home: str | None,
-    as_of: Moment = PRESENT,
+    as_of: TimePoint = PRESENT,
 ) -> None:
-    """The `limit` newest decisions on a lineage, oldest first; `first` is its first model."""
-    told: Sequence[decision_pb2.Evidence] = ()
+    """Prints the `limit` newest decisions on a lineage, oldest first; `first` is its first model."""
+    already_shown: Sequence[decision_pb2.Evidence] = ()
     shown = newest(found, limit)
     for decision in shown:
-        click.echo(f"{when(decision.recorded_at)}   position {decision.position}   {verdict_of(decision, first)}")
-        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told, first))
-        told = outcome_of(decision).evidence
+        click.echo(
+            f"{format_time(decision.recorded_at)}   position {decision.position}   {verdict_of(decision, first)}"
+        )
+        lines(f"  {with_home_option(line, home)}" for line in decision_lines(decision, already_shown, first))
+        already_shown = decision_fact(decision).evidence
         click.echo()
-    asked = command_line(home, "models", "history", first.lineage, *as_of.words)
-    say_left_out(len(found) - len(shown), "older decisions are left out", asked)
+    asked = command_line(home, "models", "history", first.lineage, *as_of.arguments)
+    print_omitted(len(found) - len(shown), "older decisions are left out", asked)

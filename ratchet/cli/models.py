@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 import click
 
 from ratchet.cli import model_views
-from ratchet.cli.as_of import Moment, as_of_option, say_past
+from ratchet.cli.as_of import TimePoint, as_of_option, print_as_of
 from ratchet.cli.connect import connect
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
-from ratchet.cli.patterns import in_words
+from ratchet.cli.patterns import pattern_wordings
 from ratchet.cli.reproduce import reproduce
 from ratchet.cli.verdict import decision_lines
 from ratchet.client import Client
@@ -35,17 +35,17 @@ def models() -> None:
 @as_of_option
 @home_option
 @output_option
-def list_(series: str | None, limit: int, as_of: Moment, home: str | None, output: str) -> None:
+def list_(series: str | None, limit: int, as_of: TimePoint, home: str | None, output: str) -> None:
     """The versions of each lineage at a glance."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
         found = list(client.list_models(series=named, as_of=as_of.point))
         stale = _stale_champions(client, found, as_of) if output != "json" else ()
-    say_past(as_of, output)
-    show(found, output, lambda models: model_views.trajectory(models, limit, named, home, stale, as_of))
+    print_as_of(as_of, output)
+    show(found, output, lambda models: model_views.render_versions(models, limit, named, home, stale, as_of))
 
 
-def _stale_champions(client: Client, found: Sequence[registry_pb2.Model], as_of: Moment) -> Collection[str]:
+def _stale_champions(client: Client, found: Sequence[registry_pb2.Model], as_of: TimePoint) -> Collection[str]:
     lineages = [model.lineage for model in found if model.lineage_champion]
     champions = [client.get_champion(lineage, as_of=as_of.point) for lineage in lineages]
     return {champion.model.name for champion in champions if champion.stale}
@@ -56,14 +56,14 @@ def _stale_champions(client: Client, found: Sequence[registry_pb2.Model], as_of:
 @as_of_option
 @home_option
 @output_option
-def show_(model: str, as_of: Moment, home: str | None, output: str) -> None:
+def show_(model: str, as_of: TimePoint, home: str | None, output: str) -> None:
     """All that is recorded of MODEL."""
     parsed = Model.parse(model)
     with connect(home) as client:
         found = client.get_model(str(parsed), as_of=as_of.point)
-        wordings = in_words(client, parsed.lineage)
-    say_past(as_of, output)
-    show(found, output, lambda one: model_views.one(one, wordings, home))
+        wordings = pattern_wordings(client, parsed.lineage)
+    print_as_of(as_of, output)
+    show(found, output, lambda one: model_views.render_model(one, wordings, home))
 
 
 @models.command()
@@ -76,8 +76,8 @@ def compare(a: str, b: str, home: str | None, output: str) -> None:
     one, other = Model.parse(a), Model.parse(b)
     with connect(home) as client:
         found = client.compare_models(str(one), str(other))
-        wordings = in_words(client, one.lineage) | in_words(client, other.lineage)
-    show(found, output, lambda found: model_views.comparison(found, wordings))
+        wordings = pattern_wordings(client, one.lineage) | pattern_wordings(client, other.lineage)
+    show(found, output, lambda found: model_views.render_comparison(found, wordings))
 
 
 @models.command()
@@ -85,13 +85,13 @@ def compare(a: str, b: str, home: str | None, output: str) -> None:
 @as_of_option
 @home_option
 @output_option
-def champion(lineage: str, as_of: Moment, home: str | None, output: str) -> None:
+def champion(lineage: str, as_of: TimePoint, home: str | None, output: str) -> None:
     """The champion of LINEAGE and its contenders."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
         found = client.get_champion(name, as_of=as_of.point)
-    say_past(as_of, output)
-    show(found, output, model_views.champion)
+    print_as_of(as_of, output)
+    show(found, output, model_views.render_champion)
 
 
 @models.command()
@@ -101,13 +101,13 @@ def champion(lineage: str, as_of: Moment, home: str | None, output: str) -> None
 @as_of_option
 @home_option
 @output_option
-def best(series: str, target: str, horizon: int | None, as_of: Moment, home: str | None, output: str) -> None:
+def best(series: str, target: str, horizon: int | None, as_of: TimePoint, home: str | None, output: str) -> None:
     """The best model of SERIES over all model types."""
     name, task = str(Series.parse(series)), str(Task.of(target, horizon or 0))
     with connect(home) as client:
         found = client.get_symbol_best(name, task, as_of=as_of.point)
-    say_past(as_of, output)
-    show(found, output, model_views.best)
+    print_as_of(as_of, output)
+    show(found, output, model_views.render_best)
 
 
 @models.command()
@@ -153,18 +153,18 @@ def rollback(
 @as_of_option
 @home_option
 @output_option
-def history(lineage: str, limit: int, as_of: Moment, home: str | None, output: str) -> None:
+def history(lineage: str, limit: int, as_of: TimePoint, home: str | None, output: str) -> None:
     """The decisions on LINEAGE with their evidence, oldest first."""
     name = str(Lineage.parse(lineage))
     with connect(home) as client:
         decided = client.list_decisions(lineage=name, as_of=as_of.point)
         found = sorted(decided, key=lambda decision: decision.position)
         if not found:
-            past = f" as of {as_of}" if as_of.asked else ""
+            past = f" as of {as_of}" if as_of.given else ""
             raise NotFound(f"no decisions on {name}{past}; see ratchet models list")
         first = client.get_model(f"{name}/v1", as_of=as_of.point)
-    say_past(as_of, output)
-    show(found, output, lambda decisions: model_views.decisions(decisions, first, limit, home, as_of))
+    print_as_of(as_of, output)
+    show(found, output, lambda decisions: model_views.render_decisions(decisions, first, limit, home, as_of))
 
 
 models.add_command(reproduce)

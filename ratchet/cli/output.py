@@ -1,4 +1,4 @@
-"""What commands print: tables and lines for people, JSON for programs; always on stdout alone."""
+"""Output of commands: tables and lines of text, or JSON; on stdout only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ratchet.events.v1.model_pb2 import Interval
 
 JsonValue = Any
-Shown = TypeVar("Shown")
+Value = TypeVar("Value")
 
 PIPE_WIDTH = 240
 GAP = 3
@@ -35,24 +35,24 @@ home_option = click.option(
 
 
 def limit_option(default: int, of: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """--limit: how many are shown to people; JSON has them all."""
+    """--limit: number of rows in text output; JSON has all."""
     text = f"How many {of} to show; 0: all."
     return click.option("--limit", type=click.IntRange(0, LARGEST), default=default, show_default=True, help=text)
 
 
-def newest(found: Sequence[Shown], limit: int) -> Sequence[Shown]:
-    """The last `limit` of what is listed oldest first; 0: all."""
+def newest(found: Sequence[Value], limit: int) -> Sequence[Value]:
+    """The last `limit` items of a list in ascending order; 0: all."""
     return found[-limit:] if limit else found
 
 
-def say_left_out(count: int, what: str, command: str) -> None:
-    """The line after a list that was cut short: how many there are besides, and the command that shows all."""
+def print_omitted(count: int, what: str, command: str) -> None:
+    """Prints the number of omitted items, and the command that shows all."""
     if count > 0:
         click.echo(f"{count:,} {what}; all of them: {command} --limit 0")
 
 
-def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
-    """Print `value`, a message, a list of messages or plain data: as JSON, or by `render`."""
+def show(value: Value, output: str, render: Callable[[Value], None]) -> None:
+    """Prints `value`, a message, a list of messages or plain data: as JSON, or by `render`."""
     if output == "json":
         click.echo(json.dumps(to_json(value), indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -60,7 +60,7 @@ def show(value: Shown, output: str, render: Callable[[Shown], None]) -> None:
 
 
 def to_json(value: object) -> JsonValue:
-    """Plain data for json.dumps: messages as `ratchet.transparency.event_json` has them, their times to the second."""
+    """Plain data for json.dumps: messages as in `ratchet.transparency.event_json`, with times to the second."""
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -78,13 +78,13 @@ def to_json(value: object) -> JsonValue:
 
 
 def _time(time: Timestamp) -> str | None:
-    return when(time) or None
+    return format_time(time) or None
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; a column whose name begins with > is right-aligned. Nothing is cut off.
+    """Prints a table; a `>` before a column name aligns it right. Nothing is truncated.
 
-    On a terminal too narrow to keep its words whole, each row is a block of lines instead.
+    On a terminal too narrow for whole words, each row is a block of lines instead.
     """
     from rich import box
     from rich.console import Console
@@ -98,18 +98,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     elif _width(columns, rows, str.split) > console.width:
         lines(_blocks(title, columns, rows))
         return
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table_ = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
         whole = all(" " not in cell or len(cell) <= SHORT_CELL for cell in (name, *(row[number] for row in rows)))
         side: Literal["left", "right"] = "right" if name.startswith(">") else "left"
-        made.add_column(name.removeprefix(">"), justify=side, overflow="fold", no_wrap=whole)
+        table_.add_column(name.removeprefix(">"), justify=side, overflow="fold", no_wrap=whole)
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    console.print(made)
+        table_.add_row(*(Text(cell) for cell in row))
+    console.print(table_)
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], parts: Callable[[str], list[str]]) -> int:
-    """The characters that a table takes when the `parts` of its cells stay whole."""
+    """Width of a table with unbroken `parts` of its cells, in characters."""
     from rich.cells import cell_len
 
     cells = zip(*([name.removeprefix(">") for name in columns], *rows), strict=True)
@@ -119,7 +119,7 @@ def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], parts: Callabl
 
 
 def _blocks(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A row as lines of name and value, the empty ones left out."""
+    """Each row as lines of name and value, without empty values."""
     names = [name.removeprefix(">") for name in columns]
     indent = max(map(len, names), default=0) + 2
     if title:
@@ -134,16 +134,16 @@ def lines(texts: Iterable[str], err: bool = False) -> None:
         click.echo(text, err=err)
 
 
-def when(time: Timestamp) -> str:
-    """RFC 3339 UTC; empty for a time that is not set."""
+def format_time(time: Timestamp) -> str:
+    """RFC 3339 UTC; empty for an unset time."""
     if not time.seconds and not time.nanos:
         return ""
     return _utc(time).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def day(time: Timestamp) -> str:
-    """The date of a bar, with the time of day where it has one."""
-    text = when(time)
+def format_day(time: Timestamp) -> str:
+    """The date of a bar, with the time of day unless it is midnight UTC."""
+    text = format_time(time)
     return text.removesuffix("T00:00:00Z")
 
 
@@ -152,21 +152,21 @@ def _utc(time: Timestamp) -> datetime:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with as many decimals; very large and very small ones, such as a p, in scientific notation."""
+    """A number with `digits` decimals; very large and very small ones in scientific notation."""
     if math.isfinite(value) and value and (abs(value) >= 1e6 or abs(value) < 10**-digits):
         return f"{value:.2g}"
     return fixed(value, 0 if abs(value) >= 1000 else digits)
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with exactly as many decimals, and no minus before a zero."""
+    """A number with exactly `digits` decimals, and no minus before a zero."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "-∞" if value < 0 else "?"
     return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def interval(found: Interval, digits: int = 3, signed: bool = False) -> str:
-    """`0.251 [0.240, 0.262]`, without the bounds where there are none."""
+    """`0.251 [0.240, 0.262]`, without bounds if undefined."""
     sign = "+" if signed and found.value > 0 else ""
     if not (found.HasField("low") and found.HasField("high")):
         return f"{sign}{fixed(found.value, digits)}"
@@ -174,15 +174,15 @@ def interval(found: Interval, digits: int = 3, signed: bool = False) -> str:
     return f"{sign}{fixed(found.value, digits)} [{low}, {high}]"
 
 
-def measured(message: Message, field: str, digits: int = 3, signed: bool = False) -> str:
-    """A field that holds a number or an Interval; `not defined` where it is not set."""
+def format_measure(message: Message, field: str, digits: int = 3, signed: bool = False) -> str:
+    """A numeric or Interval field as text; `not defined` if unset."""
     if not message.HasField(field):
         return "not defined"
     value = getattr(message, field)
     return number(value, digits) if isinstance(value, float) else interval(value, digits, signed)
 
 
-def word(enum_name: str, prefix: str) -> str:
+def enum_word(enum_name: str, prefix: str) -> str:
     """`VERDICT_NO_NEW_EVIDENCE` without its prefix, or `-` when unspecified."""
     text = enum_name.removeprefix(prefix)
     return "-" if text == "UNSPECIFIED" else text

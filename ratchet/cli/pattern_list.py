@@ -1,4 +1,4 @@
-"""The list of patterns, two lines each: the rule in words, and its numbers under those of the others."""
+"""The list of patterns, two lines each: the rule as a sentence, and its aligned numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import zip_longest
 
 import click
 
-from ratchet.cli import pattern_words as words
-from ratchet.cli.as_of import PRESENT, Moment
+from ratchet.cli import pattern_text
+from ratchet.cli.as_of import PRESENT, TimePoint
 from ratchet.cli.connect import command_line
-from ratchet.cli.output import day, lines, say_left_out
+from ratchet.cli.output import format_day, lines, print_omitted
 from ratchet.knowledge.v1 import knowledge_pb2
 
 LEGEND = (
@@ -22,42 +22,46 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What `patterns list` was asked for, to repeat it in the commands that it prints."""
+class PatternQuery:
+    """Arguments of `patterns list`, for selection and for printed commands."""
 
     series: str = ""
     task: str = ""
     kind: str = ""
     everything: bool = False
-    as_of: Moment = PRESENT
-    known_before: Moment = PRESENT
+    as_of: TimePoint = PRESENT
+    known_before: TimePoint = PRESENT
     home: str | None = None
 
     def command(self, *more: str) -> str:
         named = [
             *([self.series] if self.series else []),
-            *(words.task_options(self.task) if self.task else []),
+            *(pattern_text.task_options(self.task) if self.task else []),
             *(["--type", self.kind] if self.kind else []),
             *(["--all"] if self.everything else []),
         ]
-        return command_line(self.home, "patterns", "list", *named, *self.as_of.words, *self.known_before.words, *more)
+        return command_line(
+            self.home, "patterns", "list", *named, *self.as_of.arguments, *self.known_before.arguments, *more
+        )
 
-    def chosen(self, found: Sequence[knowledge_pb2.KnownPattern]) -> list[knowledge_pb2.KnownPattern]:
-        """Those of the type that was asked for, in every state or in force, the surest first."""
+    def select(self, found: Sequence[knowledge_pb2.KnownPattern]) -> list[knowledge_pb2.KnownPattern]:
+        """The patterns of the requested type, in all states or in force, by descending confidence."""
         wanted = [
             known
             for known in found
-            if self.kind in ("", known.pattern.type) and (self.everything or known.state in words.IN_FORCE)
+            if self.kind in ("", known.pattern.type) and (self.everything or known.state in pattern_text.IN_FORCE)
         ]
         return sorted(wanted, key=lambda known: (-known.counts.confidence, known.pattern.id))
 
 
-def render_list(found: Sequence[knowledge_pb2.KnownPattern], others: Counter[str], asked: Asked, limit: int) -> None:
-    """The `limit` surest; `others`: how many of each state are there that were not asked for."""
+def render_list(
+    found: Sequence[knowledge_pb2.KnownPattern], others: Counter[str], query: PatternQuery, limit: int
+) -> None:
+    """Prints the `limit` patterns of highest confidence; `others`: number of other patterns by state."""
     besides = ", ".join(f"{count:,} {state}" for state, count in sorted(others.items()))
-    everything = asked.command("--all")
+    everything = query.command("--all")
     if not found:
-        step = command_line(asked.home, "train", asked.series or "SERIES", "--model", "TYPE")
+        step = command_line(query.home, "train", query.series or "SERIES", "--model", "TYPE")
         click.echo(
             f"no patterns in force, only {besides}: {everything}"
             if besides
@@ -65,36 +69,36 @@ def render_list(found: Sequence[knowledge_pb2.KnownPattern], others: Counter[str
         )
         return
     shown = found[: limit or None]
-    several = len({words.scope(known) for known in found}) > 1
+    several = len({pattern_text.scope(known) for known in found}) > 1
     if not several:
-        click.echo(f"{words.scope(found[0])}\n")
+        click.echo(f"{pattern_text.scope(found[0])}\n")
     for known, numbers in zip(shown, _aligned([_numbers(known) for known in shown]), strict=True):
-        scope = f"{words.scope(known)}: " if several else ""
-        click.echo(f"{words.short(known.pattern.id)}   {scope}{known.pattern.wording}")
-        click.echo(f"{' ' * words.SHORT_ID}   {numbers}".rstrip())
+        scope = f"{pattern_text.scope(known)}: " if several else ""
+        click.echo(f"{pattern_text.short_id(known.pattern.id)}   {scope}{known.pattern.wording}")
+        click.echo(f"{' ' * pattern_text.SHORT_ID}   {numbers}".rstrip())
     lines(("", *LEGEND))
-    say_left_out(len(found) - len(shown), "less sure ones are left out", asked.command())
+    print_omitted(len(found) - len(shown), "less sure ones are left out", query.command())
     if besides:
         click.echo(f"besides {besides}: {everything}")
-    click.echo("next: " + command_line(asked.home, "patterns", "show", words.short(shown[0].pattern.id)))
+    click.echo("next: " + command_line(query.home, "patterns", "show", pattern_text.short_id(shown[0].pattern.id)))
 
 
 def _numbers(known: knowledge_pb2.KnownPattern) -> tuple[str, ...]:
     counts = known.counts
-    if not words.has_evidence(counts):
-        return "", words.state_with_its_other(known)
+    if not pattern_text.has_evidence(counts):
+        return "", pattern_text.state_with_reference(known)
     return (
-        words.curve(known),
-        words.confidence(counts),
-        f"base {words.base(counts)}",
-        f"lift {words.lift(counts)}",
-        f"hits {words.hits(counts)}",
-        f"to {day(known.evidence_end)}",
-        words.state_with_its_other(known),
+        pattern_text.confidence_sparkline(known),
+        pattern_text.confidence(counts),
+        f"base {pattern_text.base(counts)}",
+        f"lift {pattern_text.lift(counts)}",
+        f"hits {pattern_text.hits(counts)}",
+        f"to {format_day(known.evidence_end)}",
+        pattern_text.state_with_reference(known),
     )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The cells of each row as one line, under those of the others."""
+    """The cells of each row as one line, aligned by column."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     return ["   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) for row in rows]

@@ -1,4 +1,4 @@
-"""Offering a pattern to other series: each is tried, a refusal of one does not hide the others."""
+"""Offers of a pattern to other series; a refusal by one series does not affect the others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratchet.cli import pattern_words as words
+from ratchet.cli import pattern_text
 from ratchet.cli.connect import command_line
 from ratchet.cli.output import JsonValue, to_json
-from ratchet.cli.pattern_views import foreign
+from ratchet.cli.pattern_views import source_evidence
 from ratchet.errors import RatchetError
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1.knowledge_pb2 import KnownPattern
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ratchet.client import Client
 
 FIRST_MODEL: ModelType = "logistic"
-"""What is suggested where nothing has been trained yet."""
+"""Suggested model type without a trained model."""
 
 CANDIDATE = "a candidate there: the next training session tests it on bars of its own; until then no model uses it"
 
 
 @dataclass(frozen=True)
-class Offered:
-    """What became of the offer to one series: as the pattern is there, or the refusal."""
+class OfferResult:
+    """Result of the offer to one series: the pattern there, or the refusal."""
 
     series: str
     known: KnownPattern | None = None
@@ -45,40 +45,40 @@ class Offered:
         return {"series": self.series, "pattern": to_json(self.known)}
 
 
-def offer_to(client: Client, pattern_id: str, series: str, reason: str) -> Offered:
+def offer_to(client: Client, pattern_id: str, series: str, reason: str) -> OfferResult:
     try:
         known = client.offer_pattern(pattern_id, series, reason)
-        return Offered(series, known, model_type=model_type_for(client, known))
+        return OfferResult(series, known, model_type=model_type_for(client, known))
     except RatchetError as error:
-        return Offered(series, refusal=error)
+        return OfferResult(series, refusal=error)
 
 
 def model_type_for(client: Client, known: KnownPattern) -> ModelType:
-    """That of the best model of the pattern's series and task: the one to test it with."""
+    """The suggested model type for a test: the type of the best model of the pattern's series and task."""
     with contextlib.suppress(RatchetError):
         best = client.get_symbol_best(known.pattern.series, known.pattern.task)
         return Lineage.parse(best.model.lineage).model_type
     return FIRST_MODEL
 
 
-def render_offers(offered: Sequence[Offered], home: str | None) -> None:
-    """The pattern with the evidence that stays behind, then each series that took it."""
+def render_offers(offered: Sequence[OfferResult], home: str | None) -> None:
+    """Prints the pattern with its evidence at the source, then each series that accepted it."""
     taken = [(one.known, one.model_type) for one in offered if one.known]
     for first, _ in taken[:1]:
-        click.echo(f"{first.pattern.wording}\n  {foreign(first)}; none of this counts elsewhere")
+        click.echo(f"{first.pattern.wording}\n  {source_evidence(first)}; none of this counts elsewhere")
     for known, model_type in taken:
         pattern = known.pattern
-        click.echo(f"{words.scope(known)}   {words.state_of(known.state)} as {pattern.id}")
+        click.echo(f"{pattern_text.scope(known)}   {pattern_text.state_of(known.state)} as {pattern.id}")
         if known.state == pattern_pb2.PATTERN_STATE_OFFERED:
             click.echo(f"  {CANDIDATE}")
-            options = ("--model", model_type, *words.task_options(pattern.task))
+            options = ("--model", model_type, *pattern_text.task_options(pattern.task))
             click.echo("  next: " + command_line(home, "train", pattern.series, *options))
         else:
             click.echo("  next: " + command_line(home, "patterns", "show", pattern.id))
 
 
-def raise_first(offered: Sequence[Offered]) -> None:
-    """The error of the first series that refused, with the words of all that did."""
+def raise_refusals(offered: Sequence[OfferResult]) -> None:
+    """Raises the error of the first refusal, with the messages of all."""
     refused = [(one.series, one.refusal) for one in offered if one.refusal]
     if not refused:
         return

@@ -1,4 +1,4 @@
-"""What became of the rules that were tested, as a table."""
+"""Success rates of tested rules, as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from ratchet.cli import pattern_words as words
+from ratchet.cli import pattern_text
 from ratchet.cli.connect import command_line
 from ratchet.cli.output import fixed, interval, lines, table
 from ratchet.knowledge.v1.knowledge_pb2 import SuccessRate
@@ -20,7 +20,7 @@ LEGEND = (
 
 
 def render_rates(rates: Sequence[SuccessRate], series: str, home: str | None) -> None:
-    """By series and type; `series` is the one that was asked for."""
+    """Prints success rates by series and type; `series`: the requested one."""
     if not rates:
         step = command_line(home, "patterns", "list", *([series] if series else []), "--all")
         click.echo(f"no rules tested{f' for {series}' if series else ''} yet; see {step}")
@@ -40,6 +40,6 @@ def _row(rate: SuccessRate) -> tuple[str, ...]:
         f"{rate.in_force:,}",
         f"{rate.retired:,}",
         f"{rate.covered:,}",
-        later or words.NOTHING,
-        fixed(rate.later_base_rate, 2) if rate.later_support else words.NOTHING,
+        later or pattern_text.NO_VALUE,
+        fixed(rate.later_base_rate, 2) if rate.later_support else pattern_text.NO_VALUE,
     )

@@ -1,4 +1,4 @@
-"""ratchet patterns: what has been learned, how sure it is, and since when."""
+"""ratchet patterns: patterns with their confidence and history."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratchet.cli import pattern_words as words
-from ratchet.cli.as_of import Moment, as_of_option, known_before_option, require_recorded, say_past
+from ratchet.cli import pattern_text
+from ratchet.cli.as_of import TimePoint, as_of_option, known_before_option, print_as_of, require_recorded
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import HORIZON, home_option, limit_option, lines, output_option, show
-from ratchet.cli.pattern_list import Asked, render_list
-from ratchet.cli.pattern_offers import Offered, model_type_for, offer_to, raise_first, render_offers
+from ratchet.cli.pattern_list import PatternQuery, render_list
+from ratchet.cli.pattern_offers import OfferResult, model_type_for, offer_to, raise_refusals, render_offers
 from ratchet.cli.pattern_rates import render_rates
-from ratchet.cli.pattern_views import Shown, Use, render_one, use_lines, uses_of
+from ratchet.cli.pattern_views import ModelUse, PatternView, model_uses, render_one, use_lines
 from ratchet.errors import Unreachable
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage, Series, Task, one_of
@@ -32,8 +32,8 @@ horizon_option = click.option(
 reason_option = click.option("--reason", required=True, help="Why, for the log.")
 
 
-def in_words(client: Client, lineage: Lineage) -> dict[str, str]:
-    """The rule of each pattern of a lineage's series and task, by the name of its column and by its id."""
+def pattern_wordings(client: Client, lineage: Lineage) -> dict[str, str]:
+    """The sentence of each pattern of a lineage's series and task, by its column name and by its id."""
     with contextlib.suppress(Unreachable):
         known = client.list_patterns(series=str(lineage.series), task=str(lineage.task))
         wordings = {found.pattern.id: found.pattern.wording for found in known}
@@ -64,8 +64,8 @@ def list_(
     everything: bool,
     kind: str,
     limit: int,
-    as_of: Moment,
-    known_before: Moment,
+    as_of: TimePoint,
+    known_before: TimePoint,
     home: str | None,
     output: str,
 ) -> None:
@@ -74,7 +74,9 @@ def list_(
     Of SERIES or of all; kept and confirmed ones, which new models use.
     """
     named, task = _scope(series, target, horizon)
-    asked = Asked(named, task, one_of("type", kind, TYPES) if kind else "", everything, as_of, known_before, home)
+    query = PatternQuery(
+        named, task, one_of("type", kind, TYPES) if kind else "", everything, as_of, known_before, home
+    )
     with connect(home) as client:
         head = client.get_head().position
         require_recorded(as_of, head, home)
@@ -87,15 +89,15 @@ def list_(
                 min_position=head,
             )
         )
-    chosen = asked.chosen(known)
+    chosen = query.select(known)
     in_list = {found.pattern.id for found in chosen}
     others = Counter(
-        words.state_of(found.state)
+        pattern_text.state_of(found.state)
         for found in known
         if found.pattern.id not in in_list and kind in ("", found.pattern.type)
     )
-    say_past(as_of, output, known_before)
-    show(chosen, output, lambda found: render_list(found, others, asked, limit))
+    print_as_of(as_of, output, known_before)
+    show(chosen, output, lambda found: render_list(found, others, query, limit))
 
 
 @patterns.command("show")
@@ -104,7 +106,7 @@ def list_(
 @known_before_option
 @home_option
 @output_option
-def show_(pattern_id: str, as_of: Moment, known_before: Moment, home: str | None, output: str) -> None:
+def show_(pattern_id: str, as_of: TimePoint, known_before: TimePoint, home: str | None, output: str) -> None:
     """One pattern, its evidence and history.
 
     And the models that use it. The beginning of an ID is enough.
@@ -118,9 +120,9 @@ def show_(pattern_id: str, as_of: Moment, known_before: Moment, home: str | None
             as_of=as_of.point,
             min_position=head,
         )
-        found = Shown(answer, _uses(client, answer.pattern), model_type_for(client, answer.pattern))
-    say_past(as_of, output, known_before)
-    past = as_of.asked or known_before.asked
+        found = PatternView(answer, _uses(client, answer.pattern), model_type_for(client, answer.pattern))
+    print_as_of(as_of, output, known_before)
+    past = as_of.given or known_before.given
     show(found.as_json(), output, lambda _: render_one(found, past, home))
 
 
@@ -137,10 +139,10 @@ def offer(pattern_id: str, to: tuple[str, ...], reason: str, home: str | None, o
     """
     named = [str(Series.parse(series)) for series in dict.fromkeys(to)]
     with connect(home) as client:
-        offered: list[Offered] = [offer_to(client, pattern_id, series, reason) for series in named]
+        offered: list[OfferResult] = [offer_to(client, pattern_id, series, reason) for series in named]
     if output == "json" or any(one.known for one in offered):
         show([one.as_json() for one in offered], output, lambda _: render_offers(offered, home))
-    raise_first(offered)
+    raise_refusals(offered)
 
 
 @patterns.command()
@@ -157,7 +159,7 @@ def retire(pattern_id: str, reason: str, home: str | None, output: str) -> None:
         before = client.get_pattern(pattern_id, min_position=client.get_head().position).pattern
         found = client.retire_pattern(before.pattern.id, reason)
         uses = _uses(client, found)
-    show(found, output, lambda known: _render_retired(known, words.state_of(before.state), uses, home))
+    show(found, output, lambda known: _render_retired(known, pattern_text.state_of(before.state), uses, home))
 
 
 @patterns.command()
@@ -167,7 +169,9 @@ def retire(pattern_id: str, reason: str, home: str | None, output: str) -> None:
 @as_of_option
 @home_option
 @output_option
-def rates(series: str | None, target: str, horizon: int | None, as_of: Moment, home: str | None, output: str) -> None:
+def rates(
+    series: str | None, target: str, horizon: int | None, as_of: TimePoint, home: str | None, output: str
+) -> None:
     """What became of the rules that were tested.
 
     By type, by series and overall.
@@ -177,25 +181,27 @@ def rates(series: str | None, target: str, horizon: int | None, as_of: Moment, h
         head = client.get_head().position
         require_recorded(as_of, head, home)
         found = client.list_success_rates(series=named, task=task, as_of=as_of.point, min_position=head)
-    say_past(as_of, output)
+    print_as_of(as_of, output)
     show(list(found), output, lambda rates: render_rates(rates, named, home))
 
 
 def _scope(series: str | None, target: str, horizon: int | None) -> tuple[str, str]:
-    """Series and task; empty where none is asked for."""
+    """Series and task; empty if not given."""
     if horizon and not target:
         raise click.UsageError("--horizon needs --target")
     return str(Series.parse(series)) if series is not None else "", str(Task.of(target, horizon or 0)) if target else ""
 
 
-def _uses(client: Client, known: knowledge_pb2.KnownPattern) -> list[Use]:
-    return uses_of(client.get_lineage(known.pattern.id, descendants=True, depth=1))
+def _uses(client: Client, known: knowledge_pb2.KnownPattern) -> list[ModelUse]:
+    return model_uses(client.get_lineage(known.pattern.id, descendants=True, depth=1))
 
 
-def _render_retired(known: knowledge_pb2.KnownPattern, before: str, uses: list[Use], home: str | None) -> None:
+def _render_retired(known: knowledge_pb2.KnownPattern, before: str, uses: list[ModelUse], home: str | None) -> None:
     counts = known.counts
-    click.echo(f"{known.pattern.wording}   was {before}, is {words.state_of(known.state)}")
-    click.echo(f"  {words.scope(known)}, confidence {words.confidence(counts)}, base {words.base(counts)}")
+    click.echo(f"{known.pattern.wording}   was {before}, is {pattern_text.state_of(known.state)}")
+    click.echo(
+        f"  {pattern_text.scope(known)}, confidence {pattern_text.confidence(counts)}, base {pattern_text.base(counts)}"
+    )
     click.echo("  new models do not use it; only bars recorded from now on may bring it back")
     if uses:
         click.echo("  these were trained with it and keep it, frozen as it was:")

@@ -1,4 +1,4 @@
-"""ratchet predict: what a model says of the next bar, and what is known of its skill."""
+"""ratchet predict: forecast of the next bar, with the model's skill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ratchet.cli.connect import command_line, connect
-from ratchet.cli.output import HORIZON, day, fixed, home_option, lines, output_option, show
+from ratchet.cli.output import HORIZON, fixed, format_day, home_option, lines, output_option, show
 from ratchet.names import DEFAULT_TARGET, TARGETS, Series, one_of
 from ratchet.predictor.v1 import predictor_pb2
 
@@ -43,7 +43,7 @@ def _render(found: predictor_pb2.PredictResponse, home: str | None) -> None:
     lines(
         [
             f"{fixed(found.probability, 3)}   {found.question}",
-            f"  last bar   {day(found.bar)}",
+            f"  last bar   {format_day(found.bar)}",
             f"  model      {found.model}, artifact {found.artifact_digest[:12]}",
             f"  {found.statement}",
             "next: " + command_line(home, "models", "show", found.model),

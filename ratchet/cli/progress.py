@@ -1,4 +1,4 @@
-"""A session's progress on stderr: a live bar on a terminal, a line a phase, and a line a wait, elsewhere."""
+"""A session's progress on stderr: a live bar on a terminal, else one line per change of phase or text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ratchet.trainer.v1 import trainer_pb2
 
 
 def follow(steps: Iterator[trainer_pb2.WatchTrainingResponse]) -> registry_pb2.Training | None:
-    """Show the steps as they come; the ended session, or None when the stream ended without one."""
+    """Prints the progress; returns the ended session, or None if the stream ended without one."""
     return _bar(steps) if sys.stderr.isatty() else _plain(steps)
 
 

@@ -1,25 +1,25 @@
-"""What is recorded of a model, as tables and lines: its scores, its candidates, what its session measured."""
+"""Text output for a model record: scores, candidates and measurements of its session."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ratchet.cli.output import day, interval, lines, measured, number, table, word
+from ratchet.cli.output import enum_word, format_day, format_measure, interval, lines, number, table
 from ratchet.events.v1 import model_pb2
 
 METRICS = ("brier", "accuracy", "auc")
 SIZES = {"trees": "{} trees", "rounds": "{} rounds", "units": "{} units", "depth": "depth {}"}
-"""The hyperparameters that grow with the complexity step, in words."""
+"""Texts of the hyperparameters that grow with the complexity step."""
 
 
 def render_record(record: model_pb2.ModelRecord) -> None:
     _scores(record)
     _candidates(record)
-    lines(_measured(record))
+    lines(_session_lines(record))
 
 
 def complexity(record: model_pb2.ModelRecord) -> Iterator[str]:
-    """The complexity step offered and the one taken; nothing for a model type of one size."""
+    """The offered and the selected complexity step; empty for a model type of one size."""
     offered, taken = record.complexity_step_offered, record.complexity_step
     if not offered:
         return
@@ -30,20 +30,20 @@ def complexity(record: model_pb2.ModelRecord) -> Iterator[str]:
     elif not record.HasField("smaller_step_gain"):
         yield f"step {taken} of {offered} offered: the parent is recalibrated, with too few unseen bars for a new part"
     else:
-        gain = measured(record, "smaller_step_gain", 4, signed=True)
+        gain = format_measure(record, "smaller_step_gain", 4, signed=True)
         yield f"step {taken} taken of {offered} offered: better on tune by {gain}"
 
 
 def _scores(record: model_pb2.ModelRecord) -> None:
     """The model beside the baselines on the holdout."""
     holdout = record.windows.holdout
-    title = f"Holdout: {holdout.rows} bars, {day(holdout.first_bar)} to {day(holdout.last_bar)}"
-    gains = {base.name: measured(base, "gain", 4, signed=True) for base in record.baselines}
+    title = f"Holdout: {holdout.rows} bars, {format_day(holdout.first_bar)} to {format_day(holdout.last_bar)}"
+    gains = {base.name: format_measure(base, "gain", 4, signed=True) for base in record.baselines}
     named = [("this model", record.metrics), *((base.name, base.metrics) for base in record.baselines)]
     scores = [(name, {metric.name: metric for metric in metrics}) for name, metrics in named]
     shown = [metric for metric in METRICS if any(metric in found for _, found in scores)]
     rows = [
-        [name, *(measured(found[m], "interval") if m in found else "-" for m in shown), gains.get(name, "")]
+        [name, *(format_measure(found[m], "interval") if m in found else "-" for m in shown), gains.get(name, "")]
         for name, found in scores
     ]
     table(title, ("", *(f">{metric}" for metric in shown), ">Brier gain of the model"), rows)
@@ -52,7 +52,7 @@ def _scores(record: model_pb2.ModelRecord) -> None:
 def _candidates(record: model_pb2.ModelRecord) -> None:
     rows = [
         (
-            word(model_pb2.CandidateKind.Name(candidate.kind), "CANDIDATE_KIND_").lower(),
+            enum_word(model_pb2.CandidateKind.Name(candidate.kind), "CANDIDATE_KIND_").lower(),
             "chosen" if candidate.chosen else "",
             number(candidate.choose_score, 4) if candidate.HasField("choose_score") else "-",
             str(candidate.choose_bars) if candidate.HasField("choose_score") else "-",
@@ -68,8 +68,8 @@ def _setting(step: int, hyperparameters: Iterable[model_pb2.Parameter]) -> str:
     return f"step {step}: {', '.join(f'{each.name}={float(each.value):.3g}' for each in hyperparameters)}"
 
 
-def _measured(record: model_pb2.ModelRecord) -> Iterator[str]:
-    """The study, the corrections with and without, what patterns are worth, and what was left out as useless."""
+def _session_lines(record: model_pb2.ModelRecord) -> Iterator[str]:
+    """The study, the corrections with and without, the value of patterns, and the excluded features."""
     if record.trials:
         best = min(record.trials, key=lambda trial: trial.tune_score)
         best_of_tune = _setting(best.complexity_step, best.hyperparameters)

@@ -1,4 +1,4 @@
-"""ratchet models reproduce: a recorded model made again, and held against what was recorded."""
+"""ratchet models reproduce: reproduction of a recorded model, and comparison with the record."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import click
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import HORIZON, LARGEST, home_option, lines, output_option, show
 from ratchet.cli.progress import follow
-from ratchet.cli.verdict import Outcome, fetch_outcome, render
+from ratchet.cli.verdict import SessionResult, fetch_session_result, render
 from ratchet.client import Client
 from ratchet.errors import BY_REASON, Cancelled, Internal, RatchetError, Unreachable
 from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, POLICIES, TARGETS, Series, Task, one_of
@@ -57,14 +57,14 @@ def _detached(session_id: str, home: str | None) -> None:
 
 
 def watch_to_end(client: Client, session_id: str, home: str | None, output: str) -> None:
-    """Show progress, then the verdict; a session that ended without a model is raised as its error.
+    """Prints progress, then the verdict; raises the error of a session that ended without a model.
 
-    Ctrl-C ends the watching and leaves the session alone: exit 130.
+    Ctrl-C stops watching but not the session: exit 130.
     """
     try:
         ended = follow(client.watch_training(session_id))
     except KeyboardInterrupt:
-        _explain_going_on(session_id, home)
+        _print_detach_hint(session_id, home)
         raise click.exceptions.Exit(Cancelled.exit_code) from None
     except Unreachable as error:
         raise Unreachable(
@@ -81,13 +81,13 @@ def watch_to_end(client: Client, session_id: str, home: str | None, output: str)
 
 def show_ended(client: Client, ended: registry_pb2.Training, home: str | None, output: str) -> None:
     if ended.state != registry_pb2.TRAINING_STATE_COMPLETED:
-        raise ending(ended)
-    outcome: Outcome = fetch_outcome(client, ended)
+        raise ended_error(ended)
+    outcome: SessionResult = fetch_session_result(client, ended)
     show(outcome.as_json(), output, lambda _: render(outcome, home))
 
 
-def ending(ended: registry_pb2.Training) -> RatchetError:
-    """The error that a session without a model stands for."""
+def ended_error(ended: registry_pb2.Training) -> RatchetError:
+    """The error of a session that ended without a model."""
     metadata = {"session_id": ended.session_id}
     if ended.state == registry_pb2.TRAINING_STATE_CANCELLED:
         why = ended.reason or "no reason given"
@@ -96,7 +96,7 @@ def ending(ended: registry_pb2.Training) -> RatchetError:
     return kind(ended.message or f"session {ended.session_id} failed: {ended.reason}", metadata=metadata)
 
 
-def _explain_going_on(session_id: str, home: str | None) -> None:
+def _print_detach_hint(session_id: str, home: str | None) -> None:
     lines_of_help = (
         f"\nsession {session_id} goes on",
         "  watch it:  " + command_line(home, "trainings", "watch", session_id),

@@ -1,4 +1,4 @@
-"""ratchet trainings: the sessions, running and ended."""
+"""ratchet trainings: training sessions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import click
 
-from ratchet.cli.as_of import PRESENT, Moment, as_of_option, say_past
+from ratchet.cli.as_of import PRESENT, TimePoint, as_of_option, print_as_of
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import (
+    enum_word,
+    format_time,
     home_option,
     interval,
     limit_option,
     newest,
     output_option,
-    say_left_out,
+    print_omitted,
     show,
     table,
-    when,
-    word,
 )
 from ratchet.cli.train import show_ended, watch_to_end
 from ratchet.cli.verdict import verdict_of_training
@@ -40,19 +40,19 @@ def trainings() -> None:
 @as_of_option
 @home_option
 @output_option
-def list_(series: str | None, limit: int, as_of: Moment, home: str | None, output: str) -> None:
+def list_(series: str | None, limit: int, as_of: TimePoint, home: str | None, output: str) -> None:
     """The sessions, of SERIES or of all, in the order of their requests."""
     named = str(Series.parse(series)) if series is not None else ""
     with connect(home) as client:
         found = list(client.list_trainings(series=named, as_of=as_of.point))
-    say_past(as_of, output)
+    print_as_of(as_of, output)
     show(found, output, lambda trainings: render(trainings, limit, named, home, as_of))
 
 
 def render(
-    found: Sequence[registry_pb2.Training], limit: int, series: str, home: str | None, as_of: Moment = PRESENT
+    found: Sequence[registry_pb2.Training], limit: int, series: str, home: str | None, as_of: TimePoint = PRESENT
 ) -> None:
-    """The `limit` newest sessions; `series` is the one that was asked for."""
+    """Prints the `limit` newest sessions; `series`: the requested one."""
     if not found:
         step = command_line(home, "train", series or "SERIES", "--model", "TYPE")
         click.echo(f"no sessions{f' of {series}' if series else ''} yet; start one with {step}")
@@ -62,7 +62,7 @@ def render(
         (
             training.session_id,
             training.lineage,
-            when(training.requested_at),
+            format_time(training.requested_at),
             state_of(training),
             training.model.rpartition("/")[2] or "-",
             verdict_or_reason(training),
@@ -84,17 +84,17 @@ def render(
         ">CPU s",
     )
     table("", columns, rows)
-    asked = command_line(home, "trainings", "list", *([series] if series else []), *as_of.words)
-    say_left_out(len(found) - len(shown), "older sessions are left out", asked)
+    asked = command_line(home, "trainings", "list", *([series] if series else []), *as_of.arguments)
+    print_omitted(len(found) - len(shown), "older sessions are left out", asked)
 
 
 def percent(improvement: model_pb2.Interval | None) -> str:
-    """An improvement in percent; a dash for one that was not measured."""
+    """An improvement in percent; a dash if unmeasured."""
     return f"{interval(improvement, 1, signed=True)} %" if improvement else "-"
 
 
 def state_of(training: registry_pb2.Training) -> str:
-    return word(registry_pb2.TrainingState.Name(training.state), "TRAINING_STATE_").lower()
+    return enum_word(registry_pb2.TrainingState.Name(training.state), "TRAINING_STATE_").lower()
 
 
 def verdict_or_reason(training: registry_pb2.Training) -> str:
@@ -119,12 +119,12 @@ def show_(session_id: str, home: str | None, output: str) -> None:
 
 def _render_one(training: registry_pb2.Training, home: str | None) -> None:
     click.echo(f"{training.session_id}   {training.lineage}   {state_of(training)}")
-    click.echo(f"requested {when(training.requested_at)} by {training.requested_by or 'unknown'}")
+    click.echo(f"requested {format_time(training.requested_at)} by {training.requested_by or 'unknown'}")
     if training.state == registry_pb2.TRAINING_STATE_OPEN:
         click.echo("watch it: " + command_line(home, "trainings", "watch", training.session_id))
     else:
         why = f"{training.reason} {training.message}".strip() or "no reason given"
-        click.echo(f"ended {when(training.ended_at)}: {why}")
+        click.echo(f"ended {format_time(training.ended_at)}: {why}")
 
 
 @trainings.command()

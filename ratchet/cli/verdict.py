@@ -1,4 +1,4 @@
-"""What a training session came to, in words and tables: its verdict with the evidence for it."""
+"""Text output for a session's result: its verdict with the evidence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import click
 
-from ratchet.cli.connect import at_home, command_line
-from ratchet.cli.learned import Learned, fetch_learned, learned_lines
-from ratchet.cli.output import day, lines, measured, number, word
+from ratchet.cli.connect import command_line, with_home_option
+from ratchet.cli.output import enum_word, format_day, format_measure, lines, number
 from ratchet.cli.record_views import complexity, render_record
+from ratchet.cli.session_patterns import SessionPatterns, fetch_session_patterns, session_pattern_lines
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import SKILL_BASELINES, Model, baseline_words
@@ -18,44 +18,44 @@ from ratchet.registry.v1 import registry_pb2
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A completed session with what it decided and learned."""
+class SessionResult:
+    """A completed session with its decisions and patterns."""
 
     training: registry_pb2.Training
     model: registry_pb2.Model
     decisions: Sequence[registry_pb2.Decision]
-    learned: Learned
+    patterns: SessionPatterns
 
     def as_json(self) -> dict[str, object]:
         return {
             "training": self.training,
             "model": self.model,
             "decisions": self.decisions,
-            **self.learned.as_json(),
+            **self.patterns.as_json(),
         }
 
 
-def fetch_outcome(client: Client, training: registry_pb2.Training) -> Outcome:
+def fetch_session_result(client: Client, training: registry_pb2.Training) -> SessionResult:
     model = client.get_model(training.model)
-    return Outcome(
+    return SessionResult(
         training=training,
         model=model,
         decisions=list(client.list_decisions(session_id=training.session_id)),
-        learned=fetch_learned(client, training, model),
+        patterns=fetch_session_patterns(client, training, model),
     )
 
 
-def render(outcome: Outcome, home: str | None) -> None:
-    training, record = outcome.training, outcome.model.record
-    skill = "" if outcome.model.skill_shown else f"   {no_skill(record)}"
+def render(result: SessionResult, home: str | None) -> None:
+    training, record = result.training, result.model.record
+    skill = "" if result.model.skill_shown else f"   {no_skill_text(record)}"
     click.echo(f"\n{training.model}   {verdict_of_training(training)}{skill}\n")
-    told: list[decision_pb2.Evidence] = []
-    for decision in outcome.decisions:
-        lines(f"  {at_home(line, home)}" for line in decision_lines(decision, told, outcome.model))
-        told.extend(outcome_of(decision).evidence)
+    already_shown: list[decision_pb2.Evidence] = []
+    for decision in result.decisions:
+        lines(f"  {with_home_option(line, home)}" for line in decision_lines(decision, already_shown, result.model))
+        already_shown.extend(decision_fact(decision).evidence)
         click.echo()
     render_record(record)
-    lines(learned_lines(outcome.learned))
+    lines(session_pattern_lines(result.patterns))
     lines([*(f"complexity: {steps}" for steps in complexity(record)), f"mining: {record.mining}"])
     series = str(Model.parse(training.model).lineage.series)
     lines(
@@ -70,29 +70,29 @@ def render(outcome: Outcome, home: str | None) -> None:
     )
 
 
-def outcome_of(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined:
+def decision_fact(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined:
     return decision.promoted if decision.HasField("promoted") else decision.declined
 
 
-def no_skill(record: model_pb2.ModelRecord) -> str:
-    """The baselines that a model without skill is not shown to be better than."""
+def no_skill_text(record: model_pb2.ModelRecord) -> str:
+    """Text for a model without skill, with the baselines that it does not beat."""
     beaten = {base.name for base in record.baselines if base.gain.low > 0.0}
     unbeaten = [name for name in SKILL_BASELINES if name not in beaten]
-    return f"no skill shown{f': not shown better than {_listed(unbeaten)}' if unbeaten else ''}"
+    return f"no skill shown{f': not shown better than {_join_baselines(unbeaten)}' if unbeaten else ''}"
 
 
-def _listed(baselines: Iterable[str]) -> str:
+def _join_baselines(baselines: Iterable[str]) -> str:
     """base rate, persistence and har"""
     *most, last = map(baseline_words, baselines)
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def _verdict(verdict: decision_pb2.Verdict.ValueType, version: int, defined: bool, worse_than: Sequence[str]) -> str:
-    """A verdict in words; a first model that is promoted without a comparison has its flaw beside it."""
-    said = word(decision_pb2.Verdict.Name(verdict), "VERDICT_")
+    """A verdict as text; for a first model promoted without a comparison, with its weakness."""
+    said = enum_word(decision_pb2.Verdict.Name(verdict), "VERDICT_")
     if verdict != decision_pb2.VERDICT_PROMOTED or version != 1 or (defined and not worse_than):
         return said
-    return f"{said} (first; {f'worse than {_listed(worse_than)}' if defined else 'no metric is defined'})"
+    return f"{said} (first; {f'worse than {_join_baselines(worse_than)}' if defined else 'no metric is defined'})"
 
 
 def verdict_of_model(model: registry_pb2.Model) -> str:
@@ -107,9 +107,9 @@ def verdict_of_training(training: registry_pb2.Training) -> str:
 
 
 def verdict_of(decision: registry_pb2.Decision, model: registry_pb2.Model | None = None) -> str:
-    """What was decided; `model`: the one that the decision may be on, whose flaw is told when it is promoted."""
+    """The verdict of a decision; `model`: the model whose weakness is added if the decision promotes it."""
     if not decision.HasField("promoted"):
-        return word(decision_pb2.Verdict.Name(decision.declined.verdict), "VERDICT_")
+        return enum_word(decision_pb2.Verdict.Name(decision.declined.verdict), "VERDICT_")
     if decision.promoted.rollback:
         return "ROLLED BACK"
     if model is None or model.name != decision.promoted.model:
@@ -119,14 +119,14 @@ def verdict_of(decision: registry_pb2.Decision, model: registry_pb2.Model | None
 
 def decision_lines(
     decision: registry_pb2.Decision,
-    told: Sequence[decision_pb2.Evidence] = (),
+    already_shown: Sequence[decision_pb2.Evidence] = (),
     model: registry_pb2.Model | None = None,
 ) -> Iterator[str]:
     """The verdict with its reason, evidence, diagnosis and advice.
 
-    Evidence that was `told` before is not repeated; `model` is that of `verdict_of`.
+    Evidence in `already_shown` is not repeated; `model` as in `verdict_of`.
     """
-    fact = outcome_of(decision)
+    fact = decision_fact(decision)
     symbol = fact.scope == decision_pb2.SCOPE_SYMBOL
     yield f"{'best of its symbol' if symbol else 'champion'}: {verdict_of(decision, model)} {fact.model}"
     if isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
@@ -134,11 +134,13 @@ def decision_lines(
     if fact.reason:
         yield f"  {fact.reason}"
     for evidence in fact.evidence:
-        if evidence not in told:
+        if evidence not in already_shown:
             yield from (f"  {line}" for line in evidence_lines(evidence))
     if isinstance(fact, facts_pb2.PromotionDeclined):
         for diagnosis in fact.diagnosis:
-            kind = word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower().replace("_", " ")
+            kind = (
+                enum_word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower().replace("_", " ")
+            )
             yield f"  {kind}: {diagnosis.measurement}{'; ' + diagnosis.advice if diagnosis.advice else ''}"
 
 
@@ -149,13 +151,15 @@ def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:
     if not judged.bars:
         yield "  no bar is new to both of them"
         return
-    yield f"  bars                      {judged.bars}, {day(evidence.first_bar)} to {day(evidence.last_bar)}"
-    yield f"  paired Brier difference   {measured(judged, 'mean_difference', 4, signed=True)}   (above 0: better)"
-    refitted = measured(judged, "refitted_difference", 4, signed=True)
+    period = f"{format_day(evidence.first_bar)} to {format_day(evidence.last_bar)}"
+    yield f"  bars                      {judged.bars}, {period}"
+    yield f"  paired Brier difference   {format_measure(judged, 'mean_difference', 4, signed=True)}   (above 0: better)"
+    refitted = format_measure(judged, "refitted_difference", 4, signed=True)
     yield f"  the same, recalibrated    {refitted}   (above 0: more skilled)"
     unit = " %" if judged.HasField("improvement_percent") else ""
-    yield f"  improvement               {measured(judged, 'improvement_percent', 1, signed=True)}{unit}"
-    yield f"  AUC difference            {measured(judged, 'auc_difference', signed=True)}   (above 0: more skilled)"
+    yield f"  improvement               {format_measure(judged, 'improvement_percent', 1, signed=True)}{unit}"
+    auc_difference = format_measure(judged, "auc_difference", signed=True)
+    yield f"  AUC difference            {auc_difference}   (above 0: more skilled)"
     yield f"  E                         {number(judged.e_value, 2)}   reversed {number(judged.e_value_reverse, 2)}"
     yield f"  Diebold-Mariano p         {number(judged.dm_p)}"
     if judged.HasField("bars_needed") and judged.verdict != decision_pb2.VERDICT_PROMOTED:

@@ -19,7 +19,7 @@ from ratchet.backtest.compare import Score, scores
 from ratchet.backtest.plan import EVERY, plan
 from ratchet.backtest.result import Result, Setting, is_baseline
 from ratchet.cli.connect import connect
-from ratchet.cli.data import zone_options, zone_words
+from ratchet.cli.data import zone_arguments, zone_options
 from ratchet.cli.output import HORIZON, home_option, output_option, show, table
 from ratchet.errors import DataRefused, InvalidInput, PreconditionFailed
 from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
@@ -216,7 +216,7 @@ def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path |
     line += ["--target", lineage.task.target, "--horizon", str(lineage.task.horizon)]
     line += ["--every", str(every), "--policy", policy]
     line += ["--start", start] if start else []
-    line += ["--data", str(file), *zone_words(*zones)] if file else []
+    line += ["--data", str(file), *zone_arguments(*zones)] if file else []
     return shlex.join(line)
 
 

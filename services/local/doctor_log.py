@@ -48,9 +48,9 @@ def _caller(client: Client) -> Iterator[Finding]:
 
 
 def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -> str:
-    from ratchet.cli.checkpoint_file import check_continuation, newest_remembered
+    from ratchet.cli.checkpoint_file import check_consistency, newest_remembered
     from ratchet.cli.log_proofs import PUBLIC_NAME
-    from ratchet.cli.log_verify import HEADS_NAME
+    from ratchet.cli.log_verify import CHECKPOINTS_NAME
     from ratchet.errors import CorruptData
     from ratchet.transparency import checkpoints
 
@@ -62,8 +62,8 @@ def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -
         return f"signed at {signed.time.isoformat()}; not checked, for there is no {key}"
     if not checkpoints.verify(signed, checkpoints.load_public(key)) or signed.root != head.root:
         raise CorruptData(f"the signature of the log's end is not that of {key}")
-    remembered = newest_remembered(folder / HEADS_NAME)
+    remembered = newest_remembered(folder / CHECKPOINTS_NAME)
     if remembered is None:
         return f"signed at {signed.time.isoformat()} by the key of {key}"
-    check_continuation(client, remembered, signed)
-    return f"signed by the key of {key}, and goes on from the {remembered.size} events remembered in {HEADS_NAME}"
+    check_consistency(client, remembered, signed)
+    return f"signed by the key of {key}, and goes on from the {remembered.size} events remembered in {CHECKPOINTS_NAME}"

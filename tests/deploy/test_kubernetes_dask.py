@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.cli.certs import make
+from ratchet.cli.certs import write_certificates
 from services.local import ports
 from tests.support.manifests import KUBERNETES, main_container, manifests, of, settings
 
@@ -82,7 +82,7 @@ def python(program: str, address: str, environ: dict[str, str]) -> subprocess.Co
 @pytest.mark.slow
 def test_the_dask_cluster_computes_for_the_trainer_and_for_nobody_without_its_certificate(tmp_path: Path) -> None:
     made, laid = tmp_path / "made", tmp_path / "identity/dask"
-    make(made, ("dask-scheduler",), datetime.now(UTC))
+    write_certificates(made, ("dask-scheduler",), datetime.now(UTC))
     laid.mkdir(parents=True)
     for source, target in (("server.pem", "tls.crt"), ("server.key", "tls.key"), ("ca.pem", "ca.crt")):
         shutil.copy(made / source, laid / target)
@@ -106,7 +106,7 @@ def test_the_dask_cluster_computes_for_the_trainer_and_for_nobody_without_its_ce
         assert python(MEET, f"tcp://{HOST}:{bare}", stranger).returncode == 0
         assert "encryption required" in python(MEET, f"tcp://{HOST}:{bare}", trainer).stderr
         other = tmp_path / "other"
-        make(other, (), datetime.now(UTC))
+        write_certificates(other, (), datetime.now(UTC))
         for source, target in (("client.pem", "tls.crt"), ("client.key", "tls.key")):
             shutil.copy(other / source, laid / target)
         assert python(CALL, f"tls://{HOST}:{port}", trainer).returncode != 0

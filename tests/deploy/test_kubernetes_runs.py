@@ -16,7 +16,7 @@ import click
 import pytest
 
 from ratchet.cli import cli
-from ratchet.cli.certs import make
+from ratchet.cli.certs import write_certificates
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed
 from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_checkpoints, write_public
@@ -39,7 +39,7 @@ class Cluster:
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(SERVICES, ports.choose(0), strict=True)}
         for folder in FOLDERS:
             (root / folder[1:]).mkdir()
-        make(root / "certs", (), NOW)
+        write_certificates(root / "certs", (), NOW)
         self._lay_tls("services-tls", "server")
         self._lay_tls("callers-tls", "client")
         signing = root / "identity/signing"

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ratchet.cli.certs import Authority, make
+from ratchet.cli.certs import Authority, write_certificates
 from ratchet.client.credentials import FILE_VARIABLE, TLS_VARIABLES, TOKEN_VARIABLE, Credentials, Tls
 from ratchet.client.services import SERVICES
 from services.platform.identity import token_file
@@ -66,7 +66,7 @@ class Secured:
 def made(folder: Path) -> Secured:
     """A first set-up in `folder`."""
     now = datetime.now(UTC)
-    make(folder, (), now)
+    write_certificates(folder, (), now)
     file = folder / token_file.FILE_NAME
     return Secured(folder, {role: token_file.add(file, name, role, now)[0] for role, name in OWNERS.items()})
 

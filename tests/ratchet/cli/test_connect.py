@@ -2,7 +2,7 @@
 
 import pytest
 
-from ratchet.cli.connect import at_home
+from ratchet.cli.connect import with_home_option
 
 NOT_THERE = "there is no model AAPL/range/logistic/v9; see ratchet models list"
 
@@ -27,8 +27,8 @@ def test_the_commands_of_a_service_get_the_home_of_the_caller(text: str, told: s
         "serve": "ratchet serve --home 'my home'",
         "import": "ratchet data import BRK.B FILE --replace --home 'my home'",
     }
-    assert at_home(text, "my home") == told.format_map(commands)
+    assert with_home_option(text, "my home") == told.format_map(commands)
 
 
 def test_the_default_home_needs_no_words() -> None:
-    assert at_home(NOT_THERE, None) == NOT_THERE
+    assert with_home_option(NOT_THERE, None) == NOT_THERE

@@ -40,7 +40,7 @@ RECORD = model_pb2.ModelRecord(
 
 
 def test_features_have_a_column_a_version_in_the_order_of_the_newest_and_their_trend(capsys: Captured) -> None:
-    features.render(RANKINGS, {"s1": "v1", "s2": "v2"}, features.origins_of(RECORD, KNOWN))
+    features.render(RANKINGS, {"s1": "v1", "s2": "v2"}, features.feature_origins(RECORD, KNOWN))
     out = capsys.readouterr().out
     assert "rule:" not in out
     assert "trend: ▁ 0, █ 0.80" in out
@@ -54,12 +54,12 @@ def test_features_have_a_column_a_version_in_the_order_of_the_newest_and_their_t
 
 
 def test_the_rules_of_the_patterns_that_are_features_or_brought_one_stand_below_in_words(capsys: Captured) -> None:
-    features.render(RANKINGS, {}, features.origins_of(RECORD, KNOWN))
+    features.render(RANKINGS, {}, features.feature_origins(RECORD, KNOWN))
     assert capsys.readouterr().out.splitlines()[-1] == "abababab   rsi_7 > 70 → wider range"
 
 
 def test_a_feature_says_whether_it_is_of_the_base_set_a_pattern_or_named_by_one() -> None:
-    found = {name: str(origin) for name, origin in features.origins_of(RECORD, KNOWN).items()}
+    found = {name: str(origin) for name, origin in features.feature_origins(RECORD, KNOWN).items()}
     assert found == {
         "gap": "base",
         "range_250": "by abababab",

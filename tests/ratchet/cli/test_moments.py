@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from ratchet.cli.as_of import (
     PRESENT,
-    Moment,
+    TimePoint,
     as_of_option,
     known_before_option,
     parse_as_of,
     parse_known_before,
+    print_as_of,
     require_recorded,
-    say_past,
 )
 from ratchet.errors import NotFound
 
@@ -22,9 +22,9 @@ from ratchet.errors import NotFound
 @click.command()
 @as_of_option
 @known_before_option
-def asking(as_of: Moment, known_before: Moment) -> None:
-    click.echo(f"{as_of.asked} {known_before.asked}")
-    say_past(as_of, "table", known_before)
+def asking(as_of: TimePoint, known_before: TimePoint) -> None:
+    click.echo(f"{as_of.given} {known_before.given}")
+    print_as_of(as_of, "table", known_before)
 
 
 def test_a_number_is_a_log_position() -> None:
@@ -48,9 +48,9 @@ def test_a_time_is_in_utc_unless_it_says_where(text: str) -> None:
 
 
 def test_it_is_repeated_as_it_was_asked() -> None:
-    assert parse_as_of("2026-03-03").words == ["--as-of", "2026-03-03"]
-    assert parse_known_before("2026-03-03").words == ["--known-before", "2026-03-03"]
-    assert PRESENT.words == []
+    assert parse_as_of("2026-03-03").arguments == ["--as-of", "2026-03-03"]
+    assert parse_known_before("2026-03-03").arguments == ["--known-before", "2026-03-03"]
+    assert PRESENT.arguments == []
 
 
 @pytest.mark.parametrize(

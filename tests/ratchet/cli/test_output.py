@@ -6,7 +6,7 @@ import math
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli.output import day, interval, newest, number, show, table, to_json, when, word
+from ratchet.cli.output import enum_word, format_day, format_time, interval, newest, number, show, table, to_json
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2
@@ -82,15 +82,15 @@ def test_an_interval_has_its_bounds_when_there_are_any() -> None:
 
 
 def test_times_are_utc_and_a_daily_bar_is_a_date() -> None:
-    assert when(NEW_YEAR) == "2007-01-01T00:00:00Z"
-    assert day(NEW_YEAR) == "2007-01-01"
-    assert day(Timestamp(seconds=NEW_YEAR.seconds + 3600)) == "2007-01-01T01:00:00Z"
-    assert when(Timestamp()) == ""
+    assert format_time(NEW_YEAR) == "2007-01-01T00:00:00Z"
+    assert format_day(NEW_YEAR) == "2007-01-01"
+    assert format_day(Timestamp(seconds=NEW_YEAR.seconds + 3600)) == "2007-01-01T01:00:00Z"
+    assert format_time(Timestamp()) == ""
 
 
 def test_an_unspecified_enum_is_a_dash() -> None:
-    assert word("VERDICT_NO_NEW_EVIDENCE", "VERDICT_") == "NO_NEW_EVIDENCE"
-    assert word("VERDICT_UNSPECIFIED", "VERDICT_") == "-"
+    assert enum_word("VERDICT_NO_NEW_EVIDENCE", "VERDICT_") == "NO_NEW_EVIDENCE"
+    assert enum_word("VERDICT_UNSPECIFIED", "VERDICT_") == "-"
 
 
 def test_a_table_cuts_nothing_off_and_takes_text_literally(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.cli import pattern_words
+from ratchet.cli import pattern_text
 from ratchet.knowledge.v1 import knowledge_pb2
 from tests.support.pattern_services import (
     ALL,
@@ -32,7 +32,7 @@ def ids(out: str) -> list[str]:
 
 
 def short_ids() -> dict[str, str]:
-    return {pattern_words.short(identity): name for name, identity in IDS.items()}
+    return {pattern_text.short_id(identity): name for name, identity in IDS.items()}
 
 
 class TestList:
@@ -65,7 +65,7 @@ class TestList:
         out = run("patterns", "list", "--all").out
         assert [short_ids()[found] for found in ids(out)] == ["sure", "twin", "near", "gone", "bad", "guest"]
         assert "besides" not in out
-        for state in (f"covered by {pattern_words.short(IDS['near'])}", "offered from MSFT", "refuted", "retired"):
+        for state in (f"covered by {pattern_text.short_id(IDS['near'])}", "offered from MSFT", "refuted", "retired"):
             assert state in out
 
     def test_an_offered_pattern_shows_no_number_of_its_own(self, run: Run, services: Start) -> None:
@@ -224,10 +224,10 @@ class TestShow:
     ],
 )
 def test_a_rule_means_what_its_task_asks(task: str, label: bool, said: str) -> None:
-    assert said in pattern_words.meaning(known("near", "KEPT", "", 0.62, task=task, label=label))
+    assert said in pattern_text.describe_rule(known("near", "KEPT", "", 0.62, task=task, label=label))
 
 
 def test_a_rule_that_never_fired_says_so() -> None:
     silent = known("near", "REFUTED", "", 0.5)
     silent.counts.support = silent.counts.hits = 0
-    assert pattern_words.meaning(silent).startswith("it fired on no bar yet;")
+    assert pattern_text.describe_rule(silent).startswith("it fired on no bar yet;")

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ratchet.cli.learned import Learned, learned_lines
+from ratchet.cli.session_patterns import SessionPatterns, session_pattern_lines
 from ratchet.errors import Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, model_pb2, pattern_pb2
@@ -332,7 +332,7 @@ def test_what_came_of_an_offer_is_told_by_the_session_that_tested_it() -> None:
     refused.state = pattern_pb2.PATTERN_STATE_REFUTED
     for each in (taken, refused):
         each.offer.series = "MSFT"
-    assert list(learned_lines(Learned(found=[taken, refused]))) == [
+    assert list(session_pattern_lines(SessionPatterns(found=[taken, refused]))) == [
         "patterns used: none",
         "patterns found: 1",
         "  gap > 2 → wider range   confidence 0.66 [0.61, 0.71], base 0.50, 120 bars, offered from MSFT",

@@ -54,7 +54,7 @@ def event(position: int, fact: Any, topic: str = "") -> eventlog_pb2.StoredEvent
 
 
 def test_the_trajectory_shows_each_lineage_in_order_with_its_best(capsys: Captured) -> None:
-    model_views.trajectory(
+    model_views.render_versions(
         [
             registry_pb2.Model(
                 lineage=LINEAGE,
@@ -107,11 +107,11 @@ def test_a_stale_champion_is_marked_in_the_list_and_told_its_age(
 
 def test_a_long_lineage_shows_its_newest_versions_and_the_command_for_all(capsys: Captured) -> None:
     versions = [registry_pb2.Model(lineage=LINEAGE, version=number) for number in range(1, 1235)]
-    model_views.trajectory(versions, 2, "AAPL", "here")
+    model_views.render_versions(versions, 2, "AAPL", "here")
     told = capsys.readouterr().out
     assert [line.split()[0] for line in told.splitlines() if line.strip().startswith("v")] == ["v1233", "v1234"]
     assert "1,232 older versions are left out; all of them: ratchet models list AAPL --home here --limit 0" in told
-    model_views.trajectory(versions, 0, "AAPL", "here")
+    model_views.render_versions(versions, 0, "AAPL", "here")
     assert "left out" not in capsys.readouterr().out
 
 
@@ -124,7 +124,9 @@ def test_a_rollback_by_a_person_is_called_that(capsys: Captured) -> None:
         reason="bad file",
     )
     first = registry_pb2.Model(name=f"{LINEAGE}/v1", lineage=LINEAGE, version=1, worse_than=["persistence@baseline"])
-    model_views.decisions([registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)], first, 0, None)
+    model_views.render_decisions(
+        [registry_pb2.Decision(position=9, actor="ann@desk", promoted=promoted)], first, 0, None
+    )
     out = capsys.readouterr().out
     assert "ROLLED BACK" in out
     assert "decided by ann@desk" in out
@@ -176,10 +178,10 @@ def test_wherever_a_first_model_is_promoted_its_flaw_is_told_in_the_same_line(
         registry_pb2.Decision(position=position, promoted=facts_pb2.ModelPromoted(scope=scope, model=model.name))
         for position, scope in enumerate((decision_pb2.SCOPE_LINEAGE, decision_pb2.SCOPE_SYMBOL), start=1)
     ]
-    model_views.trajectory([model], 0, "", None)
-    model_views.one(model, {}, None)
-    model_views.decisions(decisions, model, 0, None)
-    model_views.comparison(registry_pb2.CompareModelsResponse(model=model, other=model), {})
+    model_views.render_versions([model], 0, "", None)
+    model_views.render_model(model, {}, None)
+    model_views.render_decisions(decisions, model, 0, None)
+    model_views.render_comparison(registry_pb2.CompareModelsResponse(model=model, other=model), {})
     training = registry_pb2.Training(
         state=registry_pb2.TRAINING_STATE_COMPLETED,
         model=model.name,
@@ -198,10 +200,10 @@ def test_metrics_that_are_not_defined_are_told_as_that(capsys: Captured) -> None
     undefined = [model_pb2.Metric(name=name) for name in ("brier", "accuracy", "auc")]
     baseline = model_pb2.Baseline(name="persistence@baseline", metrics=undefined)
     record = model_pb2.ModelRecord(metrics=undefined, baselines=[baseline])
-    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
+    model_views.render_model(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
     rows = [line for line in capsys.readouterr().out.splitlines() if "not defined" in line]
     assert [row.count("not defined") for row in rows] == [3, 4]
-    model_views.trajectory([registry_pb2.Model(lineage=LINEAGE, version=2)], 0, "", None)
+    model_views.render_versions([registry_pb2.Model(lineage=LINEAGE, version=2)], 0, "", None)
     assert capsys.readouterr().out.count("not defined") == 2
 
 
@@ -223,9 +225,9 @@ def test_metrics_that_are_not_defined_are_told_as_that(capsys: Captured) -> None
 def test_the_complexity_step_offered_and_taken_is_told(steps: dict[str, Any], said: str, capsys: Captured) -> None:
     sizes = [model_pb2.Parameter(name=name, value=value) for name, value in (("depth", "14"), ("trees", "110"))]
     record = model_pb2.ModelRecord(hyperparameters=sizes, **steps)
-    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
+    model_views.render_model(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
     assert f"complexity  {said}\n" in capsys.readouterr().out
-    model_views.one(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2), {}, None)
+    model_views.render_model(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2), {}, None)
     assert "complexity" not in capsys.readouterr().out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.cli.connect import at_home
+from ratchet.cli.connect import with_home_option
 from services.platform.identity import token_file
 from services.platform.identity.token_file import ROLES
 
@@ -92,7 +92,7 @@ def test_without_a_file_the_first_step_is_said(run: Run) -> None:
 
 def test_a_command_that_a_service_names_is_for_the_home_that_was_named(run: Run) -> None:
     said = "make them with ratchet certs; or ask for ratchet tokens add ann --role trainer; see ratchet health trainer"
-    shown = at_home(said, "h")
+    shown = with_home_option(said, "h")
     for command in ("ratchet certs", "ratchet tokens add ann --role trainer", "ratchet health trainer"):
         assert f"{command} --home h" in shown
     assert run("tokens", "add", "ann", "--role", "trainer", "--home", "h").code == 0

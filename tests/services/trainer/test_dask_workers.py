@@ -21,7 +21,7 @@ import pytest
 from distributed import Client
 from test_workers import SOON, ended, quiet, steps
 
-from ratchet.cli.certs import make
+from ratchet.cli.certs import write_certificates
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
 from ratchet.client.health import ask
@@ -314,7 +314,7 @@ def test_mutual_tls_is_dasks_own_and_who_does_not_speak_it_is_not_let_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificates = tmp_path / "certificates"
-    make(certificates, [], datetime.now(UTC))
+    write_certificates(certificates, [], datetime.now(UTC))
     comm = {"default-scheme": "tls", "require-encryption": "True", "tls.ca-file": str(certificates / "ca.pem")}
     for role, name in (("scheduler", "server"), ("worker", "server"), ("client", "client")):
         comm[f"tls.{role}.cert"] = str(certificates / f"{name}.pem")

@@ -159,7 +159,7 @@ def test_a_metrics_port_that_is_taken_is_named_with_the_way_out(
 
 
 def test_beyond_this_machine_only_callers_of_its_authority_are_served(tmp_path: Path) -> None:
-    certs.make(tmp_path, (), datetime.now(UTC))
+    certs.write_certificates(tmp_path, (), datetime.now(UTC))
     ca, server, client = (str(tmp_path / name) for name in ("ca.pem", "server", "client"))
     endpoint = MetricsEndpoint(
         MetricsAddress("127.0.0.1", 0, (f"{server}.pem", f"{server}.key", ca)), CollectorRegistry()

@@ -1,20 +1,20 @@
-"""A pattern in words and numbers, as every command shows it."""
+"""Text of patterns, their states and numbers, for all commands."""
 
 from __future__ import annotations
 
-from ratchet.cli.output import fixed, word
-from ratchet.cli.spark import spark
+from ratchet.cli.output import enum_word, fixed
+from ratchet.cli.sparkline import sparkline
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1.knowledge_pb2 import KnownPattern
 from ratchet.names import Target, Task
 
 IN_FORCE = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
-"""The states whose patterns new models use."""
+"""States of the patterns that new models use."""
 
 SHORT_ID = 8
-"""Digits of an id that are shown in a table; every command takes the beginning of an id."""
+"""Displayed digits of an id; every command accepts an unambiguous prefix."""
 
-NOTHING = "-"
+NO_VALUE = "-"
 
 _OUTCOMES: dict[Target, tuple[str, str, str]] = {
     "direction": ("the close of {bar} was higher", "the close of {bar} was not higher", ""),
@@ -36,7 +36,7 @@ _OUTCOMES: dict[Target, tuple[str, str, str]] = {
 }
 
 
-def short(pattern_id: str) -> str:
+def short_id(pattern_id: str) -> str:
     return pattern_id[:SHORT_ID]
 
 
@@ -45,16 +45,16 @@ def scope(known: KnownPattern) -> str:
 
 
 def state_of(state: pattern_pb2.PatternState.ValueType) -> str:
-    """kept, confirmed, retired, refuted, offered, covered; undecided: its first test was not over by then."""
+    """kept, confirmed, retired, refuted, offered, covered; undecided before the end of the first test."""
     if state == pattern_pb2.PATTERN_STATE_UNSPECIFIED:
         return "undecided"
-    return word(pattern_pb2.PatternState.Name(state), "PATTERN_STATE_").lower()
+    return enum_word(pattern_pb2.PatternState.Name(state), "PATTERN_STATE_").lower()
 
 
-def state_with_its_other(known: KnownPattern) -> str:
-    """The state; of a covered one by which pattern, of an offered one from which series."""
+def state_with_reference(known: KnownPattern) -> str:
+    """The state; with the covering pattern of a covered one, and the source series of an offered one."""
     if known.state == pattern_pb2.PATTERN_STATE_COVERED and known.covered_by:
-        return f"covered by {short(known.covered_by)}"
+        return f"covered by {short_id(known.covered_by)}"
     if known.state == pattern_pb2.PATTERN_STATE_OFFERED:
         return f"offered from {known.offer.series}"
     return state_of(known.state)
@@ -67,32 +67,32 @@ def has_evidence(counts: pattern_pb2.PatternCounts) -> bool:
 def confidence(counts: pattern_pb2.PatternCounts) -> str:
     """`0.66 [0.61, 0.71]`."""
     if not has_evidence(counts):
-        return NOTHING
+        return NO_VALUE
     return f"{fixed(counts.confidence, 2)} [{fixed(counts.low, 2)}, {fixed(counts.high, 2)}]"
 
 
 def base(counts: pattern_pb2.PatternCounts) -> str:
-    return fixed(counts.base_rate, 2) if has_evidence(counts) else NOTHING
+    return fixed(counts.base_rate, 2) if has_evidence(counts) else NO_VALUE
 
 
 def lift(counts: pattern_pb2.PatternCounts) -> str:
     """Confidence over base rate."""
-    return fixed(counts.confidence / counts.base_rate, 2) if counts.base_rate else NOTHING
+    return fixed(counts.confidence / counts.base_rate, 2) if counts.base_rate else NO_VALUE
 
 
 def hits(counts: pattern_pb2.PatternCounts) -> str:
-    return f"{counts.hits}/{counts.support}" if has_evidence(counts) else NOTHING
+    return f"{counts.hits}/{counts.support}" if has_evidence(counts) else NO_VALUE
 
 
-def curve(known: KnownPattern) -> str:
-    """Its confidence after each of its facts, ▁ at its base rate of now or below, █ at 1."""
-    return spark(known.confidences, known.counts.base_rate, 1.0)
+def confidence_sparkline(known: KnownPattern) -> str:
+    """Sparkline of the confidence after each session, ▁ at the current base rate or below, █ at 1."""
+    return sparkline(known.confidences, known.counts.base_rate, 1.0)
 
 
-def meaning(known: KnownPattern) -> str:
-    """The rule's claim with its frequencies, on the bars that tested it."""
-    said = _outcome(known.pattern)
-    claim = f"where it fires, {said.replace(' was ', ' is ')} more often than on other bars"
+def describe_rule(known: KnownPattern) -> str:
+    """The rule's prediction with its frequencies, on the bars that tested it."""
+    outcome = _outcome(known.pattern)
+    claim = f"where it fires, {outcome.replace(' was ', ' is ')} more often than on other bars"
     counts = known.counts
     if not has_evidence(counts):
         return f"no evidence here; it says: {claim}"
@@ -101,16 +101,16 @@ def meaning(known: KnownPattern) -> str:
         return f"it fired on no bar yet; it says: {claim}; {everywhere}"
     share = percent(counts.hits / counts.support)
     fired = f"{counts.support:,} {_bars(counts.support)}"
-    return f"where it fired, {said} on {share} of {fired}; {everywhere}"
+    return f"where it fired, {outcome} on {share} of {fired}; {everywhere}"
 
 
-def usual(pattern: pattern_pb2.Pattern) -> str:
-    """What `usual` means in what the pattern foretells; empty where nothing is compared with it."""
+def usual_definition(pattern: pattern_pb2.Pattern) -> str:
+    """The definition of "usual" for the pattern's target; empty for a target without a comparison."""
     return _OUTCOMES[Task.parse(pattern.task).target][2]
 
 
 def _outcome(pattern: pattern_pb2.Pattern) -> str:
-    """What the rule foretells, in the past tense."""
+    """The rule's predicted outcome, in the past tense."""
     task = Task.parse(pattern.task)
     up, down, _ = _OUTCOMES[task.target]
     bar = "the next bar" if task.horizon == 1 else f"the bar {task.horizon} ahead"
