@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 from eventsourcing.persistence import JSONTranscoder
 
-from ratchet.client.transport import Link, Transport
+from ratchet.client.transport import LazyChannel, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import envelope_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -221,8 +221,8 @@ def _start(home: Path) -> tuple[float, float, float]:
         del projection, follower
         began = time.perf_counter()
         with _serving("knowledge", home, 7_452, registry) as (process, address):
-            transport = Transport("knowledge service", Link(address), "bench", 60.0)
-            stub = KnowledgeServiceStub(transport.link.channel)
+            transport = Transport("knowledge service", LazyChannel(address), "bench", 60.0)
+            stub = KnowledgeServiceStub(transport.lazy_channel.channel)
             request = knowledge_pb2.GetKnowledgeRequest(series="S0", task=TASK, min_position=FACTS)
             while True:
                 try:
@@ -231,7 +231,7 @@ def _start(home: Path) -> tuple[float, float, float]:
                 except Unreachable:
                     time.sleep(0.02)
             answered = time.perf_counter() - began
-            transport.link.close()
+            transport.lazy_channel.close()
             return followed, answered, psutil.Process(process.pid).memory_info().rss / 2**20
 
 

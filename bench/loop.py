@@ -1,4 +1,4 @@
-"""The iterative loop of one lineage in one process: the trainer's own conductor over a ledger in memory.
+"""The iterative loop of one lineage in one process: the trainer's own session runner over a ledger in memory.
 
 Only the wires are missing: what registry and knowledge decide and answer comes from their own pure code, which is given
 its facts here instead of from a log. Each session starts from what the ones before it left. Lineages may share what

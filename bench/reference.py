@@ -20,7 +20,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet import Client
-from ratchet.backtest.bar_times import bar_time
+from ratchet.backtest.bar_times import parse_bar_time
 from ratchet.cli.verdict import decision_fact
 from ratchet.events.v1 import decision_pb2
 from ratchet.names import MODEL_TYPES, ModelType
@@ -47,7 +47,7 @@ def play(client: Client, series: str, model_types: Sequence[str]) -> Iterator[Ro
     """The rows of one series, lineage by lineage. Model types that come later in the list change no earlier row."""
     file = DATA / f"{series}.csv"
     days = [line.partition(",")[0] for line in file.read_text().splitlines()[1:]]
-    asked = [bar_time(day) for day in days[ASKED]]
+    asked = [parse_bar_time(day) for day in days[ASKED]]
     client.import_bars(file, series)
     for model_type in model_types:
         for target in TARGETS:

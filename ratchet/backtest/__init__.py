@@ -1,1 +1,1 @@
-"""The whole loop replayed over history: dates, arms, scores, and the report of it. `ratchet backtest` runs it."""
+"""Backtest: replay of the whole loop over history, scores and report. `ratchet backtest` runs it."""

@@ -1,4 +1,4 @@
-"""Which model each arm has in force on each bar, and the forecasts of an arm put together from the segments.
+"""Arms of a backtest: the model of each arm in each segment, and the arms' forecasts.
 
 ratchet          the champion under the policy
 always replaced  the newest version
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.backtest.plan import Segment
 from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Arm, Loop, is_baseline
 from ratchet.errors import PreconditionFailed
@@ -22,8 +22,8 @@ FIRST_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What was forecast on the bars of one segment: `probabilities[name]` has one for each of `times`."""
+class SegmentForecasts:
+    """Forecasts on the bars of one segment: `probabilities[name]` has one for each of `times`."""
 
     times: tuple[int, ...]
     outcomes: tuple[bool, ...]
@@ -46,11 +46,12 @@ def never(loop: Loop) -> tuple[int, ...]:
     return tuple(FIRST_VERSION for _ in loop.sessions)
 
 
-def assemble(segments: Sequence[Segment], loop: Loop, scored: Sequence[Scored]) -> tuple[Arm, ...]:
+def assemble(segments: Sequence[Segment], loop: Loop, scored: Sequence[SegmentForecasts]) -> tuple[Arm, ...]:
     """The arms over all segments.
 
     Args:
-        scored: one for each segment. It names versions by their number, the model trained from scratch FRESH, and
+        scored: one for each segment. Its names are version numbers, FRESH for the model trained from scratch, and the
+        names of baselines.
             each baseline by its name.
 
     Raises:
@@ -73,7 +74,8 @@ def require_unseen(segments: Sequence[Segment], loop: Loop, versions: Sequence[i
         known = loop.version(number).fit_label_end
         if known >= segment.first:
             raise PreconditionFailed(
-                f"v{number} knows labels up to {day(known)} and would be scored from {day(segment.first)} on;"
+                f"v{number} knows labels up to {format_day(known)} and would be scored from"
+                f" {format_day(segment.first)} on;"
                 " a model is scored only on later bars"
             )
 
@@ -83,7 +85,7 @@ def _recorded(
     segments: Sequence[Segment],
     loop: Loop,
     versions: tuple[int, ...],
-    scored: Sequence[Scored],
+    scored: Sequence[SegmentForecasts],
     cpu_seconds: float,
 ) -> Arm:
     require_unseen(segments, loop, versions)
@@ -91,7 +93,7 @@ def _recorded(
     return Arm(name, _joined(parts), versions, cpu_seconds)
 
 
-def _fitted(name: str, forecast: str, scored: Sequence[Scored]) -> Arm:
+def _fitted(name: str, forecast: str, scored: Sequence[SegmentForecasts]) -> Arm:
     spent = sum(part.cpu_seconds[forecast] for part in scored)
     return Arm(name, _joined(part.probabilities[forecast] for part in scored), (), spent)
 

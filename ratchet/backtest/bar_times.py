@@ -1,4 +1,4 @@
-"""Bar times in words: epoch seconds UTC to and from dates."""
+"""Formatting and parsing of bar times, epoch seconds UTC."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from datetime import UTC, date, datetime, time
 from ratchet.errors import InvalidInput
 
 
-def written(moment: int) -> str:
+def format_time(moment: int) -> str:
     """RFC 3339 UTC."""
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
-def day(moment: int) -> str:
-    """The date, with the time of day where there is one."""
-    return written(moment).removesuffix("T00:00:00Z")
+def format_day(moment: int) -> str:
+    """The date, with the time of day unless it is midnight UTC."""
+    return format_time(moment).removesuffix("T00:00:00Z")
 
 
-def parsed(option: str, text: str) -> int:
-    """Epoch seconds of a date, which means its last second, or of a time in RFC 3339. InvalidInput otherwise."""
+def parse_option(option: str, text: str) -> int:
+    """Epoch seconds of the last second of a date, or of an RFC 3339 time. InvalidInput otherwise."""
     try:
         if len(text) == len("2009-12-31"):
             return int(datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC).timestamp())
@@ -31,7 +31,7 @@ def parsed(option: str, text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def bar_time(text: str) -> int:
-    """Epoch seconds of a bar: of a date its first second, or of a time in RFC 3339."""
+def parse_bar_time(text: str) -> int:
+    """Epoch seconds of a bar: the first second of a date, or an RFC 3339 time."""
     moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

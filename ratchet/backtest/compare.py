@@ -1,4 +1,4 @@
-"""Every arm on the same bars: its scores, and what `ratchet` gains over it, paired, each with its interval."""
+"""Scores of all arms on the same bars, and the paired gains of `ratchet`, with intervals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Gain:
 
     @property
     def finding(self) -> Finding:
-        """What the interval of the Brier gain shows; one that holds 0 shows nothing."""
+        """The finding of the interval of the Brier gain; "not shown" if it includes 0."""
         return finding(self.brier)
 
 
@@ -54,14 +54,14 @@ class Score:
 
 
 def finding(gain: Interval) -> Finding:
-    """Better or worse only where the interval excludes 0."""
+    """Better or worse if the interval excludes 0."""
     if gain.low > 0.0:
         return "better"
     return "worse" if gain.high < 0.0 else "not shown"
 
 
 def scores(result: Result) -> tuple[Score, ...]:
-    """A score for each arm, in the order of the result. Where the bars define no metric, all are nan."""
+    """A score for each arm, in the order of the result; all nan if the bars define no metric."""
     y = np.array(result.outcomes, np.bool_)
     horizon = result.setting.horizon
     mine = np.array(result.arm(RATCHET).probabilities)
@@ -80,12 +80,12 @@ def scores(result: Result) -> tuple[Score, ...]:
 
 
 def best_baseline(scores: Sequence[Score]) -> Score:
-    """The baseline with the lowest Brier score on these bars; the first one where none is defined."""
+    """The baseline with the lowest Brier score on these bars; the first one if none is defined."""
     return min((score for score in scores if is_baseline(score.arm)), key=lambda score: score.brier.value)
 
 
 def gain_over(other: Floats, mine: Floats, y: Flags, horizon: int) -> Gain:
-    """What `mine` gains over `other`: probabilities of shape (n,) for the same outcomes `y`; nan where not defined."""
+    """The gain of `mine` over `other`: probabilities of shape (n,) for the same outcomes `y`; nan if undefined."""
     if not defined(y):
         return Gain(UNDEFINED, UNDEFINED, UNDEFINED)
     difference = mean_difference(losses(other, y) - losses(mine, y), horizon)

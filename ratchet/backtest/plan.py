@@ -1,9 +1,9 @@
-"""On which dates of the history a session is held, and which bars are scored after each.
+"""Plan of a backtest: session dates, and the bars scored after each.
 
     | known at the first date ............ d0 | segment 0 ..... d1 | segment 1 ..... d2 | … to the last bar |
 
-A session at date d knows the bars up to and including d. What is in force after it is scored on the bars after d up to
-the next date, so no bar is scored twice and none is scored by a model that saw it.
+A session at date d knows the bars up to and including d. The models in force after it are scored on the bars after d up
+to the next date, so no bar is scored twice, and every scored bar is out-of-sample.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.errors import DataRefused, InvalidInput
 
 WARM_UP = 250
-"""Bars at the head of a series that its features need."""
+"""Warm-up bars at the head of a series, required by its features."""
 USABLE = 1000
 """Usable bars at the first date when no start is given: enough to search for patterns."""
-EVERY = 100
+SESSION_INTERVAL = 100
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A session's date, and the first and the last bar that are scored after it; bar times, epoch seconds UTC."""
+    """A session's date, and the first and the last bar scored after it; bar times, epoch seconds UTC."""
 
     date: int
     first: int
@@ -31,7 +31,7 @@ class Segment:
 
 
 def plan(
-    series: str, times: Sequence[int], horizon: int, start: int | None = None, every: int = EVERY
+    series: str, times: Sequence[int], horizon: int, start: int | None = None, every: int = SESSION_INTERVAL
 ) -> list[Segment]:
     """The segments over bars at `times` (epoch seconds, increasing), a session every `every` bars.
 
@@ -55,7 +55,8 @@ def _index_at(series: str, times: Sequence[int], start: int) -> int:
     before = sum(1 for time in times if time <= start)
     if not before:
         raise DataRefused(
-            f"{series} has no bar until {day(start)}, its first is {day(times[0]) if times else 'not there'};"
+            f"{series} has no bar until {format_day(start)}, its first is"
+            f" {format_day(times[0]) if times else 'not there'};"
             " choose a later --start"
         )
     return before - 1
@@ -64,7 +65,7 @@ def _index_at(series: str, times: Sequence[int], start: int) -> int:
 def _nothing_left(series: str, times: Sequence[int], first: int, horizon: int, start: int | None) -> str:
     if start is not None:
         return (
-            f"{series}: no bar with a known outcome after {day(start)}, its last is {day(times[-1])};"
+            f"{series}: no bar with a known outcome after {format_day(start)}, its last is {format_day(times[-1])};"
             " choose an earlier --start"
         )
     return (

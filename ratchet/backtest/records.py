@@ -1,4 +1,4 @@
-"""From the registry's and the knowledge base's answers to the values of a backtest."""
+"""Conversion of the registry's and the knowledge service's messages to values of a backtest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ratchet.backtest.result import Belief, PatternHistory, Rows, Session, Tested, Version
+from ratchet.backtest.result import PatternConfidence, PatternHistory, Rows, Session, TestedPair, Version
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage, Model
 from ratchet.registry.v1 import registry_pb2
 from ratchet.statistics.scores import UNDEFINED, Interval
 
-MOST_PATTERNS = 10
+MAX_PATTERNS = 10
 
 
 def session_of(
@@ -27,7 +27,7 @@ def session_of(
         date=date,
         session_id=training.session_id,
         version=number_of(training.model),
-        verdict=_word(decision_pb2.Verdict.Name(declined[0].verdict), "VERDICT_") if declined else "PROMOTED",
+        verdict=enum_word(decision_pb2.Verdict.Name(declined[0].verdict), "VERDICT_") if declined else "PROMOTED",
         reason=" ".join(found.reason for found in of_lineage),
         diagnosis=tuple(said for found in declined for said in _diagnosis(found)),
         tested=tuple(_tested(evidence) for found in of_lineage for evidence in found.evidence),
@@ -43,7 +43,7 @@ def version_of(record: model_pb2.ModelRecord) -> Version:
     return Version(
         number=record.version,
         parent=number_of(record.parent) if record.parent else 0,
-        chosen=_word(model_pb2.CandidateKind.Name(kinds[0]), "CANDIDATE_KIND_").lower() if kinds else "",
+        chosen=enum_word(model_pb2.CandidateKind.Name(kinds[0]), "CANDIDATE_KIND_").lower() if kinds else "",
         training=_rows(windows.training),
         tune=_rows(windows.tune),
         choose=_rows(windows.choose),
@@ -58,25 +58,25 @@ def version_of(record: model_pb2.ModelRecord) -> Version:
 def patterns_of(
     client: Client, lineage: Lineage, versions: Sequence[Version], dates: Mapping[str, int], position: int
 ) -> tuple[PatternHistory, ...]:
-    """The patterns that most versions used, the most used first; `dates` has the date of each session by its id."""
+    """The patterns used by the most versions, descending; `dates` has the date of each session by its id."""
     used = Counter(pattern for version in versions for pattern in version.patterns)
     known = client.list_patterns(series=str(lineage.series), task=str(lineage.task), min_position=position)
     wordings = {found.pattern.id: found.pattern.wording for found in known}
-    chosen = [pattern for pattern, _ in used.most_common() if pattern in wordings][:MOST_PATTERNS]
+    chosen = [pattern for pattern, _ in used.most_common() if pattern in wordings][:MAX_PATTERNS]
     return tuple(
         PatternHistory(
             pattern,
             wordings[pattern],
             used[pattern],
             tuple(
-                Belief(
+                PatternConfidence(
                     dates[change.session_id],
                     change.counts.confidence,
                     change.counts.low,
                     change.counts.high,
                     change.counts.base_rate,
                     change.counts.support,
-                    _word(pattern_pb2.PatternState.Name(change.state), "PATTERN_STATE_").lower(),
+                    enum_word(pattern_pb2.PatternState.Name(change.state), "PATTERN_STATE_").lower(),
                 )
                 for change in client.get_pattern(pattern, min_position=position).history
                 if change.session_id in dates
@@ -94,9 +94,9 @@ def _outcome(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts
     return decision.promoted if decision.HasField("promoted") else decision.declined
 
 
-def _tested(evidence: decision_pb2.Evidence) -> Tested:
+def _tested(evidence: decision_pb2.Evidence) -> TestedPair:
     judged = evidence.judgement
-    return Tested(
+    return TestedPair(
         contender=number_of(evidence.contender),
         champion=number_of(evidence.champion),
         bars=judged.bars,
@@ -104,14 +104,14 @@ def _tested(evidence: decision_pb2.Evidence) -> Tested:
         e_value_reverse=judged.e_value_reverse,
         dm_p=judged.dm_p,
         improvement_percent=_improvement(judged),
-        verdict=_word(decision_pb2.Verdict.Name(judged.verdict), "VERDICT_"),
+        verdict=enum_word(decision_pb2.Verdict.Name(judged.verdict), "VERDICT_"),
     )
 
 
 def _diagnosis(declined: facts_pb2.PromotionDeclined) -> list[str]:
-    """What was measured about a decline; that it is inconclusive is in the reason already."""
+    """The diagnoses of a decline, without INCONCLUSIVE, which the reason already states."""
     return [
-        f"{_word(decision_pb2.DiagnosisKind.Name(found.kind), 'DIAGNOSIS_KIND_').lower().replace('_', ' ')}:"
+        f"{enum_word(decision_pb2.DiagnosisKind.Name(found.kind), 'DIAGNOSIS_KIND_').lower().replace('_', ' ')}:"
         f" {found.measurement}"
         for found in declined.diagnosis
         if found.kind != decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE
@@ -123,7 +123,7 @@ def _rows(window: model_pb2.Window) -> Rows:
 
 
 def _improvement(judged: decision_pb2.Judgement) -> Interval:
-    """In percent; nan where the bars of the pair define no metric."""
+    """In percent; nan if the bars of the pair define no metric."""
     if not judged.HasField("improvement_percent"):
         return UNDEFINED
     found = judged.improvement_percent
@@ -131,5 +131,5 @@ def _improvement(judged: decision_pb2.Judgement) -> Interval:
     return Interval(found.value, found.low if known else math.nan, found.high if known else math.nan)
 
 
-def _word(enum_name: str, prefix: str) -> str:
+def enum_word(enum_name: str, prefix: str) -> str:
     return enum_name.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""What a backtest came to: values only, and the JSON that they are kept in.
+"""Result of a backtest: values, and their JSON form.
 
 Times are epoch seconds UTC. Versions are numbers of the lineage; 0 stands for none.
 """
@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Setting:
-    """What was replayed, and how. `bars` counts all bars of the series; `seconds` is the wall time of the replay."""
+    """Setting of a backtest. `bars` counts all bars of the series; `seconds` is the wall time of the replay."""
 
     series: str
     task: str
@@ -45,8 +45,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A pair that a session brought before the gate, with what the gate computed."""
+class TestedPair:
+    """A pair tested by the gate, with the gate's results."""
 
     contender: int
     champion: int
@@ -60,7 +60,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Session:
-    """A training session: the version that it made, the registry's verdict and words, and what is in force after it."""
+    """A training session: its version, the registry's verdict and texts, and the champion after it."""
 
     date: int
     session_id: str
@@ -68,21 +68,21 @@ class Session:
     verdict: str
     reason: str
     diagnosis: tuple[str, ...]
-    tested: tuple[Tested, ...]
+    tested: tuple[TestedPair, ...]
     promoted: int
     champion: int
     cpu_seconds: float
 
     @property
     def ended(self) -> str:
-        """The verdict in words; another version is named where an earlier challenger was promoted."""
+        """The verdict as text; names the promoted version if it is an earlier challenger."""
         verdict = self.verdict.lower().replace("_", " ")
         return f"v{self.promoted} promoted" if self.promoted not in (0, self.version) else verdict
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A window of a model: its first and last bar, and when its last label became known."""
+    """A window of a model: its first and last bar, and its last label time."""
 
     first: int
     last: int
@@ -92,7 +92,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Version:
-    """A model as it was recorded; no bar up to `fit_label_end` may score it."""
+    """A recorded model; `fit_label_end`: no bar up to it may score the model."""
 
     number: int
     parent: int
@@ -109,7 +109,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Loop:
-    """The sessions, one for each segment, and the versions that they made."""
+    """The sessions, one for each segment, and their versions."""
 
     sessions: tuple[Session, ...]
     versions: tuple[Version, ...]
@@ -120,10 +120,10 @@ class Loop:
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to choose the forecast of each bar.
+    """An arm: a rule for the forecast of each bar.
 
-    `name`: one of TRAINED, or that of a baseline. `probabilities`: one for each scored bar. `versions`: the model in
-    force in each segment; empty: no recorded one. `cpu_seconds` of its fits; 0 for a baseline, whose fits all share.
+    `name`: one of TRAINED, or a baseline. `probabilities`: one for each scored bar. `versions`: the model in force in
+    each segment; empty without recorded models. `cpu_seconds` of its fits; 0 for a baseline, whose fits are shared.
     """
 
     name: str
@@ -133,8 +133,8 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Belief:
-    """What was known of a pattern after the session at `date`; `state` is kept, confirmed, refuted or retired."""
+class PatternConfidence:
+    """Confidence of a pattern after the session at `date`; `state` is kept, confirmed, refuted or retired."""
 
     date: int
     confidence: float
@@ -147,12 +147,12 @@ class Belief:
 
 @dataclass(frozen=True)
 class PatternHistory:
-    """A pattern that `used_by` versions learned from, and how sure the knowledge base was of it over time."""
+    """A pattern used by `used_by` versions, with its confidence over time."""
 
     id: str
     wording: str
     used_by: int
-    beliefs: tuple[Belief, ...]
+    beliefs: tuple[PatternConfidence, ...]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def is_baseline(name: str) -> bool:
 
 
 def to_json(value: object) -> Json:
-    """Plain data; numbers that JSON can't write are the strings NaN, Infinity and -Infinity."""
+    """Plain data; non-finite numbers are the strings NaN, Infinity and -Infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -192,7 +192,7 @@ def to_json(value: object) -> Json:
 
 
 def from_json(data: Json) -> Result:
-    """The result that `to_json` wrote; InvalidInput names the part that is not what it should be."""
+    """Parses the output of `to_json`; InvalidInput names the malformed part."""
     return _read(Result, data, "result")
 
 

@@ -1,8 +1,8 @@
-"""The document of a backtest: what was found first, then the whole result that it was found in."""
+"""The JSON document of a backtest: the summary, then the whole result."""
 
 from __future__ import annotations
 
-from ratchet.backtest import words
+from ratchet.backtest import wording
 from ratchet.backtest.compare import Score, scores
 from ratchet.backtest.result import FORMAT, Json, Result, from_json, to_json
 from ratchet.errors import InvalidInput
@@ -14,14 +14,14 @@ def document(result: Result) -> dict[str, Json]:
 
 
 def summary(result: Result) -> dict[str, Json]:
-    """What was found, without the forecasts of each bar."""
+    """The summary, without the forecasts of each bar."""
     found = scores(result)
-    sentences = words.against(found)
+    sentences = wording.comparisons(found)
     return {
         "setting": to_json(result.setting),
         "bars_scored": len(result.times),
-        "headline": words.headline(result, found),
-        "history": words.history(result),
+        "headline": wording.headline(result, found),
+        "history": wording.history(result),
         "sentences": [sentence.text for sentence in sentences],
         "scores": [_score(score) for score in found],
         "sessions": to_json(result.loop.sessions),

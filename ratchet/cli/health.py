@@ -11,9 +11,9 @@ import grpc
 
 from ratchet.cli.connect import command_line, find_endpoints
 from ratchet.cli.output import home_option, output_option, show
-from ratchet.client.channel import failure, open_channel
+from ratchet.client.channel import map_rpc_error, open_channel
 from ratchet.client.credentials import Credentials, Tls
-from ratchet.client.health import LIVE, ask
+from ratchet.client.health import LIVE, check_health
 from ratchet.client.services import SERVICES
 from ratchet.errors import Unreachable
 
@@ -27,7 +27,7 @@ def is_serving(address: str, timeout: float, environ: Mapping[str, str] = os.env
     """
     with open_channel(address, Credentials(Tls.load(environ))) as channel:
         try:
-            return ask(channel, name, timeout).serving
+            return check_health(channel, name, timeout).serving
         except grpc.RpcError:
             return False
 
@@ -45,9 +45,9 @@ def health(service: str, live: bool, home: str | None, output: str) -> None:
     address = asdict(find_endpoints(home))[service]
     with open_channel(address, Credentials(Tls.load())) as channel:
         try:
-            found = ask(channel, LIVE if live else "", PROBE_SECONDS)
+            found = check_health(channel, LIVE if live else "", PROBE_SECONDS)
         except grpc.RpcError as error:
-            raise failure(error, f"the {service} at {address}") from error
+            raise map_rpc_error(error, f"the {service} at {address}") from error
     if not found.serving:
         missing = f": {found.wrong}" if found.wrong else ""
         raise Unreachable(f"the {service} at {address} does not serve{missing}; see {command_line(home, 'doctor')}")

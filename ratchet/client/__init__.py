@@ -4,7 +4,7 @@
     with Client.from_home(".ratchet") as client:
         print(client.get_champion("AAPL/range/xgboost").model.name)
 
-The names below are loaded when they are first used: addresses and credentials need no gRPC.
+The names below are loaded on first use: addresses and credentials need no gRPC.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Channels: how one is opened, the same way everywhere, and why none could be."""
+"""gRPC channels: their options, TLS, token, and the mapping of connection errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ratchet.errors import Cancelled, RatchetError, Unreachable
 
 AUTHORIZATION_KEY = "authorization"
 SCHEME = "bearer"
-"""Of the authorization header: in whatever case, followed by a space and the token."""
+"""Scheme of the authorization header: case-insensitive, followed by a space and the token."""
 MESSAGE_LIMIT = 64 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -24,13 +24,13 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # A call under way asks a silent server for a sign of life: one that vanished without a word is noticed in a minute.
+    # Keepalive: a call notices within a minute that its server has vanished.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 HUNG_UP = "it hangs up, as a server does on callers without TLS and a certificate of its authority"
-_NOT_ACCEPTED = {
+_TLS_FAILURES = {
     "certificate has expired": "its certificate has expired",
     "unable to get local issuer": "its certificate is of another authority than those of RATCHET_TLS_CA",
     "Hostname Verification": "its certificate is not for the host that is called",
@@ -39,20 +39,20 @@ _NOT_ACCEPTED = {
     "Socket closed": HUNG_UP,
     "Connection reset": HUNG_UP,
 }
-"""What gRPC says of a connection that failed before the first call, and what it means."""
+"""Texts of gRPC for connections that failed before the first call, and their causes."""
 
-_GIVEN_UP_HERE = ("Locally cancelled by application!", "Channel closed!")
+_LOCAL_CANCELLATIONS = ("Locally cancelled by application!", "Channel closed!")
 DROPPED_SECONDS = 10.0
-"""A server that stops answers CANCELLED to calls that have just arrived; it never began them. One that ran into a limit
-of time is older than this."""
+"""A stopping server answers CANCELLED to calls that have just arrived and were not started. A call cancelled by a
+deadline is older than this."""
 
 
 def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
-    """A channel to host:port, under TLS and with the token where the caller has them.
+    """Opens a channel to host:port, with the caller's TLS and token, if any.
 
-    PreconditionFailed where a token would go in clear to another machine.
+    PreconditionFailed for a token without TLS to another machine.
     """
-    credentials.require_private(address)
+    credentials.require_encrypted(address)
     tls = credentials.tls
     if tls is None:
         channel = grpc.insecure_channel(address, options=_OPTIONS)
@@ -62,33 +62,33 @@ def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
     if not credentials.token:
         return channel
     sent = ((AUTHORIZATION_KEY, f"Bearer {credentials.token}"),)
-    return grpc.intercept_channel(channel, Sending(lambda: sent))
+    return grpc.intercept_channel(channel, MetadataInterceptor(lambda: sent))
 
 
-def failure(error: grpc.RpcError, peer: str, seconds: float = math.inf) -> RatchetError:
-    """The RatchetError that a call to `peer` stands for which failed after so many seconds.
+def map_rpc_error(error: grpc.RpcError, peer: str, seconds: float = math.inf) -> RatchetError:
+    """The RatchetError of a call to `peer` that failed after `seconds`.
 
-    Where the two do not agree on TLS it says why; what a server dropped as it stopped is Unreachable.
+    A TLS failure names its cause; a call dropped by a stopping server is Unreachable.
     """
     said = (error.details() or "") if isinstance(error, grpc.Call) else ""
     found = from_rpc(error, peer)
-    dropped = isinstance(found, Cancelled) and said not in _GIVEN_UP_HERE and seconds < DROPPED_SECONDS
+    dropped = isinstance(found, Cancelled) and said not in _LOCAL_CANCELLATIONS and seconds < DROPPED_SECONDS
     if dropped and isinstance(error, grpc.Call) and rpc_status.from_call(error) is None:
         return Unreachable(f"{peer} hung up, as a service does that is told to stop; try again")
-    why = next((meant for words, meant in _NOT_ACCEPTED.items() if words in said), None)
+    why = next((meant for words, meant in _TLS_FAILURES.items() if words in said), None)
     if why is None or not said.startswith("failed to connect"):
         return found
     variables = ", ".join(TLS_VARIABLES.values())
     return Unreachable(f"{peer} can't be called: {why}; see {variables} here and there, and ratchet certs")
 
 
-class Sending(
+class MetadataInterceptor(
     grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]  # generic in its stub only
     grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
     grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]
     grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
 ):
-    """Sends metadata with every call of a channel: what `more` says when the call is made."""
+    """Interceptor that adds metadata to every call; `more` is called for each one."""
 
     def __init__(self, more: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._more = more

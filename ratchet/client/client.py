@@ -1,7 +1,7 @@
-"""The client of the services: one typed method for each served rpc, answering with the contract's messages.
+"""The client of the services: one typed method for each rpc, returning the contract's messages.
 
-Every method raises a ratchet.errors.RatchetError and nothing else of its own. Writes take a `request_id`; without one
-each call makes its own, and the retries inside a call share it. Lists are iterators over all pages.
+Every method raises only RatchetErrors. Writes take a `request_id`; by default each call generates one, and its retries
+share it. Lists are iterators over all pages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.client.channel import MESSAGE_LIMIT
 from ratchet.client.credentials import Credentials
 from ratchet.client.endpoints import Endpoints
-from ratchet.client.transport import BACKOFF, Link, Transport
+from ratchet.client.transport import BACKOFF, LazyChannel, Transport
 from ratchet.errors import InvalidInput
 from ratchet.eventlog.v1 import eventlog_pb2 as log_pb
 from ratchet.eventlog.v1.eventlog_pb2_grpc import EventLogServiceStub
@@ -40,18 +40,18 @@ from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
 STREAM_TIMEOUT = 3600.0
-PIECE = 1024 * 1024
-PAGE = 200
-LARGEST_FILE = MESSAGE_LIMIT - PIECE
-"""Bytes of a file that one message carries."""
+CHUNK_SIZE = 1024 * 1024
+PAGE_SIZE = 200
+MAX_FILE = MESSAGE_LIMIT - CHUNK_SIZE
+"""Maximum bytes of a file in one message."""
 
 Item = TypeVar("Item")
 AsOf: TypeAlias = int | Timestamp
-"""A point of the past in log time: a position of the log, or a time, which means the last event recorded by then."""
+"""A point in log time: a log position, or a time, which means the last event recorded by then."""
 
 
 def default_actor() -> str:
-    """user@host, or what of it this machine knows."""
+    """user@host, as far as known."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
@@ -60,10 +60,10 @@ def default_actor() -> str:
 
 
 class Client:
-    """A caller of Ratchet. Addresses are host:port; `timeout` is each call's deadline in seconds.
+    """Client of Ratchet's services. Addresses are host:port; `timeout` is each call's deadline in seconds.
 
-    Without `credentials`, those of the environment. Where the services know tokens, the token says who calls, and
-    `actor` counts only from another service.
+    `credentials` default to those of the environment. With tokens, the token identifies the caller, and only services
+    may set another `actor`.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Client:
         self.endpoints = Endpoints(registry, knowledge, trainer, predictor)
         self.actor = actor or default_actor()
         self._credentials = Credentials.load() if credentials is None else credentials
-        self.registry = Transport("registry", Link(registry, self._credentials), self.actor, timeout)
-        self.knowledge = Transport("knowledge service", Link(knowledge, self._credentials), self.actor, timeout)
-        self.trainer = Transport("trainer", Link(trainer, self._credentials), self.actor, timeout)
-        self.predictor = Transport("predictor", Link(predictor, self._credentials), self.actor, timeout)
+        self.registry = Transport("registry", LazyChannel(registry, self._credentials), self.actor, timeout)
+        self.knowledge = Transport("knowledge service", LazyChannel(knowledge, self._credentials), self.actor, timeout)
+        self.trainer = Transport("trainer", LazyChannel(trainer, self._credentials), self.actor, timeout)
+        self.predictor = Transport("predictor", LazyChannel(predictor, self._credentials), self.actor, timeout)
 
     @classmethod
     def from_home(
         cls, home: str | Path, environ: Mapping[str, str] = os.environ, actor: str = "", timeout: float = TIMEOUT
     ) -> Client:
-        """The services that `ratchet up` runs on `home`; addresses in `environ` (RATCHET_REGISTRY …) override.
+        """A client of the services of `ratchet up` on `home`; addresses in `environ` (RATCHET_REGISTRY …) override.
 
-        The credentials are those of `environ` too.
+        Its credentials come from `environ` too.
         """
         found = Endpoints.read(Path(home)).overridden(environ)
         return cls(**asdict(found), actor=actor, timeout=timeout, credentials=Credentials.load(environ))
@@ -104,7 +104,7 @@ class Client:
         self.close()
 
     def acting_as(self, actor: str) -> Client:
-        """A client on these same channels whose calls bear another name; a service acts so for its caller."""
+        """A client on the same channels with another actor; a service uses it to act for its caller."""
         other = Client(**asdict(self.endpoints), actor=actor, credentials=self._credentials)
         other.registry = self.registry.acting_as(other.actor)
         other.knowledge = self.knowledge.acting_as(other.actor)
@@ -113,29 +113,29 @@ class Client:
         return other
 
     def close(self) -> None:
-        """Close the channels; those of `acting_as` are the same ones."""
+        """Closes the channels, which clients of `acting_as` share."""
         for transport in (self.registry, self.knowledge, self.trainer, self.predictor):
-            transport.link.close()
+            transport.lazy_channel.close()
 
     @cached_property
     def _log(self) -> EventLogServiceStub:
-        return EventLogServiceStub(self.registry.link.channel)
+        return EventLogServiceStub(self.registry.lazy_channel.channel)
 
     @cached_property
     def _registry(self) -> RegistryServiceStub:
-        return RegistryServiceStub(self.registry.link.channel)
+        return RegistryServiceStub(self.registry.lazy_channel.channel)
 
     @cached_property
     def _knowledge(self) -> KnowledgeServiceStub:
-        return KnowledgeServiceStub(self.knowledge.link.channel)
+        return KnowledgeServiceStub(self.knowledge.lazy_channel.channel)
 
     @cached_property
     def _trainer(self) -> TrainerServiceStub:
-        return TrainerServiceStub(self.trainer.link.channel)
+        return TrainerServiceStub(self.trainer.lazy_channel.channel)
 
     @cached_property
     def _predictor(self) -> PredictorServiceStub:
-        return PredictorServiceStub(self.predictor.link.channel)
+        return PredictorServiceStub(self.predictor.lazy_channel.channel)
 
     # Data
 
@@ -149,14 +149,14 @@ class Client:
         market_timezone: str = "",
         request_id: str = "",
     ) -> trainer_pb.ImportBarsResponse:
-        """Send a file of bars in pieces of 1 MiB.
+        """Sends a file of bars in chunks of 1 MiB.
 
         Args:
             replace: allows changed history, and another market time zone.
             timezone: zone of the file's times without a UTC offset, an IANA name such as America/New_York.
-            market_timezone: zone in which the calendar features of the series are computed; `timezone` by default.
+            market_timezone: zone of the calendar features of the series; `timezone` by default.
         """
-        path = _existing(file, series)
+        path = _require_file(file, series)
         header = trainer_pb.ImportBarsHeader(
             request_id=_or_new(request_id),
             series=series,
@@ -169,13 +169,13 @@ class Client:
         def pieces() -> Iterator[trainer_pb.ImportBarsRequest]:
             yield trainer_pb.ImportBarsRequest(header=header)
             with path.open("rb") as source:
-                while piece := source.read(PIECE):
+                while piece := source.read(CHUNK_SIZE):
                     yield trainer_pb.ImportBarsRequest(content=piece)
 
         return self.trainer.upload(self._trainer.ImportBars, pieces, LONG_TIMEOUT)
 
     def export_bars(self, series: str) -> Iterator[bytes]:
-        """The newest snapshot of a series as a CSV file in pieces; imported, it is the same snapshot."""
+        """The newest snapshot of a series as a CSV file in chunks; importing the file gives the same snapshot."""
         request = trainer_pb.ExportBarsRequest(series=series)
         for answer in self.trainer.stream(self._trainer.ExportBars, lambda: request, LONG_TIMEOUT):
             yield answer.content
@@ -196,7 +196,7 @@ class Client:
             series=series,
             include_cuts=include_cuts,
             latest_only=latest_only,
-            page_size=PAGE,
+            page_size=PAGE_SIZE,
             as_of=_as_of(as_of),
         )
         return _pages(
@@ -217,7 +217,7 @@ class Client:
         seed: int | None = None,
         request_id: str = "",
     ) -> registry_pb.Training:
-        """Ask the trainer for a session; horizon 0 and policy "" are the defaults, `until` a date or RFC 3339 time."""
+        """Starts a session; horizon 0 and policy "" are the defaults, `until` a date or RFC 3339 time."""
         request = trainer_pb.StartTrainingRequest(
             request_id=_or_new(request_id),
             series=series,
@@ -231,12 +231,12 @@ class Client:
         return self.trainer.unary(self._trainer.StartTraining, request).training
 
     def watch_training(self, session_id: str) -> Iterator[trainer_pb.WatchTrainingResponse]:
-        """Progress until the session has ended; the last message has `ended`."""
+        """Progress until the session's end; the last message has `ended`."""
         request = trainer_pb.WatchTrainingRequest(session_id=session_id)
         return self.trainer.stream(self._trainer.WatchTraining, lambda: request, STREAM_TIMEOUT, resumable=True)
 
     def cancel_training(self, session_id: str, reason: str = "", *, request_id: str = "") -> registry_pb.Training:
-        """Stop a session's work and record that it was cancelled."""
+        """Stops a session and records its cancellation."""
         request = trainer_pb.CancelTrainingRequest(request_id=_or_new(request_id), session_id=session_id, reason=reason)
         return self.trainer.unary(self._trainer.CancelTraining, request).training
 
@@ -254,7 +254,7 @@ class Client:
             series=series,
             state=state,
             session_id=session_id,
-            page_size=PAGE,
+            page_size=PAGE_SIZE,
             as_of=_as_of(as_of),
         )
         return _pages(
@@ -262,17 +262,17 @@ class Client:
         )
 
     def request_training(self, request: registry_pb.RequestTrainingRequest) -> registry_pb.Training:
-        return self.registry.unary(self._registry.RequestTraining, _identified(request)).training
+        return self.registry.unary(self._registry.RequestTraining, _with_request_id(request)).training
 
     def fail_training(self, request: registry_pb.FailTrainingRequest) -> registry_pb.Training:
-        return self.registry.unary(self._registry.FailTraining, _identified(request)).training
+        return self.registry.unary(self._registry.FailTraining, _with_request_id(request)).training
 
     def record_cancellation(self, request: registry_pb.CancelTrainingRequest) -> registry_pb.Training:
-        """The registry's CancelTraining: the fact alone. `cancel_training` also stops the work."""
-        return self.registry.unary(self._registry.CancelTraining, _identified(request)).training
+        """The registry's CancelTraining: records the fact only. `cancel_training` also stops the work."""
+        return self.registry.unary(self._registry.CancelTraining, _with_request_id(request)).training
 
     def record_training(self, request: registry_pb.RecordTrainingRequest) -> registry_pb.RecordTrainingResponse:
-        return self.registry.unary(self._registry.RecordTraining, _identified(request))
+        return self.registry.unary(self._registry.RecordTraining, _with_request_id(request))
 
     # Models and decisions
 
@@ -284,7 +284,7 @@ class Client:
         self, *, series: str = "", task: str = "", lineage: str = "", as_of: AsOf | None = None
     ) -> Iterator[registry_pb.Model]:
         request = registry_pb.ListModelsRequest(
-            series=series, task=task, lineage=lineage, page_size=PAGE, as_of=_as_of(as_of)
+            series=series, task=task, lineage=lineage, page_size=PAGE_SIZE, as_of=_as_of(as_of)
         )
         return _pages(
             request, lambda: self.registry.unary(self._registry.ListModels, request), lambda answer: answer.models
@@ -307,7 +307,7 @@ class Client:
     def promote_model(
         self, model: str, reason: str, expected_champion: str, *, request_id: str = ""
     ) -> registry_pb.Decision:
-        """Put `model` in the place of the champion that the caller saw; ChampionMoved when another one is in force."""
+        """Promotes `model` if `expected_champion` is in force, else raises ChampionMoved."""
         request = registry_pb.PromoteModelRequest(
             request_id=_or_new(request_id), model=model, expected_champion=expected_champion, reason=reason
         )
@@ -322,7 +322,7 @@ class Client:
         despite_cause: bool = False,
         request_id: str = "",
     ) -> registry_pb.Decision:
-        """Take the champion before this one back; one that a person had set aside only with `despite_cause`."""
+        """Restores the previous champion; a demoted one only with `despite_cause`."""
         request = registry_pb.RollbackChampionRequest(
             request_id=_or_new(request_id),
             lineage=lineage,
@@ -347,7 +347,7 @@ class Client:
             series=series,
             task=task,
             session_id=session_id,
-            page_size=PAGE,
+            page_size=PAGE_SIZE,
             include_evidence_bytes=include_evidence_bytes,
             as_of=_as_of(as_of),
         )
@@ -358,7 +358,7 @@ class Client:
     def get_lineage(
         self, subject: str, *, descendants: bool = False, depth: int = 0, as_of: AsOf | None = None
     ) -> registry_pb.GetLineageResponse:
-        """What a model, dataset digest or pattern came from, or what came of it; depth 0: all hops."""
+        """Ancestors or descendants of a model, dataset digest or pattern; depth 0: all hops."""
         directions = registry_pb.LINEAGE_DIRECTION_ANCESTORS, registry_pb.LINEAGE_DIRECTION_DESCENDANTS
         request = registry_pb.GetLineageRequest(
             subject=subject, direction=directions[descendants], depth=depth, as_of=_as_of(as_of)
@@ -377,10 +377,10 @@ class Client:
         bars: Sequence[predictor_pb.Bar] | None = None,
         file: str | Path | None = None,
     ) -> predictor_pb.PredictResponse:
-        """What a model says of the next bar: after the newest snapshot, after `bars`, or after those of a CSV file.
+        """Forecast of the bar after the newest snapshot, after `bars`, or after the bars of a CSV file.
 
-        `model`: a version, or a lineage for its champion; "": the symbol's best. Target "" is that of the model,
-        or direction.
+        `model`: a version, or a lineage for its champion; "": the symbol's best. Target "" is the model's target, or
+        direction.
         """
         if bars is not None and file is not None:
             raise InvalidInput("bars and a file are both given; leave one out", fields={"source": "given twice"})
@@ -388,7 +388,7 @@ class Client:
         if bars is not None:
             request.bars.CopyFrom(predictor_pb.BarList(bars=bars))
         if file is not None:
-            request.csv = _content(_existing(file, series))
+            request.csv = _content(_require_file(file, series))
         return self.predictor.unary(self._predictor.Predict, request)
 
     def evaluate(
@@ -424,7 +424,7 @@ class Client:
         last_bar: Timestamp,
         horizon: int = 0,
     ) -> trainer_pb.EvaluateFreshResponse:
-        """The forecasts of a model fitted from scratch at `first_bar`, on the bars from there to `last_bar`."""
+        """Forecasts of a model fitted from scratch at `first_bar`, on the bars up to `last_bar`."""
         request = trainer_pb.EvaluateFreshRequest(
             series=series,
             target=target,
@@ -436,7 +436,7 @@ class Client:
         return self.trainer.unary(self._trainer.EvaluateFresh, request, LONG_TIMEOUT)
 
     def reproduce_model(self, model: str) -> trainer_pb.ReproduceModelResponse:
-        """Train a recorded model again from what its record names, and compare; it takes as long as the session did."""
+        """Reproduces a recorded model and compares both; it takes as long as the session did."""
         request = trainer_pb.ReproduceModelRequest(model=model)
         return self.trainer.unary(self._trainer.ReproduceModel, request, LONG_TIMEOUT)
 
@@ -456,9 +456,9 @@ class Client:
         include_all: bool = False,
         market_time: Timestamp | None = None,
     ) -> knowledge_pb.GetKnowledgeResponse:
-        """Patterns by labels known before a market time, from facts up to a log position or recorded by a moment.
+        """Patterns from labels known before a market time, and from facts as of a log position or log time.
 
-        `market_time`: of the session that asks; facts of later sessions do not count.
+        `market_time`: of the calling session; facts of sessions of a later market time do not count.
         """
         request = knowledge_pb.GetKnowledgeRequest(
             series=series,
@@ -486,7 +486,7 @@ class Client:
             task=task,
             state=state,
             known_before=known_before,
-            page_size=PAGE,
+            page_size=PAGE_SIZE,
             min_position=min_position,
             **_log_time(as_of),
         )
@@ -502,7 +502,7 @@ class Client:
         as_of: AsOf | None = None,
         min_position: int = 0,
     ) -> knowledge_pb.GetPatternResponse:
-        """One pattern by its id, or by the beginning of it, with its history and its evidence year by year."""
+        """One pattern by its id or a prefix of it, with its history and its evidence by year."""
         request = knowledge_pb.GetPatternRequest(
             pattern_id=pattern_id,
             known_before=known_before,
@@ -514,7 +514,7 @@ class Client:
     def offer_pattern(
         self, pattern_id: str, series: str, reason: str, *, request_id: str = ""
     ) -> knowledge_pb.KnownPattern:
-        """Make a pattern of one series a candidate of another; answers as it is there, without evidence of its own."""
+        """Makes a pattern of one series a candidate of another; returns it there, without evidence of its own."""
         request = knowledge_pb.OfferPatternRequest(
             request_id=_or_new(request_id), pattern_id=pattern_id, series=series, reason=reason
         )
@@ -534,7 +534,7 @@ class Client:
         as_of: AsOf | None = None,
         min_position: int = 0,
     ) -> Sequence[knowledge_pb.SuccessRate]:
-        """What became of the rules that were tested, by series and type."""
+        """Success rates of tested rules, by series and type."""
         request = knowledge_pb.ListSuccessRatesRequest(
             series=series, task=task, min_position=min_position, **_log_time(as_of)
         )
@@ -548,11 +548,11 @@ class Client:
         min_position: int = 0,
         market_time: Timestamp | None = None,
     ) -> Iterator[knowledge_pb.FeatureRanking]:
-        """Rankings of a lineage, oldest first. `market_time`: of the session that asks; those of later ones are left
-        out."""
+        """Rankings of a lineage, oldest first. `market_time`: of the calling session; rankings of a later market time
+        are left out."""
         request = knowledge_pb.ListFeatureHistoryRequest(
             lineage=lineage,
-            page_size=PAGE,
+            page_size=PAGE_SIZE,
             min_position=min_position,
             market_time=market_time,
             **_log_time(as_of),
@@ -566,10 +566,10 @@ class Client:
     # The log
 
     def append(self, request: log_pb.AppendRequest) -> log_pb.AppendResponse:
-        return self.registry.unary(self._log.Append, _identified(request))
+        return self.registry.unary(self._log.Append, _with_request_id(request))
 
     def get_head(self) -> log_pb.GetHeadResponse:
-        """The end of the log; `signed` is set where the registry signs."""
+        """The end of the log; `signed` is set if the registry signs."""
         return self.registry.unary(self._log.GetHead, log_pb.GetHeadRequest())
 
     def read_log(
@@ -590,9 +590,9 @@ class Client:
             yield from answer.events
 
     def follow_log(self, after: int = 0, *, where: log_pb.Filter | None = None) -> Iterator[log_pb.StoredEvent]:
-        """Events after a position: those that are there, then those that come, without end.
+        """Events after a position, existing and future ones, without end.
 
-        A registry that stops is looked for again; Unreachable when it does not come back soon.
+        Reconnects to a stopped registry; Unreachable if it stays down.
         """
         request = log_pb.SubscribeRequest(after=after, filter=where)
         while True:
@@ -602,39 +602,40 @@ class Client:
             time.sleep(BACKOFF[0])
 
     def prove_inclusion(self, position: int, size: int = 0) -> log_pb.ProveInclusionResponse:
-        """Why the event at `position` is among the first `size` (0: all); check it with ratchet.transparency.merkle."""
+        """Inclusion proof of the event at `position` in the first `size` events (0: all); verify it with
+        ratchet.transparency.merkle."""
         request = log_pb.ProveInclusionRequest(position=position, size=size)
         return self.registry.unary(self._log.ProveInclusion, request)
 
     def prove_consistency(self, old_size: int, new_size: int = 0) -> log_pb.ProveConsistencyResponse:
-        """Why the first `old_size` events begin the first `new_size` (0: all)."""
+        """Consistency proof of the first `old_size` events with the first `new_size` (0: all)."""
         request = log_pb.ProveConsistencyRequest(old_size=old_size, new_size=new_size)
         return self.registry.unary(self._log.ProveConsistency, request)
 
     def list_heads(self, from_size: int = 0) -> Iterator[log_pb.SignedHead]:
-        """The signed heads of at least `from_size` events, the smallest first."""
+        """Signed heads of at least `from_size` events, by ascending size."""
         request = log_pb.ListHeadsRequest(from_size=from_size)
         while heads := self.registry.unary(self._log.ListHeads, request).heads:
             yield from heads
             request.from_size = heads[-1].size + 1
 
     def export_log(self, start: int = 0, stop: int = 0) -> Iterator[log_pb.ExportResponse]:
-        """Batches of stored events, oldest first; the last with the signed head of what was sent, if there is one."""
+        """Batches of stored events, oldest first; the last one with the signed head of the export, if any."""
         request = log_pb.ExportRequest(start=start, stop=stop)
         return self.registry.stream(self._log.Export, lambda: request, STREAM_TIMEOUT)
 
     def verify(
         self, remembered: Sequence[log_pb.SignedHead] = (), *, collect_garbage: bool = False
     ) -> log_pb.VerifyResponse:
-        """What the registry finds in its own database and artifacts; `remembered` heads must be continued by the log.
+        """Verification by the registry of its database and artifacts; the log must continue the `remembered` heads.
 
-        Whoever does not trust the registry replays what it exports: see ratchet.transparency.verification.
+        For verification without trust in the registry, replay its export: see ratchet.transparency.verification.
         """
         request = log_pb.VerifyRequest(remembered=remembered, collect_garbage=collect_garbage)
         return self.registry.unary(self._log.Verify, request, STREAM_TIMEOUT)
 
     def rebuild(self) -> log_pb.RebuildResponse:
-        """Build every read table anew from position 0 and compare it with the live one."""
+        """Rebuilds every read table from position 0 and compares it with the live one."""
         return self.registry.unary(self._log.Rebuild, log_pb.RebuildRequest(), LONG_TIMEOUT)
 
 
@@ -661,7 +662,7 @@ class _LogTime(TypedDict, total=False):
 
 
 def _log_time(point: AsOf | None) -> _LogTime:
-    """The same for knowledge, whose requests have a field for each."""
+    """The same for the knowledge service, which has one request field for each."""
     if point is None:
         return {}
     return {"as_of_position": point} if isinstance(point, int) else {"as_of_time": point}
@@ -671,7 +672,7 @@ def _or_new(request_id: str) -> str:
     return request_id or str(uuid.uuid4())
 
 
-def _existing(file: str | Path, series: str) -> Path:
+def _require_file(file: str | Path, series: str) -> Path:
     path = Path(file)
     if not path.is_file():
         raise InvalidInput(
@@ -683,16 +684,16 @@ def _existing(file: str | Path, series: str) -> Path:
 
 def _content(path: Path) -> bytes:
     size = path.stat().st_size
-    if size > LARGEST_FILE:
+    if size > MAX_FILE:
         raise InvalidInput(
-            f"{path} holds {size >> 20} MiB, {LARGEST_FILE >> 20} at most for a prediction; leave the oldest bars out",
+            f"{path} holds {size >> 20} MiB, {MAX_FILE >> 20} at most for a prediction; leave the oldest bars out",
             fields={"file": "too large"},
         )
     return path.read_bytes()
 
 
-def _identified(request: _Write) -> _Write:
-    """The request with an id: itself, or a copy that has one."""
+def _with_request_id(request: _Write) -> _Write:
+    """The request with an id: itself, or a copy with a new one."""
     if request.request_id:
         return request
     copy = type(request)()
@@ -713,7 +714,7 @@ Answer = TypeVar("Answer", bound=_Page)
 
 
 def _pages(request: _Listing, ask: Callable[[], Answer], items: Callable[[Answer], Sequence[Item]]) -> Iterator[Item]:
-    """The items of all pages; `ask` sends `request`, which moves on from page to page."""
+    """The items of all pages; `ask` sends `request`, whose page token advances."""
     while True:
         answer = ask()
         yield from items(answer)

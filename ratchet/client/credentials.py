@@ -1,4 +1,4 @@
-"""What a process shows to others: its certificate (mutual TLS) and its bearer token; from the environment only."""
+"""Credentials of a process: its certificate (mutual TLS) and its bearer token; from the environment only."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 TLS_VARIABLES = {"cert": "RATCHET_TLS_CERT", "key": "RATCHET_TLS_KEY", "ca": "RATCHET_TLS_CA"}
 TOKEN_VARIABLE = "RATCHET_TOKEN"
 FILE_VARIABLE = "RATCHET_TOKENS"
-"""The file of tokens that a service knows; docs/security.md describes it."""
+"""Variable with a service's token file; see docs/security.md."""
 NO_IDENTITY = dict.fromkeys((*TLS_VARIABLES.values(), TOKEN_VARIABLE, FILE_VARIABLE), "")
-"""The environment of services on loopback that only the process which starts them calls."""
+"""Environment without credentials, for services on loopback that only their parent process calls."""
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{1,512}")
-"""What a header carries: printable ASCII without spaces."""
+"""Form of a token: printable ASCII without spaces."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """PEM bytes: a certificate (the leaf first, then intermediates), its private key, and the authorities to trust."""
+    """PEM bytes: a certificate (the leaf first, then intermediates), its private key, and the trusted authorities."""
 
     cert: bytes
     key: bytes = field(repr=False)
@@ -38,9 +38,9 @@ class Tls:
     def load(
         cls, environ: Mapping[str, str] = os.environ, now: datetime | None = None, serves: bool = False
     ) -> Tls | None:
-        """From the files of RATCHET_TLS_CERT, _KEY and _CA; None where none is set. `serves`: for a server.
+        """Loads the files of RATCHET_TLS_CERT, _KEY and _CA; None if none is set. `serves`: for a server.
 
-        InvalidInput names the variable that is missing, or the file that can't be used and why.
+        InvalidInput for a missing variable or an unusable file, with the cause.
         """
         files = {name: Path(environ[variable]) for name, variable in TLS_VARIABLES.items() if environ.get(variable)}
         if not files:
@@ -54,7 +54,7 @@ class Tls:
         if files["key"].stat().st_mode & 0o007:
             raise NotAllowed(f"everybody may use the private key {files['key']}; run: chmod 600 {files['key']}")
         _check(made, files, now or datetime.now(UTC))
-        if serves and not _may_serve(made.cert):
+        if serves and not _is_server_certificate(made.cert):
             raise InvalidInput(
                 f"{TLS_VARIABLES['cert']}: {files['cert']} is the certificate of a caller; a service needs that of a"
                 " server, such as server.pem of ratchet certs"
@@ -64,21 +64,21 @@ class Tls:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a caller shows; without any, it calls in clear and is nobody in particular."""
+    """Credentials of a caller; empty: plaintext and anonymous."""
 
     tls: Tls | None = None
     token: str = field(default="", repr=False)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Credentials:
-        """RATCHET_TLS_CERT, _KEY, _CA and RATCHET_TOKEN. InvalidInput says what is wrong with them."""
+        """Loads RATCHET_TLS_CERT, _KEY, _CA and RATCHET_TOKEN. InvalidInput for invalid ones."""
         token = environ.get(TOKEN_VARIABLE, "").strip()
         if token and not TOKEN_FORM.fullmatch(token):
             raise InvalidInput(f"{TOKEN_VARIABLE} is no token: it has spaces, signs beyond ASCII, or is too long")
         return cls(Tls.load(environ), token)
 
-    def require_private(self, address: str) -> None:
-        """PreconditionFailed where the token would go in clear to another machine."""
+    def require_encrypted(self, address: str) -> None:
+        """PreconditionFailed for a token without TLS to another machine."""
         if self.token and self.tls is None and not is_loopback(address.rpartition(":")[0]):
             raise PreconditionFailed(
                 f"{TOKEN_VARIABLE} would be sent to {address} in clear; set {', '.join(TLS_VARIABLES.values())}"
@@ -94,7 +94,7 @@ def _read(variable: str, file: Path) -> bytes:
 
 
 def _check(tls: Tls, files: Mapping[str, Path], now: datetime) -> None:
-    """InvalidInput for what would only show as a failed handshake: no PEM, another key, another authority, expired."""
+    """InvalidInput for certificates that would fail the handshake: no PEM, another key, another authority, expired."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -110,7 +110,7 @@ def _check(tls: Tls, files: Mapping[str, Path], now: datetime) -> None:
             f"{files['key']} is not the private key of {files['cert']}; set {TLS_VARIABLES['key']} and"
             f" {TLS_VARIABLES['cert']} to files that were made together"
         )
-    if not any(_issued(certificate, authority) for certificate in chain for authority in trusted):
+    if not any(_is_issued_by(certificate, authority) for certificate in chain for authority in trusted):
         raise InvalidInput(
             f"{files['cert']} was not issued by an authority of {files['ca']}; set {TLS_VARIABLES['ca']} to the file"
             " with the one that issued it"
@@ -135,8 +135,8 @@ def _certificates(name: str, content: bytes, files: Mapping[str, Path]) -> list[
         raise InvalidInput(f"{TLS_VARIABLES[name]}: {files[name]} holds no certificate in PEM") from error
 
 
-def _may_serve(cert: bytes) -> bool:
-    """Whether the certificate is for servers, or says nothing of what it is for."""
+def _is_server_certificate(cert: bytes) -> bool:
+    """Whether the certificate permits server authentication, explicitly or without an extended key usage."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound, load_pem_x509_certificate
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -147,7 +147,7 @@ def _may_serve(cert: bytes) -> bool:
     return ExtendedKeyUsageOID.SERVER_AUTH in uses or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in uses
 
 
-def _issued(certificate: Certificate, authority: Certificate) -> bool:
+def _is_issued_by(certificate: Certificate, authority: Certificate) -> bool:
     from cryptography.exceptions import InvalidSignature
 
     try:

@@ -1,4 +1,4 @@
-"""Where the services listen, and the file in a home folder that says so."""
+"""Addresses of the services, and their file in a home folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENVIRONMENT = {name: service.variable for name, service in SERVICES.items()}
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine and nothing beyond it."""
+    """Whether `host` is a loopback address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -30,7 +30,7 @@ def _default(service: str) -> str:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The address (host:port) of each service; without others, those of `ratchet up` and `ratchet serve`."""
+    """The address (host:port) of each service; by default those of `ratchet up` and `ratchet serve`."""
 
     registry: str = _default("registry")
     knowledge: str = _default("knowledge")
@@ -44,7 +44,7 @@ class Endpoints:
 
     @classmethod
     def read(cls, home: Path) -> Endpoints:
-        """What `ratchet up` wrote into `home`; NotFound when nothing runs there."""
+        """Reads the file of `ratchet up` in `home`; NotFound without running services."""
         file = home / FILE_NAME
         try:
             written = json.loads(file.read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ class Endpoints:
             raise NotFound(f"{file} names no addresses ({error}); stop ratchet up and start it again") from error
 
     def write(self, home: Path) -> Path:
-        """Write the file in one step: a reader sees the old one or the new one."""
+        """Writes the file atomically."""
         write_whole(home / FILE_NAME, json.dumps(asdict(self), indent=2))
         return home / FILE_NAME
 
     def overridden(self, environ: Mapping[str, str]) -> Endpoints:
-        """These, with the addresses that the environment gives."""
+        """These endpoints, overridden by the addresses in the environment."""
         return replace(self, **{name: environ[key] for name, key in ENVIRONMENT.items() if environ.get(key)})

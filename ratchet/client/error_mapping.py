@@ -12,11 +12,11 @@ from grpc_status import rpc_status
 from ratchet.errors import BY_REASON, BY_STATUS, DOMAIN, Busy, Cancelled, DeadlinePassed, RatchetError, Unreachable
 
 OVERLOADED = "Concurrent RPC limit exceeded"
-"""How gRPC's server refuses a call beyond its maximum_concurrent_rpcs."""
+"""Message of gRPC's server for calls beyond its maximum_concurrent_rpcs."""
 
 
 def to_status(error: RatchetError) -> status_pb2.Status:
-    """The status that carries `error`: code, message, ErrorInfo and, for wrong fields, BadRequest."""
+    """The status of `error`: code, message, ErrorInfo and, for wrong fields, BadRequest."""
     details: list[AnyMessage] = []
     for message in _details(error):
         packed = AnyMessage()
@@ -40,7 +40,7 @@ def _details(error: RatchetError) -> list[error_details_pb2.ErrorInfo | error_de
 
 
 def from_rpc(error: grpc.RpcError, peer: str) -> RatchetError:
-    """The RatchetError that a failed call to `peer` (a service and its address) stands for."""
+    """The RatchetError of a failed call to `peer` (a service and its address)."""
     code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
     message = (error.details() or code) if isinstance(error, grpc.Call) else str(error)
     status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None

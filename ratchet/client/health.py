@@ -1,4 +1,4 @@
-"""What a service says of its health: the standard protocol, and what is in the trailing metadata of its answers."""
+"""Client of the standard health protocol, with Ratchet's trailing metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 LIVE = "live"
-"""The name under which a server is SERVING while it can answer at all, whatever it misses."""
+"""Health service name for liveness: SERVING even with missing dependencies."""
 
 VERSION_KEY, TIME_KEY, METRICS_KEY, WRONG_KEY = (
     "ratchet-version",
@@ -19,9 +19,9 @@ VERSION_KEY, TIME_KEY, METRICS_KEY, WRONG_KEY = (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`wrong`: what it misses, in words. `time`: the server's clock, seconds since 1970, 0 where it does not say.
-    `version` and `metrics` (a URL) are empty where it does not say."""
+class HealthStatus:
+    """Health of a service. `wrong`: the problem as text. `time`: the server's clock, seconds since 1970, 0 if unknown.
+    `version` and `metrics` (a URL) are empty if unknown."""
 
     serving: bool
     wrong: str = ""
@@ -30,13 +30,13 @@ class Answer:
     metrics: str = ""
 
 
-def ask(channel: grpc.Channel, name: str = "", timeout: float = 2.0) -> Answer:
-    """The health of `name` ("": is all well?). Raises grpc.RpcError where nobody answers, or knows the name."""
+def check_health(channel: grpc.Channel, name: str = "", timeout: float = 2.0) -> HealthStatus:
+    """Health of `name` ("": the whole service). Raises grpc.RpcError without an answer, or for an unknown name."""
     stub = health_pb2_grpc.HealthStub(channel)
     answer, call = stub.Check.with_call(health_pb2.HealthCheckRequest(service=name), timeout=timeout)
     told = dict(call.trailing_metadata() or ())
     wrong = told.get(WRONG_KEY, b"")
-    return Answer(
+    return HealthStatus(
         serving=answer.status == health_pb2.HealthCheckResponse.SERVING,
         wrong=wrong.decode(errors="replace") if isinstance(wrong, bytes) else wrong,
         version=str(told.get(VERSION_KEY, "")),

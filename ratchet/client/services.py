@@ -66,4 +66,4 @@ SERVICES: Mapping[str, Service] = {
         ),
     )
 }
-"""In the order in which they start."""
+"""In start order."""

@@ -1,7 +1,7 @@
-"""Calls carry the span that is open where they are made, so that a trace goes on in the service that is called.
+"""Trace context propagation: calls carry the current span, so that the called service continues the trace.
 
-Only where traces are asked for (OTEL_EXPORTER_OTLP_ENDPOINT, the standard variable) and OpenTelemetry is installed: an
-application without it has no open span.
+Enabled by OTEL_EXPORTER_OTLP_ENDPOINT, the standard variable, with OpenTelemetry installed: an application without it
+has no current span.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 
 import grpc
 
-from ratchet.client.channel import Sending
+from ratchet.client.channel import MetadataInterceptor
 
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def traced(channel: grpc.Channel, environ: Mapping[str, str] = os.environ) -> grpc.Channel:
-    """The channel, whose calls carry the open span as W3C trace context."""
+def with_tracing(channel: grpc.Channel, environ: Mapping[str, str] = os.environ) -> grpc.Channel:
+    """The channel with an interceptor that adds the current span as W3C trace context."""
     if not environ.get(ENDPOINT_VARIABLE):
         return channel
     try:
@@ -32,4 +32,4 @@ def traced(channel: grpc.Channel, environ: Mapping[str, str] = os.environ) -> gr
         propagator.inject(carried)
         return carried.items()
 
-    return grpc.intercept_channel(channel, Sending(context))
+    return grpc.intercept_channel(channel, MetadataInterceptor(context))

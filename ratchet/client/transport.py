@@ -10,9 +10,9 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ratchet.client.channel import failure, open_channel
+from ratchet.client.channel import map_rpc_error, open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.tracing import traced
+from ratchet.client.tracing import with_tracing
 from ratchet.errors import DeadlinePassed, Unreachable
 
 Request = TypeVar("Request", bound=Message)
@@ -22,19 +22,19 @@ ACTOR_KEY = "ratchet-actor"
 CORRELATION_KEY = "ratchet-correlation"
 BACKOFF = (0.1, 0.3, 0.9)
 RESTART = (2.0, 4.0, 8.0, 8.0, 8.0)
-"""Further pauses for a stream that was arriving: the time in which a service that died is back."""
+"""Further pauses for an established stream: the restart time of a service."""
 
 
-class Link:
-    """The channel to one address, made when it is first needed; without `credentials`, with those of the environment.
+class LazyChannel:
+    """The channel to one address, opened on first use; `credentials` default to those of the environment.
 
-    InvalidInput and PreconditionFailed for credentials that can't be used there.
+    InvalidInput and PreconditionFailed for credentials that are unusable there.
     """
 
     def __init__(self, address: str, credentials: Credentials | None = None) -> None:
         self.address = address
         self._credentials = Credentials.load() if credentials is None else credentials
-        self._credentials.require_private(address)
+        self._credentials.require_encrypted(address)
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
 
@@ -42,7 +42,7 @@ class Link:
     def channel(self) -> grpc.Channel:
         with self._lock:
             if self._channel is None:
-                self._channel = traced(open_channel(self.address, self._credentials))
+                self._channel = with_tracing(open_channel(self.address, self._credentials))
             return self._channel
 
     def close(self) -> None:
@@ -55,29 +55,29 @@ class Link:
 class Transport:
     """One service at one address, called in the name of `actor`.
 
-    A call that ends Unreachable is repeated after each pause of `backoff` (seconds) while its deadline allows. That is
-    safe for reads, and for writes because they carry a request id. Every other failure is raised at once.
+    A call that ends Unreachable is repeated after each pause of `backoff` (seconds) within its deadline. That is safe
+    for reads, and for writes because of their request ids. Every other error is raised at once.
     """
 
     def __init__(
-        self, service: str, link: Link, actor: str, timeout: float, backoff: tuple[float, ...] = BACKOFF
+        self, service: str, lazy_channel: LazyChannel, actor: str, timeout: float, backoff: tuple[float, ...] = BACKOFF
     ) -> None:
-        self.service, self.link, self.timeout = service, link, timeout
+        self.service, self.lazy_channel, self.timeout = service, lazy_channel, timeout
         self._metadata = ((ACTOR_KEY, actor.encode("ascii", "replace").decode()),)
         self._backoff = backoff
 
     @property
     def peer(self) -> str:
-        return f"the {self.service} at {self.link.address}"
+        return f"the {self.service} at {self.lazy_channel.address}"
 
     def acting_as(self, actor: str) -> Transport:
-        """The same link, used in another caller's name."""
-        return Transport(self.service, self.link, actor, self.timeout, self._backoff)
+        """The same channel, with another actor."""
+        return Transport(self.service, self.lazy_channel, actor, self.timeout, self._backoff)
 
     def unary(
         self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None
     ) -> Response:
-        return self._repeat(lambda left: method(request, timeout=left, metadata=self._metadata), timeout)
+        return self._retry(lambda left: method(request, timeout=left, metadata=self._metadata), timeout)
 
     def upload(
         self,
@@ -85,8 +85,8 @@ class Transport:
         pieces: Callable[[], Iterator[Request]],
         timeout: float | None = None,
     ) -> Response:
-        """A client stream; `pieces` begins it anew for each attempt."""
-        return self._repeat(lambda left: method(pieces(), timeout=left, metadata=self._metadata), timeout)
+        """A client stream; `pieces` restarts it for each attempt."""
+        return self._retry(lambda left: method(pieces(), timeout=left, metadata=self._metadata), timeout)
 
     def stream(
         self,
@@ -95,9 +95,10 @@ class Transport:
         timeout: float,
         resumable: bool = False,
     ) -> Iterator[Response]:
-        """A server stream, repeated like a call while nothing has arrived.
+        """A server stream, repeated like a call before its first message.
 
-        `resumable`: `request()` says where to go on, so a stream that breaks or meets its deadline is asked for again.
+        `resumable`: `request()` holds the resume position, so a stream that breaks or meets its deadline is requested
+        again.
         """
         pauses = iter(self._backoff)
         arrived = False
@@ -110,7 +111,7 @@ class Transport:
                     yield message
                 return
             except grpc.RpcError as error:
-                found = failure(error, self.peer, time.monotonic() - began)
+                found = map_rpc_error(error, self.peer, time.monotonic() - began)
                 if resumable and isinstance(found, DeadlinePassed):
                     continue
                 pause = next(pauses, None) if resumable or not arrived else None
@@ -120,7 +121,7 @@ class Transport:
             finally:
                 call.cancel()  # type: ignore[no-untyped-call]
 
-    def _repeat(self, attempt: Callable[[float], Response], timeout: float | None) -> Response:
+    def _retry(self, attempt: Callable[[float], Response], timeout: float | None) -> Response:
         end = time.monotonic() + (self.timeout if timeout is None else timeout)
         pauses = iter(self._backoff)
         while True:
@@ -128,7 +129,7 @@ class Transport:
             try:
                 return attempt(max(end - began, 0.001))
             except grpc.RpcError as error:
-                found, pause = failure(error, self.peer, time.monotonic() - began), next(pauses, None)
+                found, pause = map_rpc_error(error, self.peer, time.monotonic() - began), next(pauses, None)
                 late = pause is None or time.monotonic() + pause >= end
                 if late or type(found) is not Unreachable:
                     raise found from error

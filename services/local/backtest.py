@@ -1,4 +1,4 @@
-"""ratchet backtest: the whole loop replayed over history, in a home of its own."""
+"""ratchet backtest: replay of the whole loop over history, in a home of its own."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 
 import click
 
-from ratchet.backtest import summary, words
+from ratchet.backtest import summary, wording
 from ratchet.backtest.arms import assemble
-from ratchet.backtest.bar_times import bar_time, parsed
+from ratchet.backtest.bar_times import parse_bar_time, parse_option
 from ratchet.backtest.compare import Score, scores
-from ratchet.backtest.plan import EVERY, plan
+from ratchet.backtest.plan import SESSION_INTERVAL, plan
 from ratchet.backtest.result import Result, Setting, is_baseline
 from ratchet.cli.connect import connect
 from ratchet.cli.data import zone_arguments, zone_options
 from ratchet.cli.output import HORIZON, home_option, output_option, show, table
 from ratchet.errors import DataRefused, InvalidInput, PreconditionFailed
 from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, TARGETS, Lineage, Policy, Series, Task, one_of
-from services.local.backtest_home import Home, replay_watched, running
+from services.local.backtest_home import BacktestHome, replay_supervised, running_services
 
 POLICIES: tuple[Policy, ...] = ("balanced", "strict")
 DOCUMENT, PAGE, BARS, HOME = "backtest.json", "report.html", "bars.csv", "home"
@@ -42,7 +42,9 @@ DOCUMENT, PAGE, BARS, HOME = "backtest.json", "report.html", "bars.csv", "home"
 @click.option("--target", default=DEFAULT_TARGET, show_default=True, help=f"One of {', '.join(TARGETS)}.")
 @click.option("--horizon", type=HORIZON, default=None, help="Bars ahead  [default: the target's own]")
 @click.option("--start", default="", metavar="DATE", help="The first session  [default: 1,000 usable bars]")
-@click.option("--every", type=click.IntRange(min=1), default=EVERY, show_default=True, help="Bars between sessions.")
+@click.option(
+    "--every", type=click.IntRange(min=1), default=SESSION_INTERVAL, show_default=True, help="Bars between sessions."
+)
 @click.option("--policy", default="balanced", show_default=True, help=f"One of {', '.join(POLICIES)}.")
 @click.option(
     "--data", "file", type=click.Path(path_type=Path), default=None, help="CSV file of bars  [default: those imported]"
@@ -81,7 +83,7 @@ def backtest(
     rule = one_of("policy", policy, POLICIES)
     if file is None and (timezone or market_timezone):
         raise InvalidInput("--timezone and --market-timezone are of a file; give it with --data, or leave them out")
-    first = parsed("--start", start) if start else None
+    first = parse_option("--start", start) if start else None
     folder = out or Path(f"backtest-{lineage.series}-{task}-{lineage.model_type}")
     _prepare(folder, keeps=out is not None)
     began = time.monotonic()
@@ -90,11 +92,11 @@ def backtest(
         place = folder if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-backtest-")))
         bars = file or place / BARS
         zones = (timezone, market_timezone) if file else ("", _export(lineage, bars, home))
-        within = stack.enter_context(running(place / HOME, _say))
+        within = stack.enter_context(running_services(place / HOME, _print_status))
         times = _import(within, lineage, bars, *zones)
         segments = plan(str(lineage.series), times, task.horizon, first, every)
-        _say(f"{len(segments)} sessions under {rule}")
-        replayed = replay_watched(within, lineage, rule, segments)
+        _print_status(f"{len(segments)} sessions under {rule}")
+        replayed = replay_supervised(within, lineage, rule, segments)
     setting = Setting(
         series=str(lineage.series),
         task=str(task),
@@ -129,7 +131,7 @@ def backtest(
 
 
 def _prepare(folder: Path, keeps: bool) -> None:
-    """The output folder, before hours are spent; PreconditionFailed when it can't be used."""
+    """Creates the output folder before the long run; PreconditionFailed if it is unusable."""
     if keeps and (folder / HOME).exists():
         raise PreconditionFailed(f"{folder / HOME} is there already; choose another --out, or remove it")
     try:
@@ -140,39 +142,41 @@ def _prepare(folder: Path, keeps: bool) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """A backtest that failed leaves no empty folder behind."""
+    """Removes the empty output folder of a failed backtest."""
     if not any(folder.iterdir()):
         folder.rmdir()
 
 
 def _export(lineage: Lineage, bars: Path, home: str | None) -> str:
-    """Write the imported bars of the running services to a file; returns their market time zone."""
+    """Writes the imported bars of the running services to a file; returns their market time zone."""
     series = str(lineage.series)
     with connect(home) as client, bars.open("wb") as target:
         target.writelines(client.export_bars(series))
         return next(client.list_datasets(series, latest_only=True)).registered.market_timezone
 
 
-def _import(within: Home, lineage: Lineage, file: Path, timezone: str, market_timezone: str) -> list[int]:
-    """Bring the bars into the home; their times, as the services understood them."""
+def _import(within: BacktestHome, lineage: Lineage, file: Path, timezone: str, market_timezone: str) -> list[int]:
+    """Imports the bars into the home; returns their times as parsed by the services."""
     series = str(lineage.series)
     within.client.import_bars(file, series, timezone=timezone, market_timezone=market_timezone)
     text = b"".join(within.client.export_bars(series)).decode()
-    times = [bar_time(line.partition(",")[0]) for line in text.splitlines()[1:]]
+    times = [parse_bar_time(line.partition(",")[0]) for line in text.splitlines()[1:]]
     if not times:
         raise DataRefused(f"{file} has no bars; give a file with the history of {series}")
     return times
 
 
 def write(result: Result, folder: Path) -> dict[str, str]:
-    """The document and, where its extra is installed, the page; their paths by kind."""
+    """Writes the document and, if its extra is installed, the page; returns their paths by kind."""
     folder.mkdir(parents=True, exist_ok=True)
     document = folder / DOCUMENT
     document.write_text(json.dumps(summary.document(result), allow_nan=False, ensure_ascii=False), encoding="utf-8")
     try:
         from ratchet.backtest.report import render
     except ModuleNotFoundError as error:
-        _say(f"no HTML report: {error.name} is not installed; pip install 'ratchet-models[report]' and run this again")
+        _print_status(
+            f"no HTML report: {error.name} is not installed; pip install 'ratchet-models[report]' and run this again"
+        )
         return {"json": str(document)}
     page = folder / PAGE
     page.write_text(render(result), encoding="utf-8")
@@ -187,10 +191,10 @@ def _render(result: Result, files: dict[str, str], kept: str | None) -> None:
         ("arm", ">Brier", ">accuracy", ">AUC", ">ratchet's Brier gain over it", "ratchet is", ">CPU s"),
         [_row(score) for score in found],
     )
-    click.echo(words.headline(result, found))
-    for finding, said in words.by_finding(words.against(found)).items():
-        click.echo(f"  {words.CLAIM[finding]} {said}")
-    click.echo(words.history(result))
+    click.echo(wording.headline(result, found))
+    for finding, said in wording.by_finding(wording.comparisons(found)).items():
+        click.echo(f"  {wording.CLAIM[finding]} {said}")
+    click.echo(wording.history(result))
     click.echo(f"\n{setting.seconds:,.0f} s")
     for kind, path in files.items():
         click.echo(f"{kind:<6}{path}")
@@ -201,17 +205,17 @@ def _render(result: Result, files: dict[str, str], kept: str | None) -> None:
 def _row(score: Score) -> tuple[str, ...]:
     return (
         score.arm,
-        words.estimate(score.brier, 4),
-        words.estimate(score.accuracy, 3),
-        words.estimate(score.auc, 3),
-        words.percent(score.gain.percent) if score.gain else "",
+        wording.estimate(score.brier, 4),
+        wording.estimate(score.accuracy, 3),
+        wording.estimate(score.auc, 3),
+        wording.percent(score.gain.percent) if score.gain else "",
         score.gain.finding if score.gain else "",
         "" if is_baseline(score.arm) else f"{score.cpu_seconds:,.1f}",
     )
 
 
 def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path | None, zones: tuple[str, str]) -> str:
-    """The command line that makes the same backtest."""
+    """The command line for the same backtest."""
     line = ["ratchet", "backtest", str(lineage.series), "--model", lineage.model_type]
     line += ["--target", lineage.task.target, "--horizon", str(lineage.task.horizon)]
     line += ["--every", str(every), "--policy", policy]
@@ -220,5 +224,5 @@ def _command(lineage: Lineage, policy: str, start: str, every: int, file: Path |
     return shlex.join(line)
 
 
-def _say(text: str) -> None:
+def _print_status(text: str) -> None:
     click.echo(text, err=True)

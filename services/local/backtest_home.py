@@ -1,4 +1,4 @@
-"""The home of a backtest: services of its own, on which the loop runs."""
+"""The home of a backtest, with services of its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.backtest.plan import Segment
-from ratchet.backtest.replay import Replayed, replay
+from ratchet.backtest.replay import ReplayResult, replay
 from ratchet.backtest.result import Session
 from ratchet.client import Client
 from ratchet.client.credentials import NO_IDENTITY, Credentials
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 0.2
 ENVIRONMENT = {**NO_IDENTITY, "RATCHET_WORKERS": "local:1"}
-"""Sessions follow each other: one worker suffices, and it keeps the fits of the baselines from one to the next."""
+"""Sessions run in sequence: one worker suffices, and caches the fits of the baselines."""
 
 
 @dataclass(frozen=True)
-class Home:
-    """The services of a backtest while they run, and a client of them."""
+class BacktestHome:
+    """The running services of a backtest, and their client."""
 
     supervisor: Supervisor
     client: Client
 
 
 @contextmanager
-def running(place: Path, say: Callable[[str], None]) -> Iterator[Home]:
-    """Start the services under `place`; they stop at the end."""
+def running_services(place: Path, say: Callable[[str], None]) -> Iterator[BacktestHome]:
+    """Runs the services under `place` for the duration of the context."""
     with Supervisor(place, ports.choose(0), say, environment=ENVIRONMENT) as supervisor:
         found = supervisor.endpoints
         with Client(**asdict(found), credentials=Credentials()) as client:
-            yield Home(supervisor, client)
+            yield BacktestHome(supervisor, client)
 
 
-class Told:
-    """Shows how the loop goes on, and stops it when `stopping` is set."""
+class ReplayProgress:
+    """ReplayObserver that prints progress, and stops the replay when `stopping` is set."""
 
     def __init__(
         self, sessions: int, stopping: threading.Event, progress: Progress | None, task: TaskID | None
@@ -59,16 +59,16 @@ class Told:
         self._progress, self._task = progress, task
         self._held = 0
 
-    def going(self, phase: str, fraction: float) -> None:
+    def progress(self, phase: str, fraction: float) -> None:
         if self._stopping.is_set():
             raise Cancelled("the backtest was stopped")
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=self._held + 0.9 * fraction, text=phase)
 
-    def held(self, session: Session) -> None:
+    def session_ended(self, session: Session) -> None:
         self._held += 1
         line = (
-            f"{self._held:>3}/{self._sessions}  {day(session.date)}  v{session.version}"
+            f"{self._held:>3}/{self._sessions}  {format_day(session.date)}  v{session.version}"
             f" {session.ended}, v{session.champion} in force"
         )
         if self._progress is not None and self._task is not None:
@@ -78,13 +78,15 @@ class Told:
             click.echo(line, err=True)
 
 
-def replay_watched(home: Home, lineage: Lineage, policy: Policy, segments: Sequence[Segment]) -> Replayed:
-    """Replay the loop while services that died are restarted; an error or Ctrl-C stops it."""
+def replay_supervised(
+    home: BacktestHome, lineage: Lineage, policy: Policy, segments: Sequence[Segment]
+) -> ReplayResult:
+    """Replays the loop, and restarts services that exit; an error or Ctrl-C stops the replay."""
     stopping = threading.Event()
-    with _terminated_like_interrupted(), _progress() as progress, ThreadPoolExecutor(1) as thread:
+    with _sigterm_as_interrupt(), _progress() as progress, ThreadPoolExecutor(1) as thread:
         task = progress.add_task(policy, total=len(segments), text="") if progress else None
-        told = Told(len(segments), stopping, progress, task)
-        replayed = thread.submit(replay, home.client, lineage, policy, segments, told)
+        observer = ReplayProgress(len(segments), stopping, progress, task)
+        replayed = thread.submit(replay, home.client, lineage, policy, segments, observer)
         try:
             while wait((replayed,), CHECK_SECONDS).not_done:
                 home.supervisor.check()
@@ -97,7 +99,7 @@ def replay_watched(home: Home, lineage: Lineage, policy: Policy, segments: Seque
 
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """A live bar on a terminal; None elsewhere, where each session is a line."""
+    """A live bar on a terminal; None elsewhere, with one line per session instead."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -117,8 +119,8 @@ def _progress() -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM stops as Ctrl-C does."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Handles SIGTERM like Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -54,8 +54,8 @@ def demo(home: str | None, folder: Path | None, output: str) -> None:
     if (Path(chosen) / LOG_FILE).exists():
         raise PreconditionFailed(f"{chosen} holds data already; choose an empty folder with --home")
     os.environ.update(NO_IDENTITY)
-    supervisor = Supervisor(Path(chosen), ports.choose(0), say=_say)
-    _say(f"starting the services on {supervisor.home}")
+    supervisor = Supervisor(Path(chosen), ports.choose(0), say=_print_status)
+    _print_status(f"starting the services on {supervisor.home}")
     with supervisor:
         for words in steps(bars):
             _run((*words, "--home", chosen), output)
@@ -81,7 +81,7 @@ def steps(bars: Path) -> list[tuple[str, ...]]:
 
 
 def _run(words: tuple[str, ...], output: str) -> None:
-    """Run one command line here, as the shell would; a command that fails ends the demo with its exit code."""
+    """Runs one command line in this process; a failed command ends the demo with its exit code."""
     line = (*words, "-o", "json") if output == "json" else words
     click.secho(f"\n$ {shlex.join(('ratchet', *line))}", bold=True, err=output == "json")
     code = cli.main(list(line), prog_name="ratchet", standalone_mode=False)
@@ -90,13 +90,13 @@ def _run(words: tuple[str, ...], output: str) -> None:
 
 
 def _installed_data() -> Path:
-    """The package data of ratchet, relative to the working directory where it lies below it."""
+    """The package data of ratchet, relative to the working directory if below it."""
     folder, here = Path(ratchet.__file__).parent / "data", Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _fresh_home() -> str:
-    """./.ratchet, or ./.ratchet-demo-N when that one holds data."""
+    """./.ratchet, or ./.ratchet-demo-N if the former holds data."""
     candidates = [str(DEFAULT_HOME), *(f"{DEFAULT_HOME}-demo-{n}" for n in range(1, 1000))]
     free = next((name for name in candidates if not (Path(name) / LOG_FILE).exists()), None)
     if free is None:
@@ -105,12 +105,12 @@ def _fresh_home() -> str:
 
 
 def _suggest(home: str) -> None:
-    _say("\nThe services have stopped; all of it is kept. Open it again:")
-    _say("  " + shlex.join(["ratchet", "up", "--home", home]))
-    _say("and then, in another terminal:")
+    _print_status("\nThe services have stopped; all of it is kept. Open it again:")
+    _print_status("  " + shlex.join(["ratchet", "up", "--home", home]))
+    _print_status("and then, in another terminal:")
     for words in SUGGESTED:
-        _say("  " + shlex.join(["ratchet", *words, "--home", home]))
+        _print_status("  " + shlex.join(["ratchet", *words, "--home", home]))
 
 
-def _say(text: str) -> None:
+def _print_status(text: str) -> None:
     click.echo(text, err=True)

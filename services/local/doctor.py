@@ -12,7 +12,7 @@ import click
 from ratchet.cli.connect import DEFAULT_HOME, command_line, connect, find_endpoints
 from ratchet.cli.output import home_option, output_option, show, table
 from ratchet.errors import RatchetError, Unreachable
-from services.local.doctor_finding import Finding, finding
+from services.local.doctor_check import CheckResult, check_result
 from services.local.doctor_machine import artifacts, folders, installation, tls
 
 
@@ -33,7 +33,7 @@ def doctor(home: str | None, output: str) -> None:
         raise click.exceptions.Exit(Unreachable.exit_code)
 
 
-def _services(home: str | None, folder: Path) -> Iterator[Finding]:
+def _services(home: str | None, folder: Path) -> Iterator[CheckResult]:
     from services.local.doctor_log import log
     from services.local.doctor_services import services
 
@@ -41,7 +41,7 @@ def _services(home: str | None, folder: Path) -> Iterator[Finding]:
     try:
         endpoints = find_endpoints(home)
     except Unreachable as error:
-        yield finding("services", False, error.message.partition(";")[0], start)
+        yield check_result("services", False, error.message.partition(";")[0], start)
         return
     found = list(services(home, endpoints))
     yield from found
@@ -50,9 +50,9 @@ def _services(home: str | None, folder: Path) -> Iterator[Finding]:
             with connect(home) as client:
                 yield from log(home, folder, client)
         except RatchetError as error:
-            yield finding("token", False, error.message.partition(";")[0], start)
+            yield check_result("token", False, error.message.partition(";")[0], start)
 
 
-def _render(findings: Sequence[Finding]) -> None:
+def _render(findings: Sequence[CheckResult]) -> None:
     rows = [("ok" if each.ok else "WRONG", each.what, each.found, each.remedy) for each in findings]
     table("", ("", "what", "found", "what to do"), rows)

@@ -1,4 +1,4 @@
-"""ratchet doctor on the log: who this caller is to it, how long it is, and whether its end is what was signed."""
+"""ratchet doctor, checks of the log: the caller's role, the length of the log, its signed head."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from ratchet.client import Client
 from ratchet.client.credentials import TOKEN_VARIABLE
 from ratchet.errors import InvalidInput, NotAllowed, RatchetError, Unauthenticated
 from ratchet.eventlog.v1 import eventlog_pb2
-from services.local.doctor_finding import Finding, finding
+from services.local.doctor_check import CheckResult, check_result
 
 
-def log(home: str | None, folder: Path, client: Client) -> Iterator[Finding]:
-    """`folder`: the home, whose public key and remembered heads are used where they are there."""
+def log(home: str | None, folder: Path, client: Client) -> Iterator[CheckResult]:
+    """`folder`: the home, for its public key and remembered heads, if any."""
     verify = command_line(home, "log", "verify")
     try:
         head = client.get_head()
     except (Unauthenticated, NotAllowed) as error:
         new = command_line(home, "tokens", "add", client.actor.partition("@")[0] or "me", "--role", "viewer")
-        yield finding("token", False, error.message.partition(";")[0], new)
+        yield check_result("token", False, error.message.partition(";")[0], new)
         return
     except RatchetError as error:
-        yield finding("log", False, error.message.partition(";")[0], command_line(home, "up"))
+        yield check_result("log", False, error.message.partition(";")[0], command_line(home, "up"))
         return
     yield from _caller(client)
     size = sum(file.stat().st_size for file in folder.glob("log.sqlite*"))
-    yield finding("log", True, f"{head.position} events{f', {size / 2**20:.1f} MiB' if size else ''}", "")
+    yield check_result("log", True, f"{head.position} events{f', {size / 2**20:.1f} MiB' if size else ''}", "")
     try:
-        yield finding("signed head", True, _checked(folder, client, head), "")
+        yield check_result("signed head", True, _checked(folder, client, head), "")
     except RatchetError as error:
-        yield finding("signed head", False, error.message.partition(";")[0], verify)
+        yield check_result("signed head", False, error.message.partition(";")[0], verify)
 
 
-def _caller(client: Client) -> Iterator[Finding]:
-    """The role of the token, by asking for what only services may do and what nobody gets: an append of nothing."""
+def _caller(client: Client) -> Iterator[CheckResult]:
+    """The role of the token, from the answer to an empty append, which only services may request."""
     try:
         client.append(eventlog_pb2.AppendRequest())
     except NotAllowed as error:
         known = error.metadata
-        yield finding("token", True, f"{known['caller']}, {known['role']}" if "caller" in known else "accepted", "")
+        yield check_result(
+            "token", True, f"{known['caller']}, {known['role']}" if "caller" in known else "accepted", ""
+        )
     except InvalidInput:
         if os.environ.get(TOKEN_VARIABLE):
-            yield finding("token", True, "a service's, or one that nobody asks for", "")
+            yield check_result("token", True, "a service's, or one that nobody asks for", "")
 
 
 def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -> str:

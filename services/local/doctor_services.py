@@ -1,4 +1,4 @@
-"""ratchet doctor on the services: whether they answer, are ready and of this version, their clocks and metrics."""
+"""ratchet doctor, checks of the services: health, version, clock and metrics."""
 
 from __future__ import annotations
 
@@ -19,69 +19,69 @@ from ratchet.cli.connect import DEFAULT_HOME, command_line
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import TLS_VARIABLES, Credentials, Tls
 from ratchet.client.endpoints import Endpoints, is_loopback
-from ratchet.client.health import LIVE, Answer, ask
+from ratchet.client.health import LIVE, HealthStatus, check_health
 from ratchet.client.services import SERVICES
 from ratchet.errors import PreconditionFailed
 from services.local import ports
-from services.local.doctor_finding import Finding, finding
+from services.local.doctor_check import CheckResult, check_result
 
 HEALTH_SECONDS = 2.0
-MOST_SKEW = 2.0
-"""Seconds between this clock and a service's; beyond, times of facts and the lives of tokens are not what they seem."""
+MAX_SKEW = 2.0
+"""Maximum clock skew in seconds; beyond it, times of facts and expiries of tokens are unreliable."""
 
 
-def services(home: str | None, endpoints: Endpoints) -> Iterator[Finding]:
-    """Of each service; of one that does not answer, only that."""
+def services(home: str | None, endpoints: Endpoints) -> Iterator[CheckResult]:
+    """Checks of each service; a single one for a service without an answer."""
     here = importlib.metadata.version("ratchet-models")
     for service, address in asdict(endpoints).items():
         try:
             with open_channel(address, Credentials(Tls.load())) as channel:
                 began = time.time()
-                live = ask(channel, LIVE, HEALTH_SECONDS)
+                live = check_health(channel, LIVE, HEALTH_SECONDS)
                 skew = live.time - (began + time.time()) / 2
-                yield _ready(home, service, address, ask(channel, "", HEALTH_SECONDS))
-                yield from _needs(home, service, channel)
+                yield _ready(home, service, address, check_health(channel, "", HEALTH_SECONDS))
+                yield from _dependency_checks(home, service, channel)
         except grpc.RpcError:
-            yield _silent(home, service, address)
+            yield _unreachable(home, service, address)
             continue
         install = f"pip install 'ratchet-models[server]=={live.version}'"
-        yield finding(f"{service} version", live.version == here, f"{live.version} there, {here} here", install)
+        yield check_result(f"{service} version", live.version == here, f"{live.version} there, {here} here", install)
         found = f"{abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} this one"
-        yield finding(f"{service} clock", abs(skew) < MOST_SKEW, found, "sudo timedatectl set-ntp true")
+        yield check_result(f"{service} clock", abs(skew) < MAX_SKEW, found, "sudo timedatectl set-ntp true")
         if live.metrics:
             yield _metrics(service, address, live.metrics)
 
 
-def _ready(home: str | None, service: str, address: str, answer: Answer) -> Finding:
+def _ready(home: str | None, service: str, address: str, answer: HealthStatus) -> CheckResult:
     found = f"serving at {address}" if answer.serving else f"not ready at {address}: {answer.wrong}"
-    return finding(service, answer.serving, found, _log_of(home, service))
+    return check_result(service, answer.serving, found, _log_of(home, service))
 
 
-def _needs(home: str | None, service: str, channel: grpc.Channel) -> Iterator[Finding]:
+def _dependency_checks(home: str | None, service: str, channel: grpc.Channel) -> Iterator[CheckResult]:
     for name in SERVICES[service].checks:
         try:
-            answer = ask(channel, name, HEALTH_SECONDS)
+            answer = check_health(channel, name, HEALTH_SECONDS)
         except grpc.RpcError as error:
             if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.NOT_FOUND:
                 continue
             raise
         found = "answers" if answer.serving else answer.wrong
-        yield finding(f"{service}: its {name}", answer.serving, found, _log_of(home, service))
+        yield check_result(f"{service}: its {name}", answer.serving, found, _log_of(home, service))
 
 
 def _log_of(home: str | None, service: str) -> str:
-    """The command that shows what a service says of itself."""
+    """The command that shows a service's log."""
     log = Path(home or DEFAULT_HOME) / "logs" / f"{service}.log"
     return shlex.join(["tail", "-n", "50", str(log)]) if log.exists() else command_line(home, "doctor", "-o", "json")
 
 
-def _silent(home: str | None, service: str, address: str) -> Finding:
+def _unreachable(home: str | None, service: str, address: str) -> CheckResult:
     start = command_line(home, "up")
     host, _, port = address.rpartition(":")
     if is_loopback(host) and port.isdecimal() and _is_held(int(port)):
-        found = f"no answer at {address}, whose port is held by {ports.holder(int(port))}"
-        return finding(service, False, found, command_line(home, "up", "--port-base", "0"))
-    return finding(service, False, f"no answer at {address}", start)
+        found = f"no answer at {address}, whose port is held by {ports.port_owner(int(port))}"
+        return check_result(service, False, found, command_line(home, "up", "--port-base", "0"))
+    return check_result(service, False, f"no answer at {address}", start)
 
 
 def _is_held(port: int) -> bool:
@@ -91,8 +91,8 @@ def _is_held(port: int) -> bool:
         return False
 
 
-def _metrics(service: str, address: str, url: str) -> Finding:
-    """Asked for where the service is asked: it may listen on every address of its machine."""
+def _metrics(service: str, address: str, url: str) -> CheckResult:
+    """Requests the metrics at the service's address, because the service may listen on all addresses."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in ("0.0.0.0", "::"):
@@ -101,8 +101,8 @@ def _metrics(service: str, address: str, url: str) -> Finding:
         with urllib.request.urlopen(url, timeout=HEALTH_SECONDS, context=_tls(url)) as answer:
             count = sum(line.startswith(b"# TYPE") for line in answer.read().splitlines())
     except OSError as error:
-        return finding(f"{service} metrics", False, f"{url}: {error}", f"curl --silent --show-error {url}")
-    return finding(f"{service} metrics", count > 0, f"{count} at {url}", f"curl --silent --show-error {url}")
+        return check_result(f"{service} metrics", False, f"{url}: {error}", f"curl --silent --show-error {url}")
+    return check_result(f"{service} metrics", count > 0, f"{count} at {url}", f"curl --silent --show-error {url}")
 
 
 def _tls(url: str) -> ssl.SSLContext | None:

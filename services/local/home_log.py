@@ -1,4 +1,4 @@
-"""ratchet log import and ratchet log key rotate: work on the database of a home, on the registry's machine."""
+"""ratchet log import and ratchet log key rotate: work on a home's database, on the registry's machine."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ PORTS: Final = (
     "admin.port.grpc",
 )
 STOP_SECONDS: Final = 12.0
-"""Idle it stops in 1.3 s; connections on which nothing was asked yet hold it for five more."""
+"""An idle server stops in 1.3 s; unused connections delay the stop by five seconds."""
 _READY: Final = "ready"
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """One server: its `folder`, its ports in the order of PORTS, and the credentials that it takes."""
+    """One server: its `folder`, its ports in the order of PORTS, and its credentials."""
 
     folder: Path
     ports: tuple[int, ...]
@@ -55,10 +55,10 @@ class ObjectStore:
 
     @classmethod
     def open(cls, home: Path) -> ObjectStore:
-        """The store of a home: as its file says, which nobody else may read; a new one with credentials of its own.
+        """Opens the store of a home from its private file, or creates one with new credentials.
 
-        The ports are those of the last time unless one is taken. Raises PreconditionFailed when SeaweedFS is missing
-        or the home's artifacts are files, CorruptData when the store's file can't be read.
+        The ports stay the same unless one is taken. Raises PreconditionFailed without SeaweedFS or if the home's
+        artifacts are files, CorruptData for an unreadable store file.
         """
         program()
         require_no_files(home)
@@ -95,7 +95,8 @@ class ObjectStore:
         return f"s3://{BUCKET}?endpoint={self.endpoint}"
 
     def environment(self) -> dict[str, str]:
-        """What the server and its callers find their credentials in; an inherited token would spoil them."""
+        """Environment variables with the credentials; the session token is cleared because an inherited one would be
+        invalid."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -103,11 +104,11 @@ class ObjectStore:
         }
 
     def command(self) -> Sequence[str]:
-        """The command line that runs the server until it is told to stop, or until its parent is gone."""
+        """The command line that runs the server until a stop signal or the end of its parent."""
         return [sys.executable, "-m", "services.local.object_store", str(self.folder), *self.arguments()]
 
     def arguments(self) -> Sequence[str]:
-        """SeaweedFS on loopback alone, without its other servers, and without reports to its makers."""
+        """Arguments of SeaweedFS: loopback only, without its other servers and telemetry."""
         return [
             program(),
             "mini",
@@ -121,7 +122,7 @@ class ObjectStore:
             "-admin.ui=false",
             "-webdav=false",
             "-master.telemetry=false",
-            # A bucket takes several volumes; SeaweedFS would make them of 1 GiB, and as many as the disk has room for.
+            # A bucket uses several volumes; SeaweedFS defaults to 1 GiB each, as many as fit on the disk.
             "-master.volumeSizeLimitMB=128",
             "-volume.preStopSeconds=0",
             f"-bucket={_READY}",
@@ -129,7 +130,7 @@ class ObjectStore:
         ]
 
     def is_ready(self) -> bool:
-        """Whether the server takes writes."""
+        """Whether the server accepts writes."""
         from minio import Minio
         from minio.error import MinioException
         from urllib3 import PoolManager, Retry, Timeout
@@ -154,8 +155,8 @@ class ObjectStore:
         write_whole(self.folder / FILE, json.dumps(held, indent=2))
 
 
-def require_none(home: Path) -> None:
-    """Raises PreconditionFailed when the artifacts of `home` are in its object store: its files would be missed."""
+def require_no_object_store(home: Path) -> None:
+    """Raises PreconditionFailed if the artifacts of `home` are in its object store: a file store would lack them."""
     if (home / FOLDER / FILE).exists():
         raise PreconditionFailed(
             f"the artifacts of {home} are in the S3 store under {home / FOLDER};"
@@ -164,7 +165,7 @@ def require_none(home: Path) -> None:
 
 
 def require_no_files(home: Path) -> None:
-    """Raises PreconditionFailed when the artifacts of `home` are files: an object store would not have them."""
+    """Raises PreconditionFailed if the artifacts of `home` are files: an object store would lack them."""
     files = home / FILES
     if files.exists() and any(files.iterdir()):
         raise PreconditionFailed(
@@ -174,7 +175,7 @@ def require_no_files(home: Path) -> None:
 
 
 def program() -> str:
-    """The path of `weed`. Raises PreconditionFailed when it is not installed."""
+    """The path of `weed`. Raises PreconditionFailed if it is not installed."""
     beside = Path(sysconfig.get_path("scripts"), "weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
     if not found:
@@ -192,14 +193,14 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def main(folder: str, *command: str) -> int:
-    """Run `command` in `folder` until it ends or this process is told to stop; nothing of it is left then."""
+    """Runs `command` in `folder` until it ends or this process gets a stop signal; then ends it."""
     from services.local.serving import end_with_parent
     from services.local.supervisor import PARENT_KEY
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if parent := os.environ.get(PARENT_KEY):
         end_with_parent(int(parent))
-    server = subprocess.Popen([*_with_us(), *command], cwd=folder)
+    server = subprocess.Popen([*_die_with_parent(), *command], cwd=folder)
     try:
         return server.wait()
     finally:
@@ -211,8 +212,8 @@ def main(folder: str, *command: str) -> int:
             server.wait()
 
 
-def _with_us() -> Sequence[str]:
-    """What lets a server end even when this process is killed, where the system has it."""
+def _die_with_parent() -> Sequence[str]:
+    """Command prefix that ends the server with this process, even if killed, if the system supports it."""
     found = shutil.which("setpriv")
     return [found, "--pdeathsig", "KILL", "--"] if found else []
 

@@ -1,4 +1,4 @@
-"""Ports of the services: the default ones, others from a base, or free ones; a busy port is named."""
+"""Ports of the services: defaults, from a base, or free ones; errors name the owner of a busy port."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Ports = tuple[int, ...]
 
 
 def choose(base: int) -> Ports:
-    """base+1, base+2, …, one for each service, all free; base 0: any free ones.
+    """base+1, base+2, …, one for each service, all free; base 0: any free ports.
 
     Raises:
-        PreconditionFailed: a port is busy; its process is named.
+        PreconditionFailed: a port is busy; the message names its process.
     """
     count = len(SERVICES)
     if base == 0:
@@ -32,7 +32,7 @@ def choose(base: int) -> Ports:
     for port in ports:
         if not is_free(port):
             raise PreconditionFailed(
-                f"port {port} is held by {holder(port)}; stop it, or choose other ports with"
+                f"port {port} is held by {port_owner(port)}; stop it, or choose other ports with"
                 f" --port-base {base + 100 if base + 100 + count < 65536 else 0}",
                 metadata={"port": str(port)},
             )
@@ -51,8 +51,8 @@ def is_free(port: int) -> bool:
         return True
 
 
-def holder(port: int) -> str:
-    """The process that listens on `port`, as far as this user may see it."""
+def port_owner(port: int) -> str:
+    """The process that listens on `port`, if visible to this user."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

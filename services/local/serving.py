@@ -1,4 +1,4 @@
-"""One service in this process: settings, logging, and an end when the supervisor has gone."""
+"""Runs one service in this process: settings, logging, and exit with the supervisor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ratchet.client.credentials import TOKEN_VARIABLE
 from ratchet.errors import PreconditionFailed
-from services.local.supervisor import unusable
+from services.local.supervisor import home_error
 
 if TYPE_CHECKING:
     from services.platform.settings import Settings
@@ -22,9 +22,9 @@ ORPHAN_GRACE_SECONDS = 15.0
 
 
 def serve_service(service: str, home: Path, host: str, port: int | None, insecure: bool) -> None:
-    """Run `service` until it is told to stop.
+    """Runs `service` until it receives a stop signal.
 
-    Services that share an environment have a token each: RATCHET_TOKEN_TRAINER and so on.
+    Services with a shared environment have one token each: RATCHET_TOKEN_TRAINER and so on.
     """
     from services.platform.settings import Settings, require_loopback
     from services.platform.telemetry import call_log
@@ -33,7 +33,7 @@ def serve_service(service: str, home: Path, host: str, port: int | None, insecur
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable(home, error) from error
+        raise home_error(home, error) from error
     if own := os.environ.get(f"{TOKEN_VARIABLE}_{service.upper()}"):
         os.environ[TOKEN_VARIABLE] = own
     call_log.to_stderr(service)
@@ -60,7 +60,7 @@ def _main(service: str) -> Callable[[Settings], None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Stop this process soon after the process `parent` has gone: cleanly, or else without further ado."""
+    """Stops this process soon after the process `parent` has ended: gracefully, then by force."""
 
     def watch() -> None:
         while os.getppid() == parent:

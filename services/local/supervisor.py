@@ -1,4 +1,4 @@
-"""The services as child processes on loopback, under one home folder; on demand with an S3 store of its own."""
+"""Supervisor of the services as child processes on loopback, under one home folder; optionally with an S3 store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCK_NAME = "up.lock"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 QUICK_SECONDS = 10.0
-MOST_QUICK_DEATHS = 5
+MAX_QUICK_EXITS = 5
 
 
 def serve_command(service: str, home: Path, port: int) -> Sequence[str]:
@@ -37,7 +37,7 @@ def serve_command(service: str, home: Path, port: int) -> Sequence[str]:
 
 @dataclass
 class Child:
-    """One service process; `deaths` counts those that came within QUICK_SECONDS of a start, in a row."""
+    """One service process; `deaths`: consecutive exits within QUICK_SECONDS of a start."""
 
     service: str
     command: Sequence[str]
@@ -60,8 +60,8 @@ class Child:
             )
         self.started = time.monotonic()
 
-    def last_words(self) -> str:
-        """The last line of the log that says something."""
+    def last_log_line(self) -> str:
+        """The last nonempty line of the log."""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 4096))
             written = log.read().decode(errors="replace").strip().splitlines()
@@ -69,14 +69,13 @@ class Child:
 
 
 class Supervisor:
-    """Starts, watches and stops the services of one home. `say` is told what a person should know;
-    `command` makes the command line of a service from its name, home and port. The services see this process's
-    environment, but keep their data in the home; what `environment` says wins over everything.
-    With `s3` the artifacts are in an object store of the home, which is the first to start and the last to stop.
+    """Starts, supervises and stops the services of one home. `say` gets messages for the user; `command` builds the
+    command line of a service from its name, home and port. The services inherit this process's environment, but keep
+    their data in the home; `environment` overrides everything. With `s3` the artifacts are in an object store of the
+    home, which starts first and stops last.
 
-    start() waits until all serve, or START_SECONDS for one that misses something; check(), called often, restarts
-    a child that died; stop() ends all.
-    Children end by themselves soon after this process has vanished.
+    start() waits until all serve, or START_SECONDS for a service with a missing dependency; check(), called often,
+    restarts exited children; stop() ends all. Children exit soon after this process has vanished.
     """
 
     def __init__(
@@ -107,21 +106,21 @@ class Supervisor:
         self.stop()
 
     def start(self) -> Endpoints:
-        """Start the services, all at once: each waits for those that it calls. PreconditionFailed for a home in use."""
+        """Starts the services concurrently: each waits for its dependencies. PreconditionFailed for a home in use."""
         try:
             (self.home / "logs").mkdir(parents=True, exist_ok=True)
-            self._lock = _take(self.home)
+            self._lock = _lock_home(self.home)
         except OSError as error:
-            raise unusable(self.home, error) from error
+            raise home_error(self.home, error) from error
         try:
             if self._s3:
                 self._start_store()
             elif ARTIFACTS_KEY not in self._extra:
-                object_store.require_none(self.home)
+                object_store.require_no_object_store(self.home)
             ports = dict(zip(SERVICES, self._ports, strict=True))
-            children = [self._begin(name, self._command(name, self.home, port)) for name, port in ports.items()]
+            children = [self._start_child(name, self._command(name, self.home, port)) for name, port in ports.items()]
             for child in children:
-                self._await(child, f"{HOST}:{ports[child.service]}")
+                self._wait_until_ready(child, f"{HOST}:{ports[child.service]}")
             self.endpoints.write(self.home)
         except BaseException:
             self.stop()
@@ -129,16 +128,16 @@ class Supervisor:
         return self.endpoints
 
     def check(self) -> None:
-        """Restart what died, with back-off; Unreachable after MOST_QUICK_DEATHS quick deaths of one service."""
+        """Restarts exited children, with back-off; Unreachable after MAX_QUICK_EXITS quick exits of one service."""
         now = time.monotonic()
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
                 child.deaths = child.deaths + 1 if now - child.started < QUICK_SECONDS else 1
-                if child.deaths >= MOST_QUICK_DEATHS:
+                if child.deaths >= MAX_QUICK_EXITS:
                     raise Unreachable(
                         f"the {child.service} died {child.deaths} times at once, the last time with {code}:"
-                        f" {child.last_words()}; see {child.log}"
+                        f" {child.last_log_line()}; see {child.log}"
                     )
                 pause = 0.25 * 2**child.deaths
                 child.due = now + pause
@@ -147,7 +146,7 @@ class Supervisor:
                 child.start()
 
     def stop(self) -> None:
-        """Stop the services, callers before the called; kill what does not end within STOP_SECONDS."""
+        """Stops the services, callers before callees; kills a child after STOP_SECONDS."""
         for child in reversed(self._children):
             if child.process is None:
                 continue
@@ -169,22 +168,22 @@ class Supervisor:
 
     def _start_store(self) -> None:
         self.store = ObjectStore.open(self.home)
-        self._await(self._begin("s3", self.store.command()), self.store.endpoint, self.store.is_ready)
+        self._wait_until_ready(self._start_child("s3", self.store.command()), self.store.endpoint, self.store.is_ready)
 
-    def _begin(self, service: str, command: Sequence[str]) -> Child:
-        """Start a child."""
+    def _start_child(self, service: str, command: Sequence[str]) -> Child:
+        """Starts a child process."""
         child = Child(service, command, self._environment(), self.home / "logs" / f"{service}.log")
         self._children.append(child)
         child.start()
         return child
 
-    def _await(self, child: Child, address: str, answers: Callable[[], bool] | None = None) -> None:
-        """Wait until a child `answers`; without that, until the service at `address` serves, or lives on without what
-        it needs."""
+    def _wait_until_ready(self, child: Child, address: str, answers: Callable[[], bool] | None = None) -> None:
+        """Waits until a child `answers`; by default, until the service at `address` serves, or is live with missing
+        dependencies."""
         from ratchet.cli.health import is_serving
         from ratchet.client.health import LIVE
 
-        if self._answered(child, answers or (lambda: is_serving(address, 1.0, child.environment))):
+        if self._becomes_ready(child, answers or (lambda: is_serving(address, 1.0, child.environment))):
             return
         if answers is None and is_serving(address, 1.0, child.environment, LIVE):
             self._say(f"the {child.service} runs, but is not ready yet; ratchet doctor says what it waits for")
@@ -194,34 +193,35 @@ class Supervisor:
         )
 
     def _environment(self) -> dict[str, str]:
-        """Ours, but with the data in the home folder, the addresses of these services and tracebacks in their logs."""
+        """This environment, with the data in the home folder, the addresses of these services and tracebacks in their
+        logs."""
         inherited = {key: value for key, value in os.environ.items() if key not in ("RATCHET_LOG", ARTIFACTS_KEY)}
         addresses = {key: getattr(self.endpoints, service) for service, key in ENVIRONMENT.items()}
         store = {**self.store.environment(), ARTIFACTS_KEY: self.store.url} if self.store else {}
         ours = {PARENT_KEY: str(os.getpid()), "RATCHET_DEBUG": "1"}
         return {**inherited, **addresses, **store, **ours, **self._extra}
 
-    def _answered(self, child: Child, answers: Callable[[], bool]) -> bool:
-        """Whether it answers within START_SECONDS; Unreachable where it has died."""
+    def _becomes_ready(self, child: Child, answers: Callable[[], bool]) -> bool:
+        """Whether the child answers within START_SECONDS; Unreachable if it has exited."""
         end = time.monotonic() + START_SECONDS
         while not answers():
             if child.process is not None and child.process.poll() is not None:
-                raise Unreachable(f"the {child.service} did not start: {child.last_words()}; see {child.log}")
+                raise Unreachable(f"the {child.service} did not start: {child.last_log_line()}; see {child.log}")
             if time.monotonic() > end:
                 return False
             time.sleep(0.05)
         return True
 
 
-def unusable(home: Path, error: OSError) -> PreconditionFailed:
-    """Why nothing can be kept in `home`."""
+def home_error(home: Path, error: OSError) -> PreconditionFailed:
+    """The error for an unwritable `home`."""
     return PreconditionFailed(
         f"{home} can't be written to ({error.strerror or error}); give this user the folder, or choose another --home"
     )
 
 
-def _take(home: Path) -> IO[str]:
-    """The home's lock, which the system releases when this process ends in whatever way."""
+def _lock_home(home: Path) -> IO[str]:
+    """Locks the home; the system releases the lock at the end of this process."""
     lock = (home / LOCK_NAME).open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

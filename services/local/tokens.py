@@ -1,4 +1,4 @@
-"""ratchet tokens: who may call the services, and in which role."""
+"""ratchet tokens: callers' tokens and roles."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 from ratchet.cli.connect import DEFAULT_HOME
 from ratchet.cli.output import home_option, output_option, show, table
 from ratchet.client.credentials import FILE_VARIABLE
-from services.platform.identity import token_file as kept
+from services.platform.identity import token_file
 from services.platform.identity.token_file import FILE_NAME, ROLES, Role, Token
 
-MOST_DAYS = 3650
+MAX_DAYS = 3650
 
 name_argument = click.argument("name")
 file_option = click.option(
@@ -38,7 +38,7 @@ def tokens() -> None:
 @tokens.command("add")
 @name_argument
 @click.option("--role", type=click.Choice(ROLES), required=True, help="What its owner may do; see docs/security.md.")
-@click.option("--expires", "days", metavar="DAYS", type=click.IntRange(1, MOST_DAYS), help="Days that it is in force.")
+@click.option("--expires", "days", metavar="DAYS", type=click.IntRange(1, MAX_DAYS), help="Days that it is in force.")
 @file_option
 @home_option
 @output_option
@@ -47,13 +47,13 @@ def add_(name: str, role: Role, days: int | None, file: Path | None, home: str |
 
     A name may have several tokens, so that one can take the place of another: see revoke --older.
     """
-    chosen = _chosen(file, home)
-    text, made = kept.add(chosen, name, role, datetime.now(UTC), days)
-    show({**_shown(made), "token": text, "file": str(chosen)}, output, lambda _: click.echo(text))
-    until = f" until {_time(made.expires)}" if made.expires else ""
-    click.echo(f"the token of {name}, {role}{until}; {chosen} keeps its hash alone", err=True)
+    path = _token_path(file, home)
+    text, token = token_file.add(path, name, role, datetime.now(UTC), days)
+    show({**_token_json(token), "token": text, "file": str(path)}, output, lambda _: click.echo(text))
+    until = f" until {_time(token.expires)}" if token.expires else ""
+    click.echo(f"the token of {name}, {role}{until}; {path} keeps its hash alone", err=True)
     if not os.environ.get(FILE_VARIABLE):
-        click.echo(f"the services read it where they run with: export {_export(chosen)}", err=True)
+        click.echo(f"the services read it where they run with: export {_export(path)}", err=True)
 
 
 @tokens.command("list")
@@ -62,8 +62,8 @@ def add_(name: str, role: Role, days: int | None, file: Path | None, home: str |
 @output_option
 def list_(file: Path | None, home: str | None, output: str) -> None:
     """List the tokens: the first digits of their hashes, owners, roles, times."""
-    found = kept.read(_chosen(file, home))
-    show([_shown(token) for token in found], output, lambda _: _render(found))
+    found = token_file.read(_token_path(file, home))
+    show([_token_json(token) for token in found], output, lambda _: _render(found))
 
 
 @tokens.command("revoke")
@@ -74,12 +74,12 @@ def list_(file: Path | None, home: str | None, output: str) -> None:
 @output_option
 def revoke_(name: str, older: bool, file: Path | None, home: str | None, output: str) -> None:
     """Revoke the tokens of NAME: the next call with one of them is refused."""
-    gone = kept.revoke(_chosen(file, home), name, older)
-    show([_shown(token) for token in gone], output, lambda _: click.echo(f"{len(gone)} of {name} revoked"))
+    gone = token_file.revoke(_token_path(file, home), name, older)
+    show([_token_json(token) for token in gone], output, lambda _: click.echo(f"{len(gone)} of {name} revoked"))
 
 
-def _chosen(file: Path | None, home: str | None) -> Path:
-    """The file that is named, over that of the environment, over that of the home."""
+def _token_path(file: Path | None, home: str | None) -> Path:
+    """The token file: the given one, else of the environment, else of the home."""
     named = os.environ.get(FILE_VARIABLE)
     return file or (Path(named) if named else Path(home or DEFAULT_HOME) / FILE_NAME)
 
@@ -88,7 +88,7 @@ def _export(file: Path) -> str:
     return f"{FILE_VARIABLE}={shlex.quote(str(file.absolute()))}"
 
 
-def _shown(token: Token) -> dict[str, str]:
+def _token_json(token: Token) -> dict[str, str]:
     known = {"id": token.id, "name": token.name, "role": token.role, "created": _time(token.created)}
     return {**known, "expires": _time(token.expires)} if token.expires else known
 

@@ -22,8 +22,8 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment
 
-from ratchet.client.channel import failure
-from ratchet.client.transport import ACTOR_KEY, BACKOFF, Link
+from ratchet.client.channel import map_rpc_error
+from ratchet.client.transport import ACTOR_KEY, BACKOFF, LazyChannel
 from ratchet.errors import NotBuilt, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2
@@ -47,7 +47,7 @@ class LogClient(ApplicationRecorder):
         self.peer = f"the registry at {address}"
         self._actor = actor
         self._deadline = deadline
-        self._link = Link(address)
+        self._link = LazyChannel(address)
         self._log = eventlog_pb2_grpc.EventLogServiceStub(self._link.channel)
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class LogClient(ApplicationRecorder):
             try:
                 return call()
             except grpc.RpcError as error:
-                mapped = failure(error, self.peer, time.monotonic() - began)
+                mapped = map_rpc_error(error, self.peer, time.monotonic() - began)
                 if pause is None or type(mapped) is not Unreachable:
                     raise mapped from error
             time.sleep(pause)
@@ -159,7 +159,7 @@ class SubscriptionStream(Iterator[eventlog_pb2.SubscribeResponse]):
         except grpc.RpcError as error:
             if self._cancelled:
                 raise StopIteration from None
-            raise failure(error, self._peer) from error
+            raise map_rpc_error(error, self._peer) from error
         return response
 
     def cancel(self) -> None:

@@ -102,7 +102,7 @@ def impatient(services: Running) -> Client:
     client = Client(**asdict(services.client.endpoints), actor="tester")
     for name in ("trainer", "knowledge"):
         patient: Transport = getattr(client, name)
-        setattr(client, name, Transport(patient.service, patient.link, "tester", patient.timeout, backoff=()))
+        setattr(client, name, Transport(patient.service, patient.lazy_channel, "tester", patient.timeout, backoff=()))
     return client
 
 

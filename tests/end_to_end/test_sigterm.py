@@ -13,7 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ratchet import Client
-from ratchet.client.channel import failure
+from ratchet.client.channel import map_rpc_error
 from ratchet.errors import RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2
@@ -49,7 +49,7 @@ class Caller(threading.Thread):
                         registry_pb2.RegisterDatasetRequest(request_id=digest, dataset=fact), timeout=ENDED_WITHIN
                     )
                 except grpc.RpcError as error:
-                    self.refused = failure(error, "the registry", seconds=0.0)
+                    self.refused = map_rpc_error(error, "the registry", seconds=0.0)
                     return
                 self.acknowledged.append(digest)
                 if len(self.acknowledged) == ENOUGH:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.health import LIVE, Answer, ask
+from ratchet.client.health import LIVE, HealthStatus, check_health
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotFound
 from ratchet.events.v1 import envelope_pb2
@@ -25,9 +25,9 @@ from tests.support.waiting import until
 SOON = 30.0
 
 
-def health(services: Running, service: str, name: str = "") -> Answer:
+def health(services: Running, service: str, name: str = "") -> HealthStatus:
     with open_channel(asdict(services.client.endpoints)[service], Credentials()) as channel:
-        return ask(channel, name)
+        return check_health(channel, name)
 
 
 def samples(services: Running, service: str) -> dict[str, float]:

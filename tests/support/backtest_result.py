@@ -7,17 +7,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.backtest.arms import Scored, assemble
+from ratchet.backtest.arms import SegmentForecasts, assemble
 from ratchet.backtest.plan import Segment, plan
 from ratchet.backtest.result import (
-    Belief,
     Loop,
+    PatternConfidence,
     PatternHistory,
     Result,
     Rows,
     Session,
     Setting,
-    Tested,
+    TestedPair,
     Version,
 )
 from ratchet.statistics.scores import Interval
@@ -74,7 +74,7 @@ def made_up(seed: int = 7, skill: float = 1.0) -> Result:
         }
         simple |= {name: says(0.5 + 0.02 * rank, 0.2) for rank, name in enumerate(BASELINES[2:])}
         spent = dict.fromkeys(BASELINES, 0.0) | {"fresh": 1.9 + 0.05 * number}
-        scored.append(Scored(tuple(bars), outcomes, learned | {"fresh": says(0.52, 0.6)} | simple, spent))
+        scored.append(SegmentForecasts(tuple(bars), outcomes, learned | {"fresh": says(0.52, 0.6)} | simple, spent))
     bars_scored = tuple(time for part in scored for time in part.times)
     return Result(
         setting=Setting(
@@ -118,12 +118,12 @@ def loop(
         e = float(np.exp(draw.normal(4.5, 0.8) if wins else draw.normal(-0.5, 1.6)))
         verdict = "PROMOTED" if wins else "REJECTED" if e < 0.1 else "INCONCLUSIVE"
         lift = 2.0 if wins else 0.2
-        pair = Tested(
+        pair = TestedPair(
             version, champion, 122, e, 1 / e, 0.01 if wins else 0.4, Interval(lift, lift - 1.9, lift + 2), verdict
         )
         tested = [pair] if champion else []
         if version in (4, 5, 8):
-            tested.append(Tested(3, champion, 222, e / 2, 2 / e, 0.3, Interval(0.4, -0.6, 1.4), "INCONCLUSIVE"))
+            tested.append(TestedPair(3, champion, 222, e / 2, 2 / e, 0.3, Interval(0.4, -0.6, 1.4), "INCONCLUSIVE"))
         reason = (
             "first model of its lineage: nothing to compare it with"
             if version == 1
@@ -174,6 +174,8 @@ def patterns(segments: list[Segment], draw: np.random.Generator) -> tuple[Patter
             width = 0.16 / math.sqrt(age)
             middle = 0.69 + 0.02 * index - 0.004 * age + float(draw.normal(0, 0.006))
             state = "confirmed" if middle - width > 0.6 else "kept"
-            beliefs.append(Belief(segment.date, middle, middle - width, middle + width, 0.47, 40 * age, state))
+            beliefs.append(
+                PatternConfidence(segment.date, middle, middle - width, middle + width, 0.47, 40 * age, state)
+            )
         found.append(PatternHistory(f"p{index}", wording, 18 - 3 * index, tuple(beliefs)))
     return tuple(found)

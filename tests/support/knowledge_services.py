@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ratchet.client.transport import Link, Transport
+from ratchet.client.transport import LazyChannel, Transport
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
 from services.knowledge.bootstrap import build
@@ -24,14 +24,16 @@ class Knowing:
 
     def __init__(self, server: Server, closers: Sequence[Callable[[], None]]) -> None:
         self._server, self._service_closers, self._running = server, closers, True
-        self._transport = Transport("knowledge service", Link(f"127.0.0.1:{server.port}"), "ann", DEADLINE, backoff=())
-        self.stub = KnowledgeServiceStub(self._transport.link.channel)
+        self._transport = Transport(
+            "knowledge service", LazyChannel(f"127.0.0.1:{server.port}"), "ann", DEADLINE, backoff=()
+        )
+        self.stub = KnowledgeServiceStub(self._transport.lazy_channel.channel)
         self.ask = self._transport.unary
 
     def stop(self) -> None:
         if self._running:
             self._running = False
-            self._transport.link.close()
+            self._transport.lazy_channel.close()
             self._server.stop(0.0)
             for close in self._service_closers:
                 close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from ratchet.client import Client
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.health import Answer, ask
+from ratchet.client.health import HealthStatus, check_health
 from services.platform.server import Server
 from services.platform.settings import Settings
 from services.registry import bootstrap
@@ -21,9 +21,9 @@ class Watched:
     server: Server
     client: Client
 
-    def health(self, name: str = "") -> Answer:
+    def health(self, name: str = "") -> HealthStatus:
         with open_channel(f"127.0.0.1:{self.server.port}", Credentials()) as channel:
-            return ask(channel, name)
+            return check_health(channel, name)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.server.telemetry.metrics.registry.get_sample_value(name, labels)

@@ -1,4 +1,4 @@
-"""The report: one HTML file that asks for nothing from anywhere. It needs the extra `report`."""
+"""The report: one self-contained HTML file. It needs the extra `report`."""
 
 from __future__ import annotations
 

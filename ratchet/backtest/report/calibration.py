@@ -1,4 +1,4 @@
-"""Chart: of the bars that were given a probability, how many came true."""
+"""Chart: calibration, the observed frequency by forecast probability."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ratchet.backtest.compare import Score, best_baseline
 from ratchet.backtest.report.figure import AnyChart, Figure, Panel, arm_colour, values
 from ratchet.backtest.result import RATCHET, SCRATCH, Result
-from ratchet.backtest.words import named
+from ratchet.backtest.wording import arm_name
 from ratchet.statistics.arrays import Flags, Floats
 from ratchet.statistics.scores import wilson
 
@@ -21,7 +21,7 @@ def figure(result: Result, scores: Sequence[Score]) -> Figure:
     y = np.array(result.outcomes, np.bool_)
     best = best_baseline(scores).arm
     gaps = {arm: _gap(np.array(result.arm(arm).probabilities), y) for arm in (RATCHET, SCRATCH, best)}
-    told = ", ".join(f"{named(arm)} {100 * gap:.1f}" for arm, gap in gaps.items())
+    told = ", ".join(f"{arm_name(arm)} {100 * gap:.1f}" for arm, gap in gaps.items())
     return Figure(
         "calibration",
         "Do the probabilities mean what they say?",
@@ -51,7 +51,7 @@ def groups(p: Floats, y: Flags, bins: int = BINS) -> list[dict[str, object]]:
 def chart(result: Result, y: Flags, best: str) -> AnyChart:
     shown = (RATCHET, SCRATCH, best)
     rows = [
-        {"arm": named(arm), **group} for arm in shown for group in groups(np.array(result.arm(arm).probabilities), y)
+        {"arm": arm_name(arm), **group} for arm in shown for group in groups(np.array(result.arm(arm).probabilities), y)
     ]
     numbers = [float(str(row[name])) for row in rows for name in ("low", "high", "forecast")]
     ends = max(0.0, min(numbers) - 0.02), min(1.0, max(numbers) + 0.02)

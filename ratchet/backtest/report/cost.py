@@ -1,4 +1,4 @@
-"""Chart: the CPU seconds that each arm which trains models spent, against the Brier score that it reached."""
+"""Chart: CPU seconds of each arm that trains models against its Brier score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import altair as alt
 from ratchet.backtest.compare import Score, best_baseline
 from ratchet.backtest.report.figure import AnyChart, Figure, Panel, arm_colour, spread, values
 from ratchet.backtest.result import is_baseline
-from ratchet.backtest.words import estimate, named
+from ratchet.backtest.wording import arm_name, estimate
 
 LEAST_SECONDS = 0.01
 HEIGHT = 340
@@ -66,7 +66,7 @@ def chart(trained: Sequence[Score], best: Score) -> AnyChart:
     names = base.mark_text(align="left", dx=9, fontSize=11.5).encode(
         alt.Y("label:Q", scale=scale), text="arm:N", tooltip=tips
     )
-    line = alt.Chart(values([{"brier": best.brier.value, "arm": named(best.arm)}])).encode(
+    line = alt.Chart(values([{"brier": best.brier.value, "arm": arm_name(best.arm)}])).encode(
         alt.Y("brier:Q", scale=scale)
     )
     rule = line.mark_rule(color="@best", strokeDash=[4, 3])

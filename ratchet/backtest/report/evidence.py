@@ -1,4 +1,4 @@
-"""Chart: the E-value of every pair that came before the gate, session by session, on a log scale."""
+"""Chart: the E-value of every pair at the gate, session by session, on a log scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ratchet.backtest.report.figure import (
     values,
 )
 from ratchet.backtest.result import Result
-from ratchet.backtest.words import percent, promotions
+from ratchet.backtest.wording import percent, promotions
 from ratchet.decisions.gate import POLICIES, REJECT_E
 
 LOWEST, HIGHEST = 1e-4, 1e6

@@ -1,6 +1,6 @@
-"""What all charts share: the figure that one belongs to, the scale of arms, the axis of dates.
+"""Common parts of all charts: figures, the colour scale of arms, the date axis.
 
-Colours in a chart are names such as @ratchet; the page puts in those of the light or the dark palette.
+Colours in a chart are names such as @ratchet; the page replaces them by the light or dark palette.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 
 from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH
-from ratchet.backtest.words import named
+from ratchet.backtest.wording import arm_name
 
 MILLISECONDS = 1000
 ARM_COLOURS = {RATCHET: "@ratchet", ALWAYS: "@always", NEVER: "@never", SCRATCH: "@scratch"}
@@ -30,7 +30,7 @@ AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a figure, `height` pixels high and as wide as its place; `alternative` says it in words."""
+    """One chart of a figure, `height` pixels high and of full width; `alternative`: its text alternative."""
 
     chart: AnyChart
     alternative: str
@@ -39,7 +39,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """A part of the page: `reading` tells a person how to read the chart and what it shows here."""
+    """A part of the page; `reading`: an explanation of the chart and its result."""
 
     name: str
     title: str
@@ -48,19 +48,19 @@ class Figure:
 
 
 def arm_colour(shown: Sequence[str], best: str, legend: alt.Legend | None = None) -> alt.Color:
-    """Colour by arm in words, the same for an arm in every chart: baselines share one, but for the `best` of them."""
+    """Colour by arm name, the same in every chart: baselines share one colour, except the `best`."""
     colours = {arm: ARM_COLOURS.get(arm, "@best" if arm == best else "@baseline") for arm in shown}
     return alt.Color(
         "arm:N",
-        scale=alt.Scale(domain=[named(arm) for arm in shown], range=list(colours.values())),
+        scale=alt.Scale(domain=[arm_name(arm) for arm in shown], range=list(colours.values())),
         legend=legend,
     )
 
 
 def spread(heights: Sequence[float], top: float, gap: float = LABEL_GAP) -> list[float]:
-    """Heights from 0 to `top`, in the same order, `gap` apart and as near to `heights` as that allows.
+    """Label heights from 0 to `top`, in the same order, `gap` apart and as near to `heights` as possible.
 
-    Least squares: labels that would overlap form a block, evenly spaced about the middle of their own heights.
+    Least squares: overlapping labels form a block, evenly spaced about the mean of their heights.
     """
     order = np.argsort(heights, kind="stable")
     blocks: list[list[float]] = []

@@ -1,4 +1,4 @@
-"""The page around the charts: findings, table, decisions, how it was made."""
+"""The HTML page: findings, table, charts, decisions, provenance."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.backtest.compare import Finding, Score, best_baseline
 from ratchet.backtest.report.figure import Figure, Panel
 from ratchet.backtest.report.script import script
 from ratchet.backtest.report.style import DARK, LIGHT, css
 from ratchet.backtest.result import ALWAYS, NEVER, RATCHET, SCRATCH, Result, is_baseline
-from ratchet.backtest.words import CLAIM, against, by_finding, estimate, headline, history, named, percent
+from ratchet.backtest.wording import CLAIM, arm_name, by_finding, comparisons, estimate, headline, history, percent
 from ratchet.names import NAIVE_BASELINES
 from ratchet.statistics.scores import Interval
 
@@ -43,7 +43,7 @@ GAIN_WIDTH, GAIN_HEIGHT = 170, 18
 
 
 def html(result: Result, scores: Sequence[Score], figures: Sequence[Figure], library: str) -> str:
-    """The whole page; `library` is the script that gives it vegaEmbed."""
+    """The whole page; `library`: the script that defines vegaEmbed."""
     setting = result.setting
     title = f"Backtest of {setting.series} {setting.task}, {setting.model_type}"
     return "\n".join(
@@ -58,7 +58,7 @@ def html(result: Result, scores: Sequence[Score], figures: Sequence[Figure], lib
             _table(scores, len(result.times)),
             *_figures(figures),
             _decisions(result),
-            _made(result),
+            _provenance(result),
             "</main>",
             *(_spec(name, panel) for name, panel in _named(figures)),
             f"<script>{_inline(library)}</script>",
@@ -72,12 +72,12 @@ def _head(result: Result, scores: Sequence[Score]) -> str:
     setting = result.setting
     findings = "".join(
         f'<li><span class="mark {MARKS[finding]}">{CLAIM[finding]}</span><span>{escape(said)}</span></li>'
-        for finding, said in by_finding(against(scores)).items()
+        for finding, said in by_finding(comparisons(scores)).items()
     )
     return (
         f"<header><h1>{escape(setting.series)} {escape(setting.task)}, {escape(setting.model_type)}</h1>"
         f'<p class="quiet">The whole loop replayed over history: {len(result.times):,} bars scored,'
-        f" {day(result.times[0])} to {day(result.times[-1])}, nothing after each date visible.</p>"
+        f" {format_day(result.times[0])} to {format_day(result.times[-1])}, nothing after each date visible.</p>"
         f'<p class="lead">{escape(headline(result, scores))}</p><p>{escape(history(result))}</p></header>'
         f'<ul class="findings" aria-label="What is gained, and what is not">{findings}</ul>'
     )
@@ -118,7 +118,7 @@ def _row(score: Score, reach: float, best: Score) -> str:
     spent = "" if is_baseline(score.arm) else f"{score.cpu_seconds:,.1f}"
     return (
         f"<tr{' class=best' if score.arm == best.arm else ''}>"
-        f'<th scope="row" title="{MEANING.get(score.arm, "")}">{escape(named(score.arm))}</th>'
+        f'<th scope="row" title="{MEANING.get(score.arm, "")}">{escape(arm_name(score.arm))}</th>'
         f"<td>{_estimate(score.brier, 4)}</td><td>{_estimate(score.accuracy, 3)}</td><td>{_estimate(score.auc, 3)}</td>"
         f'{gain}<td class="number">{spent}</td></tr>'
     )
@@ -131,7 +131,7 @@ def _estimate(interval: Interval, digits: int) -> str:
 
 
 def _gain(gain: Interval, found: Finding, reach: float) -> str:
-    """An interval as a line with a dot, beside zero; an arrow beyond `reach`; nothing where it is not defined."""
+    """SVG of an interval: a line with a dot, relative to zero; an arrow beyond `reach`; empty if undefined."""
     if math.isnan(gain.value):
         return ""
 
@@ -158,7 +158,7 @@ def _gain(gain: Interval, found: Finding, reach: float) -> str:
 
 
 def _figures(figures: Sequence[Figure]) -> list[str]:
-    """Each figure as a section; those that go side by side share a row."""
+    """Each figure as a section; the figures in SIDE_BY_SIDE share a row."""
     apart = [figure for figure in figures if figure.name in SIDE_BY_SIDE]
     made: list[str] = []
     for figure in figures:
@@ -204,13 +204,14 @@ def _spec(name: str, panel: Panel) -> str:
 
 
 def _inline(text: str) -> str:
-    """Script text that can't end its element; inside a string, where alone that stands, `<\\/` is the same."""
+    """Escapes `</script`; in a JavaScript string, its only possible place, `<\\/` is equivalent."""
     return text.replace("</script", "<\\/script")
 
 
 def _decisions(result: Result) -> str:
     items = "".join(
-        f'<li><time datetime="{day(session.date)}">{day(session.date)}</time><span>v{session.version}</span>'
+        f'<li><time datetime="{format_day(session.date)}">{format_day(session.date)}</time>'
+        f"<span>v{session.version}</span>"
         f'<span class="mark {VERDICT_MARKS.get(session.verdict, "neutral")}">'
         f"{session.ended}</span>"
         f"<div>{''.join(f'<p>{escape(said)}</p>' for said in (session.reason, *session.diagnosis))}</div></li>"
@@ -223,13 +224,15 @@ def _decisions(result: Result) -> str:
     )
 
 
-def _made(result: Result) -> str:
+def _provenance(result: Result) -> str:
     setting = result.setting
     facts = {
-        "series": f"{setting.series}, {setting.bars:,} bars, {day(setting.first_bar)} to {day(setting.last_bar)},"
+        "series": f"{setting.series}, {setting.bars:,} bars, {format_day(setting.first_bar)}"
+        f" to {format_day(setting.last_bar)},"
         f" from {setting.source}",
         "task": f"{setting.task}, {setting.horizon} bar{'s' if setting.horizon > 1 else ''} ahead",
-        "sessions": f"{len(result.segments)}, every {setting.every} bars from {day(result.segments[0].date)} on; each"
+        "sessions": f"{len(result.segments)}, every {setting.every} bars from"
+        f" {format_day(result.segments[0].date)} on; each"
         " saw the bars up to its date and nothing later",
         "policy": setting.policy,
         "forecasts": "each bar is scored once, by models whose last known label lies before what they forecast",

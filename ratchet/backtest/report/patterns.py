@@ -1,4 +1,4 @@
-"""Charts: how sure the knowledge base was of each pattern that models learned from, session by session."""
+"""Charts: confidence of each used pattern, session by session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's own script: it draws every chart in the colours of the scheme, and again when the scheme changes."""
+"""The page's script: draws every chart in the colours of the scheme, and redraws after a change of scheme."""
 
 from __future__ import annotations
 

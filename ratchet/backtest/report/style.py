@@ -1,4 +1,4 @@
-"""The look of the page. Colours are named once, for the light and for the dark scheme; charts take theirs from here."""
+"""CSS of the page, and the light and dark palettes of page and charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chart: how much Brier loss each arm has saved over the best baseline by each bar, and which version was in force."""
+"""Chart: cumulative Brier loss of each arm saved over the best baseline, and the version in force."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ratchet.backtest.report.figure import (
     values,
 )
 from ratchet.backtest.result import RATCHET, Result, is_baseline
-from ratchet.backtest.words import named, signed
+from ratchet.backtest.wording import arm_name, signed
 from ratchet.names import NAIVE_BASELINES
 from ratchet.statistics.arrays import Floats
 
 POINTS = 400
 HEIGHT = 420
 LABEL_PADDING = 54
-"""Half the room for the labels: Vega takes the padding off the width of the container twice."""
+"""Half the width of the labels: Vega subtracts the padding from the container's width twice."""
 
 
 def figure(result: Result, scores: Sequence[Score]) -> Figure:
@@ -35,11 +35,11 @@ def figure(result: Result, scores: Sequence[Score]) -> Figure:
     saved = savings(result, best)
     last = {arm: float(column[-1]) for arm, column in saved.items()}
     order = sorted(saved, key=lambda arm: -last[arm])
-    told = ", ".join(f"{named(arm)} {signed(last[arm], 1)}" for arm in order)
+    told = ", ".join(f"{arm_name(arm)} {signed(last[arm], 1)}" for arm in order)
     return Figure(
         "trajectory",
         "What each arm earned, bar by bar",
-        f"Brier loss saved over {named(best)}, the best baseline, summed from the first scored bar. A rising line"
+        f"Brier loss saved over {arm_name(best)}, the best baseline, summed from the first scored bar. A rising line"
         " forecasts better than it, a falling one worse; two lines that run parallel are equally good at that time."
         " Grey lines are the other baselines; an arrow marks one that leaves the picture. Bands show which version"
         " ratchet had in force.",
@@ -59,11 +59,11 @@ def savings(result: Result, best: str) -> dict[str, Floats]:
 
 def chart(result: Result, saved: dict[str, Floats], best: str) -> AnyChart:
     shown = sorted(saved, key=lambda arm: _width(arm, best))
-    words = [named(arm) for arm in shown]
+    words = [arm_name(arm) for arm in shown]
     count = len(result.times)
     picked = sorted({int(index) for index in np.linspace(0, count - 1, min(POINTS, count))})
     rows: list[dict[str, object]] = [
-        {"t": result.times[index] * MILLISECONDS} | {named(arm): round(float(saved[arm][index]), 3) for arm in shown}
+        {"t": result.times[index] * MILLISECONDS} | {arm_name(arm): round(float(saved[arm][index]), 3) for arm in shown}
         for index in picked
     ]
     span = result.times[0], result.times[-1]
@@ -104,9 +104,9 @@ def chart(result: Result, saved: dict[str, Floats], best: str) -> AnyChart:
     places = spread([(float(saved[arm][-1]) - lowest) / unit for arm in shown], HEIGHT)
     ends: list[dict[str, object]] = [
         {
-            "arm": named(arm),
+            "arm": arm_name(arm),
             "place": lowest + place * unit,
-            "said": named(arm) if lowest <= saved[arm][-1] <= highest else f"{named(arm)} ↓",
+            "said": arm_name(arm) if lowest <= saved[arm][-1] <= highest else f"{arm_name(arm)} ↓",
         }
         for arm, place in zip(shown, places, strict=True)
     ]
@@ -121,14 +121,14 @@ def chart(result: Result, saved: dict[str, Floats], best: str) -> AnyChart:
 
 
 def _width(arm: str, best: str) -> float:
-    """The width of an arm's line; wider ones lie above."""
+    """Line width of an arm; wider lines lie above."""
     if is_baseline(arm):
         return 1.9 if arm == best else 1.1
     return 3.0 if arm == RATCHET else 1.6
 
 
 def _reigns(result: Result, span: tuple[int, int]) -> list[alt.Chart]:
-    """A band for each champion's time in force, with a mark and a name where it begins."""
+    """A band for each champion's reign, with a mark and a label at its start."""
     starts: list[tuple[int, int]] = []
     for segment, session in zip(result.segments, result.loop.sessions, strict=True):
         if not starts or starts[-1][1] != session.champion:

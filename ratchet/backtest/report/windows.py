@@ -1,10 +1,10 @@
-"""Chart: on which bars each version was trained, tuned, chosen and judged, and when it was in force."""
+"""Chart: windows of each version, and its time in force."""
 
 from __future__ import annotations
 
 import altair as alt
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.backtest.report.figure import MILLISECONDS, Figure, Panel, dates, on_date, values
 from ratchet.backtest.result import Result, Version
 
@@ -35,7 +35,7 @@ def figure(result: Result) -> Figure:
                 chart(result),
                 f"{len(result.loop.versions)} versions, of which {', '.join(f'v{number}' for number in ruled)} served."
                 f" The last label that entered a fit of a model in force was known at least {earliest} days before the"
-                f" first bar that it forecast; the first of these bars is {day(result.segments[0].first)}.",
+                f" first bar that it forecast; the first of these bars is {format_day(result.segments[0].first)}.",
             ),
         ),
     )
@@ -93,7 +93,7 @@ def _windows(version: Version) -> list[dict[str, object]]:
 
 
 def _in_force(result: Result) -> list[dict[str, object]]:
-    """A row for each segment and its champion: neighbours touch, so a reign is one bar."""
+    """A row for each segment and its champion; adjacent rows touch, so a reign is one bar."""
     return [
         {
             "version": f"v{session.champion}",

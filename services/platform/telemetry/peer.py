@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 
-from ratchet.client.channel import failure
-from ratchet.client.health import ask
+from ratchet.client.channel import map_rpc_error
+from ratchet.client.health import check_health
 from ratchet.client.transport import Transport
 from ratchet.errors import Unreachable
 from services.platform.telemetry.checks import Check
@@ -16,9 +16,9 @@ def peer_check(name: str, transport: Transport) -> Check:
 
     def check() -> None:
         try:
-            answer = ask(transport.link.channel)
+            answer = check_health(transport.lazy_channel.channel)
         except grpc.RpcError as error:
-            raise failure(error, transport.peer) from error
+            raise map_rpc_error(error, transport.peer) from error
         if not answer.serving:
             raise Unreachable(f"{transport.peer} is not ready: {answer.wrong or 'it is stopping'}")
 

@@ -9,7 +9,7 @@ import pytest
 
 from ratchet.backtest.compare import Gain, Score, finding, gain_over, scores
 from ratchet.backtest.result import Result
-from ratchet.backtest.words import against, by_finding, estimate, headline, history, percent, signed
+from ratchet.backtest.wording import by_finding, comparisons, estimate, headline, history, percent, signed
 from ratchet.statistics.scores import UNDEFINED, Interval
 from tests.support.backtest_result import made_up
 
@@ -53,7 +53,7 @@ def test_equal_forecasts_show_nothing() -> None:
 def test_a_finding_needs_an_interval_without_0(interval: Interval, found: str) -> None:
     assert finding(interval) == found
     gain = Gain(interval, interval.scaled(400.0), interval)
-    (sentence,) = against(
+    (sentence,) = comparisons(
         [Score("ratchet", HELD, HELD, HELD, 1.0, None), Score("har-level@baseline", HELD, HELD, HELD, 0.0, gain)]
     )
     assert sentence.text.startswith(f"Against har level: {found} (")
@@ -65,7 +65,7 @@ def test_a_finding_needs_an_interval_without_0(interval: Interval, found: str) -
 def test_no_sentence_claims_more_than_its_interval(seed: int) -> None:
     replayed = made_up(seed, skill=0.0)
     found = scores(replayed)
-    sentences = {sentence.arm: sentence for sentence in against(found)}
+    sentences = {sentence.arm: sentence for sentence in comparisons(found)}
     assert len(sentences) == len(found) - 1
     for score in found:
         if score.gain is not None:
@@ -82,7 +82,7 @@ def test_the_headline_is_about_the_baseline_with_the_lowest_brier_score(result: 
 
 
 def test_the_groups_name_every_arm_once(result: Result) -> None:
-    sentences = against(scores(result))
+    sentences = comparisons(scores(result))
     said = by_finding(sentences)
     for sentence in sentences:
         holding = [
@@ -104,7 +104,7 @@ def test_bars_of_one_class_define_no_score_and_show_nothing(result: Result) -> N
     constant = replace(result, outcomes=tuple(number < 19 for number in range(len(result.outcomes))))
     found = scores(constant)
     assert all(math.isnan(number.value) for score in found for number in (score.brier, score.accuracy, score.auc))
-    for sentence in against(found):
+    for sentence in comparisons(found):
         assert sentence.text.endswith(": not shown (not defined: fewer than 20 bars of one class).")
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.backtest.bar_times import bar_time, day, parsed
-from ratchet.backtest.plan import EVERY, USABLE, WARM_UP, plan
+from ratchet.backtest.bar_times import format_day, parse_bar_time, parse_option
+from ratchet.backtest.plan import SESSION_INTERVAL, USABLE, WARM_UP, plan
 from ratchet.errors import DataRefused, InvalidInput
 from tests.support.backtest_result import DAY, bar_times
 
@@ -28,7 +28,7 @@ def test_without_a_start_the_first_session_has_as_many_usable_bars_as_promised(h
     segments = plan("AAPL", TIMES, horizon)
     at = TIMES.index(segments[0].date)
     assert at + 1 - WARM_UP - horizon == USABLE
-    assert TIMES.index(segments[1].date) - at == EVERY
+    assert TIMES.index(segments[1].date) - at == SESSION_INTERVAL
 
 
 def test_a_start_between_bars_is_the_bar_before_it() -> None:
@@ -49,8 +49,8 @@ def test_a_start_outside_the_series_is_refused() -> None:
 
 
 def test_dates_are_read_as_they_are_written() -> None:
-    assert day(parsed("--start", "2005-02-28")) == "2005-02-28T23:59:59Z"
-    assert day(bar_time("2005-02-28")) == "2005-02-28"
-    assert bar_time("2005-02-28T15:30:00Z") == parsed("--start", "2005-02-28T15:30:00Z")
+    assert format_day(parse_option("--start", "2005-02-28")) == "2005-02-28T23:59:59Z"
+    assert format_day(parse_bar_time("2005-02-28")) == "2005-02-28"
+    assert parse_bar_time("2005-02-28T15:30:00Z") == parse_option("--start", "2005-02-28T15:30:00Z")
     with pytest.raises(InvalidInput, match="--start 'soon' is not a date"):
-        parsed("--start", "soon")
+        parse_option("--start", "soon")

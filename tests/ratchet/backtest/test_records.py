@@ -3,7 +3,7 @@
 import math
 
 from ratchet.backtest.records import session_of
-from ratchet.backtest.words import percent
+from ratchet.backtest.wording import percent
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2
 

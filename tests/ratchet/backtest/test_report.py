@@ -17,7 +17,7 @@ from ratchet.backtest.report.figure import LABEL_GAP, spread
 from ratchet.backtest.report.style import DARK, LIGHT
 from ratchet.backtest.report.trajectory import savings
 from ratchet.backtest.result import Result
-from ratchet.backtest.words import CLAIM, against, by_finding, headline, named, percent
+from ratchet.backtest.wording import CLAIM, arm_name, by_finding, comparisons, headline, percent
 
 CHARTS = ("trajectory", "evidence", "windows", "calibration", "cost", *(f"patterns-{n}" for n in range(5)))
 
@@ -64,10 +64,11 @@ def test_findings_decisions_and_origin_are_in_words(own: str, result: Result) ->
     found = scores(result)
     assert headline(result, found) in own
     assert all(
-        f">{CLAIM[finding]}</span><span>{said}</span>" in own for finding, said in by_finding(against(found)).items()
+        f">{CLAIM[finding]}</span><span>{said}</span>" in own
+        for finding, said in by_finding(comparisons(found)).items()
     )
     for score in found:
-        assert f">{named(score.arm)}</th>" in own
+        assert f">{arm_name(score.arm)}</th>" in own
         assert score.gain is None or f">{percent(score.gain.percent).replace(' %', '')}</td>" in own
     for session in result.loop.sessions:
         assert session.reason in own

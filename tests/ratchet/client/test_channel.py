@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.health import ask
+from ratchet.client.health import check_health
 
 SOON = 20.0
 
@@ -20,7 +20,7 @@ def test_a_proxy_of_the_environment_is_not_asked_the_way(
     for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:1")
     with open_channel(serve(), Credentials()) as channel:
-        assert ask(channel, timeout=SOON).serving
+        assert check_health(channel, timeout=SOON).serving
 
 
 def test_a_service_that_is_away_is_looked_for_about_every_second() -> None:

@@ -228,7 +228,7 @@ def test_a_client_can_act_for_somebody_else_on_the_same_channel(serve: Serve) ->
         other = client.acting_as("ann@desk")
         other.get_model("a")
         client.get_model("a")
-        assert other.registry.link.channel is client.registry.link.channel
+        assert other.registry.lazy_channel.channel is client.registry.lazy_channel.channel
     assert registry.actors == ["ann@desk", "trainer"]
 
 

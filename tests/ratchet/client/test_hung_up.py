@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from ratchet import Client
-from ratchet.client.channel import DROPPED_SECONDS, failure
+from ratchet.client.channel import DROPPED_SECONDS, map_rpc_error
 from ratchet.errors import Cancelled, Unreachable
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from services.local import ports
@@ -53,6 +53,6 @@ def test_a_call_that_was_given_up_here_or_ran_into_a_limit_of_time_is_cancelled(
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
         with pytest.raises(grpc.RpcError) as dropped:
             stub.GetModel(registry_pb2.GetModelRequest(model=NAME))
-    assert type(failure(given_up, "the registry", seconds=0.0)) is Cancelled
-    assert type(failure(dropped.value, "the registry", seconds=0.0)) is Unreachable
-    assert type(failure(dropped.value, "the registry", seconds=DROPPED_SECONDS)) is Cancelled
+    assert type(map_rpc_error(given_up, "the registry", seconds=0.0)) is Cancelled
+    assert type(map_rpc_error(dropped.value, "the registry", seconds=0.0)) is Unreachable
+    assert type(map_rpc_error(dropped.value, "the registry", seconds=DROPPED_SECONDS)) is Cancelled

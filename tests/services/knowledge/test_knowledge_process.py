@@ -14,7 +14,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from ratchet.client.transport import Link, Transport
+from ratchet.client.transport import LazyChannel, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
@@ -46,8 +46,8 @@ class Processes:
         self._ports = {"registry": free_port(), "knowledge": free_port()}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         address = f"127.0.0.1:{self._ports['knowledge']}"
-        self._transport = Transport("knowledge service", Link(address), "ann", 20.0)
-        self._stub = KnowledgeServiceStub(self._transport.link.channel)
+        self._transport = Transport("knowledge service", LazyChannel(address), "ann", 20.0)
+        self._stub = KnowledgeServiceStub(self._transport.lazy_channel.channel)
 
     def start(self, name: str) -> None:
         registry = f"127.0.0.1:{self._ports['registry']}"
@@ -76,7 +76,7 @@ class Processes:
         return self._patiently(lambda: self._transport.unary(self._stub.GetKnowledge, request))
 
     def close(self) -> None:
-        self._transport.link.close()
+        self._transport.lazy_channel.close()
         for name in list(self._running):
             self.kill(name)
 

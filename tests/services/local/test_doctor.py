@@ -125,8 +125,8 @@ def test_a_database_that_takes_no_writes_is_named(
 
 
 def test_what_this_machine_lacks_is_named(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor_machine, "OLDEST_PYTHON", (99, 0))
-    monkeypatch.setattr(doctor_machine, "TRAINER_NEEDS", ("sklearn", "no_such_library"))
+    monkeypatch.setattr(doctor_machine, "MIN_PYTHON", (99, 0))
+    monkeypatch.setattr(doctor_machine, "TRAINER_LIBRARIES", ("sklearn", "no_such_library"))
     (tmp_path / "file").touch()
     found = doctor("--home", str(tmp_path / "file" / "home"))
     assert not found["python"]["ok"]
@@ -292,7 +292,7 @@ def test_a_port_that_another_process_holds_is_named(doctor: Doctor, monkeypatch:
 
 
 def test_a_disk_without_room_is_found(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.local.doctor_machine.LEAST_FREE", 1 << 62)
+    monkeypatch.setattr("services.local.doctor_machine.MIN_FREE", 1 << 62)
     found = doctor()["disk"]
     assert not found["ok"]
     assert found["remedy"].startswith("du ")

@@ -99,7 +99,7 @@ def test_a_service_that_died_is_started_again(tmp_path: Path) -> None:
 def test_a_service_that_keeps_dying_is_given_up_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "MOST_QUICK_DEATHS", 2)
+    monkeypatch.setattr(supervisor, "MAX_QUICK_EXITS", 2)
     mortal = tmp_path / "mortal"
 
     def command(service: str, home: Path, port: int) -> Sequence[str]:

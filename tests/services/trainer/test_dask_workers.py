@@ -24,7 +24,7 @@ from test_workers import SOON, ended, quiet, steps
 from ratchet.cli.certs import write_certificates
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
-from ratchet.client.health import ask
+from ratchet.client.health import check_health
 from ratchet.errors import InvalidInput, PreconditionFailed, RatchetError, Unreachable, WorkerLost
 from ratchet.scoring.data import csv_file
 from services.platform.settings import Settings
@@ -253,7 +253,7 @@ def test_a_trainer_without_its_scheduler_starts_and_is_not_ready(
     server, closers = build(Settings.load("trainer", tmp_path, "127.0.0.1", 0))
     server.start()
     with open_channel(f"127.0.0.1:{server.port}", Credentials()) as channel:
-        answer = ask(channel, "workers")
+        answer = check_health(channel, "workers")
     server.stop(0)
     for close in closers:
         close()

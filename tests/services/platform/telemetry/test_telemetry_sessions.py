@@ -30,7 +30,7 @@ NOBODY = "127.0.0.1:1"
 
 @dataclass
 class Steps:
-    """A conductor that does next to nothing, and fails where it is told to."""
+    """A runner that does next to nothing, and fails where it is told to."""
 
     fails: str = ""
 

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ratchet.client import Client
-from ratchet.client.health import ask
-from ratchet.client.tracing import traced
+from ratchet.client.health import check_health
+from ratchet.client.tracing import with_tracing
 from ratchet.errors import NotFound
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from services.platform.error_mapping import map_errors
@@ -126,7 +126,7 @@ def test_a_thread_is_of_no_trace_when_its_call_is_over(server: Traced, monkeypat
     monkeypatch.setattr(Telemetry, "url", property(lambda _: found.append(trace_id()) or ""))
     for _ in range(10):
         server.stub.GetHead(eventlog_pb2.GetHeadRequest())
-        ask(server.channel)
+        check_health(server.channel)
     assert found == [None] * 10
 
 
@@ -140,8 +140,8 @@ def test_what_one_call_began_is_not_the_parent_of_the_next(server: Traced) -> No
 
 def test_clients_carry_the_open_span_only_where_traces_are_asked_for(server: Traced) -> None:
     asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-    assert traced(server.channel, {}) is server.channel
-    stub = eventlog_pb2_grpc.EventLogServiceStub(traced(server.channel, asked))
+    assert with_tracing(server.channel, {}) is server.channel
+    stub = eventlog_pb2_grpc.EventLogServiceStub(with_tracing(server.channel, asked))
     with server.traces.span("mine", "", {}):
         stub.GetHead(eventlog_pb2.GetHeadRequest())
     spans = server.spans()
@@ -151,7 +151,7 @@ def test_clients_carry_the_open_span_only_where_traces_are_asked_for(server: Tra
 
 
 def test_calls_that_a_service_makes_to_look_after_itself_leave_nothing(server: Traced) -> None:
-    stub = eventlog_pb2_grpc.EventLogServiceStub(traced(server.channel, {"OTEL_EXPORTER_OTLP_ENDPOINT": "x"}))
+    stub = eventlog_pb2_grpc.EventLogServiceStub(with_tracing(server.channel, {"OTEL_EXPORTER_OTLP_ENDPOINT": "x"}))
     with untraced():
         stub.GetHead(eventlog_pb2.GetHeadRequest())
     assert server.spans() == {}

@@ -1,4 +1,4 @@
-"""What is gained and what is not, in sentences that are computed from the intervals: better only where 0 is outside."""
+"""Sentences on gains, computed from the intervals: better or worse only if 0 is excluded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.backtest.bar_times import day
+from ratchet.backtest.bar_times import format_day
 from ratchet.backtest.compare import Finding, Gain, Score, best_baseline
 from ratchet.backtest.result import ALWAYS, NEVER, SCRATCH, Loop, Result, is_baseline
 from ratchet.names import baseline_words
@@ -26,7 +26,7 @@ CLAIM: dict[Finding, str] = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """What `ratchet` is found to be against an arm: `against` names it, `measured` is the gain in words."""
+    """Finding on `ratchet` against an arm; `against`: the arm's name; `measured`: the gain as text."""
 
     arm: str
     finding: Finding
@@ -38,21 +38,21 @@ class Sentence:
         return f"Against {self.against}: {self.finding} ({self.measured})."
 
 
-def named(arm: str) -> str:
-    """An arm in words."""
+def arm_name(arm: str) -> str:
+    """The display name of an arm."""
     return baseline_words(arm) if is_baseline(arm) else arm
 
 
-def against(scores: Sequence[Score]) -> tuple[Sentence, ...]:
+def comparisons(scores: Sequence[Score]) -> tuple[Sentence, ...]:
     """A sentence for each arm that `ratchet` is compared with."""
     return tuple(
-        Sentence(score.arm, score.gain.finding, AGAINST.get(score.arm, named(score.arm)), _measured(score.gain))
+        Sentence(score.arm, score.gain.finding, AGAINST.get(score.arm, arm_name(score.arm)), _gain_text(score.gain))
         for score in scores
         if score.gain is not None
     )
 
 
-def _measured(gain: Gain) -> str:
+def _gain_text(gain: Gain) -> str:
     if math.isnan(gain.brier.value):
         return f"not defined: fewer than {CLASS_ROWS} bars of one class"
     if math.isnan(gain.brier.low):
@@ -65,7 +65,7 @@ def headline(result: Result, scores: Sequence[Score]) -> str:
     """One sentence: is `ratchet` better than the best baseline?"""
     best = best_baseline(scores)
     count = sum(1 for score in scores if is_baseline(score.arm))
-    (sentence,) = (one for one in against(scores) if one.arm == best.arm)
+    (sentence,) = (one for one in comparisons(scores) if one.arm == best.arm)
     return (
         f"On {len(result.times):,} bars that no model in force had seen, ratchet is {CLAIM[sentence.finding]}"
         f" {sentence.against}, the best of {count} baselines ({sentence.measured})."
@@ -80,32 +80,33 @@ def by_finding(sentences: Sequence[Sentence]) -> dict[Finding, str]:
         found = [sentence for sentence in sentences if sentence.finding == finding]
         trained = [sentence.against for sentence in found if not is_baseline(sentence.arm)]
         baselines = [sentence.against for sentence in found if is_baseline(sentence.arm)]
-        parts = [_listed(trained)] if trained else []
+        parts = [_join_names(trained)] if trained else []
         if baselines:
             one = "the baseline" if len(baselines) == 1 else "the baselines"
-            parts.append("every baseline" if len(baselines) == count else f"{one} {_listed(baselines)}")
+            parts.append("every baseline" if len(baselines) == count else f"{one} {_join_names(baselines)}")
         if parts:
             said[finding] = "; ".join(parts)
     return said
 
 
 def history(result: Result) -> str:
-    """What the gate did: sessions and promotions, and how often a better mean alone would have promoted."""
+    """Summary of the gate's decisions: sessions, promotions, and sessions with a better mean."""
     after = len(result.loop.sessions) - 1
     return (
-        f"{after + 1} sessions from {day(result.segments[0].date)} to {day(result.segments[-1].date)}. Of the {after}"
+        f"{after + 1} sessions from {format_day(result.segments[0].date)} to {format_day(result.segments[-1].date)}."
+        f" Of the {after}"
         f" after the first, {result.setting.policy} promoted in {promotions(result.loop)}; the new version had a better"
         f" mean on its holdout than the champion in {better_means(result.loop)}."
     )
 
 
 def promotions(loop: Loop) -> int:
-    """Champions that were replaced: v1, the first one, replaced none."""
+    """Number of replaced champions: the first promotion replaced none."""
     return max(0, sum(1 for session in loop.sessions if session.promoted) - 1)
 
 
 def better_means(loop: Loop) -> int:
-    """New versions whose mean was better than that of the champion on the bars that compared them first."""
+    """Number of new versions with a better mean than the champion on the bars of their first comparison."""
     return sum(
         1
         for session in loop.sessions
@@ -115,9 +116,9 @@ def better_means(loop: Loop) -> int:
 
 
 def percent(interval: Interval) -> str:
-    """`+3.1 % [+1.0, +5.2]`, without the limits where there are none; `not defined` where the value is not.
+    """`+3.1 % [+1.0, +5.2]`, without limits if undefined; `not defined` for an undefined value.
 
-    A limit near 0 gets more digits, so that its side of 0 is seen.
+    A limit near 0 gets more digits, to show its sign.
     """
     if math.isnan(interval.value):
         return "not defined"
@@ -136,7 +137,7 @@ def signed(value: float, digits: int) -> str:
 
 
 def estimate(interval: Interval, digits: int) -> str:
-    """`0.241 [0.232, 0.250]`, without the limits where there are none; `not defined` where the value is not."""
+    """`0.241 [0.232, 0.250]`, without limits if undefined; `not defined` for an undefined value."""
     if math.isnan(interval.value):
         return "not defined"
     if math.isnan(interval.low):
@@ -144,5 +145,5 @@ def estimate(interval: Interval, digits: int) -> str:
     return f"{interval.value:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
