@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 import psutil
 
 from ratchet.client.services import SERVICES
-from services.local.supervisor import MOST_QUICK_DEATHS, QUICK_SECONDS
+from services.local.supervisor import MAX_QUICK_EXITS, QUICK_SECONDS
 from tests.support.running import Running
 
 FIRST_SECONDS = 5.0
@@ -74,7 +74,7 @@ class Chaos(threading.Thread):
     def _may_end(self, service: str) -> bool:
         """Whether the supervisor would not take it for a service that can't live at all."""
         ended, now = self._ended[service], time.monotonic()
-        if len(ended) >= MOST_QUICK_DEATHS - 2 and now - ended[-(MOST_QUICK_DEATHS - 2)] < 4 * QUICK_SECONDS:
+        if len(ended) >= MAX_QUICK_EXITS - 2 and now - ended[-(MAX_QUICK_EXITS - 2)] < 4 * QUICK_SECONDS:
             return False
         ended.append(now)
         return True

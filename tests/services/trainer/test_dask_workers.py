@@ -108,9 +108,9 @@ def hears_of_steps(workers: Workers) -> bool:
 
 
 def dask_worker_of(pid: int) -> int:
-    parent = psutil.Process(pid).parent()
-    assert parent is not None
-    return parent.pid
+    """The Dask worker, parent of the fork server of the process."""
+    _, dask_worker, *_ = psutil.Process(pid).parents()
+    return dask_worker.pid
 
 
 @pytest.mark.slow
