@@ -39,7 +39,7 @@ def test_it_answers_for_its_bars_for_more_of_them_and_for_others() -> None:
     expected = OnlineBaseline.fit(BARS, "range", 1).z
     for count in (0, 300, 500, 700):
         assert fold.log_odds(BARS.head(count)).tobytes() == expected[:count].tobytes()
-    other = BARS._chosen(slice(50, 600))
+    other = BARS._select(slice(50, 600))
     assert fold.log_odds(other).tobytes() == OnlineBaseline.fit(other, "range", 1).z.tobytes()
 
 
