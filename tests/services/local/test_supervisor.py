@@ -137,7 +137,7 @@ def test_a_service_that_can_not_start_is_reported_and_nothing_is_left_running(tm
 def test_a_service_that_is_not_ready_in_time_is_left_to_become_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "START_SECONDS", 1.5)
+    monkeypatch.setattr(supervisor, "START_SECONDS", 5.0)
     said: list[str] = []
 
     def command(service: str, home: Path, port: int) -> Sequence[str]:
