@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whoever reads them meanwhile and whatever happens to the writer."""
+"""Atomic and durable replacement of a file: readers see the old content or the new."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Put `text` in place of what `file` held, durably, for this user alone."""
+def write_atomically(file: Path, text: str) -> None:
+    """Replaces the content of `file` by `text`, durably; readable by this user only."""
     with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=file.name, delete=False, encoding="utf-8") as draft:
         draft.write(text)
         draft.flush()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ratchet.atomic_file import write_whole
+from ratchet.atomic_file import write_atomically
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotFound
 
@@ -56,7 +56,7 @@ class Endpoints:
 
     def write(self, home: Path) -> Path:
         """Writes the file atomically."""
-        write_whole(home / FILE_NAME, json.dumps(asdict(self), indent=2))
+        write_atomically(home / FILE_NAME, json.dumps(asdict(self), indent=2))
         return home / FILE_NAME
 
     def overridden(self, environ: Mapping[str, str]) -> Endpoints:

@@ -1,4 +1,4 @@
-"""The services: their names, ports, contracts and dependencies. Everything that lists services reads this table."""
+"""The services: names, ports, dependencies and roles. Everything that lists services reads this table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ class Service:
 
     Attributes:
         port: the default port.
-        contracts: full names of its gRPC services.
         calls: names of the services that it calls.
         checks: names under which its health service answers for its dependencies.
         role: the role of its token; "" for a service that calls no other.
@@ -20,7 +19,6 @@ class Service:
 
     name: str
     port: int
-    contracts: tuple[str, ...]
     calls: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     role: str = ""
@@ -37,13 +35,11 @@ SERVICES: Mapping[str, Service] = {
         Service(
             "registry",
             7301,
-            ("ratchet.registry.v1.RegistryService", "ratchet.eventlog.v1.EventLogService"),
             checks=("database",),
         ),
         Service(
             "knowledge",
             7302,
-            ("ratchet.knowledge.v1.KnowledgeService",),
             calls=("registry",),
             checks=("log",),
             role="service:knowledge",
@@ -51,7 +47,6 @@ SERVICES: Mapping[str, Service] = {
         Service(
             "trainer",
             7303,
-            ("ratchet.trainer.v1.TrainerService",),
             calls=("registry", "knowledge"),
             checks=("registry", "knowledge", "artifacts", "workers"),
             role="service:trainer",
@@ -59,7 +54,6 @@ SERVICES: Mapping[str, Service] = {
         Service(
             "predictor",
             7304,
-            ("ratchet.predictor.v1.PredictorService",),
             calls=("registry",),
             checks=("registry", "artifacts"),
             role="viewer",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ratchet.atomic_file import write_whole
+from ratchet.atomic_file import write_atomically
 from ratchet.errors import CorruptData, PreconditionFailed
 from services.local import ports
 from services.local.ports import HOST
@@ -152,7 +152,7 @@ class ObjectStore:
 
     def _write(self) -> None:
         held = {"access_key": self.access_key, "secret_key": self.secret_key, "ports": self.ports}
-        write_whole(self.folder / FILE, json.dumps(held, indent=2))
+        write_atomically(self.folder / FILE, json.dumps(held, indent=2))
 
 
 def require_no_object_store(home: Path) -> None:

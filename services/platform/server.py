@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ratchet.client.credentials import Tls
+from ratchet.client.services import SERVICES
 from ratchet.errors import PreconditionFailed
 from services.platform.error_mapping import map_errors
 from services.platform.identity import Identity
@@ -131,7 +132,7 @@ class Server:
 def open_server(settings: Settings) -> Server:
     """The server of a service, not started yet, with the interceptors of its settings."""
     identity = Identity.load()
-    if identity is not None and settings.service != "registry":
+    if identity is not None and SERVICES[settings.service].role:
         identity.require_service(settings.service)
     interceptors: tuple[Interceptor, ...] = (map_errors,) if identity is None else (map_errors, identity)
     telemetry = Telemetry(settings.service, settings.host)

@@ -21,25 +21,25 @@ Period: TypeAlias = predictor_pb2.EvaluateRequest | trainer_pb2.EvaluateFreshReq
 
 
 class Snapshots:
-    """Safe to use from many threads."""
+    """Reads the snapshots of series. Thread-safe."""
 
     def __init__(self, client: Client, store: ArtifactStore) -> None:
         self._client = client
         self._store = store
 
     def find(self, series: Series) -> registry_pb2.Dataset | None:
-        """The newest snapshot of a series, without its bars; None where nothing was imported."""
+        """The newest snapshot of a series, without its bars; None without an import."""
         return next(iter(self._client.list_datasets(series=str(series), latest_only=True)), None)
 
     def newest(self, series: Series) -> registry_pb2.Dataset:
-        """The newest snapshot of a series, without its bars; NotFound says how to import one."""
+        """The newest snapshot of a series, without its bars; NotFound without an import."""
         found = self.find(series)
         if found is None:
             raise NotFound(f"{series} has no bars yet; import some with ratchet data import {series} FILE")
         return found
 
     def bars(self, digest: str) -> Bars:
-        """The bars of a snapshot. NotFound, or CorruptData, for one that the store has lost."""
+        """The bars of a snapshot; NotFound if the store lost it, CorruptData if its bytes changed."""
         return snapshot.decode(self._store.get(digest))
 
     def latest(self, series: Series) -> tuple[registry_pb2.Dataset, Bars]:
@@ -48,11 +48,11 @@ class Snapshots:
         return dataset, self.bars(dataset.registered.digest)
 
     def period(self, series: Series, horizon: int, request: Period) -> tuple[Bars, int]:
-        """The bars of a series that its labels from first_bar to last_bar need, and the index of the first scored one.
+        """The bars for an evaluation from first_bar to last_bar with their outcomes, and the index of the first.
 
         Raises:
-            InvalidInput: the request misses one of both.
-            DataRefused: no bar lies between them.
+            InvalidInput: the request lacks first_bar or last_bar.
+            DataRefused: the series has no bar in the period.
         """
         for name in ("first_bar", "last_bar"):
             if not request.HasField(name):
@@ -62,7 +62,7 @@ class Snapshots:
 
 
 def known_zones(newest: registry_pb2.Dataset | None, asked: Zones = UNKNOWN) -> Zones:
-    """The zones that are asked for, and those of the series' newest snapshot."""
+    """The requested zones, with those of the series' newest snapshot as defaults."""
     if newest is None:
         return asked
     fact = newest.registered

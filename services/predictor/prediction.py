@@ -19,6 +19,7 @@ from ratchet.errors import DataRefused, InvalidInput
 from ratchet.events.v1 import model_pb2
 from ratchet.names import DEFAULT_TARGET, SKILL_BASELINES, Lineage, Model, Series, Task
 from ratchet.predictor.v1 import predictor_pb2 as pb
+from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring import targets
 from ratchet.scoring.baselines.online import OnlineBaseline
 from ratchet.scoring.columns import table_for
@@ -69,11 +70,12 @@ class Predictor:
         series = Series.parse(request.series)
         record = self._cached_record(self._model_name(series, request))
         digest = record.artifact.digest
-        given = self._request_bars(series, request)
+        newest = self._snapshots.newest(series)
+        given = self._request_bars(series, request, newest)
         if given is None:
-            forecast = self._cached_forecast(digest, self._snapshots.newest(series).registered.digest)
+            forecast = self._cached_forecast(digest, newest.registered.digest)
         else:
-            forecast = self._forecast_request(self._cached_model(digest), series, given)
+            forecast = self._forecast_request(self._cached_model(digest), newest.registered.digest, given)
         task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
             model=record.model,
@@ -102,19 +104,18 @@ class Predictor:
         """The immutable record of a version."""
         return self._client.get_model(model).record
 
-    def _request_bars(self, series: Series, request: pb.PredictRequest) -> Bars | None:
-        """The validated bars of the request; None to use the newest snapshot."""
+    @staticmethod
+    def _request_bars(series: Series, request: pb.PredictRequest, newest: registry_pb2.Dataset) -> Bars | None:
+        """The validated bars of the request, in the zones of the newest snapshot; None to use that snapshot."""
         match request.WhichOneof("source"):
             case "bars":
                 if len(request.bars.bars) > MAX_BARS:
                     raise DataRefused(f"{len(request.bars.bars)} bars, {MAX_BARS} at most; send the newest ones")
-                zone = self._snapshots.newest(series).registered.market_timezone
-                bars = replace(bars_from_message(series, request.bars), zone=zone)
+                bars = replace(bars_from_message(series, request.bars), zone=newest.registered.market_timezone)
                 check(bars, "the list of bars", lambda index: index + 1, "correct it and ask again")
                 return bars
             case "csv":
-                zones = known_zones(self._snapshots.newest(series))
-                return csv_file.read(request.csv, str(series), "the file", MAX_BARS, zones).bars
+                return csv_file.read(request.csv, str(series), "the file", MAX_BARS, known_zones(newest)).bars
             case _:
                 return None
 
@@ -126,11 +127,10 @@ class Predictor:
         fold = self._cached_fold(dataset, model_file.target, model_file.horizon)
         return forecast_next_bar(model_file, fold.bars, fold.z)
 
-    def _forecast_request(self, model: ModelFile, series: Series, given: Bars) -> Forecast:
-        """Forecast of a model after the last bar of a request."""
+    def _forecast_request(self, model: ModelFile, dataset: str, given: Bars) -> Forecast:
+        """Forecast of a model after the last bar of a request, joined to the snapshot `dataset`."""
         if not model.on_margin:
             return forecast_next_bar(model, given.traded())
-        dataset = self._snapshots.newest(series).registered.digest
         bars = join_bars(self._snapshots.bars(dataset), given).traded()
         return forecast_next_bar(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from ratchet.atomic_file import write_whole
+from ratchet.atomic_file import write_atomically
 from ratchet.errors import InvalidInput, NotAllowed, NotFound
 
 FILE_NAME = "tokens.jsonl"
@@ -98,7 +98,7 @@ def add(file: Path, name: str, role: Role, now: datetime, days: int | None = Non
     created = now.replace(microsecond=0)
     made = Token(name, role, digest(text), created, created + timedelta(days=days) if days else None)
     with _file_lock(file, make=True):
-        write_whole(file, "".join(map(_to_line, [*(read(file) if file.exists() else ()), made])))
+        write_atomically(file, "".join(map(_to_line, [*(read(file) if file.exists() else ()), made])))
     return text, made
 
 
@@ -110,7 +110,7 @@ def revoke(file: Path, name: str, older: bool = False) -> Sequence[Token]:
         if not own:
             raise NotFound(f"{name} has no token in {file}; see ratchet tokens list --file {file}")
         revoked = own[:-1] if older else own
-        write_whole(file, "".join(_to_line(token) for token in known if token not in revoked))
+        write_atomically(file, "".join(_to_line(token) for token in known if token not in revoked))
     return revoked
 
 

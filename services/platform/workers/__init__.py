@@ -1,9 +1,9 @@
-"""Where models are fitted: never in the process that answers calls.
+"""Workers: processes that fit models, apart from the process that answers calls.
 
     workers = open_workers("local:2")
     outcome = workers.run(work, job, report)
 
-`local` for processes on this machine, `dask` for a Dask cluster. Both compute the same: only the place differs.
+`local` for processes on this machine, `dask` for a Dask cluster; both compute the same results.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ Result = TypeVar("Result")
 Report = Callable[[str, float], None]
 POLL_SECONDS = 0.1
 QUEUED = ("waiting", 0.0)
-"""What is reported of work that waits for its turn."""
+"""The progress of queued work."""
 
 
 class Workers(Protocol):
-    """Runs `work(job, report)` somewhere else; `report(phase, fraction)` reaches the caller while it runs.
+    """Runs `work(job, report)` in another process; `report(phase, fraction)` reaches the caller while it runs.
 
-    What was reported last is reported again and again, and what the caller's `report` raises stops the work.
+    The latest progress is reported again every POLL_SECONDS; an exception of the caller's `report` stops the work.
     """
 
     @property
     def count(self) -> int:
-        """How many may run at once."""
+        """Maximum number of concurrent jobs."""
 
     @property
     def sessions(self) -> int:
-        """How many sessions should be under way for that: while one gathers or records, another is computed."""
+        """Number of concurrent sessions that keeps `count` jobs busy: a session also reads and records."""
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
-        """The result of `work`; whatever it raises is raised here.
+        """The result of `work`; exceptions of `work` are raised here.
 
-        WorkerLost when its process died or these workers were closed; Unreachable when nobody answers where it is to
-        be computed: `work` may be run again.
+        Raises:
+            WorkerLost: the process died, or these workers were closed. Unreachable: the cluster does not answer; the
+                call may be repeated.
         """
 
     def close(self) -> None: ...

@@ -1,8 +1,8 @@
 """A Dask cluster as workers: sessions wait in its scheduler's queue, so that a cluster that grows is used at once.
 
 Dask runs a task again elsewhere when its worker dies, and gives it up after `distributed.scheduler.allowed-failures`
-deaths. A scheduler that went away takes its tasks with it: Unreachable is raised, and whoever runs the work again
-meets the scheduler that came in its place. TLS is Dask's own: `distributed.comm` in its configuration.
+deaths. A lost scheduler loses its tasks: `run` raises Unreachable, and a repeated `run` connects to the next scheduler.
+TLS is Dask's own: `distributed.comm` in its configuration.
 """
 
 # mypy: allow-untyped-calls
@@ -34,7 +34,7 @@ log = logging.getLogger("ratchet.trainer")
 AT_ONCE, MOST_AT_ONCE = 32, 1024
 CONNECT_SECONDS = 5.0
 _CLOSED = (CancelledError, ClosedClientError, OSError, RuntimeError)
-"""What a client of Dask raises when its connection, or its event loop, is gone."""
+"""Errors of a Dask client without a connection or an event loop."""
 
 _Outcome = futures.Future[tuple[bytes | None, BaseException | None]]
 _News = queue.SimpleQueue[tuple[str, float] | None]
@@ -72,7 +72,7 @@ class DaskWorkers:
         return cls(parts.netloc, int(at_once), preload)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
-        """As Workers.run; Unreachable when the scheduler does not answer or goes away meanwhile."""
+        """See Workers.run. Unreachable if the scheduler does not answer, or is lost before the result."""
         connection = self._connected()
         news: _News = queue.SimpleQueue()
         future, outcome = connection.submit(dumps((work, job)), news)
@@ -89,7 +89,7 @@ class DaskWorkers:
             connection.forget(future)
 
     def _packed(self, outcome: _Outcome) -> bytes:
-        """The result of a task that is done; raises its exception, or the reason why there is neither."""
+        """The result of a finished task; raises the exception of the task, or the reason for the missing result."""
         lost: BaseException | None = None
         try:
             packed, error = outcome.result(timeout=0)
@@ -112,7 +112,7 @@ class DaskWorkers:
         ) from lost
 
     def _connected(self) -> _Connection:
-        """The connection in use, or another one where its scheduler is gone; one thread at a time tries."""
+        """The connection in use, or a new one if its scheduler is gone; one thread at a time connects."""
         known = self._connection
         if known is not None and known.usable:
             return known
@@ -138,7 +138,7 @@ class DaskWorkers:
 
 
 class _Connection:
-    """A client of one scheduler, whose workers have their training processes, and those who listen to its tasks."""
+    """A client of one scheduler, with the training processes on its workers and the listeners to its tasks."""
 
     def __init__(self, address: str, preload: Sequence[str]) -> None:
         self._address = address
@@ -164,9 +164,9 @@ class _Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether the scheduler is still the one that was met: another one knows nothing of plugin and topic.
+        """Whether the scheduler is the one that this client connected to: another one lacks plugin and topic.
 
-        Unreachable while Dask itself tries to reach it again.
+        Unreachable while Dask itself reconnects.
         """
         if self._client.status == "connecting":
             raise Unreachable(f"the Dask scheduler at {self._address} went away; it is looked for")
@@ -195,7 +195,7 @@ class _Connection:
         return future, outcome
 
     def forget(self, future: Future[bytes]) -> None:
-        """Stops the task where it still runs, and frees its result where it lies."""
+        """Cancels the task if it runs, and frees its result."""
         del self._listeners[str(future.key)]
         future.release()
 
@@ -221,7 +221,7 @@ async def _outcome(future: Future[bytes]) -> tuple[bytes | None, BaseException |
 
 
 def _next(news: _News, latest: tuple[str, float]) -> tuple[str, float] | None:
-    """What was said next, or the latest again where nothing is said for a moment; None at the end."""
+    """The next progress, or the latest again after POLL_SECONDS without any; None at the end."""
     try:
         return news.get(timeout=POLL_SECONDS)
     except queue.Empty:

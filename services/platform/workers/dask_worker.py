@@ -1,9 +1,9 @@
-"""What runs in a worker of a Dask cluster: a warm training process for each of its threads, and the tasks for them.
+"""The Dask worker's side: a training process for each of its threads, and the tasks for them.
 
 A task's thread only waits; the work is done in a process of its own, as on one machine. So it can be stopped at
 once, the fit's memory and its one-threaded libraries are its own, and the Dask worker answers its scheduler
-meanwhile. What is to be computed travels as bytes, which only that process opens: scheduler and Dask worker import
-none of the ML libraries.
+meanwhile. Work and job travel as bytes, which only that process unpickles: scheduler and Dask worker import none of
+the ML libraries.
 """
 
 # mypy: allow-untyped-calls
@@ -22,19 +22,19 @@ from services.platform.workers import Report
 from services.platform.workers.local import ONE_THREAD, LocalWorkers
 
 TOPIC = "ratchet-progress"
-"""Where tasks say how far they are, as [key, phase, fraction]; Dask keeps the last events of a topic only."""
+"""The Dask topic of the tasks' progress, events [key, phase, fraction]; Dask keeps the last events of a topic only."""
 
 PACKAGES = (
-    *("ratchet", "jax", "keras", "numpy", "optuna", "pandas"),
+    *("ratchet-models", "ratchet-models-server", "jax", "keras", "numpy", "optuna", "pandas"),
     *("pyarrow", "scikit-learn", "skops", "ta-lib", "xgboost"),
 )
-"""The packages that a model's bytes may depend on: the same versions of them compute the same model."""
+"""Distributions that a model's bytes may depend on: the same versions of them compute the same model."""
 
 Versions = Mapping[str, str | None]
 
 
 class TrainingProcesses(WorkerPlugin):
-    """As many as the Dask worker has threads; they end with it. Installed once on every worker, also on later ones."""
+    """Dask plugin with one training process for each thread of a Dask worker, on present and later workers."""
 
     name = "ratchet-training"
     idempotent = True
@@ -53,12 +53,12 @@ class TrainingProcesses(WorkerPlugin):
 
 
 def installed() -> Versions:
-    """The versions here: Python's and those of PACKAGES, None for what is not installed."""
+    """The versions here of Python and of PACKAGES, None for a distribution that is not installed."""
     return {name: found for name, found in get_package_info(PACKAGES).items() if name in ("python", *PACKAGES)}
 
 
 def require_same(trainer: Versions, worker: Versions, address: str) -> None:
-    """PreconditionFailed where a Dask worker would compute with other versions than the trainer's."""
+    """PreconditionFailed for a Dask worker with other versions than the trainer's."""
     others = [name for name, version in trainer.items() if worker.get(name) != version]
     if others:
         there = ", ".join(f"{name} {worker.get(name) or 'not installed'}" for name in others)
@@ -71,9 +71,10 @@ def require_same(trainer: Versions, worker: Versions, address: str) -> None:
 
 
 def task(payload: bytes, trainer: Versions) -> bytes:
-    """`work(job, report)`, both packed in `payload`; the packed result. Runs in a thread of a Dask worker.
+    """Runs the pickled `work(job, report)` of `payload` and pickles its result; runs in a thread of a Dask worker.
 
-    Cancelled when the scheduler wants it no more; WorkerLost when its process died.
+    Raises:
+        Cancelled: the scheduler has released the task. WorkerLost: the training process died.
     """
     worker = get_worker()
     require_same(trainer, installed(), worker.address)
@@ -81,15 +82,15 @@ def task(payload: bytes, trainer: Versions) -> bytes:
     if not isinstance(plugin, TrainingProcesses):
         raise Unreachable(f"the Dask worker at {worker.address} has no training processes yet")
     key = worker.get_current_task()
-    said: tuple[str, float] | None = None
+    latest: tuple[str, float] | None = None
 
     def report(phase: str, fraction: float) -> None:
-        nonlocal said
+        nonlocal latest
         known = worker.state.tasks.get(key)
         if known is None or known.state != "executing":
             raise Cancelled(f"{key} is wanted no more")
-        if (phase, fraction) != said:
-            said = phase, fraction
+        if (phase, fraction) != latest:
+            latest = phase, fraction
             worker.log_event(TOPIC, [key, phase, fraction])
 
     return plugin.processes.run(_opened, payload, report)

@@ -50,7 +50,7 @@ class LocalWorkers:
             self._free.put(None)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
-        """The result of `work`; whatever it raises is raised here. WorkerLost when its process died, or was closed."""
+        """See Workers.run."""
         with self._slot(report) as slot:
             return slot.run(work, job, report)
 
@@ -58,12 +58,10 @@ class LocalWorkers:
     def _slot(self, report: Report) -> Iterator[_Slot]:
         slot = self._next_free(report)
         try:
-            slot = self._usable(slot)
-            if slot is None or not slot.usable:
-                raise WorkerLost("the service stops: no job is begun any more; ask again")
+            slot = self._keep(slot) or self._start()
             yield slot
         finally:
-            self._free.put(self._kept(slot))
+            self._free.put(self._keep(slot))
 
     def _next_free(self, report: Report) -> _Slot | None:
         while True:
@@ -72,26 +70,25 @@ class LocalWorkers:
             except queue.Empty:
                 report(*QUEUED)
 
-    def _usable(self, slot: _Slot | None) -> _Slot | None:
-        """The slot, or another one in its place; after `close` there is none."""
-        with self._lock:
-            if self._closed or (slot is not None and slot.usable):
-                return slot
-            if slot is not None:
-                slot.close()
-                self._slots.remove(slot)
-            begun = _Slot(self._context)
-            self._slots.add(begun)
-            return begun
-
-    def _kept(self, slot: _Slot | None) -> _Slot | None:
-        """The slot for the next job; None, and its process ends, where a job was left in the middle."""
-        with self._lock:
-            if slot is None or slot.usable or self._closed:
-                return slot
+    def _start(self) -> _Slot:
+        """A new slot; not under the lock, since the first one waits for the imports of the fork server."""
+        if not self._closed:
+            slot = _Slot(self._context)
+            with self._lock:
+                if not self._closed:
+                    self._slots.add(slot)
+                    return slot
             slot.close()
-            self._slots.remove(slot)
-            return None
+        raise WorkerLost("the service stops: no job is begun any more; ask again")
+
+    def _keep(self, slot: _Slot | None) -> _Slot | None:
+        """The slot for the next job; None, and its process ends, if the process died or its job was abandoned."""
+        if slot is None or slot.usable:
+            return slot
+        with self._lock:
+            self._slots.discard(slot)
+        slot.close()
+        return None
 
     def close(self) -> None:
         with self._lock:
@@ -110,7 +107,7 @@ class _Slot:
 
     @property
     def usable(self) -> bool:
-        """Whether its process lives and is free: not so after it was closed, or left in the middle of a job."""
+        """Whether the process runs and is free: neither closed, nor left in the middle of a job."""
         return not self._busy and not ready([self._process.sentinel], timeout=0) and _runs(self._process.pid)
 
     def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
@@ -139,7 +136,7 @@ class _Slot:
         )
 
     def _pass_on(self, report: Report, latest: tuple[str, float] | None) -> tuple[str, float] | None:
-        """Report the news, or the latest again where there are none; returns the latest."""
+        """Reports the queued progress, or else `latest` again; returns the latest progress."""
         news = []
         while not self._progress.empty():
             news.append(self._progress.get())
@@ -153,7 +150,7 @@ class _Slot:
 
 
 def _runs(pid: int | None) -> bool:
-    """Whether the process is there and not only its entry: the fork server tells of an end a moment later."""
+    """Whether the process is alive and no zombie: the fork server reports an exit a moment later."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -163,14 +160,14 @@ def _runs(pid: int | None) -> bool:
 def _begin(progress: SimpleQueue[tuple[str, float]]) -> None:
     global _progress
     _progress = progress
-    # Only the service ends its workers: a signal to the whole group must not look like a lost worker.
+    # Only the service ends its workers: a signal to the process group must not look like a lost worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
 def _end_with_parent(fork_server: int) -> None:
-    """End this process when the service, or the fork server through which the service knows of it, has gone."""
+    """Exits with the service, and with the fork server, without which the service does not see this process."""
     service = multiprocessing.parent_process()
     while service is not None and service.is_alive() and os.getppid() == fork_server:
         service.join(0.5)

@@ -15,7 +15,7 @@ from ratchet.decisions.evidence import PairedForecasts
 from ratchet.decisions.gate import PolicyName
 from services.trainer.learning import pairs
 from services.trainer.learning.context import Context
-from services.trainer.learning.inputs import RecordedModel, SessionInputs
+from services.trainer.learning.inputs import ReferenceModel, SessionInputs
 from services.trainer.learning.pairs import ModelForecast
 from services.trainer.learning.session import Report, build_context, plan
 
@@ -47,7 +47,7 @@ class ChampionReplay:
     decided_through: int
     spent_through: int
     decisions: tuple[ReplayedDecision, ...]
-    models: Mapping[str, RecordedModel]
+    models: Mapping[str, ReferenceModel]
 
 
 def replay_champion(replay: ChampionReplay, report: Report) -> str:

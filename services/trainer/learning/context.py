@@ -14,7 +14,7 @@ from ratchet.scoring.columns import FeatureTable, probabilities
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
-from services.trainer.learning.inputs import RecordedModel, SessionInputs
+from services.trainer.learning.inputs import ReferenceModel, SessionInputs
 from services.trainer.learning.windows import Windows
 
 
@@ -48,7 +48,7 @@ class Context:
             self._forecasts[model] = probabilities(model, self.table)
         return self._forecasts[model]
 
-    def open(self, scored: RecordedModel) -> ModelFile:
+    def open(self, scored: ReferenceModel) -> ModelFile:
         """The model of an artifact; CorruptData for a malformed one, InvalidInput for another series, target or
         horizon."""
         if scored.name in self._models:

@@ -15,8 +15,11 @@ IN_FORCE = ("kept", "confirmed")
 
 
 @dataclass(frozen=True)
-class RecordedModel:
-    """A recorded model: its artifact and `fit_end_label_time`, the label time of the last row of its fits."""
+class ReferenceModel:
+    """A recorded model that a session starts from or compares with.
+
+    `fit_end_label_time`: the label time of the last row of its fits, epoch seconds UTC.
+    """
 
     name: str
     artifact: bytes = field(repr=False)
@@ -89,10 +92,10 @@ class SessionInputs:
     read_position: int = 0
     sessions: int = 0
     last_labelled_time: int | None = None
-    parent: RecordedModel | None = None
-    champion: RecordedModel | None = None
-    contenders: tuple[RecordedModel, ...] = ()
-    symbol_best: RecordedModel | None = None
+    parent: ReferenceModel | None = None
+    champion: ReferenceModel | None = None
+    contenders: tuple[ReferenceModel, ...] = ()
+    symbol_best: ReferenceModel | None = None
     patterns: tuple[KnownPattern, ...] = ()
     refuted: tuple[Rule, ...] = ()
     offered: tuple[Rule, ...] = ()

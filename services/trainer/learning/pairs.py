@@ -10,7 +10,7 @@ from ratchet.decisions import evidence
 from ratchet.scoring.models.artifact import ModelFile
 from ratchet.scoring.models.port import Floats
 from services.trainer.learning.context import Context
-from services.trainer.learning.inputs import RecordedModel
+from services.trainer.learning.inputs import ReferenceModel
 from services.trainer.learning.outcome import ScoredPair
 from services.trainer.learning.windows import Rows
 
@@ -47,7 +47,7 @@ def paired_evidence(
     return own, tuple(_pair(context, best, each) for each in rivals)
 
 
-def recorded_forecast(context: Context, scored: RecordedModel) -> ModelForecast:
+def recorded_forecast(context: Context, scored: ReferenceModel) -> ModelForecast:
     """Forecasts of a recorded model on the session's bars."""
     return _forecast(context, scored.name, context.open(scored), scored.fit_end_label_time)
 

@@ -27,7 +27,7 @@ from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Condition, Rule
 from services.platform.artifacts import ArtifactStore
 from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision
-from services.trainer.learning.inputs import KnownPattern, PastTrial, RecordedModel, SessionInputs
+from services.trainer.learning.inputs import KnownPattern, PastTrial, ReferenceModel, SessionInputs
 from services.trainer.learning.session import plan
 
 REFUTED = pattern_pb2.PATTERN_STATE_REFUTED
@@ -264,11 +264,11 @@ def _symbol_best(client: Client, inputs: SessionInputs) -> str:
         return ""
 
 
-def _load_model(client: Client, store: ArtifactStore, name: str) -> RecordedModel | None:
+def _load_model(client: Client, store: ArtifactStore, name: str) -> ReferenceModel | None:
     if not name:
         return None
     record = client.get_model(name).record
-    return RecordedModel(
+    return ReferenceModel(
         name=name,
         artifact=store.get(record.artifact.digest),
         fit_end_label_time=record.windows.fit_label_end.seconds,

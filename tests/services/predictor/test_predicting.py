@@ -12,7 +12,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import CorruptData, DataRefused, InvalidInput, LimitReached, NotFound, RatchetError
 from ratchet.events.v1 import model_pb2
-from ratchet.names import Series
 from ratchet.predictor.v1 import predictor_pb2
 from ratchet.scoring.columns import predict
 from ratchet.scoring.data.zones import Zones
@@ -260,12 +259,10 @@ def test_on_a_degenerate_holdout_nothing_is_said_of_skill() -> None:
 
 
 def test_bars_to_predict_from_are_bounded(made: World) -> None:
-    request = predictor_pb2.PredictRequest(series="AAPL")
+    request = predictor_pb2.PredictRequest(series="AAPL", model=MODEL)
     request.bars.bars.extend([predictor_pb2.Bar(open=1.0)] * (MAX_BARS + 1))
     with pytest.raises(DataRefused, match="100001 bars, 100000 at most; send the newest ones"):
-        Predictor(made.client, made.store, Snapshots(made.client, made.store))._request_bars(
-            Series.parse("AAPL"), request
-        )
+        Predictor(made.client, made.store, Snapshots(made.client, made.store)).predict(request)
 
 
 def test_models_to_evaluate_are_bounded(made: World) -> None:

@@ -21,6 +21,7 @@ import pytest
 from distributed import Client
 from test_workers import SOON, ended, quiet, steps
 
+from ratchet import __version__
 from ratchet.cli.certs import write_certificates
 from ratchet.client.channel import open_channel
 from ratchet.client.credentials import Credentials
@@ -30,7 +31,7 @@ from ratchet.scoring.data import csv_file
 from services.platform.settings import Settings
 from services.platform.workers import Report, Workers, open_workers
 from services.platform.workers.dask import DaskWorkers
-from services.platform.workers.dask_worker import PACKAGES
+from services.platform.workers.dask_worker import PACKAGES, installed, require_same
 from services.platform.workers.local import ONE_THREAD
 from services.trainer.bootstrap import build
 from services.trainer.learning.inputs import SessionInputs
@@ -292,6 +293,14 @@ def test_each_thread_of_a_worker_is_a_process_of_its_own_also_under_a_nanny(tmp_
             assert each.result is not None
             assert each.result[0] == each.pids[1]
         workers.close()
+
+
+def test_the_versions_of_ratchet_itself_are_among_those_compared() -> None:
+    here = installed()
+    assert here["ratchet-models"] == here["ratchet-models-server"] == __version__
+    other = {**here, "ratchet-models-server": "9.9.9"}
+    with pytest.raises(PreconditionFailed, match=f"has ratchet-models-server 9.9.9, the trainer .* {__version__}"):
+        require_same(here, other, "tcp://there")
 
 
 def test_workers_with_other_versions_are_refused_when_met_and_when_they_come_later(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ratchet.scoring.data.bars import Bars
-from services.trainer.learning.inputs import RecordedModel, SessionInputs, SessionOptions
+from services.trainer.learning.inputs import ReferenceModel, SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import run
 
@@ -24,7 +24,7 @@ def first(first_inputs: SessionInputs) -> SessionOutcome:
 
 
 @pytest.fixture(scope="session")
-def champion(first: SessionOutcome) -> RecordedModel:
-    return RecordedModel(
+def champion(first: SessionOutcome) -> ReferenceModel:
+    return ReferenceModel(
         "AAPL/range/random-forest/v1", first.artifact, first.fit_end_label_time, first.complexity_step, first.params
     )

@@ -12,7 +12,7 @@ from ratchet.decisions.state import BEGINNING
 from ratchet.names import POLICIES, Policy
 from ratchet.scoring.data.bars import WARM_UP
 from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision, replay_champion
-from services.trainer.learning.inputs import RecordedModel, SessionOptions
+from services.trainer.learning.inputs import ReferenceModel, SessionOptions
 
 BARS = planted.series(2)[0]
 SIZES = (650, 900, 1250, 1000, 1550, 1850)
@@ -45,7 +45,7 @@ def whole(played: list[Played], policy: Policy) -> ChampionReplay:
         spent_through=BEGINNING,
         decisions=tuple(ReplayedDecision(each.model, each.outcome.last_labelled_time, policy) for each in played),
         models={
-            each.model: RecordedModel(each.model, each.outcome.artifact, each.outcome.fit_end_label_time, 1, {})
+            each.model: ReferenceModel(each.model, each.outcome.artifact, each.outcome.fit_end_label_time, 1, {})
             for each in played
         },
     )

@@ -18,7 +18,7 @@ from ratchet.scoring.models.artifact import load
 from ratchet.scoring.models.families import FAMILIES
 from ratchet.scoring.models.port import Floats, logit, sigmoid
 from services.trainer.learning.candidates import CandidateData
-from services.trainer.learning.inputs import RecordedModel, SessionInputs, SessionOptions
+from services.trainer.learning.inputs import ReferenceModel, SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.session import plan, run
@@ -143,7 +143,7 @@ def without_volume(aapl: Bars) -> Bars:
 @pytest.mark.parametrize("kind", ["har", "xgboost"])
 def test_a_series_without_volume_is_learned_without_its_features(without_volume: Bars, kind: str) -> None:
     first = trained(without_volume.head(1300), "range", kind=kind)
-    scored = RecordedModel("v1", first.artifact, first.fit_end_label_time, 1, first.params)
+    scored = ReferenceModel("v1", first.artifact, first.fit_end_label_time, 1, first.params)
     inputs = SessionInputs(
         "GBPUSD", "range", 1, kind, without_volume, seed=2, sessions=1, parent=scored, champion=scored, options=QUICK
     )

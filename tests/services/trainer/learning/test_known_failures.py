@@ -14,7 +14,7 @@ from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.targets import labels
 from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
-from services.trainer.learning.inputs import RecordedModel, SessionInputs
+from services.trainer.learning.inputs import ReferenceModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import plan, run
 
@@ -28,8 +28,8 @@ def parent(aapl: Bars) -> SessionOutcome:
     return run(SessionInputs("AAPL", "range", 1, "logistic", aapl.head(2000), seed=1), quiet)
 
 
-def scored(outcome: SessionOutcome, name: str = "AAPL/range/logistic/v1") -> RecordedModel:
-    return RecordedModel(name, outcome.artifact, outcome.fit_end_label_time, outcome.complexity_step, outcome.params)
+def scored(outcome: SessionOutcome, name: str = "AAPL/range/logistic/v1") -> ReferenceModel:
+    return ReferenceModel(name, outcome.artifact, outcome.fit_end_label_time, outcome.complexity_step, outcome.params)
 
 
 def trained(outcome: SessionOutcome, name: str) -> KnowledgeCutoff:

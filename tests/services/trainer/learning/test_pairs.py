@@ -8,7 +8,7 @@ from ratchet.decisions import evidence
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.rule import Condition, Rule, pattern_id
-from services.trainer.learning.inputs import KnownPattern, RecordedModel, SessionInputs
+from services.trainer.learning.inputs import KnownPattern, ReferenceModel, SessionInputs
 from services.trainer.learning.pairs import NEW_MODEL, paired_evidence
 from services.trainer.learning.session import build_context, plan, run
 
@@ -22,7 +22,7 @@ def test_a_pattern_with_later_evidence_than_the_fit_spends_its_bars_too(aapl: Ba
     inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1, patterns=(known,))
     outcome = run(replace(inputs, bars=aapl.head(1500)), lambda phase, fraction: None)
     plain = run(replace(inputs, bars=aapl.head(1400), patterns=()), lambda phase, fraction: None)
-    best = RecordedModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
+    best = ReferenceModel("AAPL/range/logistic/v1", plain.artifact, plain.fit_end_label_time, 1, plain.params)
     context = build_context(replace(inputs, symbol_best=best), plan(bars, "range", 1, None))
     _, (pair,) = paired_evidence(context, load(outcome.artifact), outcome.fit_end_label_time)
     times = evidence.unpack(pair.evidence).times
@@ -36,7 +36,7 @@ def test_the_champion_that_may_stay_meets_the_best_of_the_symbol_too(aapl: Bars)
     inputs = SessionInputs("AAPL", "range", 1, "logistic", bars, seed=1)
     trained = [run(replace(inputs, bars=aapl.head(end)), lambda phase, fraction: None) for end in (1100, 1200, 1300)]
     parent, contender, best = (
-        RecordedModel(name, each.artifact, each.fit_end_label_time, 1, each.params)
+        ReferenceModel(name, each.artifact, each.fit_end_label_time, 1, each.params)
         for name, each in zip(
             ("AAPL/range/logistic/v1", "AAPL/range/logistic/v2", "AAPL/range/lstm/v1"), trained, strict=True
         )

@@ -19,7 +19,7 @@ from ratchet.scoring.columns import ONLINE_LOG_ODDS, predict
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.models.artifact import load
 from ratchet.scoring.rule import Condition, Rule, pattern_id
-from services.trainer.learning.inputs import KnownPattern, PastTrial, RecordedModel, SessionInputs, SessionOptions
+from services.trainer.learning.inputs import KnownPattern, PastTrial, ReferenceModel, SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.pairs import NEW_MODEL
 from services.trainer.learning.session import plan, rescore, run
@@ -49,7 +49,7 @@ def known(rule: Rule, bars: Bars, end: int, state: str = "kept") -> KnownPattern
     return KnownPattern(pattern_id(rule, "AAPL", "range"), rule, 0.7, int(bars.time[end]), state)
 
 
-def second_inputs(aapl: Bars, first: SessionOutcome, champion: RecordedModel, bars: int = 2475) -> SessionInputs:
+def second_inputs(aapl: Bars, first: SessionOutcome, champion: ReferenceModel, bars: int = 2475) -> SessionInputs:
     return SessionInputs(
         "AAPL",
         "range",
@@ -68,12 +68,12 @@ def second_inputs(aapl: Bars, first: SessionOutcome, champion: RecordedModel, ba
 
 
 @pytest.fixture(scope="session")
-def second(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> SessionOutcome:
+def second(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> SessionOutcome:
     return run(second_inputs(aapl, first, champion), quiet)
 
 
 def test_the_same_inputs_give_the_same_outcome(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel, second: SessionOutcome
 ) -> None:
     sent = pickle.loads(pickle.dumps(second_inputs(aapl, first, champion)))  # noqa: S301 as a worker process gets it
     assert plain(run(sent, quiet)) == plain(second)
@@ -131,7 +131,7 @@ def test_no_bar_after_the_start_of_the_holdout_reaches_the_model(
     bars = aapl.head(1700)
     head = SessionInputs("AAPL", "range", horizon, model_type, bars.head(1200), seed=3, options=QUICK)
     parent = run(head, quiet)
-    scored = RecordedModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
+    scored = ReferenceModel("v1", parent.artifact, parent.fit_end_label_time, parent.complexity_step, parent.params)
     inputs = replace(head, bars=bars, sessions=1, last_labelled_time=parent.last_labelled_time, parent=scored)
     start = plan(bars, "range", horizon, parent.last_labelled_time).windows.holdout.start
     one = run(inputs, quiet)
@@ -204,7 +204,7 @@ def test_both_candidates_are_reported_with_scores_and_cost(second: SessionOutcom
 
 
 def test_a_pair_is_scored_on_all_labelled_bars_after_the_later_training_end(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel, second: SessionOutcome
 ) -> None:
     (pair,) = second.pairs
     assert (pair.champion, pair.contender) == (champion.name, NEW_MODEL)
@@ -220,9 +220,9 @@ def test_a_pair_is_scored_on_all_labelled_bars_after_the_later_training_end(
 
 
 def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel, second: SessionOutcome
 ) -> None:
-    contender = RecordedModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
+    contender = ReferenceModel("AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time, 1, {})
     best = replace(champion, name="AAPL/range/logistic/v1")
     inputs = replace(second_inputs(aapl, first, champion), contenders=(contender,), symbol_best=best)
     outcome = run(inputs, quiet)
@@ -242,11 +242,11 @@ def test_contenders_are_scored_again_and_against_the_best_of_the_symbol(
 
 
 def test_a_moved_champion_is_scored_without_training_again(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel, second: SessionOutcome
 ) -> None:
     inputs = second_inputs(aapl, first, champion)
     assert plain(rescore(inputs, second)) == plain(second)
-    moved = RecordedModel(
+    moved = ReferenceModel(
         "AAPL/range/random-forest/v2", second.artifact, second.fit_end_label_time + 86_400 * 90, 1, {}
     )
     again = rescore(replace(inputs, champion=moved, contenders=(champion,)), second)
@@ -258,13 +258,13 @@ def test_a_moved_champion_is_scored_without_training_again(
     assert all(evidence.unpack(each.evidence).times[0] > moved.fit_end_label_time for each in again.pairs)
 
 
-def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
+def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> None:
     transfer, scratch = run(second_inputs(aapl, first, champion, bars=1750), quiet).candidates
     assert transfer.skipped == "too few unseen rows"
     assert scratch.chosen
 
 
-def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
+def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> None:
     transfer, _ = run(second_inputs(aapl, first, champion, bars=1870), quiet).candidates
     assert transfer.description == "recalibrated AAPL/range/random-forest/v1"
     assert transfer.choose_score is not None
@@ -289,7 +289,7 @@ def test_the_parents_corrections_are_reported_with_and_without(second: SessionOu
 
 
 def test_what_the_study_tried_is_reported_and_leads_the_next_one(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel, second: SessionOutcome
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel, second: SessionOutcome
 ) -> None:
     assert [trial.step for trial in first.trials] == [1, 1, *[1] * QUICK.suggestions]
     assert [trial.step for trial in second.trials] == [2, 2, 1, *[2] * QUICK.suggestions]
@@ -307,7 +307,7 @@ def test_what_the_study_tried_is_reported_and_leads_the_next_one(
 
 
 def test_useless_features_are_left_out_of_a_new_model_but_stay_columns(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel
 ) -> None:
     outcome = run(replace(second_inputs(aapl, first, champion), useless=("weekday", "gap_1")), quiet)
     assert [each.id for each in outcome.columns_left_out] == ["gap_1", "weekday"]
@@ -328,7 +328,7 @@ def test_what_patterns_are_worth_is_measured_where_there_are_some(
 
 
 def test_patterns_that_are_all_that_a_new_model_reads_are_worth_something_too(
-    aapl: Bars, first: SessionOutcome, champion: RecordedModel
+    aapl: Bars, first: SessionOutcome, champion: ReferenceModel
 ) -> None:
     outcome = run(replace(second_inputs(aapl, first, champion), useless=first.features), quiet)
     assert outcome.patterns_worth is not None
@@ -371,7 +371,7 @@ def test_short_series_are_refused(aapl: Bars) -> None:
         run(SessionInputs("AAPL", "range", 1, "logistic", aapl.head(800), seed=1), quiet)
 
 
-def test_a_damaged_or_foreign_parent_is_refused(aapl: Bars, first: SessionOutcome, champion: RecordedModel) -> None:
+def test_a_damaged_or_foreign_parent_is_refused(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> None:
     inputs = second_inputs(aapl, first, champion)
     with pytest.raises(CorruptData):
         run(replace(inputs, parent=replace(champion, artifact=champion.artifact[:-100])), quiet)
