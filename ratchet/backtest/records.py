@@ -11,6 +11,8 @@ from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage, Model
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render import diagnoses
+from ratchet.render.decisions import reason
 from ratchet.statistics.scores import UNDEFINED, Interval
 
 MAX_PATTERNS = 10
@@ -28,7 +30,7 @@ def session_of(
         session_id=training.session_id,
         version=number_of(training.model),
         verdict=enum_word(decision_pb2.Verdict.Name(declined[0].verdict), "VERDICT_") if declined else "PROMOTED",
-        reason=" ".join(found.reason for found in of_lineage),
+        reason=" ".join(reason(found) for found in of_lineage),
         diagnosis=tuple(said for found in declined for said in _diagnosis(found)),
         tested=tuple(_tested(evidence) for found in of_lineage for evidence in found.evidence),
         promoted=number_of(promoted[0].model) if promoted else 0,
@@ -111,10 +113,9 @@ def _tested(evidence: decision_pb2.Evidence) -> TestedPair:
 def _diagnosis(declined: facts_pb2.PromotionDeclined) -> list[str]:
     """The diagnoses of a decline, without INCONCLUSIVE, which the reason already states."""
     return [
-        f"{enum_word(decision_pb2.DiagnosisKind.Name(found.kind), 'DIAGNOSIS_KIND_').lower().replace('_', ' ')}:"
-        f" {found.measurement}"
+        f"{diagnoses.name(found)}: {diagnoses.measurement(found, declined)}"
         for found in declined.diagnosis
-        if found.kind != decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE
+        if found.WhichOneof("finding") != "inconclusive"
     ]
 
 

@@ -8,12 +8,13 @@ from itertools import groupby
 import click
 
 from ratchet.cli.as_of import PRESENT, TimePoint
-from ratchet.cli.connect import command_line, with_home_option
+from ratchet.cli.connect import command_line
 from ratchet.cli.output import format_day, format_measure, format_time, interval, lines, newest, print_omitted, table
 from ratchet.cli.record_views import complexity, render_record
 from ratchet.cli.verdict import decision_fact, decision_lines, evidence_lines, verdict_of, verdict_of_model
 from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render.decisions import reason
 
 
 def render_versions(
@@ -145,7 +146,7 @@ def _counted(number: int, noun: str) -> str:
 
 def render_best(found: registry_pb2.GetSymbolBestResponse) -> None:
     click.echo(f"{found.model.name}   {flag_text(found.model)}")
-    click.echo(f"  {found.reason}")
+    click.echo(f"  {reason(decision_fact(found.decision))}")
 
 
 def render_decisions(
@@ -162,7 +163,7 @@ def render_decisions(
         click.echo(
             f"{format_time(decision.recorded_at)}   position {decision.position}   {verdict_of(decision, first)}"
         )
-        lines(f"  {with_home_option(line, home)}" for line in decision_lines(decision, already_shown, first))
+        lines(f"  {line}" for line in decision_lines(decision, home, already_shown, first))
         already_shown = decision_fact(decision).evidence
         click.echo()
     asked = command_line(home, "models", "history", first.lineage, *as_of.arguments)

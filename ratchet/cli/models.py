@@ -123,7 +123,7 @@ def promote(model: str, reason: str, expected: str | None, home: str | None, out
         seen = client.get_champion(str(name.lineage)).model.name if expected is None else expected
         decision = client.promote_model(str(name), reason, seen)
         promoted = client.get_model(str(name))
-    show(decision, output, lambda made: lines(decision_lines(made, model=promoted)))
+    show(decision, output, lambda made: lines(decision_lines(made, home, model=promoted)))
 
 
 @models.command()
@@ -144,7 +144,7 @@ def rollback(
     with connect(home) as client:
         seen = client.get_champion(name).model.name if expected is None else expected
         decision = client.rollback_champion(name, reason, seen, despite_cause=despite_cause)
-    show(decision, output, lambda made: lines(decision_lines(made)))
+    show(decision, output, lambda made: lines(decision_lines(made, home)))
 
 
 @models.command()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
-from ratchet.cli.connect import command_line, with_home_option
+from ratchet.cli.connect import command_line
 from ratchet.cli.output import enum_word, format_day, format_measure, lines, number
 from ratchet.cli.record_views import complexity, render_record
 from ratchet.cli.session_patterns import SessionPatterns, fetch_session_patterns, session_pattern_lines
 from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
-from ratchet.names import SKILL_BASELINES, Model, baseline_words
+from ratchet.names import SKILL_BASELINES, Lineage, Model, baseline_words
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render import diagnoses
+from ratchet.render.decisions import reason
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def render(result: SessionResult, home: str | None) -> None:
     click.echo(f"\n{training.model}   {verdict_of_training(training)}{skill}\n")
     already_shown: list[decision_pb2.Evidence] = []
     for decision in result.decisions:
-        lines(f"  {with_home_option(line, home)}" for line in decision_lines(decision, already_shown, result.model))
+        lines(f"  {line}" for line in decision_lines(decision, home, already_shown, result.model))
         already_shown.extend(decision_fact(decision).evidence)
         click.echo()
     render_record(record)
@@ -119,6 +122,7 @@ def verdict_of(decision: registry_pb2.Decision, model: registry_pb2.Model | None
 
 def decision_lines(
     decision: registry_pb2.Decision,
+    home: str | None,
     already_shown: Sequence[decision_pb2.Evidence] = (),
     model: registry_pb2.Model | None = None,
 ) -> Iterator[str]:
@@ -131,17 +135,16 @@ def decision_lines(
     yield f"{'best of its symbol' if symbol else 'champion'}: {verdict_of(decision, model)} {fact.model}"
     if isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
         yield f"  decided by {decision.actor}"
-    if fact.reason:
-        yield f"  {fact.reason}"
+    yield f"  {reason(fact)}"
     for evidence in fact.evidence:
         if evidence not in already_shown:
             yield from (f"  {line}" for line in evidence_lines(evidence))
     if isinstance(fact, facts_pb2.PromotionDeclined):
+        lineage, shell = Lineage.parse(fact.lineage), partial(command_line, home)
         for diagnosis in fact.diagnosis:
-            kind = (
-                enum_word(decision_pb2.DiagnosisKind.Name(diagnosis.kind), "DIAGNOSIS_KIND_").lower().replace("_", " ")
-            )
-            yield f"  {kind}: {diagnosis.measurement}{'; ' + diagnosis.advice if diagnosis.advice else ''}"
+            advice = diagnoses.advice(diagnosis, lineage, shell)
+            measurement = diagnoses.measurement(diagnosis, fact)
+            yield f"  {diagnoses.name(diagnosis)}: {measurement}{'; ' + advice if advice else ''}"
 
 
 def evidence_lines(evidence: decision_pb2.Evidence) -> Iterator[str]:

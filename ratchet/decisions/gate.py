@@ -23,7 +23,16 @@ from ratchet.statistics.calibration import refitted_difference
 from ratchet.statistics.diebold_mariano import diebold_mariano
 from ratchet.statistics.evalue import e_values, loss_difference
 from ratchet.statistics.hac import forecast_variance
-from ratchet.statistics.scores import UNDEFINED, Interval, accuracy, auc_difference, brier, defined, mean_difference
+from ratchet.statistics.scores import (
+    UNDEFINED,
+    Interval,
+    accuracy,
+    auc_difference,
+    brier,
+    defined,
+    mean_difference,
+    minority_count,
+)
 
 Verdict = Literal["PROMOTED", "REJECTED", "INCONCLUSIVE", "NO_NEW_EVIDENCE"]
 PolicyName = Literal["plain", "balanced", "strict"]
@@ -74,11 +83,12 @@ class Judgement(GateResult):
     `mean_difference`: champion's less contender's squared error, 95 % HAC. `improvement_percent`: the same relative to
     the champion's Brier score, in percent. `auc_difference`: contender's less champion's. `refitted_difference`: as
     `mean_difference`, on the second half of the bars after both calibrations were refitted on the first. `bars_needed`:
-    total scored bars for power .8 at a difference of this size (one-sided level .05); None: not estimable. Of a
-    degenerate pair nothing is defined.
+    total scored bars for power .8 at a difference of this size (one-sided level .05); None: not estimable.
+    `minority_bars`: those of the rarer class. Of a degenerate pair nothing else is defined.
     """
 
     bars_needed: float | None
+    minority_bars: int
     mean_difference: Interval
     improvement_percent: Interval
     auc_difference: Interval
@@ -129,13 +139,14 @@ def judge(
     """`decide`, with descriptive statistics of the pair. Arguments and errors are those of `decide`."""
     result = decide(pair, horizon, policy, comparisons, minimum_bars)
     if not defined(pair.y):
-        return _undefined(result)
+        return _undefined(result, minority_count(pair.y))
     d = loss_difference(pair.p_a, pair.p_b, pair.y)
     mean = mean_difference(d, horizon)
     champion_brier = brier(pair.p_a, pair.y)
     return Judgement(
         **vars(result),
         bars_needed=_bars_needed(mean, forecast_variance(d, horizon)),
+        minority_bars=minority_count(pair.y),
         mean_difference=mean,
         improvement_percent=mean.scaled(100.0 / champion_brier) if champion_brier > 0.0 else UNDEFINED,
         auc_difference=auc_difference(pair.p_a, pair.p_b, pair.y, horizon),
@@ -180,10 +191,11 @@ def _bars_needed(mean: Interval, variance: float) -> float | None:
     return ratio * ratio if math.isfinite(ratio * ratio) else None
 
 
-def _undefined(result: GateResult) -> Judgement:
+def _undefined(result: GateResult, minority_bars: int) -> Judgement:
     return Judgement(
         **vars(result),
         bars_needed=None,
+        minority_bars=minority_bars,
         mean_difference=UNDEFINED,
         improvement_percent=UNDEFINED,
         auc_difference=UNDEFINED,

@@ -5,8 +5,8 @@ Each function yields the differences from the recorded decision as text; nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 from ratchet.decisions import gate, selection
 from ratchet.decisions.rejudge import (
@@ -43,7 +43,7 @@ def check_lineage_decision(lineage: LineageState, fact: Decision) -> Iterator[st
     if not isinstance(fact, facts_pb2.ModelPromoted) and fact.model != pending.model:
         yield f"it declines {fact.model}, but the session trained {pending.model}"
     if not lineage.champion:
-        result = selection.Selection(pending.model, "PROMOTED", ())
+        result, basis = selection.Selection(pending.model, "PROMOTED", ()), decision_pb2.BASIS_FIRST
         if fact.evidence:
             yield "it brings evidence, but there was no champion to compare with"
     else:
@@ -55,8 +55,11 @@ def check_lineage_decision(lineage: LineageState, fact: Decision) -> Iterator[st
         through = seconds_of(fact, "decided_through")
         if through < lineage.decided_through:
             yield f"it is on bars to {iso_time(through)}, but {iso_time(lineage.decided_through)} was decided on before"
-        result = selection.select(lineage.contenders, contenders, pending.model, through > lineage.decided_through)
+        new_bars = through > lineage.decided_through
+        result = selection.select(lineage.contenders, contenders, pending.model, new_bars)
+        basis = decision_pb2.BASIS_EVIDENCE if new_bars else decision_pb2.BASIS_NO_NEW_BARS
     yield from _check_outcome(fact, result)
+    yield from _check_basis(fact, basis)
     if not pending.completed or (pending.verdict, pending.promoted) != (
         verdict_number(result.verdict),
         result.promoted == pending.model,
@@ -98,9 +101,19 @@ def _check_outcome(fact: Decision, result: selection.Selection) -> Iterator[str]
         yield f"it keeps {join_names(fact.contenders_kept)} in the race; {join_names(result.kept)} follows"
 
 
+def _check_basis(fact: Decision, follows: decision_pb2.Basis.ValueType) -> Iterator[str]:
+    if fact.basis != follows:
+        said, right = (decision_pb2.Basis.Name(each).removeprefix("BASIS_") for each in (fact.basis, follows))
+        yield f"it says that it rests on {said}; {right} follows"
+    with_reason = (decision_pb2.BASIS_PERSON, decision_pb2.BASIS_STAND_IN)
+    if isinstance(fact, facts_pb2.ModelPromoted) and fact.reason and fact.basis not in with_reason:
+        yield "it gives a person's reason, but no person decided"
+
+
 def _check_manual_promotion(lineage: LineageState, fact: facts_pb2.ModelPromoted) -> Iterator[str]:
     if not fact.reason.strip():
         yield "a person decided without a reason"
+    yield from _check_basis(fact, decision_pb2.BASIS_PERSON)
     if fact.evidence:
         yield "a person's decision carries evidence"
     if seconds_of(fact, "decided_through") != lineage.decided_through:
@@ -137,12 +150,14 @@ def check_problem_decision(
         yield from _check_comparison(problem, fact, trigger, trigger_fact.champion, knowledge_cutoff)
         return
     if not problem.best:
-        yield from _check_consequence(fact, trigger_fact, trigger_fact.model, "", None, 0)
+        first = _Consequence(trigger_fact.model, "", decision_pb2.BASIS_FIRST)
+        yield from _check_consequence(fact, trigger_fact, first)
     elif trigger_fact.decided_by == decision_pb2.DECIDED_BY_PERSON:
         yield from _check_after_manual_promotion(problem, fact, trigger, trigger_fact)
     elif trigger_fact.replaced == problem.best:
         evidence = [e for e in trigger_fact.evidence if e.contender == trigger_fact.model]
-        yield from _check_consequence(fact, trigger_fact, trigger_fact.model, problem.best, evidence, 1)
+        succession = _Consequence(trigger_fact.model, problem.best, decision_pb2.BASIS_SUCCESSION, evidence, 1)
+        yield from _check_consequence(fact, trigger_fact, succession)
     else:
         yield from _check_comparison(problem, fact, trigger, trigger_fact.model, knowledge_cutoff)
 
@@ -158,7 +173,8 @@ def _check_after_manual_promotion(
         if trigger.mean is not None:
             means[trigger_fact.model] = trigger.mean
         best = selection.best_by_mean(problem.champions.values(), means, trigger_fact.model)
-        yield from _check_consequence(fact, trigger_fact, best, problem.best, None, 0)
+        stand_in = _Consequence(best, problem.best, decision_pb2.BASIS_STAND_IN, mean=means.get(best))
+        yield from _check_consequence(fact, trigger_fact, stand_in)
     elif isinstance(fact, facts_pb2.ModelPromoted):
         model = trigger_fact.model
         yield f"it promotes {fact.model}; {problem.best} stays the best, as nothing compares it with {model}"
@@ -166,31 +182,43 @@ def _check_after_manual_promotion(
         yield f"it is on {fact.model} against {fact.champion}, not on {trigger_fact.model} against {problem.best}"
     elif fact.verdict != decision_pb2.VERDICT_NO_NEW_EVIDENCE:
         yield f"it says {verdict_name(fact.verdict)}; NO_NEW_EVIDENCE follows without a comparison"
+    else:
+        yield from _check_basis(fact, decision_pb2.BASIS_UNMEASURED)
 
 
-def _check_consequence(
-    fact: Decision,
-    trigger_fact: facts_pb2.ModelPromoted,
-    best: str,
-    replaced: str,
-    evidence: list[decision_pb2.Evidence] | None,
-    lineages: int,
-) -> Iterator[str]:
+class _Consequence(NamedTuple):
+    """The promotion that follows; `mean`: the measured paired mean of a stand-in, None if never compared."""
+
+    best: str
+    replaced: str
+    basis: decision_pb2.Basis.ValueType
+    evidence: Sequence[decision_pb2.Evidence] = ()
+    lineages: int = 0
+    mean: float | None = None
+
+
+def _check_consequence(fact: Decision, trigger_fact: facts_pb2.ModelPromoted, follows: _Consequence) -> Iterator[str]:
     """Checks the promotion that follows from `trigger_fact` without a new comparison."""
     if not isinstance(fact, facts_pb2.ModelPromoted):
-        yield f"it declines {fact.model}; the promotion of {best} follows"
+        yield f"it declines {fact.model}; the promotion of {follows.best} follows"
         return
-    if (fact.model, fact.replaced) != (best, replaced):
+    if (fact.model, fact.replaced) != (follows.best, follows.replaced):
         yield (
             f"it puts {fact.model} in the place of {or_none(fact.replaced)};"
-            f" {best} in the place of {or_none(replaced)} follows"
+            f" {follows.best} in the place of {or_none(follows.replaced)} follows"
         )
+    yield from _check_basis(fact, follows.basis)
+    if follows.basis == decision_pb2.BASIS_STAND_IN and fact.reason != trigger_fact.reason:
+        yield "its reason is not that of the person's decision before it"
+    mean = fact.stand_in_mean if fact.HasField("stand_in_mean") else None
+    if mean != follows.mean:
+        yield f"it records {mean} as the paired mean of {fact.model}; {follows.mean} follows"
     if (fact.decided_by, fact.rollback) != (trigger_fact.decided_by, trigger_fact.rollback):
         yield "it does not say by whom it was decided as the decision before it does"
-    if list(fact.evidence) != (evidence or []):
+    if list(fact.evidence) != list(follows.evidence):
         yield "its evidence is not the one of the decision before it"
-    if fact.competing_lineages != lineages:
-        yield f"it counts {fact.competing_lineages} competing lineages; {lineages} follows"
+    if fact.competing_lineages != follows.lineages:
+        yield f"it counts {fact.competing_lineages} competing lineages; {follows.lineages} follows"
     if seconds_of(fact, "decided_through") != seconds_of(trigger_fact, "decided_through"):
         yield f"it is on bars to {iso_time(seconds_of(fact, 'decided_through'))}, unlike the decision before it"
 
@@ -218,6 +246,7 @@ def _check_comparison(
         yield f"its evidence is on {compared}, not {contender} against {problem.best}"
     spent = max(problem.spent_through, trigger.spent_through)
     settings = GateSettings(problem.horizon, fact.policy, through, spent, max(lineages, 1), gate.SYMBOL_BEST_BARS)
+    yield from _check_basis(fact, decision_pb2.BASIS_EVIDENCE)
     findings: list[str] = []
     rejudged = rejudge(evidence, settings, max(knowledge_cutoff(problem.best), knowledge_cutoff(contender)), findings)
     yield from findings

@@ -26,25 +26,43 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ratchet.events.v1 import model_pb2 as ratchet_dot_events_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/events/v1/decision.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratchet/events/v1/model.proto\"\xed\x04\n\tJudgement\x12+\n\x07verdict\x18\x01 \x01(\x0e\x32\x1a.ratchet.events.v1.Verdict\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\x0f\n\x07\x65_value\x18\x03 \x01(\x01\x12\x17\n\x0f\x65_value_reverse\x18\x04 \x01(\x01\x12\x34\n\x0fmean_difference\x18\x05 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x14\n\x0c\x64m_statistic\x18\x06 \x01(\x01\x12\x0c\n\x04\x64m_p\x18\x07 \x01(\x01\x12\x1b\n\x0e\x63hampion_brier\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0f\x63ontender_brier\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63hampion_accuracy\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12\x63ontender_accuracy\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x38\n\x13improvement_percent\x18\x0c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x33\n\x0e\x61uc_difference\x18\r \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x18\n\x0b\x62\x61rs_needed\x18\x0e \x01(\x01H\x04\x88\x01\x01\x12\x38\n\x13refitted_difference\x18\x0f \x01(\x0b\x32\x1b.ratchet.events.v1.IntervalB\x11\n\x0f_champion_brierB\x12\n\x10_contender_brierB\x14\n\x12_champion_accuracyB\x15\n\x13_contender_accuracyB\x0e\n\x0c_bars_needed\"\xde\x01\n\x08\x45vidence\x12\x10\n\x08\x63hampion\x18\x01 \x01(\t\x12\x11\n\tcontender\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06packed\x18\x06 \x01(\x0c\x12/\n\tjudgement\x18\x07 \x01(\x0b\x32\x1c.ratchet.events.v1.Judgement\"`\n\tDiagnosis\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .ratchet.events.v1.DiagnosisKind\x12\x13\n\x0bmeasurement\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_LINEAGE\x10\x01\x12\x10\n\x0cSCOPE_SYMBOL\x10\x02*S\n\tDecidedBy\x12\x1a\n\x16\x44\x45\x43IDED_BY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45\x43IDED_BY_GATE\x10\x01\x12\x15\n\x11\x44\x45\x43IDED_BY_PERSON\x10\x02*\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PROMOTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x1b\n\x17VERDICT_NO_NEW_EVIDENCE\x10\x04*\xcf\x01\n\rDiagnosisKind\x12\x1e\n\x1a\x44IAGNOSIS_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44IAGNOSIS_KIND_NO_NEW_EVIDENCE\x10\x01\x12\x1f\n\x1b\x44IAGNOSIS_KIND_REGIME_SHIFT\x10\x02\x12\x1a\n\x16\x44IAGNOSIS_KIND_OVERFIT\x10\x03\x12\x1c\n\x18\x44IAGNOSIS_KIND_SATURATED\x10\x04\x12\x1f\n\x1b\x44IAGNOSIS_KIND_INCONCLUSIVE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/events/v1/decision.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratchet/events/v1/model.proto\"\x84\x05\n\tJudgement\x12+\n\x07verdict\x18\x01 \x01(\x0e\x32\x1a.ratchet.events.v1.Verdict\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\x0f\n\x07\x65_value\x18\x03 \x01(\x01\x12\x17\n\x0f\x65_value_reverse\x18\x04 \x01(\x01\x12\x34\n\x0fmean_difference\x18\x05 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x14\n\x0c\x64m_statistic\x18\x06 \x01(\x01\x12\x0c\n\x04\x64m_p\x18\x07 \x01(\x01\x12\x1b\n\x0e\x63hampion_brier\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0f\x63ontender_brier\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63hampion_accuracy\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12\x63ontender_accuracy\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x38\n\x13improvement_percent\x18\x0c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x33\n\x0e\x61uc_difference\x18\r \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x18\n\x0b\x62\x61rs_needed\x18\x0e \x01(\x01H\x04\x88\x01\x01\x12\x38\n\x13refitted_difference\x18\x0f \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x15\n\rminority_bars\x18\x10 \x01(\x05\x42\x11\n\x0f_champion_brierB\x12\n\x10_contender_brierB\x14\n\x12_champion_accuracyB\x15\n\x13_contender_accuracyB\x0e\n\x0c_bars_needed\"\xde\x01\n\x08\x45vidence\x12\x10\n\x08\x63hampion\x18\x01 \x01(\t\x12\x11\n\tcontender\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06packed\x18\x06 \x01(\x0c\x12/\n\tjudgement\x18\x07 \x01(\x0b\x32\x1c.ratchet.events.v1.Judgement\"V\n\nFirstModel\x12\x12\n\x05\x62rier\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12*\n\x05\x61head\x18\x02 \x03(\x0b\x32\x1b.ratchet.events.v1.BaselineB\x08\n\x06_brier\"D\n\rNoNewEvidence\x12\x33\n\x0f\x64\x65\x63ided_through\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x0bRegimeShift\x12\x0b\n\x03\x61uc\x18\x01 \x01(\x01\x12\x14\n\x0choldout_bars\x18\x02 \x01(\x05\x12\x19\n\x11reference_windows\x18\x03 \x01(\x05\"6\n\x07Overfit\x12+\n\x06\x65xcess\x18\x01 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"d\n\x0b\x46latSession\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\x38\n\x13improvement_percent\x18\x03 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\";\n\x07Plateau\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.ratchet.events.v1.FlatSession\"\x0e\n\x0cInconclusive\"I\n\x06\x41\x64vice\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.ratchet.events.v1.AdviceKind\x12\x12\n\nmodel_type\x18\x02 \x01(\t\"\xcd\x02\n\tDiagnosis\x12;\n\x0fno_new_evidence\x18\x01 \x01(\x0b\x32 .ratchet.events.v1.NoNewEvidenceH\x00\x12\x36\n\x0cregime_shift\x18\x02 \x01(\x0b\x32\x1e.ratchet.events.v1.RegimeShiftH\x00\x12-\n\x07overfit\x18\x03 \x01(\x0b\x32\x1a.ratchet.events.v1.OverfitH\x00\x12-\n\x07plateau\x18\x04 \x01(\x0b\x32\x1a.ratchet.events.v1.PlateauH\x00\x12\x37\n\x0cinconclusive\x18\x05 \x01(\x0b\x32\x1f.ratchet.events.v1.InconclusiveH\x00\x12)\n\x06\x61\x64vice\x18\x06 \x03(\x0b\x32\x19.ratchet.events.v1.AdviceB\t\n\x07\x66inding*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_LINEAGE\x10\x01\x12\x10\n\x0cSCOPE_SYMBOL\x10\x02*S\n\tDecidedBy\x12\x1a\n\x16\x44\x45\x43IDED_BY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45\x43IDED_BY_GATE\x10\x01\x12\x15\n\x11\x44\x45\x43IDED_BY_PERSON\x10\x02*\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PROMOTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x1b\n\x17VERDICT_NO_NEW_EVIDENCE\x10\x04*\xac\x01\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42\x41SIS_FIRST\x10\x01\x12\x12\n\x0e\x42\x41SIS_EVIDENCE\x10\x02\x12\x15\n\x11\x42\x41SIS_NO_NEW_BARS\x10\x03\x12\x10\n\x0c\x42\x41SIS_PERSON\x10\x04\x12\x14\n\x10\x42\x41SIS_SUCCESSION\x10\x05\x12\x12\n\x0e\x42\x41SIS_STAND_IN\x10\x06\x12\x14\n\x10\x42\x41SIS_UNMEASURED\x10\x07*\x8d\x02\n\nAdviceKind\x12\x1b\n\x17\x41\x44VICE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1d\x41\x44VICE_KIND_IMPORT_NEWER_BARS\x10\x01\x12%\n!ADVICE_KIND_IMPORT_LONGER_HISTORY\x10\x02\x12\x1b\n\x17\x41\x44VICE_KIND_TRAIN_AGAIN\x10\x03\x12\x18\n\x14\x41\x44VICE_KIND_BACKTEST\x10\x04\x12 \n\x1c\x41\x44VICE_KIND_TRY_UNTRIED_TYPE\x10\x05\x12\x1d\n\x19\x41\x44VICE_KIND_TRY_BEST_TYPE\x10\x06\x12 \n\x1c\x41\x44VICE_KIND_TRY_SIMPLER_TYPE\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratchet.events.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCOPE']._serialized_start=1066
-  _globals['_SCOPE']._serialized_end=1133
-  _globals['_DECIDEDBY']._serialized_start=1135
-  _globals['_DECIDEDBY']._serialized_end=1218
-  _globals['_VERDICT']._serialized_start=1221
-  _globals['_VERDICT']._serialized_end=1354
-  _globals['_DIAGNOSISKIND']._serialized_start=1357
-  _globals['_DIAGNOSISKIND']._serialized_end=1564
+  _globals['_SCOPE']._serialized_start=1872
+  _globals['_SCOPE']._serialized_end=1939
+  _globals['_DECIDEDBY']._serialized_start=1941
+  _globals['_DECIDEDBY']._serialized_end=2024
+  _globals['_VERDICT']._serialized_start=2027
+  _globals['_VERDICT']._serialized_end=2160
+  _globals['_BASIS']._serialized_start=2163
+  _globals['_BASIS']._serialized_end=2335
+  _globals['_ADVICEKIND']._serialized_start=2338
+  _globals['_ADVICEKIND']._serialized_end=2607
   _globals['_JUDGEMENT']._serialized_start=120
-  _globals['_JUDGEMENT']._serialized_end=741
-  _globals['_EVIDENCE']._serialized_start=744
-  _globals['_EVIDENCE']._serialized_end=966
-  _globals['_DIAGNOSIS']._serialized_start=968
-  _globals['_DIAGNOSIS']._serialized_end=1064
+  _globals['_JUDGEMENT']._serialized_end=764
+  _globals['_EVIDENCE']._serialized_start=767
+  _globals['_EVIDENCE']._serialized_end=989
+  _globals['_FIRSTMODEL']._serialized_start=991
+  _globals['_FIRSTMODEL']._serialized_end=1077
+  _globals['_NONEWEVIDENCE']._serialized_start=1079
+  _globals['_NONEWEVIDENCE']._serialized_end=1147
+  _globals['_REGIMESHIFT']._serialized_start=1149
+  _globals['_REGIMESHIFT']._serialized_end=1224
+  _globals['_OVERFIT']._serialized_start=1226
+  _globals['_OVERFIT']._serialized_end=1280
+  _globals['_FLATSESSION']._serialized_start=1282
+  _globals['_FLATSESSION']._serialized_end=1382
+  _globals['_PLATEAU']._serialized_start=1384
+  _globals['_PLATEAU']._serialized_end=1443
+  _globals['_INCONCLUSIVE']._serialized_start=1445
+  _globals['_INCONCLUSIVE']._serialized_end=1459
+  _globals['_ADVICE']._serialized_start=1461
+  _globals['_ADVICE']._serialized_end=1534
+  _globals['_DIAGNOSIS']._serialized_start=1537
+  _globals['_DIAGNOSIS']._serialized_end=1870
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 Evidence of a pair of models on the same bars, and what was decided on it."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ratchet.events.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
@@ -76,28 +78,78 @@ VERDICT_INCONCLUSIVE: Verdict.ValueType  # 3
 VERDICT_NO_NEW_EVIDENCE: Verdict.ValueType  # 4
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
-class _DiagnosisKind:
+class _Basis:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _DiagnosisKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiagnosisKind.ValueType], _builtins.type):
+class _BasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Basis.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    DIAGNOSIS_KIND_UNSPECIFIED: _DiagnosisKind.ValueType  # 0
-    DIAGNOSIS_KIND_NO_NEW_EVIDENCE: _DiagnosisKind.ValueType  # 1
-    DIAGNOSIS_KIND_REGIME_SHIFT: _DiagnosisKind.ValueType  # 2
-    DIAGNOSIS_KIND_OVERFIT: _DiagnosisKind.ValueType  # 3
-    DIAGNOSIS_KIND_SATURATED: _DiagnosisKind.ValueType  # 4
-    DIAGNOSIS_KIND_INCONCLUSIVE: _DiagnosisKind.ValueType  # 5
+    BASIS_UNSPECIFIED: _Basis.ValueType  # 0
+    BASIS_FIRST: _Basis.ValueType  # 1
+    """The first model of its lineage, or the first champion of its symbol: there is nothing to compare it with."""
+    BASIS_EVIDENCE: _Basis.ValueType  # 2
+    """The gate's judgement of the evidence."""
+    BASIS_NO_NEW_BARS: _Basis.ValueType  # 3
+    """No bar was labelled since the decision before."""
+    BASIS_PERSON: _Basis.ValueType  # 4
+    """A person, with a reason."""
+    BASIS_SUCCESSION: _Basis.ValueType  # 5
+    """Scope symbol: the best was replaced in its own lineage, on the evidence of that decision."""
+    BASIS_STAND_IN: _Basis.ValueType  # 6
+    """Scope symbol: a person replaced the best in its own lineage; the best remaining champion takes its place."""
+    BASIS_UNMEASURED: _Basis.ValueType  # 7
+    """Scope symbol: a person's champion, which no evidence compares with the best."""
 
-class DiagnosisKind(_DiagnosisKind, metaclass=_DiagnosisKindEnumTypeWrapper): ...
+class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
+    """What a decision rests on."""
 
-DIAGNOSIS_KIND_UNSPECIFIED: DiagnosisKind.ValueType  # 0
-DIAGNOSIS_KIND_NO_NEW_EVIDENCE: DiagnosisKind.ValueType  # 1
-DIAGNOSIS_KIND_REGIME_SHIFT: DiagnosisKind.ValueType  # 2
-DIAGNOSIS_KIND_OVERFIT: DiagnosisKind.ValueType  # 3
-DIAGNOSIS_KIND_SATURATED: DiagnosisKind.ValueType  # 4
-DIAGNOSIS_KIND_INCONCLUSIVE: DiagnosisKind.ValueType  # 5
-Global___DiagnosisKind: _TypeAlias = DiagnosisKind  # noqa: Y015
+BASIS_UNSPECIFIED: Basis.ValueType  # 0
+BASIS_FIRST: Basis.ValueType  # 1
+"""The first model of its lineage, or the first champion of its symbol: there is nothing to compare it with."""
+BASIS_EVIDENCE: Basis.ValueType  # 2
+"""The gate's judgement of the evidence."""
+BASIS_NO_NEW_BARS: Basis.ValueType  # 3
+"""No bar was labelled since the decision before."""
+BASIS_PERSON: Basis.ValueType  # 4
+"""A person, with a reason."""
+BASIS_SUCCESSION: Basis.ValueType  # 5
+"""Scope symbol: the best was replaced in its own lineage, on the evidence of that decision."""
+BASIS_STAND_IN: Basis.ValueType  # 6
+"""Scope symbol: a person replaced the best in its own lineage; the best remaining champion takes its place."""
+BASIS_UNMEASURED: Basis.ValueType  # 7
+"""Scope symbol: a person's champion, which no evidence compares with the best."""
+Global___Basis: _TypeAlias = Basis  # noqa: Y015
+
+class _AdviceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdviceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdviceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADVICE_KIND_UNSPECIFIED: _AdviceKind.ValueType  # 0
+    ADVICE_KIND_IMPORT_NEWER_BARS: _AdviceKind.ValueType  # 1
+    ADVICE_KIND_IMPORT_LONGER_HISTORY: _AdviceKind.ValueType  # 2
+    ADVICE_KIND_TRAIN_AGAIN: _AdviceKind.ValueType  # 3
+    ADVICE_KIND_BACKTEST: _AdviceKind.ValueType  # 4
+    ADVICE_KIND_TRY_UNTRIED_TYPE: _AdviceKind.ValueType  # 5
+    """A type that the series has not seen."""
+    ADVICE_KIND_TRY_BEST_TYPE: _AdviceKind.ValueType  # 6
+    """The type of the symbol's best."""
+    ADVICE_KIND_TRY_SIMPLER_TYPE: _AdviceKind.ValueType  # 7
+
+class AdviceKind(_AdviceKind, metaclass=_AdviceKindEnumTypeWrapper): ...
+
+ADVICE_KIND_UNSPECIFIED: AdviceKind.ValueType  # 0
+ADVICE_KIND_IMPORT_NEWER_BARS: AdviceKind.ValueType  # 1
+ADVICE_KIND_IMPORT_LONGER_HISTORY: AdviceKind.ValueType  # 2
+ADVICE_KIND_TRAIN_AGAIN: AdviceKind.ValueType  # 3
+ADVICE_KIND_BACKTEST: AdviceKind.ValueType  # 4
+ADVICE_KIND_TRY_UNTRIED_TYPE: AdviceKind.ValueType  # 5
+"""A type that the series has not seen."""
+ADVICE_KIND_TRY_BEST_TYPE: AdviceKind.ValueType  # 6
+"""The type of the symbol's best."""
+ADVICE_KIND_TRY_SIMPLER_TYPE: AdviceKind.ValueType  # 7
+Global___AdviceKind: _TypeAlias = AdviceKind  # noqa: Y015
 
 @_typing.final
 class Judgement(_message.Message):
@@ -122,6 +174,7 @@ class Judgement(_message.Message):
     AUC_DIFFERENCE_FIELD_NUMBER: _builtins.int
     BARS_NEEDED_FIELD_NUMBER: _builtins.int
     REFITTED_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    MINORITY_BARS_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     bars: _builtins.int
     e_value: _builtins.float
@@ -134,6 +187,8 @@ class Judgement(_message.Message):
     contender_accuracy: _builtins.float
     bars_needed: _builtins.float
     """Bars still needed to see a gain of this size; not set where it can't be estimated."""
+    minority_bars: _builtins.int
+    """Scored bars of the rarer class."""
     @_builtins.property
     def mean_difference(self) -> _model_pb2.Interval:
         """Mean of (p_champion - y)² - (p_contender - y)²: positive when the contender is better."""
@@ -168,10 +223,11 @@ class Judgement(_message.Message):
         auc_difference: _model_pb2.Interval | None = ...,
         bars_needed: _builtins.float | None = ...,
         refitted_difference: _model_pb2.Interval | None = ...,
+        minority_bars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "_champion_accuracy", b"_champion_accuracy", "_champion_brier", b"_champion_brier", "_contender_accuracy", b"_contender_accuracy", "_contender_brier", b"_contender_brier", "auc_difference", b"auc_difference", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "_champion_accuracy", b"_champion_accuracy", "_champion_brier", b"_champion_brier", "_contender_accuracy", b"_contender_accuracy", "_contender_brier", b"_contender_brier", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "refitted_difference", b"refitted_difference", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed", "_champion_accuracy", b"_champion_accuracy", "_champion_brier", b"_champion_brier", "_contender_accuracy", b"_contender_accuracy", "_contender_brier", b"_contender_brier", "auc_difference", b"auc_difference", "bars", b"bars", "bars_needed", b"bars_needed", "champion_accuracy", b"champion_accuracy", "champion_brier", b"champion_brier", "contender_accuracy", b"contender_accuracy", "contender_brier", b"contender_brier", "dm_p", b"dm_p", "dm_statistic", b"dm_statistic", "e_value", b"e_value", "e_value_reverse", b"e_value_reverse", "improvement_percent", b"improvement_percent", "mean_difference", b"mean_difference", "minority_bars", b"minority_bars", "refitted_difference", b"refitted_difference", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bars_needed: _TypeAlias = _typing.Literal["bars_needed"]  # noqa: Y015
     _WhichOneofArgType__bars_needed: _TypeAlias = _typing.Literal["_bars_needed", b"_bars_needed"]  # noqa: Y015
@@ -238,26 +294,236 @@ class Evidence(_message.Message):
 Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
 
 @_typing.final
-class Diagnosis(_message.Message):
+class FirstModel(_message.Message):
+    """The first model of a lineage on its holdout."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    KIND_FIELD_NUMBER: _builtins.int
-    MEASUREMENT_FIELD_NUMBER: _builtins.int
-    ADVICE_FIELD_NUMBER: _builtins.int
-    kind: Global___DiagnosisKind.ValueType
-    measurement: _builtins.str
-    advice: _builtins.str
+    BRIER_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
+    brier: _builtins.float
+    """Not set where it is not defined."""
+    @_builtins.property
+    def ahead(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Baseline]:
+        """The naive baselines with the smaller Brier score: name and gain."""
+
     def __init__(
         self,
         *,
-        kind: Global___DiagnosisKind.ValueType = ...,
-        measurement: _builtins.str = ...,
-        advice: _builtins.str = ...,
+        brier: _builtins.float | None = ...,
+        ahead: _abc.Iterable[_model_pb2.Baseline] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brier", b"_brier", "brier", b"brier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brier", b"_brier", "ahead", b"ahead", "brier", b"brier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__brier: _TypeAlias = _typing.Literal["brier"]  # noqa: Y015
+    _WhichOneofArgType__brier: _TypeAlias = _typing.Literal["_brier", b"_brier"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brier) -> _WhichOneofReturnType__brier | None: ...
+
+Global___FirstModel: _TypeAlias = FirstModel  # noqa: Y015
+
+@_typing.final
+class NoNewEvidence(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECIDED_THROUGH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decided_through(self) -> _timestamp_pb2.Timestamp:
+        """The last labelled bar of the decision before."""
+
+    def __init__(
+        self,
+        *,
+        decided_through: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_through", b"decided_through"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_through", b"decided_through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoNewEvidence: _TypeAlias = NoNewEvidence  # noqa: Y015
+
+@_typing.final
+class RegimeShift(_message.Message):
+    """A classifier tells the holdout's features from the training's, and no window within the training as well."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUC_FIELD_NUMBER: _builtins.int
+    HOLDOUT_BARS_FIELD_NUMBER: _builtins.int
+    REFERENCE_WINDOWS_FIELD_NUMBER: _builtins.int
+    auc: _builtins.float
+    holdout_bars: _builtins.int
+    reference_windows: _builtins.int
+    def __init__(
+        self,
+        *,
+        auc: _builtins.float = ...,
+        holdout_bars: _builtins.int = ...,
+        reference_windows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "kind", b"kind", "measurement", b"measurement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auc", b"auc", "holdout_bars", b"holdout_bars", "reference_windows", b"reference_windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegimeShift: _TypeAlias = RegimeShift  # noqa: Y015
+
+@_typing.final
+class Overfit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def excess(self) -> _model_pb2.Interval:
+        """Growth of the Brier loss from choose to holdout, beyond the parent's on the same bars."""
+
+    def __init__(
+        self,
+        *,
+        excess: _model_pb2.Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["excess", b"excess"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excess", b"excess"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Overfit: _TypeAlias = Overfit  # noqa: Y015
+
+@_typing.final
+class FlatSession(_message.Message):
+    """A session with new bars, without a new pattern and without a gain that can be seen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    IMPROVEMENT_PERCENT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    bars: _builtins.int
+    @_builtins.property
+    def improvement_percent(self) -> _model_pb2.Interval: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        bars: _builtins.int = ...,
+        improvement_percent: _model_pb2.Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["improvement_percent", b"improvement_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "improvement_percent", b"improvement_percent", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlatSession: _TypeAlias = FlatSession  # noqa: Y015
+
+@_typing.final
+class Plateau(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlatSession]:
+        """Consecutive ones, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___FlatSession] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Plateau: _TypeAlias = Plateau  # noqa: Y015
+
+@_typing.final
+class Inconclusive(_message.Message):
+    """The evidence of the session's model says neither; its numbers are in the decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inconclusive: _TypeAlias = Inconclusive  # noqa: Y015
+
+@_typing.final
+class Advice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    MODEL_TYPE_FIELD_NUMBER: _builtins.int
+    kind: Global___AdviceKind.ValueType
+    model_type: _builtins.str
+    """Of the kinds that name another type."""
+    def __init__(
+        self,
+        *,
+        kind: Global___AdviceKind.ValueType = ...,
+        model_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "model_type", b"model_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Advice: _TypeAlias = Advice  # noqa: Y015
+
+@_typing.final
+class Diagnosis(_message.Message):
+    """Why a model was not promoted, as measured, and next steps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NO_NEW_EVIDENCE_FIELD_NUMBER: _builtins.int
+    REGIME_SHIFT_FIELD_NUMBER: _builtins.int
+    OVERFIT_FIELD_NUMBER: _builtins.int
+    PLATEAU_FIELD_NUMBER: _builtins.int
+    INCONCLUSIVE_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def no_new_evidence(self) -> Global___NoNewEvidence: ...
+    @_builtins.property
+    def regime_shift(self) -> Global___RegimeShift: ...
+    @_builtins.property
+    def overfit(self) -> Global___Overfit: ...
+    @_builtins.property
+    def plateau(self) -> Global___Plateau: ...
+    @_builtins.property
+    def inconclusive(self) -> Global___Inconclusive: ...
+    @_builtins.property
+    def advice(self) -> _containers.RepeatedCompositeFieldContainer[Global___Advice]: ...
+    def __init__(
+        self,
+        *,
+        no_new_evidence: Global___NoNewEvidence | None = ...,
+        regime_shift: Global___RegimeShift | None = ...,
+        overfit: Global___Overfit | None = ...,
+        plateau: Global___Plateau | None = ...,
+        inconclusive: Global___Inconclusive | None = ...,
+        advice: _abc.Iterable[Global___Advice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "inconclusive", b"inconclusive", "no_new_evidence", b"no_new_evidence", "overfit", b"overfit", "plateau", b"plateau", "regime_shift", b"regime_shift"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "finding", b"finding", "inconclusive", b"inconclusive", "no_new_evidence", b"no_new_evidence", "overfit", b"overfit", "plateau", b"plateau", "regime_shift", b"regime_shift"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_finding: _TypeAlias = _typing.Literal["no_new_evidence", "regime_shift", "overfit", "plateau", "inconclusive"]  # noqa: Y015
+    _WhichOneofArgType_finding: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_finding) -> _WhichOneofReturnType_finding | None: ...
 
 Global___Diagnosis: _TypeAlias = Diagnosis  # noqa: Y015

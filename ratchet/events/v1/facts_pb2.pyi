@@ -272,6 +272,9 @@ class ModelPromoted(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     DECIDED_THROUGH_FIELD_NUMBER: _builtins.int
     COMPETING_LINEAGES_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    FIRST_MODEL_FIELD_NUMBER: _builtins.int
+    STAND_IN_MEAN_FIELD_NUMBER: _builtins.int
     scope: _decision_pb2.Scope.ValueType
     lineage: _builtins.str
     model: _builtins.str
@@ -281,10 +284,15 @@ class ModelPromoted(_message.Message):
     policy: _builtins.str
     decided_by: _decision_pb2.DecidedBy.ValueType
     reason: _builtins.str
-    """A person's reason, or the words of the gate."""
+    """The reason of the person who decided, here or in the lineage (basis STAND_IN)."""
     rollback: _builtins.bool
     competing_lineages: _builtins.int
     """How many lineages compete (scope symbol): the threshold is multiplied by it."""
+    basis: _decision_pb2.Basis.ValueType
+    stand_in_mean: _builtins.float
+    """Basis STAND_IN: the model's paired mean difference against the one that was set aside, the largest among the
+    remaining champions. Not set where none was ever compared with it.
+    """
     @_builtins.property
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Evidence]:
         """Every pair that was compared for this decision."""
@@ -292,6 +300,10 @@ class ModelPromoted(_message.Message):
     @_builtins.property
     def decided_through(self) -> _timestamp_pb2.Timestamp:
         """Bars up to and including this one are spent: only later ones count in the next decision after a person's."""
+
+    @_builtins.property
+    def first_model(self) -> _decision_pb2.FirstModel:
+        """Of the first model of a lineage."""
 
     def __init__(
         self,
@@ -308,12 +320,17 @@ class ModelPromoted(_message.Message):
         evidence: _abc.Iterable[_decision_pb2.Evidence] | None = ...,
         decided_through: _timestamp_pb2.Timestamp | None = ...,
         competing_lineages: _builtins.int = ...,
+        basis: _decision_pb2.Basis.ValueType = ...,
+        first_model: _decision_pb2.FirstModel | None = ...,
+        stand_in_mean: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_through", b"decided_through"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stand_in_mean", b"_stand_in_mean", "decided_through", b"decided_through", "first_model", b"first_model", "stand_in_mean", b"stand_in_mean"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["competing_lineages", b"competing_lineages", "decided_by", b"decided_by", "decided_through", b"decided_through", "evidence", b"evidence", "lineage", b"lineage", "model", b"model", "policy", b"policy", "reason", b"reason", "replaced", b"replaced", "rollback", b"rollback", "scope", b"scope", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stand_in_mean", b"_stand_in_mean", "basis", b"basis", "competing_lineages", b"competing_lineages", "decided_by", b"decided_by", "decided_through", b"decided_through", "evidence", b"evidence", "first_model", b"first_model", "lineage", b"lineage", "model", b"model", "policy", b"policy", "reason", b"reason", "replaced", b"replaced", "rollback", b"rollback", "scope", b"scope", "session_id", b"session_id", "stand_in_mean", b"stand_in_mean"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__stand_in_mean: _TypeAlias = _typing.Literal["stand_in_mean"]  # noqa: Y015
+    _WhichOneofArgType__stand_in_mean: _TypeAlias = _typing.Literal["_stand_in_mean", b"_stand_in_mean"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stand_in_mean) -> _WhichOneofReturnType__stand_in_mean | None: ...
 
 Global___ModelPromoted: _TypeAlias = ModelPromoted  # noqa: Y015
 
@@ -330,7 +347,7 @@ class PromotionDeclined(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     DIAGNOSIS_FIELD_NUMBER: _builtins.int
     CONTENDERS_KEPT_FIELD_NUMBER: _builtins.int
@@ -343,7 +360,7 @@ class PromotionDeclined(_message.Message):
     session_id: _builtins.str
     policy: _builtins.str
     verdict: _decision_pb2.Verdict.ValueType
-    reason: _builtins.str
+    basis: _decision_pb2.Basis.ValueType
     competing_lineages: _builtins.int
     @_builtins.property
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Evidence]: ...
@@ -365,7 +382,7 @@ class PromotionDeclined(_message.Message):
         session_id: _builtins.str = ...,
         policy: _builtins.str = ...,
         verdict: _decision_pb2.Verdict.ValueType = ...,
-        reason: _builtins.str = ...,
+        basis: _decision_pb2.Basis.ValueType = ...,
         evidence: _abc.Iterable[_decision_pb2.Evidence] | None = ...,
         diagnosis: _abc.Iterable[_decision_pb2.Diagnosis] | None = ...,
         contenders_kept: _abc.Iterable[_builtins.str] | None = ...,
@@ -374,7 +391,7 @@ class PromotionDeclined(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decided_through", b"decided_through"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "competing_lineages", b"competing_lineages", "contenders_kept", b"contenders_kept", "decided_through", b"decided_through", "diagnosis", b"diagnosis", "evidence", b"evidence", "lineage", b"lineage", "model", b"model", "policy", b"policy", "reason", b"reason", "scope", b"scope", "session_id", b"session_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "champion", b"champion", "competing_lineages", b"competing_lineages", "contenders_kept", b"contenders_kept", "decided_through", b"decided_through", "diagnosis", b"diagnosis", "evidence", b"evidence", "lineage", b"lineage", "model", b"model", "policy", b"policy", "scope", b"scope", "session_id", b"session_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

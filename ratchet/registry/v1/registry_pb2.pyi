@@ -228,7 +228,7 @@ class Training(_message.Message):
     verdict: _decision_pb2.Verdict.ValueType
     promoted: _builtins.bool
     reason: _builtins.str
-    """Why it ended without a model."""
+    """Why it ended without a model: UPPER_SNAKE where it failed, the caller's text where it was cancelled."""
     message: _builtins.str
     complexity_step: _builtins.int
     cpu_seconds: _builtins.float
@@ -494,7 +494,7 @@ class RecordTrainingRequest(_message.Message):
 
     @_builtins.property
     def diagnosis(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Diagnosis]:
-        """What the trainer measured about a decline."""
+        """Regime shift and overfit, as the trainer measured them, without advice."""
 
     def __init__(
         self,
@@ -981,20 +981,22 @@ class GetSymbolBestResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
-    """The words of the decision that made it the best."""
+    DECISION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model: ...
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """The one that made it the best, without the packed bytes of its evidence."""
+
     def __init__(
         self,
         *,
         model: Global___Model | None = ...,
-        reason: _builtins.str = ...,
+        decision: Global___Decision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -68,6 +68,17 @@ def worse_than(record: model_pb2.ModelRecord) -> list[model_pb2.Baseline]:
     ]
 
 
+def first_model(record: model_pb2.ModelRecord) -> decision_pb2.FirstModel:
+    """The holdout of a first model, with the naive baselines that are ahead of it."""
+    found = decision_pb2.FirstModel(
+        ahead=[model_pb2.Baseline(name=each.name, gain=each.gain) for each in worse_than(record)]
+    )
+    for metric in record.metrics:
+        if metric.name == "brier" and metric.HasField("interval"):
+            found.brier = metric.interval.value
+    return found
+
+
 def latest(uses: Iterable[tuple[str, int]]) -> tuple[str, int]:
     """The pattern with the latest evidence, ties by the last name; no pattern, and BEGINNING, without any."""
     pattern_id, pattern_end = "", BEGINNING
@@ -157,6 +168,7 @@ def judgement_message(judgement: gate.Judgement) -> decision_pb2.Judgement:
         auc_difference=_interval(judgement.auc_difference),
         refitted_difference=_interval(judgement.refitted_difference),
         bars_needed=judgement.bars_needed,
+        minority_bars=judgement.minority_bars,
     )
 
 

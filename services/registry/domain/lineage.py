@@ -298,6 +298,7 @@ def _manual_promotion(state: LineageState, model: str, reason: str, *, rollback:
         replaced=state.champion_name,
         decided_by=decision_pb2.DECIDED_BY_PERSON,
         reason=reason.strip(),
+        basis=decision_pb2.BASIS_PERSON,
         rollback=rollback,
         decided_through=timestamp(state.decided_through),
     )

@@ -17,7 +17,6 @@ from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Lineage, Policy
 from services.platform.facts import Fact
-from services.registry.domain import words
 from services.registry.domain.bar_times import BEGINNING, seconds_of
 from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
 from services.registry.domain.persistent import PersistentMap, fast_replace
@@ -140,11 +139,11 @@ def decide(
     """
     promoted = change.promoted
     if not state.best:
-        return _promotion(promoted, promoted.model, "", words.first_of_symbol(state.name))
+        return _promotion(promoted, promoted.model, "", decision_pb2.BASIS_FIRST)
     if promoted.decided_by == decision_pb2.DECIDED_BY_PERSON:
         return _after_manual_promotion(state, change, champions)
     if promoted.replaced == state.best:
-        decision = _promotion(promoted, promoted.model, state.best, words.succession(state.best))
+        decision = _promotion(promoted, promoted.model, state.best, decision_pb2.BASIS_SUCCESSION)
         decision.evidence.extend(e for e in promoted.evidence if e.contender == promoted.model)
         decision.competing_lineages = 1
         return decision
@@ -174,9 +173,9 @@ def _compare(state: SymbolState, trigger: Decision, contender: str, lineages: in
     evidence = compare(challenge.best, challenge.contender, challenge.packed, settings)
     decision: Decision
     if evidence.judgement.verdict == decision_pb2.VERDICT_PROMOTED:
-        decision = _promotion(trigger, contender, state.best, words.symbol_promoted(evidence, policy, lineages))
+        decision = _promotion(trigger, contender, state.best, decision_pb2.BASIS_EVIDENCE)
     else:
-        decision = _decline(state, trigger, contender, words.symbol_declined(evidence, policy, lineages))
+        decision = _decline(state, trigger, contender, decision_pb2.BASIS_EVIDENCE)
         decision.verdict = evidence.judgement.verdict if evidence.judgement.bars else decision_pb2.VERDICT_INCONCLUSIVE
     decision.evidence.append(evidence)
     decision.competing_lineages = lineages
@@ -187,18 +186,23 @@ def _compare(state: SymbolState, trigger: Decision, contender: str, lineages: in
 def _after_manual_promotion(state: SymbolState, change: ChampionChange, champions: Sequence[str]) -> Decision:
     promoted = change.promoted
     if promoted.replaced != state.best:
-        declined = _decline(state, promoted, promoted.model, words.symbol_unmeasured(state.best, promoted.model))
+        declined = _decline(state, promoted, promoted.model, decision_pb2.BASIS_UNMEASURED)
         declined.verdict = decision_pb2.VERDICT_NO_NEW_EVIDENCE
         return declined
     means = {name: state.means[name] for name in champions if name in state.means}
     if change.mean is not None:
         means[promoted.model] = change.mean
     replacement = selection.best_by_mean(champions, means, promoted.model)
-    reason = words.stands_in(state.best, replacement, means.get(replacement), promoted.reason)
-    return _promotion(promoted, replacement, state.best, reason)
+    decision = _promotion(promoted, replacement, state.best, decision_pb2.BASIS_STAND_IN)
+    decision.reason = promoted.reason
+    if replacement in means:
+        decision.stand_in_mean = means[replacement]
+    return decision
 
 
-def _promotion(trigger: Decision, model: str, replaced: str, reason: str) -> facts_pb2.ModelPromoted:
+def _promotion(
+    trigger: Decision, model: str, replaced: str, basis: decision_pb2.Basis.ValueType
+) -> facts_pb2.ModelPromoted:
     by_person = isinstance(trigger, facts_pb2.ModelPromoted) and trigger.decided_by == decision_pb2.DECIDED_BY_PERSON
     return facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_SYMBOL,
@@ -208,13 +212,15 @@ def _promotion(trigger: Decision, model: str, replaced: str, reason: str) -> fac
         session_id=trigger.session_id,
         policy=trigger.policy,
         decided_by=decision_pb2.DECIDED_BY_PERSON if by_person else decision_pb2.DECIDED_BY_GATE,
-        reason=reason,
+        basis=basis,
         rollback=isinstance(trigger, facts_pb2.ModelPromoted) and trigger.rollback,
         decided_through=trigger.decided_through if trigger.HasField("decided_through") else None,
     )
 
 
-def _decline(state: SymbolState, trigger: Decision, model: str, reason: str) -> facts_pb2.PromotionDeclined:
+def _decline(
+    state: SymbolState, trigger: Decision, model: str, basis: decision_pb2.Basis.ValueType
+) -> facts_pb2.PromotionDeclined:
     return facts_pb2.PromotionDeclined(
         scope=decision_pb2.SCOPE_SYMBOL,
         lineage=trigger.lineage,
@@ -222,6 +228,6 @@ def _decline(state: SymbolState, trigger: Decision, model: str, reason: str) -> 
         champion=state.best,
         session_id=trigger.session_id,
         policy=trigger.policy,
-        reason=reason,
+        basis=basis,
         decided_through=trigger.decided_through if trigger.HasField("decided_through") else None,
     )

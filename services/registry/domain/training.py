@@ -9,9 +9,17 @@ from ratchet.decisions import selection
 from ratchet.errors import Conflict, InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Policy
-from services.registry.domain import diagnosis, words
+from services.registry.domain import diagnosis
 from services.registry.domain.bar_times import BEGINNING, timestamp
-from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, Verdict, compare, gate_verdict
+from services.registry.domain.comparison import (
+    GateSettings,
+    KnowledgeCutoff,
+    Verdict,
+    compare,
+    first_model,
+    gate_verdict,
+)
+from services.registry.domain.diagnosis import Alternatives
 from services.registry.domain.lineage import LineageState, unpromoted
 
 
@@ -39,7 +47,7 @@ class RecordTraining:
     comparisons: tuple[Comparison, ...]
     last_labelled: int
     diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
-    alternatives: words.Alternatives = field(default_factory=words.Alternatives)
+    alternatives: Alternatives = field(default_factory=Alternatives)
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,8 @@ def _evidence(
 
 def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:
     KnowledgeCutoff.of(record.model, record)
-    promoted = _model_promoted(state, command, record.model, words.first_model(record))
+    promoted = _model_promoted(state, command, record.model, decision_pb2.BASIS_FIRST)
+    promoted.first_model.CopyFrom(first_model(record))
     return Outcome(facts_pb2.ModelTrained(record=record), promoted, decision_pb2.VERDICT_PROMOTED, True)
 
 
@@ -143,14 +152,16 @@ def _promotion(
     evidence: Mapping[str, decision_pb2.Evidence],
     best: decision_pb2.Evidence,
 ) -> Outcome:
-    promoted = _model_promoted(state, command, best.contender, words.promoted(best, command.policy))
+    promoted = _model_promoted(state, command, best.contender, decision_pb2.BASIS_EVIDENCE)
     promoted.evidence.extend(evidence.values())
     own = best.contender == record.model
     verdict = decision_pb2.VERDICT_PROMOTED if own else unpromoted(evidence[record.model].judgement.verdict)
     return Outcome(facts_pb2.ModelTrained(record=record), promoted, verdict, own)
 
 
-def _model_promoted(state: LineageState, command: RecordTraining, model: str, reason: str) -> facts_pb2.ModelPromoted:
+def _model_promoted(
+    state: LineageState, command: RecordTraining, model: str, basis: decision_pb2.Basis.ValueType
+) -> facts_pb2.ModelPromoted:
     return facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_LINEAGE,
         lineage=state.name,
@@ -159,7 +170,7 @@ def _model_promoted(state: LineageState, command: RecordTraining, model: str, re
         session_id=command.session_id,
         policy=command.policy,
         decided_by=decision_pb2.DECIDED_BY_GATE,
-        reason=reason,
+        basis=basis,
         decided_through=timestamp(command.last_labelled),
     )
 
@@ -171,14 +182,13 @@ def _without_new_bars(
     evidence: Mapping[str, decision_pb2.Evidence],
     kept: tuple[str, ...],
 ) -> Outcome:
-    lineage = Lineage.parse(state.name)
     return _declined(
         state,
         command,
         record,
         evidence,
         verdict=decision_pb2.VERDICT_NO_NEW_EVIDENCE,
-        reason=words.no_new_bars(evidence[record.model], state.decided_through, lineage),
+        basis=decision_pb2.BASIS_NO_NEW_BARS,
         kept=kept,
         diagnosis=diagnosis.without_new_bars(state, command.diagnosis, command.alternatives),
     )
@@ -192,14 +202,13 @@ def _decline(
     kept: tuple[str, ...],
 ) -> Outcome:
     own = evidence[record.model]
-    verdict = own.judgement.verdict
     return _declined(
         state,
         command,
         record,
         evidence,
-        verdict=verdict,
-        reason=words.declined(own, verdict, command.policy),
+        verdict=own.judgement.verdict,
+        basis=decision_pb2.BASIS_EVIDENCE,
         kept=kept,
         diagnosis=diagnosis.of_decline(state, record, own, command.diagnosis, command.alternatives),
     )
@@ -212,7 +221,7 @@ def _declined(
     evidence: Mapping[str, decision_pb2.Evidence],
     *,
     verdict: Verdict,
-    reason: str,
+    basis: decision_pb2.Basis.ValueType,
     kept: tuple[str, ...],
     diagnosis: Sequence[decision_pb2.Diagnosis],
 ) -> Outcome:
@@ -224,7 +233,7 @@ def _declined(
         session_id=command.session_id,
         policy=command.policy,
         verdict=verdict,
-        reason=reason,
+        basis=basis,
         evidence=evidence.values(),
         diagnosis=diagnosis,
         contenders_kept=kept,

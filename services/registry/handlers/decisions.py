@@ -18,10 +18,10 @@ from services.registry.domain import session as sessions
 from services.registry.domain import symbol as symbols
 from services.registry.domain.bar_times import seconds_of
 from services.registry.domain.comparison import KnowledgeCutoff
+from services.registry.domain.diagnosis import Alternatives
 from services.registry.domain.lineage import LineageState
 from services.registry.domain.symbol import SymbolState
 from services.registry.domain.training import Comparison, RecordTraining, record_training
-from services.registry.domain.words import Alternatives
 from services.registry.eventlog import Log
 from services.registry.handlers.states import States, facts_after, lineage_stream, session_stream, symbol_stream
 from services.registry.queries.lookup import champions, model_types, require_dataset

@@ -62,7 +62,7 @@ CREATE TABLE {training_history} (
 def project(event: RecordedEvent) -> Iterator[Statement]:
     """Requested: a row.
 
-    Ended: the end. Trained: cost and baseline. Decided: the reason and the gain over the parent.
+    Ended: the end. Trained: cost and baseline. Decided: the gain over the parent.
     """
     match event.fact.message:
         case facts_pb2.TrainingRequested() as fact:
@@ -81,7 +81,7 @@ def project(event: RecordedEvent) -> Iterator[Statement]:
             facts_pb2.ModelPromoted(scope=decision_pb2.SCOPE_LINEAGE)
             | facts_pb2.PromotionDeclined(scope=decision_pb2.SCOPE_LINEAGE)
         ) as fact if fact.session_id:
-            yield _update(fact.session_id, {"reason": fact.reason, "decided_position": event.position})
+            yield _update(fact.session_id, {"decided_position": event.position})
             yield from (_improvement(fact.session_id, evidence) for evidence in fact.evidence)
 
 

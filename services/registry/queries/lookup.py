@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 from ratchet.errors import NotFound
-from ratchet.names import Lineage, Series, Task
-from services.registry.domain.words import train_command
+from ratchet.names import DEFAULT_HORIZON, Lineage, Series, Task
 from services.registry.eventlog import Log, RecordedEvent
 
 Value = TypeVar("Value")
@@ -90,3 +89,10 @@ def near_names(log: Log, name: str) -> list[str]:
         (name.rpartition("/")[0], _NEWEST),
     ) or log.query("SELECT model FROM model_registry WHERE is_lineage_champion = 1")
     return difflib.get_close_matches(name, sorted(row["model"] for row in rows), 3)
+
+
+def train_command(lineage: Lineage) -> str:
+    """The command that trains the next version of a lineage."""
+    task = lineage.task
+    horizon = "" if task.horizon == DEFAULT_HORIZON[task.target] else f" --horizon {task.horizon}"
+    return f"ratchet train {lineage.series} --model {lineage.model_type} --target {task.target}{horizon}"

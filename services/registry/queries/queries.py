@@ -13,12 +13,11 @@ from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.domain.bar_times import seconds_of, timestamp
 from services.registry.domain.lineage import is_stale
-from services.registry.domain.words import train_command
 from services.registry.eventlog import Log
 from services.registry.handlers.states import States
 from services.registry.queries import graph, messages, rows_as_of
 from services.registry.queries.as_of import AsOf, parse_as_of
-from services.registry.queries.lookup import events_at, missing, require_model
+from services.registry.queries.lookup import events_at, missing, require_model, train_command
 from services.registry.queries.paging import Condition, PageStart, equal, select
 
 _LATEST = 2**63 - 1
@@ -180,12 +179,14 @@ class Queries:
             step = train_command(Lineage(series, task, "random-forest"))
             raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
         [row] = self._log.query(
-            "SELECT reason FROM champion_history JOIN decision_history ON position = from_position"
-            " WHERE champion_history.scope = 'SYMBOL' AND champion_history.series = ? AND champion_history.task = ?"
-            " AND champion_history.model = ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
+            "SELECT from_position FROM champion_history WHERE scope = 'SYMBOL' AND series = ? AND task = ?"
+            " AND model = ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
             (str(series), str(task), best, as_of.position if as_of else _LATEST),
         )
-        return pb.GetSymbolBestResponse(model=messages.model(self._model(best, as_of)), reason=row["reason"])
+        [decided] = events_at(self._log, [row["from_position"]])
+        return pb.GetSymbolBestResponse(
+            model=messages.model(self._model(best, as_of)), decision=messages.decision(decided)
+        )
 
     def list_decisions(self, request: pb.ListDecisionsRequest) -> pb.ListDecisionsResponse:
         task = str(Task.parse(request.task)) if request.task else ""

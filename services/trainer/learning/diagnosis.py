@@ -43,27 +43,12 @@ class RegimeShift:
     rows: int
     reference_windows: int
 
-    @property
-    def measurement(self) -> str:
-        return (
-            f"AUC {self.auc:.2f} between training and holdout features;"
-            f" none of {self.reference_windows} stretches of {self.rows} bars within training reaches it"
-        )
-
 
 @dataclass(frozen=True)
 class OverfitGap:
     """Growth of the challenger's Brier loss from choose to holdout, in excess of the parent's on the same bars."""
 
     excess: Interval
-
-    @property
-    def measurement(self) -> str:
-        value, low, high = self.excess.value, self.excess.low, self.excess.high
-        return (
-            f"Brier loss from choose to holdout grows by {value:.4f} more than the parent's,"
-            f" 95 % interval {low:.4f} to {high:.4f}"
-        )
 
 
 def regime_shift(X_train: Floats, X_holdout: Floats, generator: np.random.Generator) -> RegimeShift | None:

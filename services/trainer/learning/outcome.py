@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ratchet.statistics.scores import Interval
+from services.trainer.learning.diagnosis import OverfitGap, RegimeShift
 from services.trainer.mining.mine import MiningResult
 from services.trainer.mining.test import Evidence
 
@@ -82,14 +83,6 @@ class Correction:
     @property
     def applied(self) -> bool:
         return self.score_with < self.score_without
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """A measured reason for the new model's failure at the gate."""
-
-    kind: Literal["regime_shift", "overfit"]
-    measurement: str
 
 
 @dataclass(frozen=True)
@@ -182,7 +175,7 @@ class SessionOutcome:
     error_analysis: tuple[ErrorSlice, ...]
     importance: tuple[FeatureImportance, ...]
     patterns_worth: Interval | None
-    diagnoses: tuple[Diagnosis, ...]
+    diagnoses: tuple[RegimeShift | OverfitGap, ...]
     pairs: tuple[ScoredPair, ...]
     symbol_pairs: tuple[ScoredPair, ...]
     mining: MiningResult

@@ -15,7 +15,8 @@ from ratchet.scoring.models.port import Floats
 from services.trainer.learning import diagnosis
 from services.trainer.learning.candidates import CandidateData
 from services.trainer.learning.context import Context
-from services.trainer.learning.outcome import Diagnosis, ScoredPair
+from services.trainer.learning.diagnosis import OverfitGap, RegimeShift
+from services.trainer.learning.outcome import ScoredPair
 from services.trainer.learning.pairs import NEW_MODEL
 from services.trainer.learning.selection import SelectedCandidate
 from services.trainer.learning.windows import Rows
@@ -29,7 +30,7 @@ def measure(
     data: CandidateData,
     selected: SelectedCandidate,
     pairs: Sequence[ScoredPair],
-) -> tuple[Diagnosis, ...]:
+) -> tuple[RegimeShift | OverfitGap, ...]:
     """Regime shift and overfit, if shown; empty for a model that passes, or has no parent."""
     if parent is None or _passes(context, pairs):
         return ()
@@ -41,19 +42,19 @@ def _passes(context: Context, pairs: Sequence[ScoredPair]) -> bool:
     return any(judge(pair, context.inputs.horizon, context.inputs.policy).verdict == "PROMOTED" for pair in own)
 
 
-def _regime_shift(context: Context) -> Iterator[Diagnosis]:
+def _regime_shift(context: Context) -> Iterator[RegimeShift]:
     names = features.available(context.inputs.bars, features.CLASSIC)
     X, windows = context.table.select(names).values, context.windows
     generator = np.random.default_rng([context.inputs.seed, _PERMUTATIONS])
     before = windows.before(windows.holdout.start)
     shift = diagnosis.regime_shift(X[before], X[windows.holdout.rows()], generator)
     if shift is not None:
-        yield Diagnosis("regime_shift", shift.measurement)
+        yield shift
 
 
 def _overfit(
     context: Context, parent: ModelFile, data: CandidateData, selected: SelectedCandidate
-) -> Iterator[Diagnosis]:
+) -> Iterator[OverfitGap]:
     """Overfit of the challenger fitted without choose, on the bars of choose that the parent had not seen either."""
     holdout, validation_function = context.windows.holdout.rows(), selected.trial.validation_rows
     choose = validation_function[validation_function >= context.windows.choose.start]
@@ -74,4 +75,4 @@ def _overfit(
         context.inputs.horizon,
     )
     if gap is not None:
-        yield Diagnosis("overfit", gap.measurement)
+        yield gap

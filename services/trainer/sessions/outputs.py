@@ -17,6 +17,7 @@ from ratchet.scoring.features import BASE
 from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Rule, pattern_id
 from ratchet.statistics.scores import Interval
+from services.trainer.learning.diagnosis import OverfitGap, RegimeShift
 from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
 from services.trainer.mining.mine import MiningResult
@@ -24,10 +25,6 @@ from services.trainer.mining.test import Evidence
 from services.trainer.mining.wording import sentence
 
 CANDIDATE_KINDS = {"transfer": model_pb2.CANDIDATE_KIND_TRANSFER, "scratch": model_pb2.CANDIDATE_KIND_SCRATCH}
-DIAGNOSIS_KINDS = {
-    "regime_shift": decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT,
-    "overfit": decision_pb2.DIAGNOSIS_KIND_OVERFIT,
-}
 _OPERATOR_OF = {op: operator for operator, op in SYMBOLS.items()}
 
 
@@ -75,10 +72,7 @@ def training_request(
         comparisons=_comparisons(outcome.pairs),
         expected_symbol_best=current.symbol_best.name if current.symbol_best else "",
         symbol_comparisons=_comparisons(outcome.symbol_pairs),
-        diagnosis=[
-            decision_pb2.Diagnosis(kind=DIAGNOSIS_KINDS[diagnosis.kind], measurement=diagnosis.measurement)
-            for diagnosis in outcome.diagnoses
-        ],
+        diagnosis=[_diagnosis(found) for found in outcome.diagnoses],
         last_labelled_bar=Timestamp(seconds=outcome.last_labelled_time),
     )
 
@@ -202,6 +196,15 @@ def _metrics(metrics: Metrics) -> list[model_pb2.Metric]:
         model_pb2.Metric(name=name, interval=_interval(getattr(metrics, name)))
         for name in ("brier", "accuracy", "auc", "log_loss")
     ]
+
+
+def _diagnosis(found: RegimeShift | OverfitGap) -> decision_pb2.Diagnosis:
+    if isinstance(found, RegimeShift):
+        shift = decision_pb2.RegimeShift(
+            auc=found.auc, holdout_bars=found.rows, reference_windows=found.reference_windows
+        )
+        return decision_pb2.Diagnosis(regime_shift=shift)
+    return decision_pb2.Diagnosis(overfit=decision_pb2.Overfit(excess=_interval(found.excess)))
 
 
 def _interval(interval: Interval) -> model_pb2.Interval | None:

@@ -110,7 +110,8 @@ DECISION = registry_pb2.Decision(
         model=f"{LINEAGE}/v2",
         champion=f"{LINEAGE}/v1",
         verdict=decision_pb2.VERDICT_INCONCLUSIVE,
-        reason="the gain is too small to be sure of",
+        policy="balanced",
+        basis=decision_pb2.BASIS_EVIDENCE,
         evidence=[
             decision_pb2.Evidence(
                 champion=f"{LINEAGE}/v1",
@@ -128,7 +129,8 @@ DECISION = registry_pb2.Decision(
         ],
         diagnosis=[
             decision_pb2.Diagnosis(
-                kind=decision_pb2.DIAGNOSIS_KIND_OVERFIT, measurement="gap 0.02", advice="try logistic"
+                overfit=decision_pb2.Overfit(excess=interval(0.02, 0.01, 0.03)),
+                advice=[decision_pb2.Advice(kind=decision_pb2.ADVICE_KIND_IMPORT_LONGER_HISTORY)],
             )
         ],
     ),
@@ -139,7 +141,8 @@ SYMBOL = registry_pb2.Decision(
     promoted=facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_SYMBOL,
         model=f"{LINEAGE}/v2",
-        reason="on the same evidence",
+        replaced=f"{LINEAGE}/v1",
+        basis=decision_pb2.BASIS_SUCCESSION,
         evidence=DECISION.declined.evidence,
     ),
 )
@@ -284,13 +287,15 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
     for said in (
         f"{LINEAGE}/v2   INCONCLUSIVE   no skill shown: not shown better than base rate, har and online\n",
         "complexity: step 2 taken of 3 offered: better on tune by +0.0042 [0.0011, 0.0073]\n",
-        "the gain is too small to be sure of",
+        "is not shown to be better than",
+        "about 210 needed to see a gain of this size",
         "+0.0031 [-0.0011, 0.0073]",
         "+1.3 [-0.4, 3.0] %",
         "E                         3.21   reversed 0.12",
         "Diebold-Mariano p         0.071",
         "about 412",
-        "overfit: gap 0.02; try logistic",
+        "overfit: Brier loss from choose to holdout grows by 0.0200 more than the parent's",
+        "import a longer history with ratchet data import",
         "0.350 [0.330, 0.370]",
         "+0.1100 [0.0800, 0.1400]",
         "recalibrated v1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from ratchet.decisions import gate
 from ratchet.decisions.evidence import pack, unpack
 from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import MODEL_TYPES
 from services.platform.facts import Fact
-from services.registry.domain import lineage, words
+from services.registry.domain import lineage
 from services.registry.domain.comparison import judgement_message
+from services.registry.domain.diagnosis import Alternatives, of_decline
 from services.registry.domain.lineage import LineageState
 from services.registry.domain.training import Comparison, Outcome, RecordTraining, record_training
 from tests.support.registry_samples import bar, evidence, record, stamp
@@ -69,7 +71,8 @@ def declined(outcome: Outcome) -> facts_pb2.PromotionDeclined:
 class TestTheGate:
     def test_the_first_model_is_promoted_because_there_is_nothing_to_compare_it_with(self) -> None:
         state, outcome = train(EMPTY, command(100, 220, {}, champion=""))
-        assert promoted(outcome).reason.startswith("first model of its lineage")
+        assert promoted(outcome).basis == decision_pb2.BASIS_FIRST
+        assert promoted(outcome).reason == ""
         assert (state.champion, state.versions, state.decided_through) == (1, 1, bar(220))
         assert (outcome.verdict, outcome.promoted) == (decision_pb2.VERDICT_PROMOTED, True)
 
@@ -78,30 +81,40 @@ class TestTheGate:
         fact = promoted(outcome)
         assert (state.champion, state.previous, outcome.promoted) == (2, 1, True)
         assert fact.replaced == f"{NAME}/v1"
-        assert "E " in fact.reason
-        assert "180 bars, 2006-08-11 to 2007-02-06" in fact.reason
-        assert "more skilled" in fact.reason
+        assert (fact.basis, fact.reason) == (decision_pb2.BASIS_EVIDENCE, "")
+        [found] = fact.evidence
+        assert (found.contender, found.judgement.bars, found.judgement.minority_bars > 60) == (f"{NAME}/v2", 180, True)
 
     def test_a_worse_challenger_is_rejected_and_leaves_the_race(self, v1: LineageState) -> None:
         state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, -0.1)}))
         assert declined(outcome).verdict == decision_pb2.VERDICT_REJECTED
         assert state.champion == 1
         assert state.contenders == ()
-        assert "E of the reverse" in declined(outcome).reason
+        assert declined(outcome).basis == decision_pb2.BASIS_EVIDENCE
 
     def test_an_undecided_challenger_stays_as_a_contender_with_a_diagnosis(self, v1: LineageState) -> None:
         state, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}))
         fact = declined(outcome)
         assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
         assert state.contender_names == (f"{NAME}/v2",) == tuple(fact.contenders_kept)
-        assert [found.kind for found in fact.diagnosis] == [decision_pb2.DIAGNOSIS_KIND_INCONCLUSIVE]
-        assert "ratchet data import AAPL FILE" in fact.diagnosis[0].advice
-        assert "ratchet train AAPL --model har --target range" in fact.diagnosis[0].advice
+        assert kinds(outcome) == ["inconclusive"]
+        assert advised(fact.diagnosis[0]) == ["IMPORT_NEWER_BARS", "TRY_UNTRIED_TYPE har"]
 
-    def test_the_advice_names_the_best_type_when_all_were_tried(self, v1: LineageState) -> None:
-        known = words.Alternatives(frozenset(MODEL_TYPES), "AAPL/range/logistic/v3")
-        _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, alternatives=known))
-        assert "does best on this series: ratchet train AAPL --model logistic" in declined(outcome).diagnosis[0].advice
+    def test_the_next_type_is_the_simplest_that_was_not_tried_and_the_best_when_all_were(
+        self, v1: LineageState
+    ) -> None:
+        own = decision_pb2.Evidence()
+
+        def next_type(tried: frozenset[str], best: str = "") -> list[str]:
+            [found] = of_decline(v1, record(200), own, (), Alternatives(tried, best))
+            return advised(found)[1:]
+
+        every = frozenset(MODEL_TYPES)
+        assert next_type(frozenset()) == ["TRY_UNTRIED_TYPE har"]
+        for kind in every - {"random-forest"}:
+            assert next_type(every - {kind}) == [f"TRY_UNTRIED_TYPE {kind}"]
+        assert next_type(every, "AAPL/range/logistic/v3") == ["TRY_BEST_TYPE logistic"]
+        assert next_type(every, "AAPL/range/random-forest/v3") == []
 
     def test_of_several_that_pass_the_one_with_the_largest_e_is_promoted(self, v1: LineageState) -> None:
         state, _ = train(v1, command(200, 300, {"": evidence(221, 300, 0.0)}))
@@ -127,11 +140,6 @@ class TestTheGate:
         state, outcome = train(v1, command(200, 283, {"": ones}))
         fact = declined(outcome)
         assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
-        assert fact.reason == (
-            f"{NAME}/v2 could not be compared with {NAME}/v1: fewer than 20 bars of one class among 63 scored bars:"
-            " nothing can be compared yet; 8 more bars of that class needed"
-        )
-        assert fact.diagnosis[0].measurement.startswith("fewer than 20 bars of one class among 63 scored bars")
         [found] = fact.evidence
         assert [field.name for field, _ in found.judgement.ListFields()] == [
             "verdict",
@@ -139,7 +147,9 @@ class TestTheGate:
             "e_value",
             "e_value_reverse",
             "dm_p",
+            "minority_bars",
         ]
+        assert found.judgement.minority_bars == 12
         assert (state.contender_names, dict(state.means), state.flat) == ((f"{NAME}/v2",), {}, ())
 
     def test_the_judgement_in_the_fact_is_what_anybody_computes_from_its_bytes(self, v1: LineageState) -> None:
@@ -155,18 +165,29 @@ class TestTheGate:
 
 
 def kinds(outcome: Outcome) -> list[str]:
-    names = [decision_pb2.DiagnosisKind.Name(found.kind) for found in declined(outcome).diagnosis]
-    return [name.removeprefix("DIAGNOSIS_KIND_").lower() for name in names]
+    return [found.WhichOneof("finding") or "" for found in declined(outcome).diagnosis]
+
+
+def advised(found: decision_pb2.Diagnosis) -> list[str]:
+    """The kinds of advice, with the model type of those that name one."""
+    kinds = [decision_pb2.AdviceKind.Name(step.kind).removeprefix("ADVICE_KIND_") for step in found.advice]
+    return [f"{kind} {step.model_type}".strip() for kind, step in zip(kinds, found.advice, strict=True)]
+
+
+SHIFT = decision_pb2.RegimeShift(auc=0.7, holdout_bars=250, reference_windows=100)
+OVERFIT = decision_pb2.Overfit(excess=model_pb2.Interval(value=0.01, low=0.004, high=0.016))
+MEASURED: dict[str, Any] = {
+    "regime_shift": SHIFT,
+    "overfit": OVERFIT,
+    "plateau": decision_pb2.Plateau(sessions=[decision_pb2.FlatSession(bars=7)]),
+    "no_new_evidence": decision_pb2.NoNewEvidence(),
+    "inconclusive": decision_pb2.Inconclusive(),
+}
 
 
 def brought(*named: str) -> tuple[decision_pb2.Diagnosis, ...]:
     """What a trainer measured."""
-    return tuple(
-        decision_pb2.Diagnosis(
-            kind=decision_pb2.DiagnosisKind.Value(f"DIAGNOSIS_KIND_{name.upper()}"), measurement=f"{name}: 0.7"
-        )
-        for name in named
-    )
+    return tuple(decision_pb2.Diagnosis(**{name: MEASURED[name]}) for name in named)
 
 
 def flat_sessions(state: LineageState, numbers: range, patterns: tuple[str, ...] = ("p1",)) -> list[Outcome]:
@@ -187,15 +208,14 @@ class TestDiagnosis:
         _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=measured))
         shift, overfit = declined(outcome).diagnosis
         assert kinds(outcome) == ["regime_shift", "overfit"]
-        assert (shift.measurement, overfit.measurement) == ("regime_shift: 0.7", "overfit: 0.7")
-        assert shift.advice.endswith("train again with ratchet train AAPL --model random-forest --target range")
-        assert overfit.advice.endswith("learns less by heart: ratchet train AAPL --model har --target range")
+        assert (shift.regime_shift, overfit.overfit) == (SHIFT, OVERFIT)
+        assert advised(shift) == ["IMPORT_NEWER_BARS", "TRAIN_AGAIN"]
+        assert advised(overfit) == ["IMPORT_LONGER_HISTORY", "TRY_SIMPLER_TYPE har"]
 
     def test_what_the_registry_knows_better_is_not_taken_from_the_trainer(self, v1: LineageState) -> None:
-        measured = brought("saturated", "no_new_evidence", "inconclusive")
+        measured = brought("plateau", "no_new_evidence", "inconclusive")
         _, outcome = train(v1, command(200, 400, {"": evidence(221, 400, 0.0)}, diagnosis=measured))
         assert kinds(outcome) == ["inconclusive"]
-        assert "0.7" not in declined(outcome).diagnosis[0].measurement
 
     def test_a_rejected_model_is_told_what_was_measured_and_never_inconclusive(self, v1: LineageState) -> None:
         worse = {"": evidence(221, 400, -0.1)}
@@ -207,23 +227,26 @@ class TestDiagnosis:
         _, outcome = train(v1, command(110, 220, pairs, diagnosis=brought("regime_shift")))
         assert kinds(outcome) == ["no_new_evidence", "regime_shift"]
 
-    def test_three_sessions_in_a_row_that_brought_nothing_mean_saturation(self, v1: LineageState) -> None:
+    def test_three_sessions_in_a_row_that_brought_nothing_mean_a_plateau(self, v1: LineageState) -> None:
         first, *others = flat_sessions(v1, range(1, 6))
         assert kinds(first) == ["inconclusive"]
-        assert [kinds(outcome) for outcome in others] == [["inconclusive"]] * 2 + [["saturated"]] * 2
+        assert [kinds(outcome) for outcome in others] == [["inconclusive"]] * 2 + [["plateau"]] * 2
         found = declined(others[2]).diagnosis[0]
-        assert found.measurement.startswith("no new pattern in 3 sessions in a row, nor a gain that can be seen: v3 ")
-        assert " on 100 bars, v4 " in found.measurement
-        assert found.measurement.endswith("] on 140 bars")
-        assert "ratchet train AAPL --model har --target range" in found.advice
+        flat = [(session.model, session.bars) for session in found.plateau.sessions]
+        assert flat == [(f"{NAME}/v3", 100), (f"{NAME}/v4", 120), (f"{NAME}/v5", 140)]
+        assert all(
+            session.improvement_percent.low <= 0.0 <= session.improvement_percent.high
+            for session in found.plateau.sessions
+        )
+        assert advised(found) == ["IMPORT_NEWER_BARS", "TRY_UNTRIED_TYPE har"]
 
-    def test_saturation_is_told_beside_what_was_measured(self, v1: LineageState) -> None:
+    def test_a_plateau_is_told_beside_what_was_measured(self, v1: LineageState) -> None:
         state = v1
         for outcome in flat_sessions(v1, range(1, 4)):
             state = after(state, outcome.trained, outcome.decision)
         pairs, used = {"": evidence(221, 360, 0.0, seed=4)}, record(200, {"p1": 190})
         _, outcome = train(state, command(200, 360, pairs, record=used, diagnosis=brought("overfit")))
-        assert kinds(outcome) == ["overfit", "saturated"]
+        assert kinds(outcome) == ["overfit", "plateau"]
 
     def test_a_new_pattern_a_promotion_or_a_gain_begins_the_count_anew(self, v1: LineageState) -> None:
         state = v1
@@ -231,7 +254,7 @@ class TestDiagnosis:
             state = after(state, outcome.trained, outcome.decision)
         assert len(state.flat) == 2
         assert kinds(flat_sessions(state, range(4, 5), ("p1", "p2"))[0]) == ["inconclusive"]
-        assert kinds(flat_sessions(state, range(4, 5), ())[0]) == ["saturated"]
+        assert kinds(flat_sessions(state, range(4, 5), ())[0]) == ["plateau"]
         assert after(state, lineage.promote(state, f"{NAME}/v2", f"{NAME}/v1", "simpler")).flat == ()
         rejected, _ = train(state, command(200, 400, {"": evidence(221, 400, -0.1)}, record=record(200, {"p1": 190})))
         assert rejected.flat == ()
@@ -245,7 +268,7 @@ class TestDiagnosis:
         learned, _ = train(state, command(200, 320, {"": evidence(221, 320, 0.0)}, record=record(200, {"p2": 190})))
         assert learned.flat == ()
 
-    def test_a_gain_that_is_not_defined_is_no_sign_of_saturation(self, v1: LineageState) -> None:
+    def test_a_gain_that_is_not_defined_is_no_sign_of_a_plateau(self, v1: LineageState) -> None:
         state, _ = train(v1, command(200, 225, {"": evidence(221, 225, 0.0)}))
         assert state.flat == ()
 
@@ -286,12 +309,9 @@ class TestNewEvidence:
         state, outcome = train(v1, command(110, 220, {"": evidence(111, 220, 0.12)}))
         fact = declined(outcome)
         assert fact.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
-        assert fact.reason.startswith("0 new bars since 2006-08-10, ")
-        assert fact.reason.endswith(
-            "import newer bars with ratchet data import AAPL FILE"
-            " or try ratchet backtest AAPL --model random-forest --target range"
-        )
-        assert fact.diagnosis[0].kind == decision_pb2.DIAGNOSIS_KIND_NO_NEW_EVIDENCE
+        assert fact.basis == decision_pb2.BASIS_NO_NEW_BARS
+        assert fact.diagnosis[0].no_new_evidence.decided_through == stamp(220)
+        assert advised(fact.diagnosis[0]) == ["IMPORT_NEWER_BARS", "BACKTEST"]
         assert (state.champion, state.contender_names) == (1, (f"{NAME}/v2",))
 
     def test_tries_on_the_same_bars_push_no_contender_out(self, v1: LineageState) -> None:

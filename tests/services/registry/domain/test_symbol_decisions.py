@@ -70,7 +70,7 @@ def after(state: SymbolState, message: symbol.Decision) -> SymbolState:
 def test_the_first_lineage_is_the_best_without_a_comparison() -> None:
     fact = symbol.decide(SymbolState("AAPL/range"), new_champion(f"{FOREST}/v1"), [f"{FOREST}/v1"], None)
     assert isinstance(fact, facts_pb2.ModelPromoted)
-    assert fact.reason.startswith("no comparison")
+    assert fact.basis == decision_pb2.BASIS_FIRST
     assert after(SymbolState("AAPL/range"), fact).best == f"{FOREST}/v1"
 
 
@@ -79,7 +79,7 @@ def test_a_better_rival_takes_over() -> None:
     fact = symbol.decide(BEST, change, two, challenge(evidence(101, 300, 0.1)))
     assert isinstance(fact, facts_pb2.ModelPromoted)
     assert (fact.replaced, fact.competing_lineages) == (f"{FOREST}/v1", 2)
-    assert "for 2 lineages" in fact.reason
+    assert fact.basis == decision_pb2.BASIS_EVIDENCE
     assert after(BEST, fact).means == {f"{FOREST}/v1": -fact.evidence[0].judgement.mean_difference.value}
 
 
@@ -101,7 +101,7 @@ def test_fewer_than_120_common_bars_are_inconclusive() -> None:
         fact = symbol.decide(BEST, change, two, challenge(packed))
         assert isinstance(fact, facts_pb2.PromotionDeclined)
         assert fact.verdict == decision_pb2.VERDICT_INCONCLUSIVE
-        assert "120 needed" in fact.reason
+        assert fact.basis == decision_pb2.BASIS_EVIDENCE
 
 
 def test_a_successor_in_the_lineage_of_the_best_takes_its_place_on_the_same_evidence() -> None:
@@ -133,7 +133,7 @@ class TestAChampionThatStays:
             new = symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [f"{FOREST}/v1", f"{LOGISTIC}/v1"], brought)
             standing = symbol.decide_unchanged(BEST, self.STAYS, 2, brought)
             assert type(standing) is type(new)
-            assert (standing.model, standing.reason) == (f"{LOGISTIC}/v1", new.reason)
+            assert (standing.model, standing.basis) == (f"{LOGISTIC}/v1", new.basis)
             assert (list(standing.evidence), standing.competing_lineages) == (list(new.evidence), 2)
 
     def test_takes_over_by_the_gate_in_the_name_of_the_session(self) -> None:
@@ -182,13 +182,16 @@ class TestWhenAPersonRemovesTheBest:
         fact = symbol.decide(state, removed, self.IN_FORCE, None)
         assert isinstance(fact, facts_pb2.ModelPromoted)
         assert (fact.model, fact.lineage) == (f"{LOGISTIC}/v4", LOGISTIC)
-        assert "decided without evidence" in fact.reason
+        assert (fact.basis, fact.reason) == (decision_pb2.BASIS_STAND_IN, "drift")
+        assert fact.stand_in_mean == state.means[f"{LOGISTIC}/v4"] < 0.0
 
     def test_without_any_mean_the_new_champion_of_the_lineage_stands_in(self) -> None:
         removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
         fact = symbol.decide(BEST, removed, [f"{FOREST}/v2", f"{LOGISTIC}/v4"], None)
         assert fact.model == f"{FOREST}/v2"
-        assert "decided without evidence" in fact.reason
+        assert isinstance(fact, facts_pb2.ModelPromoted)
+        assert fact.basis == decision_pb2.BASIS_STAND_IN
+        assert not fact.HasField("stand_in_mean")
 
     def test_and_only_later_bars_count_for_the_next(self) -> None:
         removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)

@@ -30,7 +30,7 @@ def test_a_lineage_ratchets_forward(registry: Registry) -> None:
     assert first.model.symbol_best
     assert first.training.state == pb.TRAINING_STATE_COMPLETED
     assert first.training.verdict == decision_pb2.VERDICT_PROMOTED
-    assert first.decisions[1].promoted.reason.startswith("no comparison")
+    assert first.decisions[1].promoted.basis == decision_pb2.BASIS_FIRST
 
     undecided = registry.train(FOREST, 221, 400, 0.0)
     assert kinds(undecided) == [("declined", LINEAGE)]
@@ -53,7 +53,7 @@ def test_a_lineage_ratchets_forward(registry: Registry) -> None:
     assert (champion.model.name, champion.versions, list(champion.contenders)) == (f"{FOREST}/v4", 4, [])
     assert champion.last_labelled_bar == stamp(800)
     assert registry.best().model.name == f"{FOREST}/v4"
-    assert "in its own lineage" in registry.best().reason
+    assert registry.best().decision.promoted.basis == decision_pb2.BASIS_SUCCESSION
 
 
 def test_a_first_model_that_loses_to_a_naive_baseline_is_listed_with_it(registry: Registry) -> None:
@@ -61,7 +61,10 @@ def test_a_first_model_that_loses_to_a_naive_baseline_is_listed_with_it(registry
     gain = model_pb2.Interval(value=-0.011, low=-0.02, high=-0.002)
     asked.record.baselines.add(name="persistence@baseline", gain=gain)
     answer = registry.record(asked)
-    assert "shown worse than persistence on its holdout" in answer.decisions[0].promoted.reason
+    assert answer.decisions[0].promoted.first_model == decision_pb2.FirstModel(
+        brier=next(metric.interval.value for metric in asked.record.metrics if metric.name == "brier"),
+        ahead=[model_pb2.Baseline(name="persistence@baseline", gain=gain)],
+    )
     [model], [training] = (
         registry.call(pb.ListModelsRequest(lineage=FOREST)).models,
         registry.call(pb.ListTrainingsRequest(lineage=FOREST)).trainings,
@@ -75,7 +78,7 @@ def test_metrics_that_are_not_defined_are_not_set(registry: Registry) -> None:
     del asked.record.metrics[:]
     asked.record.metrics.add(name="brier")
     answer = registry.record(asked)
-    assert "no metric is defined" in answer.decisions[0].promoted.reason
+    assert answer.decisions[0].promoted.first_model == decision_pb2.FirstModel()
     [model] = registry.call(pb.ListModelsRequest(lineage=FOREST)).models
     assert not any(found.HasField(name) for found in (answer.model, model) for name in ("brier", "accuracy", "auc"))
 
@@ -84,7 +87,8 @@ def test_a_second_training_on_the_same_bars_says_so(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     again = registry.train(FOREST, 100, 220, 0.1)
     assert again.training.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
-    assert again.training.reason.startswith("0 new bars since 2006-08-10, ")
+    assert again.decisions[0].declined.basis == decision_pb2.BASIS_NO_NEW_BARS
+    assert again.training.reason == ""
     assert registry.champion(FOREST).model.name == f"{FOREST}/v1"
 
 
@@ -103,7 +107,8 @@ def test_without_common_bars_the_best_stays(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     silent = registry.train(LOGISTIC, 200, 400)
     assert silent.decisions[1].declined.verdict == decision_pb2.VERDICT_INCONCLUSIVE
-    assert "0 common bars" in silent.decisions[1].declined.reason
+    [pair] = silent.decisions[1].declined.evidence
+    assert pair.judgement.bars == 0
 
 
 def test_a_session_is_compared_with_the_best_of_the_symbol_at_most_once(registry: Registry) -> None:
@@ -133,7 +138,7 @@ def test_a_champion_that_stays_is_compared_with_the_best_of_the_symbol_after_eac
     assert seen.training.verdict == decision_pb2.VERDICT_INCONCLUSIVE
     assert (seen.model.name, seen.model.symbol_best) == (f"{LOGISTIC}/v3", False)
     assert registry.best().model.name == f"{LOGISTIC}/v1"
-    assert registry.best().reason.startswith(f"{LOGISTIC}/v1 replaces {FOREST}/v1 as the symbol's best: ")
+    assert registry.best().decision == seen.decisions[1]
     assert kinds(registry.train(LOGISTIC, 801, 900, 0.0)) == [("declined", LINEAGE)]
 
 
@@ -162,10 +167,14 @@ def test_a_champion_that_is_old_is_called_stale_and_stays(registry: Registry) ->
 def test_what_the_trainer_measured_is_recorded_with_an_advice(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     request = registry.trained(FOREST, 221, 400, -0.1)
-    request.diagnosis.add(kind=decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT, measurement="AUC 0.71, p 0.002")
+    shift = decision_pb2.RegimeShift(auc=0.71, holdout_bars=60, reference_windows=100)
+    request.diagnosis.add(regime_shift=shift)
     [found] = registry.record(request).decisions[0].declined.diagnosis
-    assert (found.kind, found.measurement) == (decision_pb2.DIAGNOSIS_KIND_REGIME_SHIFT, "AUC 0.71, p 0.002")
-    assert "ratchet data import AAPL FILE" in found.advice
+    assert found.regime_shift == shift
+    assert [step.kind for step in found.advice] == [
+        decision_pb2.ADVICE_KIND_IMPORT_NEWER_BARS,
+        decision_pb2.ADVICE_KIND_TRAIN_AGAIN,
+    ]
 
 
 def test_strangers_reach_the_verdict_from_the_bytes(registry: Registry) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from ratchet.errors import ChampionMoved, PreconditionFailed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2
-from ratchet.events.v1 import facts_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency import checkpoints
 from services.local import ports
@@ -108,7 +108,7 @@ def test_of_promotions_that_race_over_two_registries_exactly_one_wins(registries
             assert [champion(registry) for registry in registries] == winners * 2
             won += winners
     decided = registries[1].call(pb.ListDecisionsRequest(lineage=FOREST)).decisions
-    by_people = [each.promoted.model for each in decided if each.promoted.reason.startswith("caller")]
+    by_people = [each.promoted.model for each in decided if each.promoted.basis == decision_pb2.BASIS_PERSON]
     assert by_people == won
     assert [verified(registry) for registry in registries] == [[], []]
 
