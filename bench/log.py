@@ -33,6 +33,7 @@ from google.protobuf.message import Message
 
 from bench.measured import HEADER, Measured, line
 from bench.planted_log import EVENTS, Clock, PlantedLog, event_ids, request_of, storage_form
+from ratchet.decisions import lineage, symbol
 from ratchet.errors import CorruptData
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.events.v1 import envelope_pb2, facts_pb2
@@ -40,7 +41,7 @@ from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.event_format import FACTS
 from services.platform.interceptors import Caller
-from services.registry.domain import dataset, lineage, session, symbol
+from services.registry.domain import dataset, session
 from services.registry.eventlog import Log, LogApplication, open_log
 from services.registry.eventlog.verify import verify_events
 from services.registry.handlers.commands import Commands

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from ratchet.client import Client
+from ratchet.decisions.bar_times import seconds_of, timestamp
+from ratchet.decisions.lineage import LineageState, project
+from ratchet.decisions.training import Comparison, RecordTraining, record_training
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -26,9 +29,6 @@ from services.knowledge.projection.state import KnowledgeState
 from services.platform.artifacts import ArtifactStore
 from services.platform.artifacts.content_address import digest_of
 from services.platform.facts import Fact
-from services.registry.domain.bar_times import seconds_of, timestamp
-from services.registry.domain.lineage import LineageState, project
-from services.registry.domain.training import Comparison, RecordTraining, record_training
 from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.sessions.runner import SessionRunner

@@ -27,19 +27,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ratchet.decisions import lineage as lineages
+from ratchet.decisions import symbol as symbols
+from ratchet.decisions.bar_times import timestamp
+from ratchet.decisions.comparison import compare
 from ratchet.decisions.evidence import pack
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.symbol import SymbolState
+from ratchet.decisions.training import Comparison, RecordTraining, record_training
 from ratchet.events.v1 import envelope_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import MODEL_TYPES
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.merkle import Frontier
 from services.platform.facts import Fact
-from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
-from services.registry.domain import symbol as symbols
-from services.registry.domain.bar_times import timestamp
-from services.registry.domain.lineage import LineageState
-from services.registry.domain.symbol import SymbolState
-from services.registry.domain.training import Comparison, RecordTraining, record_training
 from services.registry.eventlog import NewEvent, Origin
 from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.commit import complete, leaf
@@ -203,15 +204,12 @@ class PlantedLog:
         challenge = None
         if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
             best = self.states[symbol.best.rpartition("/")[0]].cutoff_of(symbol.best)
-            challenge = symbols.Challenge(
-                symbol.best, best, after.cutoff_of(outcome.champion), pack([], [], [], []), command.last_labelled
-            )
-        decision: symbols.Decision | None = None
-        if isinstance(outcome.decision, facts_pb2.ModelPromoted):
-            in_force = sorted(champions.values())
-            decision = symbols.decide(symbol, symbols.ChampionChange(outcome.decision), in_force, challenge)
-        elif challenge is not None:
-            decision = symbols.decide_unchanged(symbol, outcome.decision, len(champions), challenge)
+            through, spent = command.last_labelled, state.spent_through
+            settings = symbols.gate_settings(symbol, outcome.decision, len(champions), through, spent)
+            evidence = compare(best, after.cutoff_of(outcome.champion), pack([], [], [], []), settings)
+            challenge = symbols.Challenge(evidence, through)
+        mean = state.means.get(int(outcome.decision.model.rpartition("/v")[2]))
+        decision = symbols.consequence(symbol, outcome.decision, mean, sorted(champions.values()), challenge)
         if decision is not None:
             facts.append(Fact(f"symbol/{arena}", symbol.version + 1, decision))
             following = symbols.project(symbol, facts[-1:])

@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from ratchet.decisions.redecide import check_lineage_decision, check_problem_decision
-from ratchet.decisions.state import BEGINNING, LineageState, PendingTraining, ProblemState, TriggeringDecision
-from ratchet.errors import InvalidInput
-from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
+from ratchet.decisions.replay import DecisionReplay
+from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.transparency.references import ArtifactReferences, NamePositions, unresolved
 
 
@@ -32,19 +30,16 @@ OFFERED_COUNTS = b"offered"
 
 
 class FactVerifier:
-    """`artifacts`: the artifacts that the log refers to; `decisions`: the number of decisions made again."""
+    """`artifacts`: the artifacts that the log refers to; `replay`: the decisions, made again."""
 
     def __init__(self) -> None:
         self.artifacts = ArtifactReferences()
-        self.decisions = self.models = 0
+        self.replay = DecisionReplay()
         self.requested, self.ended = NamePositions(), NamePositions()
         self._open: dict[str, OpenSession] = {}
         self._recent_datasets: dict[str, None] = {}
         self._datasets, self._required_datasets = NamePositions(), NamePositions()
-        self._lineages: dict[str, LineageState] = {}
-        self._problems: dict[str, ProblemState] = {}
         self._patterns: dict[str, tuple[str, bytes]] = {}
-        self._expected_stream = ""
         self._handlers: Mapping[str, Callable[[Any, int], Iterable[str]]] = {
             kind.DESCRIPTOR.full_name: handler
             for kind, handler in (
@@ -54,8 +49,8 @@ class FactVerifier:
                 (facts_pb2.TrainingFailed, self._ended),
                 (facts_pb2.TrainingCancelled, self._ended),
                 (facts_pb2.ModelTrained, self._trained),
-                (facts_pb2.ModelPromoted, self._decided),
-                (facts_pb2.PromotionDeclined, self._decided),
+                (facts_pb2.ModelPromoted, self.replay.decided),
+                (facts_pb2.PromotionDeclined, self.replay.decided),
                 (facts_pb2.PatternOffered, self._offered),
                 (facts_pb2.PatternDiscovered, self._discovered),
                 (facts_pb2.PatternValidated, self._validated),
@@ -65,9 +60,7 @@ class FactVerifier:
 
     def add(self, position: int, stream: str, topic: str, fact: Message) -> Iterator[str]:
         """Checks the next fact."""
-        if self._expected_stream and stream != self._expected_stream:
-            yield f"no decision on {self._expected_stream} follows the promotion at position {position - 1}"
-        self._expected_stream = ""
+        yield from self.replay.next_fact(position, stream)
         handler = self._handlers.get(topic)
         if handler is not None:
             yield from handler(fact, position)
@@ -78,11 +71,7 @@ class FactVerifier:
 
     def finish(self) -> Iterator[str]:
         """The findings at the end of the log, each with its position."""
-        if self._expected_stream:
-            yield f"no decision on {self._expected_stream} follows the promotion at the end of the log"
-        for lineage in self._lineages.values():
-            if lineage.pending is not None:
-                yield f"position {lineage.pending.position}: no decision on {lineage.pending.model} follows"
+        yield from self.replay.finish()
         for position in unresolved(self._required_datasets, self._datasets):
             yield f"position {position}: a data set that it names was not registered for its series before it"
         for first, again in self.requested.repeated():
@@ -119,25 +108,13 @@ class FactVerifier:
 
     def _completed(self, fact: facts_pb2.TrainingCompleted, position: int) -> Iterator[str]:
         yield from self._ended(fact, position)
-        run = self._lineage(fact.lineage).pending
-        if run is None or (run.session_id, run.model) != (fact.session_id, fact.model):
-            yield f"session {fact.session_id} trained no {fact.model} that awaits its decision"
-            return
-        run.completed, run.verdict, run.promoted = True, fact.verdict, fact.promoted
+        yield from self.replay.completed(fact)
 
     def _trained(self, fact: facts_pb2.ModelTrained, position: int) -> Iterator[str]:
         record = fact.record
-        lineage = self._lineage(record.lineage)
-        if lineage.pending is not None:
-            yield f"no decision on {lineage.pending.model} of position {lineage.pending.position} came before it"
-        number = lineage.versions + 1
-        if (record.version, record.model) != (number, f"{lineage.name}/v{number}"):
-            yield f"it is {record.model}, version {record.version}; v{number} is next in {lineage.name}"
         session = self._open.get(record.session_id)
         if session is None or session.lineage != record.lineage:
             yield f"session {record.session_id or '(none)'} of {record.lineage} was not open"
-        if record.parent and not lineage.version_of(record.parent):
-            yield f"its parent {record.parent} was never trained"
         if not record.windows.HasField("fit_label_end"):
             yield "it does not say which labels its fits knew"
         if record.read_position >= position:
@@ -148,37 +125,7 @@ class FactVerifier:
         self._require_dataset(_dataset(record.dataset_digest, record.lineage), position)
         if record.artifact.digest:
             self.artifacts.add(record.artifact.digest, position, record.artifact.size_bytes)
-        lineage.trained(record)
-        policy = session.policy if session else ""
-        lineage.pending = PendingTraining(position, record.session_id, record.model, policy)
-        self.models += 1
-
-    def _decided(self, fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined, position: int) -> Iterator[str]:
-        self.decisions += 1
-        if fact.scope == decision_pb2.SCOPE_SYMBOL:
-            problem = self._problem(fact.lineage.rpartition("/")[0])
-            yield from check_problem_decision(problem, fact, position, self._knowledge_cutoff)
-            if isinstance(fact, facts_pb2.ModelPromoted):
-                if fact.model not in problem.champions.values():
-                    yield f"{fact.model} is the champion of no lineage"
-                problem.promoted(fact)
-            else:
-                problem.declined(fact)
-            return
-        if fact.scope != decision_pb2.SCOPE_LINEAGE:
-            yield "it is a decision on neither a lineage nor a symbol"
-        lineage = self._lineage(fact.lineage)
-        problem = self._problem(lineage.problem)
-        yield from check_lineage_decision(lineage, fact)
-        problem.trigger = TriggeringDecision(position, fact, lineage.spent_through, lineage.means.get(fact.model))
-        if isinstance(fact, facts_pb2.ModelPromoted):
-            lineage.promoted(fact)
-            problem.champions[lineage.name] = fact.model
-            self._expected_stream = f"symbol/{lineage.problem}"
-        else:
-            lineage.declined(fact)
-        if fact.session_id:
-            lineage.pending = None
+        yield from self.replay.trained(fact, session.policy if session else "", position)
 
     def _offered(self, fact: facts_pb2.PatternOffered, position: int) -> Iterator[str]:  # noqa: ARG002
         if fact.pattern.id in self._patterns:
@@ -221,24 +168,6 @@ class FactVerifier:
     def _require_dataset(self, dataset: str, position: int) -> None:
         if dataset not in self._recent_datasets:
             self._required_datasets.add(dataset, position)
-
-    def _lineage(self, name: str) -> LineageState:
-        found = self._lineages.get(name)
-        if found is None:
-            found = self._lineages[name] = LineageState.of(name)
-        return found
-
-    def _problem(self, name: str) -> ProblemState:
-        found = self._problems.get(name)
-        if found is None:
-            found = self._problems[name] = ProblemState.of(name)
-        return found
-
-    def _knowledge_cutoff(self, model: str) -> int:
-        try:
-            return self._lineage(model.rpartition("/v")[0]).knowledge_cutoff(model)
-        except InvalidInput:
-            return BEGINNING
 
 
 def _dataset(digest: str, lineage: str) -> str:

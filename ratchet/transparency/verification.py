@@ -137,8 +137,8 @@ class LogVerifier:
         checked = (
             ("events", self._tree.size),
             ("sessions", len(self._history.requested)),
-            ("models", self._history.models),
-            ("decisions decided again", self._history.decisions),
+            ("models", self._history.replay.models),
+            ("decisions decided again", self._history.replay.decisions),
             ("keys", len(self._signatures.keys)),
             ("signed heads", self._signatures.checked - self._signatures.remembered),
             ("remembered heads", self._signatures.remembered),

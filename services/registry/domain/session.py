@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ratchet.decisions.comparison import Verdict
+from ratchet.decisions.persistent import fast_replace
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import facts_pb2
 from services.platform.facts import Fact
-from services.registry.domain.comparison import Verdict
-from services.registry.domain.persistent import fast_replace
 
 End: TypeAlias = facts_pb2.TrainingCompleted | facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from ratchet.decisions import lineage as lineages
+from ratchet.decisions.lineage import LineageState
 from ratchet.errors import InvalidInput, LimitReached, RatchetError, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import POLICIES, Lineage, Model, Series, one_of
@@ -14,9 +16,7 @@ from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.facts import Fact
 from services.platform.interceptors import Caller
 from services.platform.limits import Limits
-from services.registry.domain import lineage as lineages
 from services.registry.domain import session as sessions
-from services.registry.domain.lineage import LineageState
 from services.registry.eventlog import CommitResult, Log, LogApplication, Origin, RecordedEvent
 from services.registry.handlers.decisions import Decisions
 from services.registry.handlers.states import States, dataset_stream, facts_after, session_stream

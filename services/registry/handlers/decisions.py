@@ -6,22 +6,22 @@ reads are still valid if that stream has not advanced at the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ratchet.decisions import symbol as symbols
+from ratchet.decisions.bar_times import seconds_of
+from ratchet.decisions.comparison import GateSettings, KnowledgeCutoff, compare
+from ratchet.decisions.diagnosis import Alternatives
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.symbol import SymbolState
+from ratchet.decisions.training import Comparison, RecordTraining, record_training
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import POLICIES, Lineage, Model, one_of
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.facts import Fact
 from services.registry.domain import session as sessions
-from services.registry.domain import symbol as symbols
-from services.registry.domain.bar_times import seconds_of
-from services.registry.domain.comparison import KnowledgeCutoff
-from services.registry.domain.diagnosis import Alternatives
-from services.registry.domain.lineage import LineageState
-from services.registry.domain.symbol import SymbolState
-from services.registry.domain.training import Comparison, RecordTraining, record_training
 from services.registry.eventlog import Log
 from services.registry.handlers.states import States, facts_after, lineage_stream, session_stream, symbol_stream
 from services.registry.queries.lookup import champions, model_types, require_dataset
@@ -46,11 +46,16 @@ class Decisions:
         end = sessions.complete(session, outcome.trained.record.model, outcome.verdict, outcome.promoted)
         trained, decision = facts_after(lineage_stream(lineage), state.version, [outcome.trained, outcome.decision])
         facts = [trained, *facts_after(session_stream(session.session_id), session.version, [end]), decision]
+        in_force = self._champions_after(lineage, outcome.decision)
         challenge = None
         if symbols.needs_evidence(symbol, outcome.decision, command.last_labelled):
+            settings = symbols.gate_settings(
+                symbol, outcome.decision, len(in_force), command.last_labelled, state.spent_through
+            )
             own = KnowledgeCutoff.of(outcome.trained.record.model, outcome.trained.record)
-            challenge = self._challenge(request, state, symbol, outcome.champion, own)
-        facts += self._symbol_decision(lineage, state, symbol, outcome.decision, challenge)
+            evidence = self._challenge(request, state, symbol, outcome.champion, own, settings)
+            challenge = symbols.Challenge(evidence, command.last_labelled)
+        facts += self._symbol_decision(lineage, state, symbol, outcome.decision, in_force, challenge)
         return [replace(fact, causation_id=session.session_id) for fact in facts]
 
     def _command(
@@ -83,8 +88,9 @@ class Decisions:
         symbol: SymbolState,
         model: str,
         own: KnowledgeCutoff,
-    ) -> symbols.Challenge:
-        """The evidence of `model`, the lineage's champion from now on, against the symbol's best."""
+        settings: GateSettings,
+    ) -> decision_pb2.Evidence:
+        """The judged evidence of `model`, the lineage's champion from now on, against the symbol's best."""
         symbols.require_best(symbol, request.expected_symbol_best)
         supplied = {c.contender or own.model: c for c in request.symbol_comparisons}.get(model)
         if supplied is None:
@@ -95,14 +101,8 @@ class Decisions:
             )
         symbols.require_best(symbol, supplied.champion)
         best = self._states.lineage(Model.parse(symbol.best).lineage)
-        return symbols.Challenge(
-            expected_best=supplied.champion,
-            best=best.cutoff_of(symbol.best),
-            contender=own if model == own.model else state.cutoff_of(model),
-            packed=supplied.packed,
-            known_through=seconds_of(request, "last_labelled_bar"),
-            spent_through=state.spent_through,
-        )
+        contender = own if model == own.model else state.cutoff_of(model)
+        return compare(best.cutoff_of(symbol.best), contender, supplied.packed, settings)
 
     def decide_manually(
         self, lineage: Lineage, decide: Callable[[LineageState], facts_pb2.ModelPromoted]
@@ -112,7 +112,12 @@ class Decisions:
         state = self._states.lineage(lineage)
         promoted = decide(state)
         facts = facts_after(lineage_stream(lineage), state.version, [promoted])
-        return facts + self._symbol_decision(lineage, state, symbol, promoted, None)
+        in_force = self._champions_after(lineage, promoted)
+        return facts + self._symbol_decision(lineage, state, symbol, promoted, in_force, None)
+
+    def _champions_after(self, lineage: Lineage, decided: symbols.Decision) -> list[str]:
+        """The champions of the series and task after a decision; the symbol's version guards the others."""
+        return symbols.champions_after(champions(self._log, lineage.series, lineage.task), decided)
 
     def _symbol_decision(
         self,
@@ -120,20 +125,10 @@ class Decisions:
         state: LineageState,
         symbol: SymbolState,
         decided: symbols.Decision,
+        in_force: Sequence[str],
         challenge: symbols.Challenge | None,
     ) -> list[Fact]:
-        """The decision on the symbol that follows a decision on a lineage: none for an unchallenged champion.
-
-        The symbol's version guards the other champions.
-        """
-        in_force = champions(self._log, lineage.series, lineage.task)
-        decision: symbols.Decision
-        if isinstance(decided, facts_pb2.ModelPromoted):
-            in_force = sorted({name for name in in_force if name != decided.replaced} | {decided.model})
-            mean = state.means.get(Model.parse(decided.model).version)
-            decision = symbols.decide(symbol, symbols.ChampionChange(decided, mean), in_force, challenge)
-        elif challenge is None:
-            return []
-        else:
-            decision = symbols.decide_unchanged(symbol, decided, len(in_force), challenge)
-        return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision])
+        """The decision on the symbol that follows from a decision on a lineage, if there is one."""
+        mean = state.means.get(Model.parse(decided.model).version)
+        decision = symbols.consequence(symbol, decided, mean, in_force, challenge)
+        return facts_after(symbol_stream(lineage.series, lineage.task), symbol.version, [decision] if decision else [])

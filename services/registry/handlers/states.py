@@ -8,14 +8,15 @@ from typing import Any, TypeVar
 from eventsourcing.application import AggregateNotFoundError, LRUCache, Repository
 from google.protobuf.message import Message
 
+from ratchet.decisions import lineage, symbol
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.symbol import SymbolState
 from ratchet.errors import NotFound
 from ratchet.names import Lineage, Series, Task
 from services.platform.facts import Fact
-from services.registry.domain import dataset, lineage, session, symbol
+from services.registry.domain import dataset, session
 from services.registry.domain.dataset import DatasetState
-from services.registry.domain.lineage import LineageState
 from services.registry.domain.session import SessionState
-from services.registry.domain.symbol import SymbolState
 from services.registry.eventlog import LogApplication
 
 State = TypeVar("State")

@@ -9,9 +9,9 @@ from functools import lru_cache
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ratchet.decisions.comparison import worse_than
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.names import Lineage
-from services.registry.domain.comparison import worse_than
 from services.registry.eventlog.append import RecordedEvent
 from services.registry.eventlog.database import SqlValue
 

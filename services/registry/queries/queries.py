@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ratchet.decisions.bar_times import seconds_of, timestamp
+from ratchet.decisions.lineage import is_stale
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.domain.bar_times import seconds_of, timestamp
-from services.registry.domain.lineage import is_stale
 from services.registry.eventlog import Log
 from services.registry.handlers.states import States
 from services.registry.queries import graph, messages, rows_as_of

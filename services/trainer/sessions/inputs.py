@@ -15,7 +15,9 @@ from itertools import takewhile
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.decisions.state import LineageState
+from ratchet.decisions import lineage as lineages
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.replay import ReplayedFact
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
@@ -178,22 +180,22 @@ def _champion_replay(
     """
     counted = {model.name for model in past}
     first_later = next(model.position for model in versions if model.name not in counted)
-    state, decisions = LineageState.of(f"{inputs.series}/{inputs.task}/{inputs.model_type}"), list[ReplayedDecision]()
+    state = LineageState(f"{inputs.series}/{inputs.task}/{inputs.model_type}")
+    decisions: list[ReplayedDecision] = []
     for decision in client.list_decisions(lineage=state.name):
         fact = _lineage_fact(decision)
         if fact is None:
             continue
         if decision.position > first_later:
             decisions += _replayed_decisions(fact, past)
-        elif isinstance(fact, facts_pb2.ModelPromoted):
-            state.promoted(fact)
         else:
-            state.declined(fact)
-    names = filter(None, dict.fromkeys((state.champion, *state.contenders, *(each.model for each in decisions))))
+            state = lineages.project(state, [ReplayedFact(f"lineage/{state.name}", 0, fact)]) or state
+    champion, contenders = state.champion_name, state.contender_names
+    names = filter(None, dict.fromkeys((champion, *contenders, *(each.model for each in decisions))))
     return ChampionReplay(
         inputs=inputs,
-        champion=state.champion,
-        contenders=tuple(state.contenders),
+        champion=champion,
+        contenders=contenders,
         decided_through=state.decided_through,
         spent_through=state.spent_through,
         decisions=tuple(decisions),

@@ -126,6 +126,7 @@ def without_evidence(fact: Any) -> None:
 DECLINE = (Declined, {"scope": LINEAGE, "verdict": decision_pb2.VERDICT_INCONCLUSIVE})
 REJECTION = (Declined, {"scope": LINEAGE, "verdict": decision_pb2.VERDICT_REJECTED})
 STALE = (Declined, {"scope": LINEAGE, "verdict": decision_pb2.VERDICT_NO_NEW_EVIDENCE})
+FIRST = (Promoted, {"scope": LINEAGE, "basis": decision_pb2.BASIS_FIRST})
 PROMOTION = (Promoted, {"scope": LINEAGE, "evidence": judged})
 SUCCESSION = (Promoted, {"scope": SYMBOL, "competing_lineages": 1})
 TAKEOVER = (Promoted, {"scope": SYMBOL, "competing_lineages": 2})
@@ -135,7 +136,11 @@ STAND_IN = (Promoted, {"scope": SYMBOL, "decided_by": PERSON})
 UNMEASURED = (Declined, {"scope": SYMBOL, "verdict": decision_pb2.VERDICT_NO_NEW_EVIDENCE})
 
 LIES = [
-    (DECLINE, set_to("verdict", decision_pb2.VERDICT_REJECTED), "INCONCLUSIVE without a promotion follows"),
+    (
+        DECLINE,
+        set_to("verdict", decision_pb2.VERDICT_REJECTED),
+        "VERDICT_REJECTED; VERDICT_INCONCLUSIVE follows",
+    ),
     (DECLINE, set_to("evidence.0.judgement.e_value", lambda e: e * (1 + 1e-8)), "its E of .* is recorded as"),
     (DECLINE, set_to("evidence.0.judgement.dm_p", 0.01), "its p of .* is recorded as"),
     (DECLINE, set_to("evidence.0.judgement.mean_difference.value", 0.1), "its mean difference of"),
@@ -145,34 +150,41 @@ LIES = [
     (DECLINE, set_to("evidence.0.first_bar.seconds", 0), "unlike what it says"),
     (DECLINE, set_to("evidence.0.horizon", 2), "says horizon 2; the task's is 1"),
     (DECLINE, set_to("evidence.0.packed", lambda packed: packed[:-1]), "can't be judged"),
-    (DECLINE, set_to("evidence.0.champion", f"{FOREST}/v9"), "is against .*/v9"),
+    (DECLINE, set_to("evidence.0.champion", f"{FOREST}/v9"), "is on .*/v2 against .*/v9; .*/v2 against .*/v1 follows"),
     (DECLINE, set_to("evidence.0.contender", f"{FOREST}/v9"), "v9 was no contender"),
     (DECLINE, without_evidence, "it brings no evidence on"),
-    (DECLINE, set_to("policy", "plain"), "by plain, not of .* by balanced"),
-    (DECLINE, set_to("champion", f"{FOREST}/v2"), "speaks of the champion .*/v2"),
-    (DECLINE, set_to("model", f"{FOREST}/v1"), "but the session trained"),
-    (DECLINE, set_to("session_id", "another"), "it is of session another"),
+    (DECLINE, set_to("policy", "plain"), "its policy is plain; balanced follows"),
+    (DECLINE, set_to("champion", f"{FOREST}/v2"), "its champion is .*/v2; .*/v1 follows"),
+    (DECLINE, set_to("model", f"{FOREST}/v1"), "its model is .*/v1; .*/v2 follows"),
+    (DECLINE, set_to("session_id", "another"), "its session_id is another; session-12 follows"),
     (DECLINE, set_to("decided_through.seconds", lambda seconds: seconds - 86_400), "beyond"),
-    (DECLINE, kept(), "it keeps nobody in the race"),
-    (REJECTION, kept(4, 3, 2), "it keeps .* follows"),
+    (DECLINE, kept(), "its contenders_kept is none; .*/v2 follows"),
+    (REJECTION, kept(4, 3, 2), "its contenders_kept is .*/v4, .* follows"),
     (STALE, kept(2), "follows"),
-    (STALE, set_to("verdict", decision_pb2.VERDICT_PROMOTED), "NO_NEW_EVIDENCE without a promotion follows"),
+    (STALE, set_to("verdict", decision_pb2.VERDICT_PROMOTED), "VERDICT_NO_NEW_EVIDENCE follows"),
     (STALE, set_to("decided_through.seconds", lambda seconds: seconds + 86_400), "follows"),
-    (PROMOTION, set_to("model", f"{FOREST}/v3"), "the promotion of .*/v5 follows"),
-    (PROMOTION, set_to("replaced", f"{FOREST}/v2"), "but .*/v1 was in force"),
-    (PROMOTION, set_to("decided_by", decision_pb2.DECIDED_BY_UNSPECIFIED), "neither by the gate nor by a person"),
-    (SUCCESSION, without_evidence, "its evidence is not the one of the decision before it"),
-    (SUCCESSION, set_to("competing_lineages", 3), "competing lineages"),
-    (TAKEOVER, set_to("competing_lineages", 1), "there were 2"),
-    (TAKEOVER, set_to("replaced", f"{FOREST}/v1"), "in the place of"),
+    (PROMOTION, set_to("model", f"{FOREST}/v3"), "its model is .*/v3; .*/v5 follows"),
+    (PROMOTION, set_to("replaced", f"{FOREST}/v2"), "its replaced is .*/v2; .*/v1 follows"),
+    (PROMOTION, set_to("decided_by", decision_pb2.DECIDED_BY_UNSPECIFIED), "DECIDED_BY_GATE follows"),
+    (SUCCESSION, without_evidence, "its evidence is none; .* follows"),
+    (SUCCESSION, set_to("competing_lineages", 3), "its competing_lineages is 3; 1 follows"),
+    (TAKEOVER, set_to("competing_lineages", 1), "its competing_lineages is 1; 2 follows"),
+    (TAKEOVER, set_to("replaced", f"{FOREST}/v1"), "its replaced is .*forest/v1; .*/v5 follows"),
     (TAKEOVER, set_to("evidence.0.judgement.e_value", 1e9), "its E of"),
     (TAKEOVER, without_evidence, "it brings 0 pairs of evidence"),
-    (BY_HAND, set_to("reason", " "), "without a reason"),
-    (BY_HAND, set_to("model", f"{LOGISTIC}/v77"), "was never trained"),
-    (BY_HAND, set_to("decided_through.seconds", 0), "it spends bars to"),
-    (ROLLBACK, set_to("model", f"{LOGISTIC}/v3"), "the champion before was"),
+    (BY_HAND, set_to("reason", " "), "needs a reason"),
+    (BY_HAND, set_to("model", f"{LOGISTIC}/v77"), "v77 does not exist"),
+    (BY_HAND, set_to("decided_through.seconds", 0), "its decided_through is 1970-01-01T00:00:00Z; .* follows"),
+    (ROLLBACK, set_to("model", f"{LOGISTIC}/v3"), "its model is .*/v3; .*/v1 follows"),
     (STAND_IN, set_to("model", f"{FOREST}/v5"), "follows"),
     (UNMEASURED, set_to("verdict", decision_pb2.VERDICT_REJECTED), "NO_NEW_EVIDENCE follows"),
+    (DECLINE, set_to("basis", decision_pb2.BASIS_NO_NEW_BARS), "BASIS_EVIDENCE follows"),
+    (DECLINE, set_to("evidence.0.judgement.minority_bars", 1), "its bars of the rarer class of"),
+    (STALE, set_to("diagnosis.0.no_new_evidence.decided_through.seconds", 1), "its diagnosis is .* follows"),
+    (PROMOTION, set_to("reason", "it looks better"), "its reason is it looks better; none follows"),
+    (FIRST, set_to("first_model.brier", 0.1), "its first_model is brier: 0.1"),
+    (STAND_IN, set_to("stand_in_mean", 0.5), "its stand_in_mean is 0.5; .* follows"),
+    (STAND_IN, set_to("reason", "another"), "its reason is another; trust me follows"),
     ((Trained, {}), set_to("record.version", 7), "v1 is next"),
     ((Trained, {}), set_to("record.parent", f"{FOREST}/v6"), "was never trained"),
     ((Trained, {}), set_to("record.dataset_digest", "0" * 64), "was not registered for its series"),
@@ -261,7 +273,7 @@ def unfit(events: Events) -> Iterator[tuple[Events, str]]:
         "position 31: it was recorded before the event in front of it",
     )
     symbol = first(events, Promoted, scope=SYMBOL)
-    yield [*events[:symbol], *events[symbol + 1 :]], "no decision on symbol/AAPL/range follows the promotion"
+    yield [*events[:symbol], *events[symbol + 1 :]], "no decision on symbol/AAPL/range follows the one at"
     decided = first(events, Declined, scope=LINEAGE)
     yield [*events[:decided], *events[decided + 1 :]], "no decision on .* came before it"
     yield events[:decided], "no decision on .* follows"

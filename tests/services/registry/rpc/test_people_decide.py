@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ratchet.decisions.symbol import SymbolState
 from ratchet.errors import ChampionMoved, InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2
 from ratchet.names import Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.domain.symbol import SymbolState
 from services.registry.handlers.states import States
 from tests.support.registry_client import FOREST, LOGISTIC, Registry
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ratchet.decisions import gate
+from ratchet.decisions.comparison import judgement_message
 from ratchet.decisions.evidence import unpack
 from ratchet.errors import AlreadyExists, ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from services.registry.domain.comparison import judgement_message
 from tests.support.registry_client import FOREST, LOGISTIC, Registry, kinds
 from tests.support.registry_samples import evidence, record, stamp
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench import planted
 from bench.loop import Loop, Played
-from ratchet.decisions.state import BEGINNING
+from ratchet.decisions.bar_times import BEGINNING
 from ratchet.names import POLICIES, Policy
 from ratchet.scoring.data.bars import WARM_UP
 from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision, replay_champion

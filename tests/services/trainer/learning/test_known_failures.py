@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ratchet.decisions import evidence
+from ratchet.decisions.comparison import GateSettings, KnowledgeCutoff, compare
 from ratchet.errors import PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.targets import labels
-from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
 from services.trainer.learning.inputs import ReferenceModel, SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import plan, run

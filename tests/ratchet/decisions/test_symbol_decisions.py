@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from ratchet.decisions import symbol
+from ratchet.decisions.bar_times import BEGINNING
+from ratchet.decisions.comparison import GateSettings, KnowledgeCutoff, compare
+from ratchet.decisions.symbol import Challenge, ChampionChange, SymbolState
 from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Policy
 from services.platform.facts import Fact
-from services.registry.domain import symbol
-from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
-from services.registry.domain.symbol import Challenge, ChampionChange, SymbolState
 from tests.support.registry_samples import bar, evidence, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
@@ -36,10 +35,18 @@ def new_champion(
     )
 
 
-def challenge(packed: bytes, expected: str = f"{FOREST}/v1", contender: str = f"{LOGISTIC}/v1") -> Challenge:
-    return Challenge(
-        expected, KnowledgeCutoff(expected, bar(100)), KnowledgeCutoff(contender, bar(100)), packed, bar(1000)
-    )
+def challenge(
+    packed: bytes,
+    best: str = f"{FOREST}/v1",
+    contender: str = f"{LOGISTIC}/v1",
+    lineages: int = 2,
+    spent_through: int = BEGINNING,
+    state: SymbolState = BEST,
+) -> Challenge:
+    trigger = declined(f"{LOGISTIC}/v7", contender)
+    settings = symbol.gate_settings(state, trigger, lineages, bar(1000), spent_through)
+    cutoffs = (KnowledgeCutoff(model, bar(100)) for model in (best, contender))
+    return Challenge(compare(*cutoffs, packed, settings), bar(1000))
 
 
 def declined(model: str, champion: str, policy: Policy = "balanced") -> facts_pb2.PromotionDeclined:
@@ -88,7 +95,7 @@ def test_each_competing_lineage_raises_the_bar() -> None:
         found for found in (evidence(101, 230, 0.05, seed, hit=0.6) for seed in range(100)) if 20 <= e_value(found) < 40
     )
     change = new_champion(f"{LOGISTIC}/v1")
-    alone = symbol.decide(BEST, change, [f"{LOGISTIC}/v1"], challenge(packed))
+    alone = symbol.decide(BEST, change, [f"{LOGISTIC}/v1"], challenge(packed, lineages=1))
     among_two = symbol.decide(BEST, change, [f"{FOREST}/v1", f"{LOGISTIC}/v1"], challenge(packed))
     assert isinstance(alone, facts_pb2.ModelPromoted)
     assert isinstance(among_two, facts_pb2.PromotionDeclined)
@@ -120,7 +127,7 @@ def test_a_successor_in_the_lineage_of_the_best_takes_its_place_on_the_same_evid
 
 def test_evidence_against_another_best_is_refused_with_the_one_in_force() -> None:
     with pytest.raises(ChampionMoved) as refused:
-        symbol.decide(BEST, new_champion(f"{LOGISTIC}/v1"), [], challenge(b"", f"{FOREST}/v9"))
+        symbol.require_best(BEST, f"{FOREST}/v9")
     assert refused.value.champion == f"{FOREST}/v1"
 
 
@@ -167,7 +174,7 @@ class TestAChampionThatStays:
         state = after(BEST, symbol.decide(BEST, by_person, [f"{FOREST}/v1", f"{LOGISTIC}/v1"], None))
         assert not symbol.needs_evidence(state, self.STAYS, bar(400))
         assert symbol.needs_evidence(state, self.STAYS, bar(401))
-        brought = replace(challenge(evidence(101, 500, 0.1)), spent_through=bar(400))
+        brought = challenge(evidence(101, 500, 0.1), spent_through=bar(400))
         fact = symbol.decide_unchanged(state, self.STAYS, 2, brought)
         assert (fact.evidence[0].first_bar, fact.evidence[0].judgement.bars) == (stamp(401), 100)
 
@@ -197,7 +204,7 @@ class TestWhenAPersonRemovesTheBest:
         removed = new_champion(f"{FOREST}/v2", f"{FOREST}/v1", by_person=True)
         state = after(BEST, symbol.decide(BEST, removed, [f"{FOREST}/v2"], None))
         packed, contender = evidence(301, 500, 0.1), new_champion(f"{LOGISTIC}/v1")
-        fact = symbol.decide(state, contender, ["a", "b"], challenge(packed, f"{FOREST}/v2"))
+        fact = symbol.decide(state, contender, ["a", "b"], challenge(packed, f"{FOREST}/v2", state=state))
         assert fact.evidence[0].judgement.bars == 100
         assert fact.evidence[0].first_bar == stamp(401)
 

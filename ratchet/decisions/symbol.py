@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from ratchet.decisions import selection
+from ratchet.decisions.bar_times import BEGINNING, seconds_of
+from ratchet.decisions.comparison import GateSettings
+from ratchet.decisions.facts import RecordedFact
 from ratchet.decisions.gate import SYMBOL_BEST_BARS
+from ratchet.decisions.persistent import PersistentMap, fast_replace
 from ratchet.errors import ChampionMoved
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.names import Lineage, Policy
-from services.platform.facts import Fact
-from services.registry.domain.bar_times import BEGINNING, seconds_of
-from services.registry.domain.comparison import GateSettings, KnowledgeCutoff, compare
-from services.registry.domain.persistent import PersistentMap, fast_replace
 
 Decision: TypeAlias = facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
 
@@ -58,28 +58,23 @@ class ChampionChange:
 
 @dataclass(frozen=True)
 class Challenge:
-    """The evidence of a lineage's champion against the symbol's best, as supplied.
+    """The judged evidence of a lineage's champion against the symbol's best.
 
-    `known_through`: the last labelled bar of the session, epoch seconds UTC. `spent_through`: bars up to this one were
-    decided on by a person in the contender's lineage and don't count.
+    `known_through`: the last labelled bar of the session, epoch seconds UTC.
     """
 
-    expected_best: str
-    best: KnowledgeCutoff
-    contender: KnowledgeCutoff
-    packed: bytes
+    evidence: decision_pb2.Evidence
     known_through: int
-    spent_through: int = BEGINNING
 
 
-def project(state: SymbolState | None, facts: Iterable[Fact]) -> SymbolState | None:
+def project(state: SymbolState | None, facts: Iterable[RecordedFact]) -> SymbolState | None:
     """`state` after `facts`; None for a series and task without a model."""
     for fact in facts:
         state = _evolve(state or SymbolState(fact.stream.removeprefix("symbol/")), fact)
     return state
 
 
-def _evolve(state: SymbolState, fact: Fact) -> SymbolState:
+def _evolve(state: SymbolState, fact: RecordedFact) -> SymbolState:
     match fact.message:
         case facts_pb2.ModelPromoted() as promoted:
             gains = [e.judgement.mean_difference.value for e in promoted.evidence if e.contender == promoted.model]
@@ -127,6 +122,25 @@ def needs_evidence(state: SymbolState, decided: Decision, known_through: int) ->
     return by_gate and state.best not in ("", decided.replaced)
 
 
+def champions_after(champions: Iterable[str], decided: Decision) -> list[str]:
+    """The champions of all lineages of a series and task after a decision on one of them, by name."""
+    if isinstance(decided, facts_pb2.ModelPromoted):
+        return sorted({name for name in champions if name != decided.replaced} | {decided.model})
+    return sorted(champions)
+
+
+def consequence(
+    state: SymbolState, decided: Decision, mean: float | None, champions: Sequence[str], challenge: Challenge | None
+) -> Decision | None:
+    """The decision on the symbol that follows from a decision on a lineage; None for an unchallenged champion.
+
+    `mean` as in `ChampionChange`; `champions` and `challenge` as in `decide`.
+    """
+    if isinstance(decided, facts_pb2.ModelPromoted):
+        return decide(state, ChampionChange(decided, mean), champions, challenge)
+    return None if challenge is None else decide_unchanged(state, decided, len(champions), challenge)
+
+
 def decide(
     state: SymbolState, change: ChampionChange, champions: Sequence[str], challenge: Challenge | None
 ) -> Decision:
@@ -159,18 +173,26 @@ def decide_unchanged(
     return _compare(state, declined, declined.champion, lineages, challenge)
 
 
-def _compare(state: SymbolState, trigger: Decision, contender: str, lineages: int, challenge: Challenge) -> Decision:
-    require_best(state, challenge.expected_best)
-    policy = cast(Policy, trigger.policy)
-    settings = GateSettings(
+def gate_settings(
+    state: SymbolState, trigger: Decision, lineages: int, known_through: int, spent_through: int
+) -> GateSettings:
+    """The settings of a challenge after the decision `trigger` on a lineage.
+
+    `lineages`: the number of competing ones, with the new champion's; `known_through` as in `Challenge`;
+    `spent_through`: bars up to this one were decided on by a person in the contender's lineage and don't count.
+    """
+    return GateSettings(
         horizon=Lineage.parse(trigger.lineage).task.horizon,
-        policy=policy,
-        known_through=challenge.known_through,
-        spent_through=max(state.spent_through, challenge.spent_through),
-        comparisons=lineages,
+        policy=cast(Policy, trigger.policy),
+        known_through=known_through,
+        spent_through=max(state.spent_through, spent_through),
+        comparisons=max(lineages, 1),
         minimum_bars=SYMBOL_BEST_BARS,
     )
-    evidence = compare(challenge.best, challenge.contender, challenge.packed, settings)
+
+
+def _compare(state: SymbolState, trigger: Decision, contender: str, lineages: int, challenge: Challenge) -> Decision:
+    evidence = challenge.evidence
     decision: Decision
     if evidence.judgement.verdict == decision_pb2.VERDICT_PROMOTED:
         decision = _promotion(trigger, contender, state.best, decision_pb2.BASIS_EVIDENCE)

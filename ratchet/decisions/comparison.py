@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias
 
 from ratchet.decisions import evidence as packing
 from ratchet.decisions import gate
+from ratchet.decisions.bar_times import BEGINNING, day, seconds_of, timestamp
 from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import NAIVE_BASELINES, Policy
 from ratchet.statistics import scores
-from services.registry.domain.bar_times import BEGINNING, day, seconds_of, timestamp
 
 Verdict: TypeAlias = decision_pb2.Verdict.ValueType
 VERDICTS: dict[gate.Verdict, Verdict] = {

@@ -1,7 +1,6 @@
 """State of the decisions, folded from the log: a lineage, and the problem (series and task) in which lineages compete.
 
-Written independently of the registry's states, so that a verifier need not trust the registry. Memory is bounded by
-later lookups: two numbers for each version.
+Written independently of ratchet.decisions, whose folds and decisions it is compared with.
 """
 
 from __future__ import annotations

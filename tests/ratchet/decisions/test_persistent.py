@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.domain.persistent import CHUNK, SMALL, PersistentList, PersistentMap, fast_replace
+from ratchet.decisions.persistent import CHUNK, SMALL, PersistentList, PersistentMap, fast_replace
 
 keys = st.integers(0, 300)
 

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratchet.decisions import gate
+from ratchet.decisions import gate, lineage
+from ratchet.decisions.comparison import judgement_message
+from ratchet.decisions.diagnosis import Alternatives, of_decline
 from ratchet.decisions.evidence import pack, unpack
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.training import Comparison, Outcome, RecordTraining, record_training
 from ratchet.errors import ChampionMoved, Conflict, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import MODEL_TYPES
 from services.platform.facts import Fact
-from services.registry.domain import lineage
-from services.registry.domain.comparison import judgement_message
-from services.registry.domain.diagnosis import Alternatives, of_decline
-from services.registry.domain.lineage import LineageState
-from services.registry.domain.training import Comparison, Outcome, RecordTraining, record_training
 from tests.support.registry_samples import bar, evidence, record, stamp
 
 NAME = "AAPL/range/random-forest"

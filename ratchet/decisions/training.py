@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ratchet.decisions import selection
-from ratchet.errors import Conflict, InvalidInput
-from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
-from ratchet.names import Lineage, Policy
-from services.registry.domain import diagnosis
-from services.registry.domain.bar_times import BEGINNING, timestamp
-from services.registry.domain.comparison import (
+from ratchet.decisions import diagnosis, selection
+from ratchet.decisions.bar_times import BEGINNING, timestamp
+from ratchet.decisions.comparison import (
+    VERDICTS,
     GateSettings,
     KnowledgeCutoff,
     Verdict,
@@ -19,8 +15,11 @@ from services.registry.domain.comparison import (
     first_model,
     gate_verdict,
 )
-from services.registry.domain.diagnosis import Alternatives
-from services.registry.domain.lineage import LineageState, unpromoted
+from ratchet.decisions.diagnosis import Alternatives
+from ratchet.decisions.lineage import LineageState
+from ratchet.errors import Conflict, InvalidInput
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
+from ratchet.names import Lineage, Policy
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,22 @@ class RecordTraining:
     record: model_pb2.ModelRecord
     expected_champion: str
     comparisons: tuple[Comparison, ...]
+    last_labelled: int
+    diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
+    alternatives: Alternatives = field(default_factory=Alternatives)
+
+
+@dataclass(frozen=True)
+class JudgedTraining:
+    """A trained model with its judged evidence, which alone decides.
+
+    `record` is complete. `evidence`: every pair, against the champion in force; none without a champion.
+    """
+
+    session_id: str
+    policy: Policy
+    record: model_pb2.ModelRecord
+    evidence: tuple[decision_pb2.Evidence, ...]
     last_labelled: int
     diagnosis: tuple[decision_pb2.Diagnosis, ...] = ()
     alternatives: Alternatives = field(default_factory=Alternatives)
@@ -81,20 +96,55 @@ def record_training(state: LineageState, command: RecordTraining) -> Outcome:
             fields={"last_labelled_bar": "missing"},
         )
     record = _numbered(state, command)
+    evidence = _evidence(state, command, record) if state.champion else ()
+    return decide(
+        state,
+        JudgedTraining(
+            command.session_id,
+            command.policy,
+            record,
+            evidence,
+            command.last_labelled,
+            command.diagnosis,
+            command.alternatives,
+        ),
+    )
+
+
+def decide(state: LineageState, session: JudgedTraining) -> Outcome:
+    """The decision on a session: that of the registry when it is made, and of a verifier when it is made again."""
+    KnowledgeCutoff.of(session.record.model, session.record)
     if not state.champion:
-        return _first(state, command, record)
-    evidence = _evidence(state, command, record)
-    new_bars = command.last_labelled > state.decided_through
+        promoted = _model_promoted(state, session, session.record.model, decision_pb2.BASIS_FIRST)
+        promoted.first_model.CopyFrom(first_model(session.record))
+        return _outcome(session, promoted, decision_pb2.VERDICT_PROMOTED, own=True)
+    new_bars = session.last_labelled > state.decided_through
     known = {state.model(contender.version): contender.e_value for contender in state.contenders}
     scored = [
         selection.Contender(e.contender, e.judgement.e_value, gate_verdict(e.judgement.verdict))
-        for e in evidence.values()
+        for e in session.evidence
     ]
-    result = selection.select(known, scored, record.model, new_bars)
+    result = selection.select(known, scored, session.record.model, new_bars)
+    verdict = VERDICTS[result.verdict]
     if result.promoted:
-        return _promotion(state, command, record, evidence, evidence[result.promoted])
-    decline = _decline if new_bars else _without_new_bars
-    return decline(state, command, record, evidence, result.kept)
+        promoted = _model_promoted(state, session, result.promoted, decision_pb2.BASIS_EVIDENCE)
+        promoted.evidence.extend(session.evidence)
+        return _outcome(session, promoted, verdict, own=result.promoted == session.record.model)
+    declined = facts_pb2.PromotionDeclined(
+        scope=decision_pb2.SCOPE_LINEAGE,
+        lineage=state.name,
+        model=session.record.model,
+        champion=state.champion_name,
+        session_id=session.session_id,
+        policy=session.policy,
+        verdict=verdict,
+        basis=decision_pb2.BASIS_EVIDENCE if new_bars else decision_pb2.BASIS_NO_NEW_BARS,
+        evidence=session.evidence,
+        diagnosis=_diagnosis(state, session, new_bars),
+        contenders_kept=result.kept,
+        decided_through=timestamp(max(session.last_labelled, state.decided_through)),
+    )
+    return _outcome(session, declined, verdict, own=False)
 
 
 def _numbered(state: LineageState, command: RecordTraining) -> model_pb2.ModelRecord:
@@ -110,8 +160,8 @@ def _numbered(state: LineageState, command: RecordTraining) -> model_pb2.ModelRe
 
 def _evidence(
     state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord
-) -> Mapping[str, decision_pb2.Evidence]:
-    """Judged evidence by contender, kept contenders in their order and the session's model last."""
+) -> tuple[decision_pb2.Evidence, ...]:
+    """Judged evidence, kept contenders in their order and the session's model last."""
     supplied = {comparison.contender or record.model: comparison.packed for comparison in command.comparisons}
     if len(supplied) < len(command.comparisons):
         raise InvalidInput("two comparisons of one contender; send one each", fields={"comparisons": "repeated"})
@@ -135,108 +185,37 @@ def _evidence(
     champion = state.cutoff_of(state.champion_name)
     trained = {name: state.cutoff_of(name) for name in state.contender_names}
     trained[record.model] = KnowledgeCutoff.of(record.model, record)
-    return {name: compare(champion, trained[name], supplied[name], settings) for name in trained if name in supplied}
+    return tuple(compare(champion, trained[name], supplied[name], settings) for name in trained if name in supplied)
 
 
-def _first(state: LineageState, command: RecordTraining, record: model_pb2.ModelRecord) -> Outcome:
-    KnowledgeCutoff.of(record.model, record)
-    promoted = _model_promoted(state, command, record.model, decision_pb2.BASIS_FIRST)
-    promoted.first_model.CopyFrom(first_model(record))
-    return Outcome(facts_pb2.ModelTrained(record=record), promoted, decision_pb2.VERDICT_PROMOTED, True)
-
-
-def _promotion(
-    state: LineageState,
-    command: RecordTraining,
-    record: model_pb2.ModelRecord,
-    evidence: Mapping[str, decision_pb2.Evidence],
-    best: decision_pb2.Evidence,
+def _outcome(
+    session: JudgedTraining,
+    decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined,
+    verdict: Verdict,
+    *,
+    own: bool,
 ) -> Outcome:
-    promoted = _model_promoted(state, command, best.contender, decision_pb2.BASIS_EVIDENCE)
-    promoted.evidence.extend(evidence.values())
-    own = best.contender == record.model
-    verdict = decision_pb2.VERDICT_PROMOTED if own else unpromoted(evidence[record.model].judgement.verdict)
-    return Outcome(facts_pb2.ModelTrained(record=record), promoted, verdict, own)
+    return Outcome(facts_pb2.ModelTrained(record=session.record), decision, verdict, own)
+
+
+def _diagnosis(state: LineageState, session: JudgedTraining, new_bars: bool) -> list[decision_pb2.Diagnosis]:
+    if not new_bars:
+        return diagnosis.without_new_bars(state, session.diagnosis, session.alternatives)
+    own = next(e for e in session.evidence if e.contender == session.record.model)
+    return diagnosis.of_decline(state, session.record, own, session.diagnosis, session.alternatives)
 
 
 def _model_promoted(
-    state: LineageState, command: RecordTraining, model: str, basis: decision_pb2.Basis.ValueType
+    state: LineageState, session: JudgedTraining, model: str, basis: decision_pb2.Basis.ValueType
 ) -> facts_pb2.ModelPromoted:
     return facts_pb2.ModelPromoted(
         scope=decision_pb2.SCOPE_LINEAGE,
         lineage=state.name,
         model=model,
         replaced=state.champion_name,
-        session_id=command.session_id,
-        policy=command.policy,
+        session_id=session.session_id,
+        policy=session.policy,
         decided_by=decision_pb2.DECIDED_BY_GATE,
         basis=basis,
-        decided_through=timestamp(command.last_labelled),
+        decided_through=timestamp(session.last_labelled),
     )
-
-
-def _without_new_bars(
-    state: LineageState,
-    command: RecordTraining,
-    record: model_pb2.ModelRecord,
-    evidence: Mapping[str, decision_pb2.Evidence],
-    kept: tuple[str, ...],
-) -> Outcome:
-    return _declined(
-        state,
-        command,
-        record,
-        evidence,
-        verdict=decision_pb2.VERDICT_NO_NEW_EVIDENCE,
-        basis=decision_pb2.BASIS_NO_NEW_BARS,
-        kept=kept,
-        diagnosis=diagnosis.without_new_bars(state, command.diagnosis, command.alternatives),
-    )
-
-
-def _decline(
-    state: LineageState,
-    command: RecordTraining,
-    record: model_pb2.ModelRecord,
-    evidence: Mapping[str, decision_pb2.Evidence],
-    kept: tuple[str, ...],
-) -> Outcome:
-    own = evidence[record.model]
-    return _declined(
-        state,
-        command,
-        record,
-        evidence,
-        verdict=own.judgement.verdict,
-        basis=decision_pb2.BASIS_EVIDENCE,
-        kept=kept,
-        diagnosis=diagnosis.of_decline(state, record, own, command.diagnosis, command.alternatives),
-    )
-
-
-def _declined(
-    state: LineageState,
-    command: RecordTraining,
-    record: model_pb2.ModelRecord,
-    evidence: Mapping[str, decision_pb2.Evidence],
-    *,
-    verdict: Verdict,
-    basis: decision_pb2.Basis.ValueType,
-    kept: tuple[str, ...],
-    diagnosis: Sequence[decision_pb2.Diagnosis],
-) -> Outcome:
-    declined = facts_pb2.PromotionDeclined(
-        scope=decision_pb2.SCOPE_LINEAGE,
-        lineage=state.name,
-        model=record.model,
-        champion=state.champion_name,
-        session_id=command.session_id,
-        policy=command.policy,
-        verdict=verdict,
-        basis=basis,
-        evidence=evidence.values(),
-        diagnosis=diagnosis,
-        contenders_kept=kept,
-        decided_through=timestamp(max(command.last_labelled, state.decided_through)),
-    )
-    return Outcome(facts_pb2.ModelTrained(record=record), declined, verdict, False)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ratchet.decisions import gate, selection
-from ratchet.decisions.rejudge import (
+from ratchet.events.v1 import decision_pb2, facts_pb2
+from tests.oracle.rejudge import (
     GateSettings,
     iso_time,
     join_names,
@@ -18,8 +19,7 @@ from ratchet.decisions.rejudge import (
     verdict_name,
     verdict_number,
 )
-from ratchet.decisions.state import LineageState, ProblemState, TriggeringDecision, seconds_of
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from tests.oracle.state import LineageState, ProblemState, TriggeringDecision, seconds_of
 
 Decision: TypeAlias = facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined
 

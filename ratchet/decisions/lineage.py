@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from ratchet.decisions.bar_times import BEGINNING, seconds_of, timestamp
+from ratchet.decisions.comparison import KnowledgeCutoff, latest, patterns_of
+from ratchet.decisions.facts import RecordedFact
+from ratchet.decisions.persistent import PersistentList, PersistentMap, fast_replace
+from ratchet.decisions.plateau import FlatSession, extend_plateau, flat_session
 from ratchet.errors import ChampionMoved, InvalidInput, NotFound, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Model
-from services.platform.facts import Fact
-from services.registry.domain.bar_times import BEGINNING, seconds_of, timestamp
-from services.registry.domain.comparison import KnowledgeCutoff, Verdict, latest, patterns_of
-from services.registry.domain.persistent import PersistentList, PersistentMap, fast_replace
-from services.registry.domain.plateau import FlatSession, extend_plateau, flat_session
 
 STALE_SESSIONS = 20
 STALE_BARS = 500
@@ -143,7 +143,7 @@ def is_stale(sessions: int, bars: int) -> bool:
     return sessions > STALE_SESSIONS or bars > STALE_BARS
 
 
-def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState | None:
+def project(state: LineageState | None, facts: Iterable[RecordedFact]) -> LineageState | None:
     """`state` after `facts`; None for an unknown lineage."""
     for fact in facts:
         evolve = _EVOLVE.get(type(fact.message), _advanced)
@@ -151,11 +151,11 @@ def project(state: LineageState | None, facts: Iterable[Fact]) -> LineageState |
     return state
 
 
-def _advanced(state: LineageState, fact: Fact, _: Message) -> LineageState:
+def _advanced(state: LineageState, fact: RecordedFact, _: Message) -> LineageState:
     return fast_replace(state, version=fact.version)
 
 
-def _trained(state: LineageState, fact: Fact, trained: facts_pb2.ModelTrained) -> LineageState:
+def _trained(state: LineageState, fact: RecordedFact, trained: facts_pb2.ModelTrained) -> LineageState:
     record = trained.record
     number, windows, uses, patterns = record.version, record.windows, patterns_of(record), state.patterns
     for pattern_id, _ in uses:
@@ -175,7 +175,7 @@ def _trained(state: LineageState, fact: Fact, trained: facts_pb2.ModelTrained) -
     )
 
 
-def _promoted(state: LineageState, fact: Fact, promoted: facts_pb2.ModelPromoted) -> LineageState:
+def _promoted(state: LineageState, fact: RecordedFact, promoted: facts_pb2.ModelPromoted) -> LineageState:
     through, replaced = seconds_of(promoted, "decided_through"), state.champion
     by_person = promoted.decided_by == decision_pb2.DECIDED_BY_PERSON
     previous_champions, reigns, demotions = state.previous_champions, state.reigns, state.demotions
@@ -204,7 +204,7 @@ def _promoted(state: LineageState, fact: Fact, promoted: facts_pb2.ModelPromoted
     )
 
 
-def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDeclined) -> LineageState:
+def _declined(state: LineageState, fact: RecordedFact, declined: facts_pb2.PromotionDeclined) -> LineageState:
     contenders = {state.model(contender.version): contender for contender in state.contenders}
     means, own, model = state.means, None, declined.model
     for evidence in declined.evidence:
@@ -228,16 +228,11 @@ def _declined(state: LineageState, fact: Fact, declined: facts_pb2.PromotionDecl
     )
 
 
-_EVOLVE: dict[type[Message], Callable[[LineageState, Fact, Any], LineageState]] = {
+_EVOLVE: dict[type[Message], Callable[[LineageState, RecordedFact, Any], LineageState]] = {
     facts_pb2.ModelTrained: _trained,
     facts_pb2.ModelPromoted: _promoted,
     facts_pb2.PromotionDeclined: _declined,
 }
-
-
-def unpromoted(verdict: Verdict) -> Verdict:
-    """The verdict on a contender that was not promoted: one that passed beside a better one is inconclusive."""
-    return decision_pb2.VERDICT_INCONCLUSIVE if verdict == decision_pb2.VERDICT_PROMOTED else verdict
 
 
 def _version(model: str) -> int:

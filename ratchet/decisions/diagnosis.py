@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ratchet.decisions.bar_times import timestamp
+from ratchet.decisions.lineage import LineageState
+from ratchet.decisions.plateau import PLATEAU_SESSIONS, FlatSession, extend_plateau, flat_session
 from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.names import MODEL_TYPES, Lineage, ModelType
-from services.registry.domain.bar_times import timestamp
-from services.registry.domain.lineage import LineageState
-from services.registry.domain.plateau import PLATEAU_SESSIONS, FlatSession, extend_plateau, flat_session
 
 SIMPLEST: ModelType = "har"
 
