@@ -221,8 +221,8 @@ def time_travel(path: Path, reads: int) -> list[float]:
     """Seconds of reads as of random positions, each of another lineage: nothing of it was folded before."""
     rng = random.Random(7)
     taken: list[float] = []
-    with opened(path) as (log, application):
-        queries = Queries(log, States(application))
+    with opened(path) as (log, _):
+        queries = Queries(log)
         head = log.head().position
         begun = log.query("SELECT lineage, MIN(from_position) AS first FROM champion_history GROUP BY lineage")
         for _ in range(reads):
@@ -246,7 +246,7 @@ class Desk:
         self._planted, self._log = planted, log
         self._states = States(application)
         self._commands = Commands(log, application, lambda: uuid.uuid4().hex[:16])
-        self._queries = Queries(log, self._states)
+        self._queries = Queries(log)
         [self.name] = planted.lineages
         self._lineage = Lineage.parse(self.name)
         self._turn = itertools.count(self._states.lineage(self._lineage).versions)

@@ -14,8 +14,8 @@ from ratchet.registry.v1 import registry_pb2_grpc
 from services.platform.interceptors import Caller
 from services.registry.eventlog import CommitResult, Log, LogApplication
 from services.registry.handlers.commands import Commands
-from services.registry.handlers.states import States
 from services.registry.queries import messages
+from services.registry.queries.as_of import AsOf
 from services.registry.queries.lookup import require_dataset
 from services.registry.queries.queries import Queries
 
@@ -32,7 +32,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     def __init__(self, log: Log, application: LogApplication, new_id: Callable[[], str] = new_session_id) -> None:
         self._log = log
         self._commands = Commands(log, application, new_id)
-        self._queries = Queries(log, States(application))
+        self._queries = Queries(log)
 
     def RegisterDataset(
         self, request: pb.RegisterDatasetRequest, context: grpc.ServicerContext
@@ -67,11 +67,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         committed = self._commands.record_training(request, Caller.of(context))
         trained = committed.events[0].fact.message
         assert isinstance(trained, facts_pb2.ModelTrained)
-        row = self._queries.model_row(trained.record.model)
-        decisions = messages.decisions(committed.events)
+        as_of = AsOf(committed.events[-1].position, "its end")
         return pb.RecordTrainingResponse(
-            model=messages.recorded_model(row, trained.record, decisions),
-            decisions=decisions,
+            model=self._queries.model(trained.record.model, as_of, with_record=True),
+            decisions=messages.decisions(committed.events),
             training=self._queries.training(trained.record.session_id),
         )
 

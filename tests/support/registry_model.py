@@ -59,7 +59,7 @@ class World:
     def __post_init__(self) -> None:
         self.commands = Commands(self.log, self.application, lambda: f"s{next(self.ids)}")
         self.states = States(self.application)
-        self.queries = Queries(self.log, self.states)
+        self.queries = Queries(self.log)
         for series in ("AAPL", "MSFT@1h"):
             self.do("import", series, 0, False)
 

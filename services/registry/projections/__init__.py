@@ -12,6 +12,7 @@ from services.registry.projections import (
     feature_history,
     knowledge_base,
     model_registry,
+    model_states,
     pattern_use,
     training_history,
 )
@@ -19,6 +20,7 @@ from services.registry.projections import (
 TABLES: tuple[Table, ...] = (
     dataset_history.TABLE,
     model_registry.TABLE,
+    model_states.TABLE,
     pattern_use.TABLE,
     training_history.TABLE,
     decision_history.TABLE,

@@ -31,6 +31,7 @@ CREATE TABLE {decision_history} (
     is_rollback BIGINT NOT NULL,
     competing_lineages BIGINT NOT NULL,
     decided_through TEXT,
+    contenders TEXT NOT NULL,
     bars BIGINT,
     e_value DOUBLE PRECISION,
     dm_p DOUBLE PRECISION,
@@ -85,6 +86,7 @@ def _common(event: RecordedEvent, fact: facts_pb2.ModelPromoted | facts_pb2.Prom
         "reason": fact.reason if isinstance(fact, facts_pb2.ModelPromoted) else "",
         "competing_lineages": fact.competing_lineages,
         "decided_through": time_of(fact, "decided_through"),
+        "contenders": ", ".join(fact.contenders_kept) if isinstance(fact, facts_pb2.PromotionDeclined) else "",
         **_judged(next((evidence.judgement for evidence in fact.evidence if evidence.contender == fact.model), None)),
     }
 
@@ -107,7 +109,7 @@ TABLE = Table(
     name="decision_history",
     create=_CREATE,
     indexes=(
-        "CREATE INDEX {decision_history}_by_lineage ON {decision_history} (lineage, position)",
+        "CREATE INDEX {decision_history}_by_lineage ON {decision_history} (lineage, scope, position)",
         "CREATE INDEX {decision_history}_by_task ON {decision_history} (series, task, position)",
         "CREATE INDEX {decision_history}_by_session ON {decision_history} (session_id)",
     ),

@@ -10,6 +10,9 @@ from ratchet.errors import InvalidInput, NotFound
 from services.registry.eventlog import Log
 from services.registry.eventlog.reading import head_position, position_at
 
+NOW = 2**63 - 1
+"""A position after every event."""
+
 
 @dataclass(frozen=True)
 class AsOf:
@@ -25,6 +28,11 @@ class AsOf:
         return NotFound(
             f"there was no {what} as of {self.text}; ask for a later moment, or for the present", fields=_AS_OF
         )
+
+
+def position_of(as_of: AsOf | None) -> int:
+    """The position of a read; NOW for the present."""
+    return as_of.position if as_of else NOW
 
 
 _AS_OF = {"as_of": "before that"}

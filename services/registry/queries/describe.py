@@ -13,7 +13,7 @@ from services.registry.eventlog import Log, RecordedEvent
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import stream_version
 from services.registry.queries.lookup import chunks
-from services.registry.queries.rows_as_of import was_latest
+from services.registry.queries.rows_at import was_latest
 
 _ACTIVE_STATES = (pattern_pb2.PATTERN_STATE_KEPT, pattern_pb2.PATTERN_STATE_CONFIRMED)
 

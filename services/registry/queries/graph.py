@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.eventlog import Log
-from services.registry.queries.as_of import AsOf
+from services.registry.queries.as_of import AsOf, position_of
 from services.registry.queries.describe import describe
 from services.registry.queries.lookup import chunks, near_names
 
@@ -23,8 +23,6 @@ Relation = Literal["trained on", "learned from", "uses pattern", "cut from", "fo
 
 SHORTEST_PREFIX = 6
 _MOST_PARAMETERS = 30_000
-NOW = 2**63 - 1
-"""A position after every event."""
 
 
 class Node(NamedTuple):
@@ -52,7 +50,7 @@ def trace(
             "name a direction, ancestors or descendants, and a depth of 0 or more",
             fields={"direction": "missing"} if depth >= 0 else {"depth": "below 0"},
         )
-    position = as_of.position if as_of else NOW
+    position = position_of(as_of)
     start = _resolve(log, subject, position, as_of)
     back = direction == pb.LINEAGE_DIRECTION_ANCESTORS
     links = _reachable_links(log, start, back, position)

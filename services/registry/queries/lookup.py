@@ -36,7 +36,7 @@ def events_at(log: Log, positions: Sequence[int]) -> list[RecordedEvent]:
 def champions(log: Log, series: Series, task: Task) -> list[str]:
     """The champions of all lineages of a series and task, by name."""
     rows = log.query(
-        "SELECT model FROM model_registry WHERE series = ? AND task = ? AND is_lineage_champion = 1",
+        "SELECT model FROM model_states WHERE series = ? AND task = ? AND is_lineage_champion = 1 AND valid_to IS NULL",
         (str(series), str(task)),
     )
     return sorted(row["model"] for row in rows)
@@ -45,9 +45,10 @@ def champions(log: Log, series: Series, task: Task) -> list[str]:
 def model_types(log: Log, series: Series) -> frozenset[str]:
     """The model types ever trained on a series: a lineage has a champion from its first model on."""
     rows = log.query(
-        "SELECT DISTINCT model_type FROM model_registry WHERE series = ? AND is_lineage_champion = 1", (str(series),)
+        "SELECT lineage FROM model_states WHERE series = ? AND is_lineage_champion = 1 AND valid_to IS NULL",
+        (str(series),),
     )
-    return frozenset(row["model_type"] for row in rows)
+    return frozenset(row["lineage"].rpartition("/")[2] for row in rows)
 
 
 def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
@@ -62,14 +63,6 @@ def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
         f" or import one with ratchet data import {series.symbol} FILE",
         fields={"dataset_digest": "unknown"},
     )
-
-
-def require_model(log: Log, model: str) -> dict[str, Any]:
-    """The row of a model; NotFound, with similar names, for an unknown one."""
-    rows = log.query("SELECT * FROM model_registry WHERE model = ?", (model,))
-    if not rows:
-        raise missing(log, "model", model)
-    return rows[0]
 
 
 def missing(log: Log, what: Literal["model", "lineage"], name: str) -> NotFound:
@@ -87,7 +80,7 @@ def near_names(log: Log, name: str) -> list[str]:
     rows = log.query(
         "SELECT model FROM model_registry WHERE lineage = ? ORDER BY position DESC LIMIT ?",
         (name.rpartition("/")[0], _NEWEST),
-    ) or log.query("SELECT model FROM model_registry WHERE is_lineage_champion = 1")
+    ) or log.query("SELECT model FROM model_states WHERE is_lineage_champion = 1 AND valid_to IS NULL")
     return difflib.get_close_matches(name, sorted(row["model"] for row in rows), 3)
 
 

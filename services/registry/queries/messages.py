@@ -27,7 +27,7 @@ def dataset(event: RecordedEvent, latest: bool) -> pb.Dataset:
 
 
 def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
-    """A row of model_registry."""
+    """A row of rows_at.MODELS."""
     return pb.Model(
         name=row["model"],
         lineage=row["lineage"],
@@ -48,26 +48,9 @@ def model(row: Row, record: model_pb2.ModelRecord | None = None) -> pb.Model:
         features=row["features"],
         patterns=row["patterns"],
         record=record,
-        worse_than=_listed(row["worse_than"]),
+        worse_than=listed(row["worse_than"]),
         market_time=timestamp_in(row["holdout_last_bar"]),
     )
-
-
-def recorded_model(row: Row, record: model_pb2.ModelRecord, decisions: Iterable[pb.Decision]) -> pb.Model:
-    """A model as of the batch that recorded it, without later changes."""
-    found = model(row, record)
-    found.lineage_champion = found.symbol_best = found.contender = False
-    found.ClearField("improvement_over_parent")
-    for decision in decisions:
-        promoted, declined = decision.promoted, decision.declined
-        if promoted.model == found.name:
-            found.lineage_champion |= promoted.scope == decision_pb2.SCOPE_LINEAGE
-            found.symbol_best |= promoted.scope == decision_pb2.SCOPE_SYMBOL
-        found.contender |= found.name in declined.contenders_kept
-        for evidence in (*promoted.evidence, *declined.evidence):
-            if (evidence.contender, evidence.champion) == (found.name, found.parent):
-                found.improvement_over_parent.CopyFrom(evidence.judgement.improvement_percent)
-    return found
 
 
 def training(row: Row) -> pb.Training:
@@ -98,7 +81,7 @@ def training(row: Row) -> pb.Training:
         improvement_over_parent=_interval(row, "improvement_over_parent"),
         improvement_over_baseline=_interval(row, "improvement_over_baseline"),
         requested_by=row["requested_by"],
-        worse_than=_listed(row["worse_than"]),
+        worse_than=listed(row["worse_than"]),
     )
 
 
@@ -131,7 +114,8 @@ def _verdict(word: str | None) -> decision_pb2.Verdict.ValueType:
     return decision_pb2.Verdict.Value(f"VERDICT_{word}") if word else decision_pb2.VERDICT_UNSPECIFIED
 
 
-def _listed(names: str) -> list[str]:
+def listed(names: str) -> list[str]:
+    """The names of a column: separated by a comma and a space."""
     return names.split(", ") if names else []
 
 

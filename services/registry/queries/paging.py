@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ratchet.errors import InvalidInput
 from services.registry.eventlog import Log
 from services.registry.eventlog.database import SqlValue
-from services.registry.queries.as_of import AsOf, parse_as_of
+from services.registry.queries.as_of import AsOf, parse_as_of, position_of
 
 DEFAULT_SIZE = 100
 LARGEST_SIZE = 1000
@@ -54,6 +54,11 @@ class PageStart:
                 fields={"page_token": "not of this list"},
             )
         return cls(after, AsOf(position, f"log position {position}") if position >= 0 else None)
+
+    @property
+    def position(self) -> int:
+        """The position that the list is read as of."""
+        return position_of(self.as_of)
 
     def token(self, request: Paged, after: int) -> str:
         """The token of the page after a position."""

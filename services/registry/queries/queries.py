@@ -1,47 +1,44 @@
-"""Query handlers: from the read tables, and from the log for a whole fact.
-
-With `as_of` each answers from the rows and events as of that position (rows_as_of.py).
-"""
+"""Query handlers: from the read tables as of a position, the present one by default, and from the log for a whole
+fact."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ratchet.decisions.bar_times import seconds_of, timestamp
 from ratchet.decisions.lineage import is_stale
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.eventlog import Log
-from services.registry.handlers.states import States
-from services.registry.queries import graph, messages, rows_as_of
-from services.registry.queries.as_of import AsOf, parse_as_of
-from services.registry.queries.lookup import events_at, missing, require_model, train_command
+from services.registry.projections.columns import timestamp_in
+from services.registry.queries import graph, messages, rows_at
+from services.registry.queries.as_of import AsOf, parse_as_of, position_of
+from services.registry.queries.lookup import events_at, missing, train_command
 from services.registry.queries.paging import Condition, PageStart, equal, select
-
-_LATEST = 2**63 - 1
 
 
 class Queries:
     """Every read of the registry."""
 
-    def __init__(self, log: Log, states: States) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
-        self._states = states
 
     def list_datasets(self, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
         start = PageStart.of(self._log, request)
-        conditions = [*equal(series=_series(request.series)), *_not_ended("superseded_position", start.as_of)]
+        at = start.position
+        conditions = [*equal(series=_series(request.series)), rows_at.not_ended("superseded_position", at)]
         if request.latest_only:
-            conditions += [*equal(is_cut=0), *_not_ended("latest_until", start.as_of)]
+            conditions += [*equal(is_cut=0), rows_at.not_ended("latest_until", at)]
         elif not request.include_cuts:
             conditions += equal(is_cut=0)
         page = select(self._log, "dataset_history", request, start, conditions)
-        rows = rows_as_of.datasets(page.rows, start.as_of.position) if start.as_of else page.rows
-        events = events_at(self._log, [row["position"] for row in rows])
+        events = events_at(self._log, [row["position"] for row in page.rows])
         return pb.ListDatasetsResponse(
-            datasets=[messages.dataset(event, bool(row["is_latest"])) for event, row in zip(events, rows, strict=True)],
+            datasets=[
+                messages.dataset(event, rows_at.was_latest(row, at))
+                for event, row in zip(events, page.rows, strict=True)
+            ],
             next_page_token=page.next_token,
         )
 
@@ -51,33 +48,32 @@ class Queries:
             lineage=_lineage(request.lineage), series=_series(request.series), session_id=request.session_id
         )
         if request.state:
-            conditions += _in_state(pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_"), start.as_of)
+            state = pb.TrainingState.Name(request.state).removeprefix("TRAINING_STATE_")
+            conditions += _in_state(state, start.position)
         page = select(self._log, "training_history", request, start, conditions, "requested_position")
-        rows = rows_as_of.trainings(page.rows, start.as_of.position) if start.as_of else page.rows
         return pb.ListTrainingsResponse(
-            trainings=[messages.training(row) for row in rows], next_page_token=page.next_token
+            trainings=[messages.training(rows_at.training(row, start.position)) for row in page.rows],
+            next_page_token=page.next_token,
         )
 
     def training(self, session_id: str) -> pb.Training:
         [row] = self._log.query("SELECT * FROM training_history WHERE session_id = ?", (session_id,))
         return messages.training(row)
 
-    def model_row(self, name: str) -> dict[str, Any]:
-        return require_model(self._log, name)
-
     def get_model(self, request: pb.GetModelRequest) -> pb.GetModelResponse:
         name, as_of = str(Model.parse(request.model)), parse_as_of(self._log, request)
-        row = self._model(name, as_of)
-        return pb.GetModelResponse(model=messages.model(row, self._record(row)))
+        return pb.GetModelResponse(model=self.model(name, as_of, with_record=True))
 
-    def _model(self, name: str, as_of: AsOf | None) -> dict[str, Any]:
-        """The row of a model, now or as of a position; NotFound if it did not exist."""
-        row = require_model(self._log, name)
-        if as_of is None:
-            return row
-        if row["position"] > as_of.position:
-            raise as_of.missing(f"model {name}")
-        return rows_as_of.models(self._log, [row], as_of.position)[0]
+    def model(self, name: str, as_of: AsOf | None = None, *, with_record: bool = False) -> pb.Model:
+        """A model, now or as of a position; NotFound if it did not exist."""
+        row = self._row(name, as_of)
+        return messages.model(row, self._record(row) if with_record else None)
+
+    def _row(self, name: str, as_of: AsOf | None) -> rows_at.Row:
+        row = rows_at.model(self._log, name, position_of(as_of))
+        if row is None:
+            raise as_of.missing(f"model {name}") if as_of else missing(self._log, "model", name)
+        return row
 
     def _record(self, row: dict[str, Any]) -> model_pb2.ModelRecord:
         [event] = events_at(self._log, [row["position"]])
@@ -89,13 +85,12 @@ class Queries:
         start = PageStart.of(self._log, request)
         task = str(Task.parse(request.task)) if request.task else ""
         conditions = equal(series=_series(request.series), task=task, lineage=_lineage(request.lineage))
-        page = select(self._log, "model_registry", request, start, conditions)
-        rows = rows_as_of.models(self._log, page.rows, start.as_of.position) if start.as_of else page.rows
-        return pb.ListModelsResponse(models=[messages.model(row) for row in rows], next_page_token=page.next_token)
+        page = select(self._log, rows_at.MODELS, request, start, [*conditions, rows_at.valid_at(start.position)])
+        return pb.ListModelsResponse(models=[messages.model(row) for row in page.rows], next_page_token=page.next_token)
 
     def compare_models(self, request: pb.CompareModelsRequest) -> pb.CompareModelsResponse:
         """From `model` to `other`: additional features and patterns of `other` are added."""
-        rows = [require_model(self._log, str(Model.parse(name))) for name in (request.model, request.other)]
+        rows = [self._row(str(Model.parse(name)), None) for name in (request.model, request.other)]
         first, second = (self._record(row) for row in rows)
         features = [[feature.name for feature in record.features] for record in (first, second)]
         patterns = [[use.pattern_id for use in record.patterns_used] for record in (first, second)]
@@ -134,59 +129,33 @@ class Queries:
 
     def get_champion(self, request: pb.GetChampionRequest) -> pb.GetChampionResponse:
         lineage, as_of = Lineage.parse(request.lineage), parse_as_of(self._log, request)
-        if as_of is not None:
-            return self._champion_as_of(lineage, as_of)
-        state = self._states.lineage(lineage)
-        if not state.champion:
-            raise missing(self._log, "lineage", str(lineage))
-        return pb.GetChampionResponse(
-            model=messages.model(require_model(self._log, state.champion_name)),
-            contenders=state.contender_names,
-            last_labelled_bar=timestamp(state.decided_through),
-            versions=state.versions,
-            sessions_since=state.sessions_since,
-            bars_since=state.bars_since,
-            stale=state.stale,
-        )
-
-    def _champion_as_of(self, lineage: Lineage, as_of: AsOf) -> pb.GetChampionResponse:
-        name = rows_as_of.champion(self._log, str(lineage), as_of.position)
-        decided = rows_as_of.newest_decision(self._log, str(lineage), as_of.position)
-        if not name or decided is None:
-            raise as_of.missing(f"champion of {lineage}")
-        row, fact = self._model(name, as_of), decided.fact.message
-        age = rows_as_of.age(self._log, row, as_of.position)
+        at = position_of(as_of)
+        decided = rows_at.newest_decision(self._log, str(lineage), at)
+        if decided is None:
+            raise as_of.missing(f"champion of {lineage}") if as_of else missing(self._log, "lineage", str(lineage))
+        row = self._row(decided["model"] if decided["outcome"] == "PROMOTED" else decided["champion"], as_of)
+        newest = rows_at.newest_version(self._log, str(lineage), at)
+        sessions, bars = newest["version"] - row["version"], newest["labelled_bars"] - row["labelled_bars"]
         return pb.GetChampionResponse(
             model=messages.model(row),
-            contenders=rows_as_of.contenders_after(decided),
-            last_labelled_bar=timestamp(seconds_of(fact, "decided_through")),
-            versions=age.versions,
-            sessions_since=age.sessions,
-            bars_since=age.bars,
-            stale=is_stale(age.sessions, age.bars),
+            contenders=messages.listed(decided["contenders"]),
+            last_labelled_bar=timestamp_in(decided["decided_through"]),
+            versions=newest["version"],
+            sessions_since=sessions,
+            bars_since=bars,
+            stale=is_stale(sessions, bars),
         )
 
     def get_symbol_best(self, request: pb.GetSymbolBestRequest) -> pb.GetSymbolBestResponse:
         series, task, as_of = Series.parse(request.series), Task.parse(request.task), parse_as_of(self._log, request)
-        best = (
-            rows_as_of.symbol_best(self._log, str(series), str(task), as_of.position)
-            if as_of
-            else self._states.symbol(series, task).best
-        )
-        if not best:
+        best = rows_at.symbol_best(self._log, str(series), str(task), position_of(as_of))
+        if best is None:
             if as_of:
                 raise as_of.missing(f"model for {series}/{task}")
             step = train_command(Lineage(series, task, "random-forest"))
             raise NotFound(f"there is no model for {series}/{task}; train one with {step}")
-        [row] = self._log.query(
-            "SELECT from_position FROM champion_history WHERE scope = 'SYMBOL' AND series = ? AND task = ?"
-            " AND model = ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1",
-            (str(series), str(task), best, as_of.position if as_of else _LATEST),
-        )
-        [decided] = events_at(self._log, [row["from_position"]])
-        return pb.GetSymbolBestResponse(
-            model=messages.model(self._model(best, as_of)), decision=messages.decision(decided)
-        )
+        [decided] = events_at(self._log, [best["from_position"]])
+        return pb.GetSymbolBestResponse(model=self.model(best["model"], as_of), decision=messages.decision(decided))
 
     def list_decisions(self, request: pb.ListDecisionsRequest) -> pb.ListDecisionsResponse:
         task = str(Task.parse(request.task)) if request.task else ""
@@ -208,23 +177,11 @@ class Queries:
         return graph.trace(self._log, request.subject, request.direction, request.depth, as_of)
 
 
-def _not_ended(until: str, as_of: AsOf | None) -> list[Condition]:
-    """Condition of a row that has not ended, now or as of a position.
-
-    `until` is the column with the position of its end.
-    """
-    if as_of is None:
-        return [Condition(f"{until} IS NULL")]
-    return [Condition(f"({until} IS NULL OR {until} > ?)", (as_of.position,))]
-
-
-def _in_state(state: str, as_of: AsOf | None) -> list[Condition]:
-    """Condition of sessions in a state, now or as of a position: a session that ended later was open."""
-    if as_of is None:
-        return equal(state=state)
+def _in_state(state: str, position: int) -> list[Condition]:
+    """Condition of sessions in a state as of a position: a session that ended later was open."""
     if state == "OPEN":
-        return _not_ended("ended_position", as_of)
-    return [Condition("state = ? AND ended_position <= ?", (state, as_of.position))]
+        return [rows_at.not_ended("ended_position", position)]
+    return [*equal(state=state), Condition("ended_position <= ?", (position,))]
 
 
 def _series(text: str) -> str:

@@ -75,7 +75,7 @@ BY_HAND = {
     "a read table's mark": "UPDATE read_tables SET definition = definition || ' ' WHERE name = 'model_registry'",
     "a score": "UPDATE model_registry SET brier = brier + 1e-9 WHERE version = 1",
     "a score gone": "UPDATE model_registry SET brier = NULL WHERE version = 1",
-    "a flag": "UPDATE model_registry SET is_symbol_best = 1 - is_symbol_best WHERE version = 2",
+    "a flag": "UPDATE model_states SET is_symbol_best = 1 - is_symbol_best WHERE model LIKE '%/v2'",
     "a row twice": "ALTER TABLE decision_history DROP CONSTRAINT decision_history_pkey;"
     " INSERT INTO decision_history SELECT * FROM decision_history LIMIT 1",
     **{

@@ -21,7 +21,6 @@ from ratchet.errors import InvalidInput, NotFound
 from ratchet.eventlog.v1.eventlog_pb2 import AsOf
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.eventlog import LogApplication, open_log
-from services.registry.handlers.states import States
 from services.registry.projections import TABLES
 from services.registry.queries.queries import Queries
 from tests.support.registry_model import BEGUN, LINEAGES, World, steps, world
@@ -103,7 +102,7 @@ def cut_after(log_file: Path, position: int) -> Iterator[Queries]:
         target.close()
         log = open_log(f"sqlite:///{copy}", TABLES, lambda: START)
         application = LogApplication(log)
-        yield Queries(log, States(application))
+        yield Queries(log)
         application.close()
         log.close()
 
