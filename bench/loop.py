@@ -7,15 +7,17 @@ they know and their artifacts: `Loop(..., beside=another)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
 from ratchet.decisions.bar_times import seconds_of, timestamp
 from ratchet.decisions.lineage import LineageState, project
+from ratchet.decisions.symbol import Decision
 from ratchet.decisions.training import Comparison, RecordTraining, record_training
-from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Lineage, Policy
@@ -29,6 +31,14 @@ from services.knowledge.projection.state import KnowledgeState
 from services.platform.artifacts import ArtifactStore
 from services.platform.artifacts.content_address import digest_of
 from services.platform.facts import Fact
+from services.registry.queries.session_inputs import (
+    RECENT_SESSIONS,
+    Version,
+    counted,
+    past_session,
+    read_position,
+    succession,
+)
 from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.sessions.runner import SessionRunner
@@ -128,7 +138,7 @@ class Ledger:
         self.facts = facts
         self._lineage = lineage
         self._knowledge = KnowledgeService(cast(Any, facts), cast(Any, facts), facts.projection)
-        self._decisions: list[registry_pb2.Decision] = []
+        self._decisions: list[tuple[int, Decision]] = []
         self._open: registry_pb2.Training | None = None
         self._models: dict[str, registry_pb2.Model] = {}
 
@@ -144,41 +154,39 @@ class Ledger:
         )
         return self._open
 
-    def get_champion(self, lineage: str) -> registry_pb2.GetChampionResponse:
-        if not self.state.champion:
-            raise NotFound(f"{lineage} has no model")
-        return registry_pb2.GetChampionResponse(
-            model=self._models[self.state.champion_name],
-            contenders=self.state.contender_names,
-            last_labelled_bar=timestamp(self.state.decided_through),
-            versions=self.state.versions,
-        )
-
-    def get_symbol_best(self, series: str, task: str) -> registry_pb2.GetSymbolBestResponse:
-        """The only lineage's champion."""
-        return registry_pb2.GetSymbolBestResponse(model=self.get_champion(f"{series}/{task}").model)
-
     def get_model(self, model: str) -> registry_pb2.Model:
         self.state.require(model)
         return self._models[model]
 
-    def list_models(self, *, lineage: str) -> Iterator[registry_pb2.Model]:  # noqa: ARG002
-        return iter(self._models.values())
-
-    def list_decisions(self, *, lineage: str) -> Iterator[registry_pb2.Decision]:  # noqa: ARG002
-        return iter(self._decisions)
+    def get_session_inputs(self, session_id: str, market_time: Timestamp) -> registry_pb2.GetSessionInputsResponse:
+        """As the registry answers; the symbol's best is the only lineage's champion."""
+        training = self._open
+        assert training is not None
+        assert training.session_id == session_id
+        models = list(self._models.values())
+        versions = [Version(each.name, each.session_id, each.position, each.market_time.seconds) for each in models]
+        past, last_labelled = counted(versions, market_time.seconds)
+        found = registry_pb2.GetSessionInputsResponse(
+            training=training,
+            read_position=read_position(training.requested_position, past),
+            sessions=len(past),
+            last_labelled_bar=timestamp(last_labelled),
+            recent=[past_session(self._models[each.model].record) for each in past[-RECENT_SESSIONS:]],
+            contenders=[self._models[name] for name in self.state.contender_names],
+        )
+        if self.state.champion:
+            found.champion.CopyFrom(self._models[self.state.champion_name])
+            found.symbol_best.CopyFrom(found.champion)
+        if len(past) < len(versions):
+            found.succession.CopyFrom(succession(self.state.name, self._decisions, versions, past))
+            found.succession.models.extend(models)
+        return found
 
     def get_knowledge(
         self, series: str, task: str, *, as_of: int = 0, **asked: Any
     ) -> knowledge_pb2.GetKnowledgeResponse:
         request = knowledge_pb2.GetKnowledgeRequest(series=series, task=task, as_of_position=as_of, **asked)
         return self._knowledge.GetKnowledge(request, cast(Any, _Call()))
-
-    def list_feature_history(self, lineage: str, *, as_of: int, **asked: Any) -> Sequence[knowledge_pb2.FeatureRanking]:
-        request = knowledge_pb2.ListFeatureHistoryRequest(
-            lineage=lineage, as_of_position=as_of, page_size=1000, **asked
-        )
-        return self._knowledge.ListFeatureHistory(request, cast(Any, _Call())).rankings
 
     def record_evidence(self, request: knowledge_pb2.RecordEvidenceRequest) -> knowledge_pb2.RecordEvidenceResponse:
         return self._knowledge.RecordEvidence(request, cast(Any, _Call()))
@@ -213,12 +221,7 @@ class Ledger:
             record=record,
             market_time=record.windows.holdout.last_bar,
         )
-        told = registry_pb2.Decision(position=self.facts.advance())
-        if isinstance(decided.decision, facts_pb2.ModelPromoted):
-            told.promoted.CopyFrom(decided.decision)
-        else:
-            told.declined.CopyFrom(decided.decision)
-        self._decisions.append(told)
+        self._decisions.append((self.facts.advance(), decided.decision))
         self._open.model, self._open.verdict, self._open.promoted = name, decided.verdict, decided.promoted
         return registry_pb2.RecordTrainingResponse(model=self._models[name], training=self._open)
 

@@ -304,6 +304,11 @@ class Client:
         request = registry_pb.GetSymbolBestRequest(series=series, task=task, as_of=_as_of(as_of))
         return self.registry.unary(self._registry.GetSymbolBest, request)
 
+    def get_session_inputs(self, session_id: str, market_time: Timestamp) -> registry_pb.GetSessionInputsResponse:
+        """What a session starts from; `market_time`: the last labelled bar of its data."""
+        request = registry_pb.GetSessionInputsRequest(session_id=session_id, market_time=market_time)
+        return self.registry.unary(self._registry.GetSessionInputs, request)
+
     def promote_model(
         self, model: str, reason: str, expected_champion: str, *, request_id: str = ""
     ) -> registry_pb.Decision:

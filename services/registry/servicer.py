@@ -18,6 +18,7 @@ from services.registry.queries import messages
 from services.registry.queries.as_of import AsOf
 from services.registry.queries.lookup import require_dataset
 from services.registry.queries.queries import Queries
+from services.registry.queries.session_inputs import session_inputs
 
 NAME = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
 
@@ -107,6 +108,11 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.RollbackChampionResponse:
         committed = self._commands.rollback_champion(request, Caller.of(context))
         return pb.RollbackChampionResponse(decision=messages.decision(committed.events[0]))
+
+    def GetSessionInputs(
+        self, request: pb.GetSessionInputsRequest, context: grpc.ServicerContext
+    ) -> pb.GetSessionInputsResponse:
+        return session_inputs(self._log, self._queries, request)
 
     def ListDecisions(
         self, request: pb.ListDecisionsRequest, context: grpc.ServicerContext

@@ -9,7 +9,6 @@ import pytest
 from bench import planted
 from bench.loop import Loop, Played
 from bench.units import gain, same_bars
-from ratchet.errors import NotFound
 from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.rule import Rule
 from services.trainer.learning.inputs import SessionOptions
@@ -78,7 +77,7 @@ def test_what_was_decided_says_who_is_champion(played: list[Played], loop: Loop)
             assert session.champion == session.decision.model
         else:
             assert session.champion == session.decision.champion
-    assert loop.ledger.get_champion("any").model.name == played[-1].champion
+    assert loop.ledger.state.champion_name == played[-1].champion
 
 
 def test_the_same_sessions_end_the_same(played: list[Played], bars: Bars) -> None:
@@ -101,11 +100,6 @@ def test_the_gain_over_the_first_model_is_measured_on_bars_that_both_have_not_se
 def test_a_small_recipe_does_not_mine(bars: Bars) -> None:
     loop = Loop(f"{bars.series}/direction/logistic", "strict", SessionOptions(suggestions=0, mine=False))
     assert [len(session.outcome.mining.rules) for session in after(loop, bars)] == [0, 0, 0]
-
-
-def test_a_lineage_without_a_session_has_no_champion() -> None:
-    with pytest.raises(NotFound, match="has no model"):
-        Loop("NULL-1/direction/logistic").ledger.get_champion("NULL-1/direction/logistic")
 
 
 def test_a_rule_is_found_by_another_that_fires_on_mostly_the_same_bars(bars: Bars) -> None:

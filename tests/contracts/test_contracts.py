@@ -28,7 +28,8 @@ SERVICES = {
     "RegistryService": (
         registry_pb2,
         "RegisterDataset ListDatasets RequestTraining FailTraining CancelTraining RecordTraining ListTrainings GetModel"
-        " ListModels CompareModels GetChampion GetSymbolBest PromoteModel RollbackChampion ListDecisions GetLineage",
+        " ListModels CompareModels GetChampion GetSymbolBest PromoteModel RollbackChampion GetSessionInputs"
+        " ListDecisions GetLineage",
     ),
     "KnowledgeService": (
         knowledge_pb2,

@@ -148,6 +148,8 @@ class Recorder:
         self.ask("CompareModels", registry_pb.CompareModelsRequest(model=first, other=second))
         self.ask("GetChampion", registry_pb.GetChampionRequest(lineage=LINEAGE))
         self.ask("GetSymbolBest", registry_pb.GetSymbolBestRequest(series=WHOLE, task="range"))
+        inputs = registry_pb.GetSessionInputsRequest(session_id=model.session_id, market_time=model.market_time)
+        self.ask("GetSessionInputs", inputs)
         self.ask("GetLineage", registry_pb.GetLineageRequest(subject=second, depth=3, direction=ANCESTORS))
         listed = registry_pb.ListDecisionsRequest(lineage=LINEAGE, include_evidence_bytes=True)
         decisions = self.ask("ListDecisions", listed).decisions

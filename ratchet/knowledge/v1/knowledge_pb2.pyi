@@ -302,6 +302,7 @@ class GetKnowledgeResponse(_message.Message):
     TESTED_IDS_FIELD_NUMBER: _builtins.int
     TESTED_THROUGH_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    RANKINGS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """The answer reflects the log up to here."""
     @_builtins.property
@@ -314,6 +315,10 @@ class GetKnowledgeResponse(_message.Message):
     def tested_through(self) -> _timestamp_pb2.Timestamp:
         """The bar time of the last bar that any such test used."""
 
+    @_builtins.property
+    def rankings(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureRanking]:
+        """The newest ranking of each lineage of the series and task that counts, by lineage."""
+
     def __init__(
         self,
         *,
@@ -321,10 +326,11 @@ class GetKnowledgeResponse(_message.Message):
         tested_ids: _abc.Iterable[_builtins.str] | None = ...,
         tested_through: _timestamp_pb2.Timestamp | None = ...,
         position: _builtins.int = ...,
+        rankings: _abc.Iterable[Global___FeatureRanking] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tested_through", b"tested_through"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["patterns", b"patterns", "position", b"position", "tested_ids", b"tested_ids", "tested_through", b"tested_through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patterns", b"patterns", "position", b"position", "rankings", b"rankings", "tested_ids", b"tested_ids", "tested_through", b"tested_through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1206,6 +1206,196 @@ class ListDecisionsResponse(_message.Message):
 Global___ListDecisionsResponse: _TypeAlias = ListDecisionsResponse  # noqa: Y015
 
 @_typing.final
+class GetSessionInputsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp:
+        """Market time of the session: the last labelled bar of its data. Only sessions up to it count as earlier ones."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSessionInputsRequest: _TypeAlias = GetSessionInputsRequest  # noqa: Y015
+
+@_typing.final
+class PastSession(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIALS_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trials(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Trial]: ...
+    @_builtins.property
+    def importance(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.RankedFeature]: ...
+    def __init__(
+        self,
+        *,
+        trials: _abc.Iterable[_model_pb2.Trial] | None = ...,
+        importance: _abc.Iterable[_model_pb2.RankedFeature] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance", "trials", b"trials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PastSession: _TypeAlias = PastSession  # noqa: Y015
+
+@_typing.final
+class CountedDecision(_message.Message):
+    """A decision on a lineage that counts at a session's market time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    MARKET_TIME_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The session's model; without a policy, the model that a person made the champion."""
+    policy: _builtins.str
+    @_builtins.property
+    def market_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        market_time: _timestamp_pb2.Timestamp | None = ...,
+        policy: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time", "model", b"model", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountedDecision: _TypeAlias = CountedDecision  # noqa: Y015
+
+@_typing.final
+class Succession(_message.Message):
+    """From which the champion of a market time follows, where sessions of a later market time came before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAMPION_FIELD_NUMBER: _builtins.int
+    CONTENDERS_FIELD_NUMBER: _builtins.int
+    DECIDED_THROUGH_FIELD_NUMBER: _builtins.int
+    SPENT_THROUGH_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    champion: _builtins.str
+    """Before the first of these."""
+    @_builtins.property
+    def contenders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def decided_through(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def spent_through(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountedDecision]:
+        """After it, in the order of the log."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """Every model named here, with its record."""
+
+    def __init__(
+        self,
+        *,
+        champion: _builtins.str = ...,
+        contenders: _abc.Iterable[_builtins.str] | None = ...,
+        decided_through: _timestamp_pb2.Timestamp | None = ...,
+        spent_through: _timestamp_pb2.Timestamp | None = ...,
+        decisions: _abc.Iterable[Global___CountedDecision] | None = ...,
+        models: _abc.Iterable[Global___Model] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_through", b"decided_through", "spent_through", b"spent_through"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "contenders", b"contenders", "decided_through", b"decided_through", "decisions", b"decisions", "models", b"models", "spent_through", b"spent_through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Succession: _TypeAlias = Succession  # noqa: Y015
+
+@_typing.final
+class GetSessionInputsResponse(_message.Message):
+    """What a session starts from, all of it as of one position of the log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAINING_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    LAST_LABELLED_BAR_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
+    CHAMPION_FIELD_NUMBER: _builtins.int
+    CONTENDERS_FIELD_NUMBER: _builtins.int
+    SYMBOL_BEST_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    SUCCESSION_FIELD_NUMBER: _builtins.int
+    read_position: _builtins.int
+    """The session reads knowledge as of this position: of its request, or of the newest earlier session of its lineage."""
+    sessions: _builtins.int
+    """Earlier sessions of the lineage, and the last labelled bar among theirs."""
+    @_builtins.property
+    def training(self) -> Global___Training: ...
+    @_builtins.property
+    def last_labelled_bar(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def recent(self) -> _containers.RepeatedCompositeFieldContainer[Global___PastSession]:
+        """The newest 20 of them, the oldest first."""
+
+    @_builtins.property
+    def champion(self) -> Global___Model:
+        """In force, with their records; not set where there are none, and for a session that has ended."""
+
+    @_builtins.property
+    def contenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]: ...
+    @_builtins.property
+    def symbol_best(self) -> Global___Model: ...
+    @_builtins.property
+    def parent(self) -> Global___Model:
+        """Of a session that ended with a model: the model's parent."""
+
+    @_builtins.property
+    def succession(self) -> Global___Succession:
+        """Set where a session of a later market time came before this one, which is open."""
+
+    def __init__(
+        self,
+        *,
+        training: Global___Training | None = ...,
+        read_position: _builtins.int = ...,
+        sessions: _builtins.int = ...,
+        last_labelled_bar: _timestamp_pb2.Timestamp | None = ...,
+        recent: _abc.Iterable[Global___PastSession] | None = ...,
+        champion: Global___Model | None = ...,
+        contenders: _abc.Iterable[Global___Model] | None = ...,
+        symbol_best: Global___Model | None = ...,
+        parent: Global___Model | None = ...,
+        succession: Global___Succession | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "last_labelled_bar", b"last_labelled_bar", "parent", b"parent", "succession", b"succession", "symbol_best", b"symbol_best", "training", b"training"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "contenders", b"contenders", "last_labelled_bar", b"last_labelled_bar", "parent", b"parent", "read_position", b"read_position", "recent", b"recent", "sessions", b"sessions", "succession", b"succession", "symbol_best", b"symbol_best", "training", b"training"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSessionInputsResponse: _TypeAlias = GetSessionInputsResponse  # noqa: Y015
+
+@_typing.final
 class GetLineageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -104,6 +104,11 @@ class RegistryServiceStub(object):
                 request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionRequest.SerializeToString,
                 response_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionResponse.FromString,
                 _registered_method=True)
+        self.GetSessionInputs = channel.unary_unary(
+                '/ratchet.registry.v1.RegistryService/GetSessionInputs',
+                request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsRequest.SerializeToString,
+                response_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsResponse.FromString,
+                _registered_method=True)
         self.ListDecisions = channel.unary_unary(
                 '/ratchet.registry.v1.RegistryService/ListDecisions',
                 request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDecisionsRequest.SerializeToString,
@@ -203,6 +208,12 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSessionInputs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDecisions(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -287,6 +298,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RollbackChampion,
                     request_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionRequest.FromString,
                     response_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionResponse.SerializeToString,
+            ),
+            'GetSessionInputs': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSessionInputs,
+                    request_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsRequest.FromString,
+                    response_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsResponse.SerializeToString,
             ),
             'ListDecisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDecisions,
@@ -677,6 +693,33 @@ class RegistryService(object):
             '/ratchet.registry.v1.RegistryService/RollbackChampion',
             ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionRequest.SerializeToString,
             ratchet_dot_registry_dot_v1_dot_registry__pb2.RollbackChampionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSessionInputs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.registry.v1.RegistryService/GetSessionInputs',
+            ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsRequest.SerializeToString,
+            ratchet_dot_registry_dot_v1_dot_registry__pb2.GetSessionInputsResponse.FromString,
             options,
             channel_credentials,
             insecure,

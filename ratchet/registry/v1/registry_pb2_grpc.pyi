@@ -45,6 +45,7 @@ class RegistryServiceStub:
     GetSymbolBest: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetSymbolBestRequest, _registry_pb2.GetSymbolBestResponse]
     PromoteModel: _grpc.UnaryUnaryMultiCallable[_registry_pb2.PromoteModelRequest, _registry_pb2.PromoteModelResponse]
     RollbackChampion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RollbackChampionRequest, _registry_pb2.RollbackChampionResponse]
+    GetSessionInputs: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetSessionInputsRequest, _registry_pb2.GetSessionInputsResponse]
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDecisionsRequest, _registry_pb2.ListDecisionsResponse]
     GetLineage: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetLineageRequest, _registry_pb2.GetLineageResponse]
 
@@ -65,6 +66,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetSymbolBest: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetSymbolBestRequest, _registry_pb2.GetSymbolBestResponse]  # type: ignore[assignment]
     PromoteModel: _aio.UnaryUnaryMultiCallable[_registry_pb2.PromoteModelRequest, _registry_pb2.PromoteModelResponse]  # type: ignore[assignment]
     RollbackChampion: _aio.UnaryUnaryMultiCallable[_registry_pb2.RollbackChampionRequest, _registry_pb2.RollbackChampionResponse]  # type: ignore[assignment]
+    GetSessionInputs: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetSessionInputsRequest, _registry_pb2.GetSessionInputsResponse]  # type: ignore[assignment]
     ListDecisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDecisionsRequest, _registry_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     GetLineage: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetLineageRequest, _registry_pb2.GetLineageResponse]  # type: ignore[assignment]
 
@@ -166,6 +168,13 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.RollbackChampionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.RollbackChampionResponse, _abc.Awaitable[_registry_pb2.RollbackChampionResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetSessionInputs(
+        self,
+        request: _registry_pb2.GetSessionInputsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetSessionInputsResponse, _abc.Awaitable[_registry_pb2.GetSessionInputsResponse]]: ...
 
     @_abc_1.abstractmethod
     def ListDecisions(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import grpc
 
 from ratchet.errors import AlreadyExists, InvalidInput, NotFound
 from ratchet.knowledge.v1 import knowledge_pb2, knowledge_pb2_grpc
-from ratchet.names import Lineage, Series, Task
+from ratchet.names import MODEL_TYPES, Lineage, Series, Task
 from ratchet.patterns.rule_text import pattern_id, text_of
 from services.knowledge.api import validation
 from services.knowledge.api.lookup import resolve, scopes
@@ -74,6 +76,7 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
             patterns=map(known_pattern, sorted(shown, key=_by_confidence)),
             tested_ids=sorted(tested),
             position=position,
+            rankings=self._newest_rankings("/".join(scope), state, position, market_time),
         )
         if tested:
             answer.tested_through.seconds = max(tested.values())
@@ -174,6 +177,15 @@ class KnowledgeService(knowledge_pb2_grpc.KnowledgeServiceServicer):
         return knowledge_pb2.ListFeatureHistoryResponse(
             rankings=map(feature_ranking, shown), next_page_token=following, position=position
         )
+
+    @staticmethod
+    def _newest_rankings(
+        problem: str, state: KnowledgeState, position: int, market_time: int | None
+    ) -> Iterator[knowledge_pb2.FeatureRanking]:
+        """The newest ranking of each lineage of a series and task."""
+        for model_type in sorted(MODEL_TYPES):
+            record = state.rankings.get(f"{problem}/{model_type}")
+            yield from map(feature_ranking, record.known(position, market_time)[-1:] if record else ())
 
     def _as_of(
         self, request: validation.Read, context: grpc.ServicerContext, page: Page | None = None

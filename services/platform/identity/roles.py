@@ -20,7 +20,7 @@ _LEAST: Mapping[str, Mapping[Role, str]] = {
     },
     "ratchet.registry.v1.RegistryService": {
         "viewer": "ListDatasets ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest"
-        " ListDecisions GetLineage",
+        " GetSessionInputs ListDecisions GetLineage",
         "promoter": "PromoteModel RollbackChampion",
         "service:trainer": "RegisterDataset RequestTraining FailTraining CancelTraining RecordTraining",
     },

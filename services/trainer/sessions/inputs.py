@@ -10,18 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import takewhile
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
-from ratchet.decisions import lineage as lineages
-from ratchet.decisions.lineage import LineageState
-from ratchet.decisions.replay import ReplayedFact
-from ratchet.errors import NotFound
-from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.decisions.bar_times import seconds_of
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import MODEL_TYPES, POLICIES, Lineage, one_of
+from ratchet.names import POLICIES, Lineage, one_of
 from ratchet.patterns.rule_text import SYMBOLS
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import snapshot
@@ -33,9 +29,6 @@ from services.trainer.learning.inputs import KnownPattern, PastTrial, ReferenceM
 from services.trainer.learning.session import plan
 
 REFUTED = pattern_pb2.PATTERN_STATE_REFUTED
-
-STUDY_SESSIONS = 20
-"""Number of the newest sessions that contribute past trials to a study."""
 
 USELESS_SESSIONS = 3
 IMPORTANT_SHARE = 0.1
@@ -55,18 +48,17 @@ def read_inputs(
     training: registry_pb2.Training,
     replay_champion: Callable[[ChampionReplay], str],
 ) -> SessionInputs:
-    """Reads the inputs of a session.
+    """Reads the inputs of a session, by one call to the registry and one to the knowledge service.
 
     `replay_champion`: computes `champions_as_of.replay_champion`; called only if sessions of a later market time came
     before.
     """
-    inputs = with_current_champions(client, store, _from_request(store, training, seed_of(training.request)))
-    versions = list(client.list_models(lineage=training.lineage))
-    past = _earlier_versions(versions, inputs)
-    inputs = _with_knowledge(client, inputs, past, _read_position(training, past))
-    if len(past) == len(versions):
+    inputs = _from_request(store, training, seed_of(training.request))
+    found = client.get_session_inputs(training.session_id, _market_time(inputs))
+    inputs = _with_knowledge(client, _with_models_in_force(store, inputs, found), found, found.read_position)
+    if not found.HasField("succession"):
         return replace(inputs, parent=inputs.champion)
-    replay = _champion_replay(client, store, inputs, versions, past)
+    replay = _champion_replay(store, inputs, found.succession)
     parent = replay_champion(replay) if replay.decisions else replay.champion
     return replace(inputs, parent=replay.models.get(parent))
 
@@ -83,10 +75,17 @@ def seed_of(request: facts_pb2.TrainingRequested) -> int:
 def read_recorded_inputs(client: Client, store: ArtifactStore, model: registry_pb2.Model) -> SessionInputs:
     """Reads the inputs of the session that made `model`, without current champions, which have no part in a model."""
     record = model.record
-    [training] = client.list_trainings(session_id=record.session_id)
-    inputs = replace(_from_request(store, training, record.seed), parent=_load_model(client, store, record.parent))
-    versions = takewhile(lambda each: each.version < model.version, client.list_models(lineage=record.lineage))
-    return _with_knowledge(client, inputs, _earlier_versions(versions, inputs), record.read_position)
+    found = client.get_session_inputs(record.session_id, model.market_time)
+    inputs = _from_request(store, found.training, record.seed)
+    parent = _reference(store, found.parent) if found.HasField("parent") else None
+    return _with_knowledge(client, replace(inputs, parent=parent), found, record.read_position)
+
+
+def with_models_in_force(
+    client: Client, store: ArtifactStore, training: registry_pb2.Training, inputs: SessionInputs
+) -> SessionInputs:
+    """The inputs with the champion, the contenders and the symbol's best in force now."""
+    return _with_models_in_force(store, inputs, client.get_session_inputs(training.session_id, _market_time(inputs)))
 
 
 def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
@@ -103,13 +102,27 @@ def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: i
     )
 
 
-def _with_knowledge(
-    client: Client, inputs: SessionInputs, past: Sequence[registry_pb2.Model], position: int
+def _market_time(inputs: SessionInputs) -> Timestamp:
+    return Timestamp(seconds=plan(inputs.bars, inputs.target, inputs.horizon, None).market_time)
+
+
+def _with_models_in_force(
+    store: ArtifactStore, inputs: SessionInputs, found: registry_pb2.GetSessionInputsResponse
 ) -> SessionInputs:
-    """Adds knowledge as of `position` and up to the inputs' market time; `past`: the lineage's models by then."""
-    last_labelled_time = max((model.market_time.seconds for model in past), default=None)
+    return replace(
+        inputs,
+        champion=_reference(store, found.champion) if found.HasField("champion") else None,
+        contenders=tuple(_reference(store, contender) for contender in found.contenders),
+        symbol_best=_reference(store, found.symbol_best) if found.HasField("symbol_best") else None,
+    )
+
+
+def _with_knowledge(
+    client: Client, inputs: SessionInputs, found: registry_pb2.GetSessionInputsResponse, position: int
+) -> SessionInputs:
+    """Adds the earlier sessions, and knowledge as of `position` and up to the inputs' market time."""
+    last_labelled_time = found.last_labelled_bar.seconds if found.HasField("last_labelled_bar") else None
     planned = plan(inputs.bars, inputs.target, inputs.horizon, last_labelled_time)
-    market_time = Timestamp(seconds=planned.market_time)
     known = client.get_knowledge(
         inputs.series,
         inputs.task,
@@ -117,17 +130,16 @@ def _with_knowledge(
         as_of=position,
         min_position=position,
         include_all=True,
-        market_time=market_time,
+        market_time=Timestamp(seconds=planned.market_time),
     )
-    records = [client.get_model(model.name).record for model in past[-STUDY_SESSIONS:]]
     return replace(
         inputs,
         read_position=position,
-        sessions=len(past),
+        sessions=found.sessions,
         last_labelled_time=last_labelled_time,
-        trials=tuple(trial for record in records for trial in _trials(record)),
-        useless=_useless(records),
-        important=_important(client, inputs, position, market_time),
+        trials=tuple(trial for session in found.recent for trial in _trials(session.trials)),
+        useless=_useless(found.recent),
+        important=_important(known.rankings),
         patterns=tuple(_pattern(pattern) for pattern in known.patterns if pattern.state in UPDATED_STATES),
         refuted=tuple(_rule(each.pattern.rule) for each in known.patterns if each.state == REFUTED),
         offered=_offered(known.patterns),
@@ -136,122 +148,51 @@ def _with_knowledge(
     )
 
 
-def with_current_champions(client: Client, store: ArtifactStore, inputs: SessionInputs) -> SessionInputs:
-    """The inputs with the champion, the contenders and the symbol's best in force now."""
-    best = _load_model(client, store, _symbol_best(client, inputs))
-    try:
-        champion = client.get_champion(f"{inputs.series}/{inputs.task}/{inputs.model_type}")
-    except NotFound:
-        return replace(inputs, symbol_best=best)
-    return replace(
-        inputs,
-        champion=_load_model(client, store, champion.model.name),
-        contenders=tuple(filter(None, (_load_model(client, store, name) for name in champion.contenders))),
-        symbol_best=best,
-    )
-
-
-def _read_position(training: registry_pb2.Training, past: Sequence[registry_pb2.Model]) -> int:
-    """The log position that a session reads as of: its request or, if it waited for an earlier session of its lineage,
-    the end of that session.
-
-    `past`: as in `_earlier_versions`. A session that is repeated after a kill gets the same position.
-    """
-    return max(training.requested_position, past[-1].position if past else 0)
-
-
-def _earlier_versions(versions: Iterable[registry_pb2.Model], inputs: SessionInputs) -> list[registry_pb2.Model]:
-    """The versions of the lineage with a market time no later than the session's."""
-    market_time = plan(inputs.bars, inputs.target, inputs.horizon, None).market_time
-    return [model for model in versions if model.market_time.seconds <= market_time]
-
-
-def _champion_replay(
-    client: Client,
-    store: ArtifactStore,
-    inputs: SessionInputs,
-    versions: Sequence[registry_pb2.Model],
-    past: Sequence[registry_pb2.Model],
-) -> ChampionReplay:
-    """Inputs of the replay that determines the parent of a session if some of `versions` have a later market time.
-
-    `past`: the versions that count. Decisions before the first later session stand as recorded; later decisions on
-    counted models are replayed. A manual promotion counts if the promoted model does.
-    """
-    counted = {model.name for model in past}
-    first_later = next(model.position for model in versions if model.name not in counted)
-    state = LineageState(f"{inputs.series}/{inputs.task}/{inputs.model_type}")
-    decisions: list[ReplayedDecision] = []
-    for decision in client.list_decisions(lineage=state.name):
-        fact = _lineage_fact(decision)
-        if fact is None:
-            continue
-        if decision.position > first_later:
-            decisions += _replayed_decisions(fact, past)
-        else:
-            state = lineages.project(state, [ReplayedFact(f"lineage/{state.name}", 0, fact)]) or state
-    champion, contenders = state.champion_name, state.contender_names
-    names = filter(None, dict.fromkeys((champion, *contenders, *(each.model for each in decisions))))
+def _champion_replay(store: ArtifactStore, inputs: SessionInputs, found: registry_pb2.Succession) -> ChampionReplay:
+    """Inputs of the replay that determines the parent of a session if sessions of a later market time came before."""
     return ChampionReplay(
         inputs=inputs,
-        champion=champion,
-        contenders=contenders,
-        decided_through=state.decided_through,
-        spent_through=state.spent_through,
-        decisions=tuple(decisions),
-        models={model.name: model for model in (_load_model(client, store, name) for name in names) if model},
+        champion=found.champion,
+        contenders=tuple(found.contenders),
+        decided_through=seconds_of(found, "decided_through"),
+        spent_through=seconds_of(found, "spent_through"),
+        decisions=tuple(
+            ReplayedDecision(
+                each.model,
+                seconds_of(each, "market_time"),
+                one_of("policy", each.policy, POLICIES) if each.policy else None,
+            )
+            for each in found.decisions
+        ),
+        models={model.name: _reference(store, model) for model in found.models},
     )
 
 
-def _lineage_fact(decision: registry_pb2.Decision) -> facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined | None:
-    """The fact of a decision on a lineage; None for one on a symbol."""
-    promotes = decision.WhichOneof("outcome") == "promoted"
-    fact = decision.promoted if promotes else decision.declined
-    return fact if fact.scope == decision_pb2.SCOPE_LINEAGE else None
-
-
-def _replayed_decisions(
-    fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined, past: Sequence[registry_pb2.Model]
-) -> Iterator[ReplayedDecision]:
-    """The replayed decision for `fact`, if the model of its session, or the manually promoted model, counts."""
-    by_person = isinstance(fact, facts_pb2.ModelPromoted) and fact.decided_by == decision_pb2.DECIDED_BY_PERSON
-    for model in past:
-        if by_person and model.name == fact.model:
-            yield ReplayedDecision(model.name, model.market_time.seconds, None)
-        elif not by_person and model.session_id == fact.session_id:
-            yield ReplayedDecision(model.name, model.market_time.seconds, one_of("policy", fact.policy, POLICIES))
-
-
-def _trials(record: model_pb2.ModelRecord) -> Iterator[PastTrial]:
+def _trials(trials: Sequence[model_pb2.Trial]) -> Iterator[PastTrial]:
     """Trials of a session's study, each score as a ratio to the score of its first trial."""
-    for trial in record.trials:
-        yield PastTrial(trial.complexity_step, _params(trial.hyperparameters), _ratio(trial, record.trials[0]))
+    for trial in trials:
+        yield PastTrial(trial.complexity_step, _params(trial.hyperparameters), _ratio(trial, trials[0]))
 
 
 def _ratio(trial: model_pb2.Trial, first: model_pb2.Trial) -> float:
     return trial.tune_score / first.tune_score if first.tune_score > 0.0 else 1.0
 
 
-def _useless(past: Sequence[model_pb2.ModelRecord]) -> tuple[str, ...]:
+def _useless(past: Sequence[registry_pb2.PastSession]) -> tuple[str, ...]:
     """Features that each of the last USELESS_SESSIONS sessions ranked useless; an excluded feature is tried again."""
     if len(past) < USELESS_SESSIONS:
         return ()
-    ranked = [{each.name for each in record.importance if each.useless} for record in past[-USELESS_SESSIONS:]]
+    ranked = [{each.name for each in session.importance if each.useless} for session in past[-USELESS_SESSIONS:]]
     return tuple(sorted(set.intersection(*ranked)))
 
 
-def _important(client: Client, inputs: SessionInputs, position: int, market_time: Timestamp) -> tuple[str, ...]:
-    """Features with a share above IMPORTANT_SHARE in the newest model of any type, most important first, as of
-    `position` and of sessions up to `market_time`."""
+def _important(rankings: Iterable[knowledge_pb2.FeatureRanking]) -> tuple[str, ...]:
+    """Features with a share above IMPORTANT_SHARE in the newest model of any type, most important first."""
     shares: dict[str, float] = {}
-    for model_type in MODEL_TYPES:
-        lineage = f"{inputs.series}/{inputs.task}/{model_type}"
-        rankings = client.list_feature_history(lineage, as_of=position, min_position=position, market_time=market_time)
-        newest = list(rankings)[-1:]
-        for feature in (feature for ranking in newest for feature in ranking.features):
-            rule = feature.name.startswith(RULE_PREFIX)
-            if feature.share.value > IMPORTANT_SHARE and not feature.useless and not rule:
-                shares[feature.name] = max(feature.share.value, shares.get(feature.name, 0.0))
+    for feature in (feature for ranking in rankings for feature in ranking.features):
+        rule = feature.name.startswith(RULE_PREFIX)
+        if feature.share.value > IMPORTANT_SHARE and not feature.useless and not rule:
+            shares[feature.name] = max(feature.share.value, shares.get(feature.name, 0.0))
     return tuple(sorted(shares, key=lambda name: (-shares[name], name)))
 
 
@@ -259,19 +200,10 @@ def _params(parameters: Iterable[model_pb2.Parameter]) -> dict[str, float]:
     return {parameter.name: float(parameter.value) for parameter in parameters}
 
 
-def _symbol_best(client: Client, inputs: SessionInputs) -> str:
-    try:
-        return client.get_symbol_best(inputs.series, inputs.task).model.name
-    except NotFound:
-        return ""
-
-
-def _load_model(client: Client, store: ArtifactStore, name: str) -> ReferenceModel | None:
-    if not name:
-        return None
-    record = client.get_model(name).record
+def _reference(store: ArtifactStore, model: registry_pb2.Model) -> ReferenceModel:
+    record = model.record
     return ReferenceModel(
-        name=name,
+        name=model.name,
         artifact=store.get(record.artifact.digest),
         fit_end_label_time=record.windows.fit_label_end.seconds,
         complexity_step=record.complexity_step,

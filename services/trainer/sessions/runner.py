@@ -14,7 +14,7 @@ from services.trainer.learning.inputs import SessionInputs
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.learning.session import rescore, run
 from services.trainer.sessions import outputs
-from services.trainer.sessions.inputs import read_inputs, with_current_champions
+from services.trainer.sessions.inputs import read_inputs, with_models_in_force
 from services.trainer.sessions.scheduler import Report, Training
 
 MAX_CHAMPION_CHANGES = 5
@@ -47,7 +47,7 @@ class SessionRunner:
             try:
                 return self._end(outputs.training_request(training, job, current, outcome, digest))
             except Conflict:
-                current = with_current_champions(self.client, self.store, job)
+                current = with_models_in_force(self.client, self.store, training, job)
                 outcome = rescore(current, outcome)
         return self._end(outputs.training_request(training, job, current, outcome, digest))
 

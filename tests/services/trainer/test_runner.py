@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -49,6 +49,7 @@ class World:
     client: Client
     runner: SessionRunner
     importer: Importer
+    addresses: tuple[str, str]
 
     def asked(self, bars: int, lineage: str = LINEAGE) -> pb.Training:
         """A request to train on the first bars of the demo file."""
@@ -68,8 +69,38 @@ class World:
 @pytest.fixture
 def world(registry_address: str, knowledge_address: str, store: ArtifactStore) -> Iterator[World]:
     client = Client(registry_address, knowledge_address, actor="trainer")
-    yield World(client, SessionRunner(client, store, Here()), Importer(client, store))
+    addresses = registry_address, knowledge_address
+    yield World(client, SessionRunner(client, store, Here()), Importer(client, store), addresses)
     client.close()
+
+
+def test_a_session_asks_the_same_few_questions_whatever_its_lineage_went_through(world: World) -> None:
+    asked: list[str] = []
+
+    class Counted(Here):
+        def run(self, work: Callable[[Job, Report], Result], job: Job, report: Report) -> Result:
+            asked.append("worker")
+            return work(job, report)
+
+    counting = Client(*world.addresses, actor="trainer")
+    for transport in (counting.registry, counting.knowledge):
+        unary = transport.unary
+
+        def counted(method: Any, request: Any, *rest: Any, unary: Any = unary, **options: Any) -> Any:
+            asked.append(type(request).__name__.removesuffix("Request"))
+            return unary(method, request, *rest, **options)
+
+        transport.unary = counted  # type: ignore[method-assign]
+    runner = SessionRunner(counting, world.runner.store, Counted())
+    sessions = []
+    for bars in (1500, 1600, 1500, 1700):
+        training = world.asked(bars)
+        asked.clear()
+        runner.record(training, job := runner.read_inputs(training), runner.train(job, quiet))
+        sessions.append([name for name in asked if name != "worker"])
+    counting.close()
+    assert sessions[0] == ["GetSessionInputs", "GetKnowledge", "RecordEvidence", "RecordTraining"]
+    assert sessions == sessions[:1] * 4
 
 
 def ranked(world: World, lineage: str) -> list[model_pb2.RankedFeature]:

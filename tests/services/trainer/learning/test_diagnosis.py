@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -68,11 +66,7 @@ def test_a_shift_says_what_was_measured_and_the_order_of_comparison_decides_noth
     assert shift == regime_shift(X[:2400], X[2400:], np.random.default_rng(2))
     assert shift is not None
     assert 0.9 < shift.auc <= 1.0
-    assert re.fullmatch(
-        r"AUC (0\.9\d|1\.00) between training and holdout features;"
-        r" none of 100 stretches of 300 bars within training reaches it",
-        shift.measurement,
-    )
+    assert (shift.rows, shift.reference_windows) == (300, 100)
 
 
 def test_missing_values_and_columns_that_never_vary_are_no_shift() -> None:
@@ -109,9 +103,6 @@ def test_the_gap_by_hand() -> None:
     assert gap.excess.value == pytest.approx(0.3)
     assert gap.excess.low == pytest.approx(0.3 - half, abs=1e-6)
     assert gap.excess.high == pytest.approx(0.3 + half, abs=1e-6)
-    assert gap.measurement == (
-        "Brier loss from choose to holdout grows by 0.3000 more than the parent's, 95 % interval 0.2653 to 0.3347"
-    )
 
 
 def test_a_loss_that_both_models_share_or_that_shrinks_is_no_overfit() -> None:
