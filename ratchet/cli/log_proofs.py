@@ -26,7 +26,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 def trusted_key(home: str | None, key: Path | None) -> bytes:
     """The trusted public key: of `key`, or of the home folder."""
-    from ratchet.transparency.checkpoints import load_public
+    from ratchet.transparency.keys import load_public
 
     return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
 
@@ -34,13 +34,14 @@ def trusted_key(home: str | None, key: Path | None) -> bytes:
 def signed_checkpoint(client: Client, public_key: bytes) -> Checkpoint:
     """The newest checkpoint, with a verified signature; CorruptData for a missing or wrong signature."""
     from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import key_id
 
     answer = client.get_head()
     if not answer.HasField("signed"):
         raise CorruptData(f"the log ends at position {answer.position}, which nobody signed; start a newer registry")
     head = checkpoints.Checkpoint.from_message(answer.signed)
     if not checkpoints.verify(head, public_key):
-        trusted = checkpoints.key_id(public_key)
+        trusted = key_id(public_key)
         why = "the signature is wrong" if head.key_id == trusted else f"it bears the key {head.key_id}"
         raise CorruptData(
             f"the head of size {head.size} is not signed by the key {trusted}: {why}; ratchet log key show lists the"
@@ -163,7 +164,7 @@ def key() -> None:
 @output_option
 def show_(home: str | None, output: str) -> None:
     """Every key of the log, and since when; the last one signs."""
-    from ratchet.transparency.checkpoints import KEYS_STREAM
+    from ratchet.transparency.keys import KEYS_STREAM
 
     with connect(home) as client:
         found = [_key(event) for event in client.read_log(stream=KEYS_STREAM)]
@@ -197,15 +198,15 @@ def _render_keys(found: list[dict[str, object]]) -> None:
 @output_option
 def new(file: Path, output: str) -> None:
     """Make a signing key in FILE, which its owner alone may read, and the public key in FILE.pub."""
-    from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import create_private, key_id, public_bytes, write_public
 
     public = file.with_name(file.name + ".pub")
     try:
-        public_key = checkpoints.public_bytes(checkpoints.create_private(file))
-        checkpoints.write_public(public, public_key)
+        public_key = public_bytes(create_private(file))
+        write_public(public, public_key)
     except OSError as error:
         raise PreconditionFailed(
             f"the key {file} can't be made: {error.strerror}; name a file that is not there"
         ) from error
-    made = {"private": str(file), "public": str(public), "key_id": checkpoints.key_id(public_key)}
+    made = {"private": str(file), "public": str(public), "key_id": key_id(public_key)}
     show(made, output, lambda found: click.echo(f"{found['private']} holds the key {found['key_id']}"))

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ratchet.errors import CorruptData
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency.checkpoints import Checkpoint, Key, check_introduction, key_in_force, verify
+from ratchet.transparency.checkpoints import Checkpoint, verify
+from ratchet.transparency.keys import Key, check_introduction, key_in_force
 from ratchet.transparency.merkle import Frontier
 
 

@@ -55,6 +55,7 @@ def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -
     from ratchet.cli.log_verify import CHECKPOINTS_NAME
     from ratchet.errors import CorruptData
     from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import load_public
 
     if not head.HasField("signed"):
         return "this log is not signed yet"
@@ -62,7 +63,7 @@ def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -
     key = folder / PUBLIC_NAME
     if not key.exists():
         return f"signed at {signed.time.isoformat()}; not checked, for there is no {key}"
-    if not checkpoints.verify(signed, checkpoints.load_public(key)) or signed.root != head.root:
+    if not checkpoints.verify(signed, load_public(key)) or signed.root != head.root:
         raise CorruptData(f"the signature of the log's end is not that of {key}")
     remembered = newest_remembered(folder / CHECKPOINTS_NAME)
     if remembered is None:

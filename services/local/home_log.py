@@ -13,7 +13,7 @@ from ratchet.cli.log_proofs import FILE
 from ratchet.cli.output import home_option, output_option, show
 from ratchet.client import default_actor
 from ratchet.errors import InvalidInput
-from ratchet.transparency.checkpoints import load_public
+from ratchet.transparency.keys import load_public
 from services.platform.settings import Settings
 from services.registry import audit, bootstrap
 

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from ratchet.client.credentials import Credentials
 from ratchet.client.services import SERVICES
-from ratchet.transparency.checkpoints import load_private, load_public, public_bytes
+from ratchet.transparency.keys import load_private, load_public, public_bytes
 from services.platform.identity import token_file
 from tests.support.manifests import PODS, ROOT, manifests, secrets
 

@@ -19,7 +19,8 @@ from ratchet.cli import cli
 from ratchet.cli.certs import write_certificates
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed
-from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_checkpoints, write_public
+from ratchet.transparency.checkpoints import read_checkpoints
+from ratchet.transparency.keys import create_private, load_private, public_bytes, write_public
 from services.local import ports
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import introduce, public_bytes
 from ratchet.transparency.merkle import Frontier, canonical_leaf, leaf_hash
 from services.registry.eventlog import open_log
 from services.registry.projections import TABLES
@@ -87,11 +88,9 @@ def _introduced(event: Stored, key: Ed25519PrivateKey, tree: Frontier) -> Stored
     """The introduction of `key` in the place of another key's; its own where it is that key's already."""
     envelope = event.envelope
     fact = facts_pb2.KeyIntroduced.FromString(envelope.payload)
-    if fact.public_key == checkpoints.public_bytes(key):
+    if fact.public_key == public_bytes(key):
         return event
-    envelope.payload = checkpoints.introduce(key, None, tree.size, tree.root(), fact.reason).SerializeToString(
-        deterministic=True
-    )
+    envelope.payload = introduce(key, None, tree.size, tree.root(), fact.reason).SerializeToString(deterministic=True)
     return event._replace(state=envelope.SerializeToString(deterministic=True))
 
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ratchet.errors import CorruptData
 from ratchet.transparency import checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import key_id, public_bytes
 from services.registry.eventlog.database import Reader, Row, Writer
 
 
@@ -17,8 +18,8 @@ class Signer:
 
     def __init__(self, private_key: Ed25519PrivateKey) -> None:
         self.private_key = private_key
-        self.public_key = checkpoints.public_bytes(private_key)
-        self.key_id = checkpoints.key_id(self.public_key)
+        self.public_key = public_bytes(private_key)
+        self.key_id = key_id(self.public_key)
 
     def sign(self, size: int, root: bytes, signed_at: int) -> Checkpoint:
         """`signed_at`: nanoseconds since 1970."""

@@ -11,7 +11,8 @@ from typing import Any
 from eventsourcing.persistence import ApplicationRecorder
 
 from ratchet.errors import InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Checkpoint, Key
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import Key
 from services.registry.eventlog.append import Append, CommitResult, Origin, RecordedEvent
 from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer, checkpoint_at, checkpoints_from, newest_checkpoint

@@ -15,6 +15,7 @@ import pytest
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import create_private, key_id, load_public, public_bytes, write_public
 from services.platform.settings import Settings
 from services.registry import bootstrap
 
@@ -71,7 +72,7 @@ def test_an_event_is_proven_in_words_and_as_json(home: Path, at: Run) -> None:
         assert "position 3: DatasetRegistered" in told.out
         assert "among the first 6 events" in told.out
         found = json.loads(at(address, "log", "prove", "3", "-o", "json").out)
-    key = checkpoints.key_id(checkpoints.load_public(home / "signing.pub"))
+    key = key_id(load_public(home / "signing.pub"))
     assert (found["verified"], found["position"], found["size"], found["key_id"]) == (True, 3, 6, key)
     assert len(found["hashes"]) == 3
 
@@ -92,9 +93,7 @@ def test_a_position_that_is_not_there_is_a_usage_error(home: Path, at: Run) -> N
 
 
 def test_another_key_than_the_logs_does_not_verify(home: Path, at: Run, tmp_path: Path) -> None:
-    checkpoints.write_public(
-        tmp_path / "other.pub", checkpoints.public_bytes(checkpoints.create_private(tmp_path / "other"))
-    )
+    write_public(tmp_path / "other.pub", public_bytes(create_private(tmp_path / "other")))
     with registry(home) as address:
         assert at(address, "log", "prove", "3", "--key", str(home / "signing.pub")).code == 0
         found = at(address, "log", "prove", "3", "--key", str(tmp_path / "other.pub"))
@@ -170,7 +169,7 @@ def test_a_key_is_made_and_takes_over_from_the_one_before(home: Path, at: Run, r
         assert second["reason"] == "the yearly one"
         found = json.loads(at(address, "log", "prove", "3", "--remember", str(kept), "-o", "json").out)
     assert (found["key_id"], found["remembered_size"]) == (second["key_id"], 6)
-    assert second["key_id"] == checkpoints.key_id(checkpoints.load_public(new.with_name("new.key.pub")))
+    assert second["key_id"] == key_id(load_public(new.with_name("new.key.pub")))
 
 
 def test_a_rotation_needs_a_reason_and_a_log(run: Run, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ratchet.transparency.checkpoints import create_private, public_bytes, read_checkpoints, write_public
+from ratchet.transparency.checkpoints import read_checkpoints
 from ratchet.transparency.export import read_events
+from ratchet.transparency.keys import create_private, public_bytes, write_public
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
 from services.registry.bootstrap import build, open_signed_log

@@ -15,6 +15,7 @@ from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.transparency import checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import FACTS
+from ratchet.transparency.keys import introduce, public_bytes
 from ratchet.transparency.merkle import Frontier, canonical_leaf, leaf_hash
 from ratchet.transparency.verification import UNPROVEN_TAIL, LogVerifier, VerificationReport
 from services.platform.artifacts import open_store
@@ -25,7 +26,7 @@ from tests.support.audited_log import FOREST, LOGISTIC, Auditee, SteppingClock, 
 from tests.support.tampered_log import KEYS, Stored, events_of
 
 KEY, NEXT, FORGED = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2, 3))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
 
 Events = list[Stored]
 
@@ -288,7 +289,7 @@ def rotated(
 ) -> Events:
     """The log with another key introduced at its end."""
     head = head_of(events)
-    fact = checkpoints.introduce(successor, by, head.size, head.root, "rotation")
+    fact = introduce(successor, by, head.size, head.root, "rotation")
     last = next(event for event in events if event.topic == KEYS)
     envelope = last.envelope
     envelope.payload = fact.SerializeToString(deterministic=True)
@@ -301,9 +302,7 @@ class TestKeys:
     def test_whoever_trusts_the_old_or_the_new_key_trusts_the_log(self, written: Events) -> None:
         events = rotated(written, NEXT, KEY)
         for trusted in (KEY, NEXT):
-            report = replayed(
-                events, head_of(written), head_of(events, NEXT), trusted=checkpoints.public_bytes(trusted)
-            )
+            report = replayed(events, head_of(written), head_of(events, NEXT), trusted=public_bytes(trusted))
             assert report.findings == ()
             assert dict(report.checked)["keys"] == 2
 
@@ -320,7 +319,7 @@ class TestKeys:
         assert "events after position" in findings[-1]
 
     def test_another_key_is_not_the_logs(self, written: Events) -> None:
-        findings = replayed(written, trusted=checkpoints.public_bytes(FORGED)).findings
+        findings = replayed(written, trusted=public_bytes(FORGED)).findings
         assert [finding for finding in findings if "the key that is trusted is none of the log's" in finding]
 
     def test_without_a_head_nothing_is_signed(self, written: Events) -> None:

@@ -21,6 +21,7 @@ from ratchet.cli import certs, cli
 from ratchet.client.credentials import TLS_VARIABLES
 from ratchet.client.services import SERVICES
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import create_private, load_private, public_bytes, write_public
 from services.knowledge import bootstrap as knowledge
 from services.local import doctor_machine, doctor_services
 from services.platform.identity import token_file
@@ -195,7 +196,7 @@ def test_a_log_that_is_not_the_one_remembered_is_found(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path, monkeypatch, "registry"):
-        key = checkpoints.load_private(tmp_path / "signing.key")
+        key = load_private(tmp_path / "signing.key")
         longer = checkpoints.sign(key, 7, bytes(32), 1)
         (tmp_path / "heads.jsonl").write_text(longer.to_line() + "\n")
         found = doctor("--home", str(tmp_path))["signed head"]
@@ -207,10 +208,10 @@ def test_a_log_that_is_not_the_one_remembered_is_found(
 def test_a_log_that_another_key_signed_is_found(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = checkpoints.public_bytes(checkpoints.create_private(tmp_path / "other.key"))
+    other = public_bytes(create_private(tmp_path / "other.key"))
     with serving(tmp_path, monkeypatch, "registry"):
         (tmp_path / "signing.pub").unlink()
-        checkpoints.write_public(tmp_path / "signing.pub", other)
+        write_public(tmp_path / "signing.pub", other)
         (tmp_path / "heads.jsonl").unlink()
         found = doctor("--home", str(tmp_path))["signed head"]
     assert not found["ok"]

@@ -12,6 +12,7 @@ from pymerkle import InmemoryTree, verify_consistency, verify_inclusion
 from ratchet.errors import InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints, merkle
+from ratchet.transparency.keys import KEYS_STREAM, Key, check_introduction, key_in_force
 from services.registry.eventlog import Log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.commit import leaf
@@ -30,19 +31,19 @@ def signed(open_database: Callable[[], Database]) -> Log:
 
 
 def introduced(log: Log) -> list[tuple[int, facts_pb2.KeyIntroduced]]:
-    found = [(each.position, each.fact.message) for each in everything(log) if each.stream == checkpoints.KEYS_STREAM]
+    found = [(each.position, each.fact.message) for each in everything(log) if each.stream == KEYS_STREAM]
     return [(position, fact) for position, fact in found if isinstance(fact, facts_pb2.KeyIntroduced)]
 
 
-def replayed_keys(log: Log) -> list[checkpoints.Key]:
+def replayed_keys(log: Log) -> list[Key]:
     """The keys as a stranger finds them: each introduction checked on the tree before it."""
-    tree, keys = merkle.Frontier(), list[checkpoints.Key]()
+    tree, keys = merkle.Frontier(), list[Key]()
     for each in everything(log):
-        if each.stream == checkpoints.KEYS_STREAM:
+        if each.stream == KEYS_STREAM:
             fact = each.fact.message
             assert isinstance(fact, facts_pb2.KeyIntroduced)
             replaced = keys[-1].public_key if keys else None
-            keys.append(checkpoints.check_introduction(fact, tree.size, tree.root(), replaced))
+            keys.append(check_introduction(fact, tree.size, tree.root(), replaced))
         tree.append(leaf(each))
     return keys
 
@@ -55,7 +56,7 @@ def assert_signed(log: Log) -> None:
     found = log.checkpoints(0, 10_000)
     assert found[-1].size == len(leaves) == log.head().position
     for head in found:
-        key = checkpoints.key_in_force(keys, head.size)
+        key = key_in_force(keys, head.size)
         assert key is not None
         assert head.root == merkle.root(leaves[: head.size])
         assert checkpoints.verify(head, key.public_key)
@@ -64,7 +65,7 @@ def assert_signed(log: Log) -> None:
 def test_the_first_fact_of_a_new_log_introduces_its_key(signed: Log) -> None:
     [(position, fact)] = introduced(signed)
     assert (position, fact.key_id, fact.replaces) == (1, OLD.key_id, "")
-    assert checkpoints.check_introduction(fact, 0, merkle.EMPTY_ROOT, None) == checkpoints.Key(1, OLD.public_key)
+    assert check_introduction(fact, 0, merkle.EMPTY_ROOT, None) == Key(1, OLD.public_key)
     assert_signed(signed)
 
 
@@ -73,7 +74,7 @@ def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Call
     log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
     assert log.checkpoint() is None
     log.sign_with(OLD)
-    assert log.keys() == [checkpoints.Key(3, OLD.public_key)]
+    assert log.keys() == [Key(3, OLD.public_key)]
     assert_signed(log)
 
 
@@ -114,7 +115,7 @@ def test_a_rotation_is_signed_by_both_keys_and_the_new_one_signs_from_there(sign
     signed.commit(append("r1", event("session/1", 1)))
     assert signed.rotate(NEW, "ann@desk", "the yearly one") == 3
     signed.commit(append("r2", event("session/2", 1)))
-    assert signed.keys() == [checkpoints.Key(1, OLD.public_key), checkpoints.Key(3, NEW.public_key)]
+    assert signed.keys() == [Key(1, OLD.public_key), Key(3, NEW.public_key)]
     assert [head.key_id for head in signed.checkpoints(0, 100)] == [OLD.key_id] * 2 + [NEW.key_id] * 2
     _, (_, fact) = introduced(signed)
     assert (fact.replaces, fact.reason) == (OLD.key_id, "the yearly one")

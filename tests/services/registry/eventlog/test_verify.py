@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ratchet.decisions import evidence
 from ratchet.errors import Cancelled
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency import checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import public_bytes
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
@@ -37,7 +37,7 @@ from tests.support.tampered_log import (
 )
 
 KEY, FORGERS_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
 
 Rewriting = Callable[[list[Stored], random.Random], list[Stored]]
 HISTORIES: tuple[Rewriting, ...] = (with_an_event_changed, without_an_event, without_the_end, with_an_event_more)

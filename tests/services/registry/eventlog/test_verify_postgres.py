@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import public_bytes
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import Statement, Table, open_log
@@ -26,7 +26,7 @@ from tests.support.log_samples import append, event
 from tests.support.postgres import Postgres
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
 
 FLIPPED = "set_byte({0}, length({0}) / 2, get_byte({0}, length({0}) / 2) # 1)"
 LAST_REQUEST = "first_position = (SELECT MAX(first_position) FROM requests)"

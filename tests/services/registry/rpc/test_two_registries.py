@@ -19,6 +19,7 @@ from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import create_private
 from services.local import ports
 from services.platform.facts import Fact
 from services.platform.settings import Settings
@@ -60,7 +61,7 @@ def url(postgres: Postgres) -> str:
 def registries(url: str, homes: tuple[Path, Path]) -> Iterator[tuple[Registry, Registry]]:
     """Started at once; they share the key and the artifacts, and each has a home of its own."""
     key = homes[0].parent / "shared.key"
-    checkpoints.create_private(key)
+    create_private(key)
     environ = {
         "RATCHET_LOG": url,
         "RATCHET_ARTIFACTS": (homes[0].parent / "artifacts").as_uri(),
@@ -182,7 +183,7 @@ def test_a_rotated_key_stops_a_registry_that_has_the_old_one(tmp_path: Path, pos
     """What a running registry remembers of keys does not outlive the rotation."""
     settings = Settings.load("registry", tmp_path, "127.0.0.1", 0, {"RATCHET_LOG": postgres_url})
     log = open_signed_log(settings)
-    checkpoints.create_private(tmp_path / "new")
+    create_private(tmp_path / "new")
     rotate_key(settings, tmp_path / "new", "ann", "the yearly one")
     message = facts_pb2.DatasetRegistered(symbol="IBM", digest="d1", rows=9)
     with pytest.raises(PreconditionFailed, match="the log is signed with the key"):
