@@ -3,13 +3,18 @@
 The key in force for a log of size n is the one of the newest KeyIntroduced fact at position n or below. An introduction
 is signed by the new key and, except for the first, by the replaced key, over a statement with size and root of the log
 just before the fact. Public keys are the 32 bytes of RFC 8032; an id is their SHA-256 in hex.
+
+In checkpoints and vkeys a key has the name of its log and a hash, as in c2sp.org/signed-note: the first four bytes of
+SHA-256(name, newline, signature type, public key). A vkey is `<name>+<hash in hex>+<base64 of 0x01 and the key>`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import struct
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +37,17 @@ from ratchet.transparency.merkle import HASH_SIZE
 KEYS_STREAM = "log/keys"
 KEY_SIZE = 32
 
+ED25519, COSIGNATURE = 0x01, 0x04
+"""Signature types of C2SP: a signature of a note, and a cosignature with its time."""
+
+ORIGIN = r"ratchet\.log/[0-9a-f]{16}"
+"""The form of a log's name, as a regular expression."""
+
 _INTRODUCTION_DOMAIN = b"ratchet log key v1\0"
 _OTHERS_MODE = 0o077
 _CREATE_HINT = "make one with ratchet log key new"
+_NAME_HINT = "name the log's signing.pub, or the vkey that ratchet log key show prints"
+_VKEY = re.compile(rf"({ORIGIN})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]{{44}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,21 @@ class Key:
         return key_id(self.public_key)
 
 
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A public key that a verifier trusts, and the origin of its log; an empty origin admits any log with this key."""
+
+    public_key: bytes
+    origin: str = ""
+
+    @property
+    def id(self) -> str:
+        return key_id(self.public_key)
+
+    def admits(self, origin: str) -> bool:
+        return self.origin in ("", origin)
+
+
 def key_id(public_key: bytes) -> str:
     """SHA-256 of the 32 bytes, hex."""
     return hashlib.sha256(public_key).hexdigest()
@@ -57,6 +85,37 @@ def key_id(public_key: bytes) -> str:
 def public_bytes(private_key: Ed25519PrivateKey) -> bytes:
     """The public key, 32 bytes."""
     return private_key.public_key().public_bytes_raw()
+
+
+def origin_of(first_key: bytes) -> str:
+    """The origin of the log whose first key is `first_key`; it stays when keys are replaced."""
+    return f"ratchet.log/{key_id(first_key)[:16]}"
+
+
+def key_hash(name: str, kind: int, public_key: bytes) -> bytes:
+    """The four bytes that tell the key of a signature line; `kind`: the signature type."""
+    return hashlib.sha256(b"%s\n%c%s" % (name.encode(), kind, public_key)).digest()[:4]
+
+
+def vkey(origin: str, public_key: bytes) -> str:
+    """The key in the one-line form of C2SP, for `load_trusted` and other verifiers."""
+    material = b64encode(bytes([ED25519]) + public_key).decode()
+    return f"{origin}+{key_hash(origin, ED25519, public_key).hex()}+{material}"
+
+
+def parse_vkey(text: str) -> TrustedKey:
+    """The key of a vkey; InvalidInput for another text, and for a hash that is not the key's."""
+    found = _VKEY.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"{text[:120]!r} is not a vkey, ratchet.log/…+HASH+KEY; {_NAME_HINT}")
+    origin, written, base64 = found.groups()
+    material = b64decode(base64)
+    public_key = material[1:]
+    if material[:1] != bytes([ED25519]):
+        raise InvalidInput(f"the vkey {text} is of type 0x{material[0]:02x} and not Ed25519, 0x01; {_NAME_HINT}")
+    if written != (expected := key_hash(origin, ED25519, public_key).hex()):
+        raise InvalidInput(f"the vkey {text} has the hash {written} and not {expected}: it was not copied whole")
+    return TrustedKey(public_key, origin)
 
 
 def is_signed(statement_bytes: bytes, signature: bytes, public_key: bytes) -> bool:
@@ -123,18 +182,25 @@ def check_introduction(fact: facts_pb2.KeyIntroduced, size: int, root: bytes, re
     return Key(size + 1, fact.public_key)
 
 
-def load_public(path: Path) -> bytes:
-    """The key in a file: PEM (SubjectPublicKeyInfo, as OpenSSL writes it) or 32 bytes. NotFound, InvalidInput."""
-    data = _read(path, "public")
+def load_trusted(named: str | Path) -> TrustedKey:
+    """The key that a vkey states, or that of a file: PEM (SubjectPublicKeyInfo, as of OpenSSL), a vkey, or 32 bytes.
+
+    NotFound, InvalidInput.
+    """
+    if _VKEY.fullmatch(str(named)):
+        return parse_vkey(str(named))
+    data = _read(Path(named), "public")
     if len(data) == KEY_SIZE:
-        return data
+        return TrustedKey(data)
+    if (text := data.decode(errors="replace").strip()).startswith("ratchet.log/"):
+        return parse_vkey(text)
     try:
         key = load_pem_public_key(data)
     except ValueError as error:
-        raise InvalidInput(f"{path} is not a public key in PEM: {error}; name the log's signing.pub") from error
+        raise InvalidInput(f"{named} is not a public key in PEM: {error}; {_NAME_HINT}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise InvalidInput(f"{path} holds a key that is not Ed25519; name the log's signing.pub")
-    return key.public_bytes_raw()
+        raise InvalidInput(f"{named} holds a key that is not Ed25519; {_NAME_HINT}")
+    return TrustedKey(key.public_bytes_raw())
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
@@ -165,7 +231,7 @@ def create_private(path: Path) -> Ed25519PrivateKey:
 
 
 def write_public(path: Path, public_key: bytes) -> None:
-    """Writes a PEM file for `load_public` and OpenSSL."""
+    """Writes a PEM file for `load_trusted` and OpenSSL."""
     key = Ed25519PublicKey.from_public_bytes(public_key)
     path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
@@ -174,5 +240,5 @@ def _read(path: Path, kind: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        hint = f"{_CREATE_HINT} {path}" if kind == "signing" else "name the log's signing.pub"
+        hint = f"{_CREATE_HINT} {path}" if kind == "signing" else _NAME_HINT
         raise NotFound(f"the {kind} key {path} can't be read: {error.strerror}; {hint}") from error

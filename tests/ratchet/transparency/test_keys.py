@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from ratchet.errors import CorruptData, InvalidInput, NotAllowed, NotFound
 from ratchet.transparency.keys import (
+    ED25519,
     Key,
+    TrustedKey,
     check_introduction,
     create_private,
     introduce,
@@ -20,8 +23,11 @@ from ratchet.transparency.keys import (
     key_id,
     key_in_force,
     load_private,
-    load_public,
+    load_trusted,
+    origin_of,
+    parse_vkey,
     public_bytes,
+    vkey,
     write_public,
 )
 
@@ -128,7 +134,8 @@ def test_keys_are_kept_in_the_files_of_openssl(tmp_path: Path) -> None:
     assert (tmp_path / "pub").read_bytes().startswith(b"-----BEGIN PUBLIC KEY-----")
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert public_bytes(load_private(tmp_path / "key")) == public_bytes(key)
-    assert load_public(tmp_path / "pub") == load_public(tmp_path / "raw") == public_bytes(key)
+    expected = TrustedKey(public_bytes(key))
+    assert load_trusted(tmp_path / "pub") == load_trusted(str(tmp_path / "raw")) == expected
     with pytest.raises(FileExistsError):
         create_private(tmp_path / "key")
 
@@ -144,10 +151,54 @@ def test_files_that_are_not_keys_are_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="ratchet log key new"):
         load_private(tmp_path / "none")
     with pytest.raises(NotFound, match=r"signing\.pub"):
-        load_public(tmp_path / "none")
+        load_trusted(tmp_path / "none")
     (tmp_path / "junk").write_text("junk")
     (tmp_path / "junk").chmod(0o600)
     with pytest.raises(InvalidInput, match="not a private key"):
         load_private(tmp_path / "junk")
     with pytest.raises(InvalidInput, match="not a public key"):
-        load_public(tmp_path / "junk")
+        load_trusted(tmp_path / "junk")
+
+
+ORIGIN = origin_of(PUBLIC)
+VKEY = "ratchet.log/56475aa75463474c+57d3fe01+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
+
+
+def test_a_vkey_is_accepted_where_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "vkey").write_text(VKEY + "\n")
+    assert vkey(ORIGIN, PUBLIC) == VKEY
+    assert load_trusted(VKEY) == load_trusted(tmp_path / "vkey") == TrustedKey(PUBLIC, ORIGIN)
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+def test_a_vkey_comes_back_the_same(first: bytes, key: bytes) -> None:
+    text = vkey(origin_of(first), key)
+    assert parse_vkey(text) == TrustedKey(key, origin_of(first))
+    assert text.split("+", 2)[2] == b64encode(bytes([ED25519]) + key).decode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (VKEY[:-1], "not a vkey"),
+        (VKEY + "A", "not a vkey"),
+        (VKEY.replace("+57d3fe01", ""), "not a vkey"),
+        ("example.com/log+57d3fe01+" + VKEY[-44:], "not a vkey"),
+        (VKEY.replace("57d3fe01", "57d3fe02"), "not copied whole"),
+        (VKEY.replace("56475aa7", "56475aa8"), "not copied whole"),
+        (VKEY.replace("VTG4", "VTG5"), "not copied whole"),
+        (VKEY.replace("+AQOh", "+BAOh"), "type 0x04"),
+    ],
+)
+def test_a_vkey_that_was_changed_is_refused(tmp_path: Path, wrong: str, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        parse_vkey(wrong)
+    (tmp_path / "vkey").write_text(wrong)
+    with pytest.raises(InvalidInput):
+        load_trusted(tmp_path / "vkey")
+
+
+def test_a_key_with_an_origin_is_trusted_for_that_log_alone() -> None:
+    assert TrustedKey(PUBLIC, ORIGIN).admits(ORIGIN)
+    assert not TrustedKey(PUBLIC, ORIGIN).admits(origin_of(public_bytes(NEXT)))
+    assert TrustedKey(PUBLIC).admits(ORIGIN)

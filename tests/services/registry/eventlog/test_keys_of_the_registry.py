@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InvalidInput, NotAllowed, NotFound, PreconditionFailed
-from ratchet.transparency.keys import Key, create_private, key_id, load_public, public_bytes
+from ratchet.transparency.keys import Key, create_private, key_id, load_trusted, public_bytes
 from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log, rotate_key
 
@@ -29,7 +29,7 @@ def test_a_new_home_gets_a_key_of_its_own(tmp_path: Path) -> None:
     [key] = started(tmp_path)
     assert key.position == 1
     assert (tmp_path / "signing.key").stat().st_mode & 0o777 == 0o600
-    assert load_public(tmp_path / "signing.pub") == key.public_key
+    assert load_trusted(tmp_path / "signing.pub").public_key == key.public_key
     assert started(tmp_path) == [key]
 
 
@@ -81,7 +81,7 @@ def test_a_rotated_home_goes_on_with_its_new_key(tmp_path: Path) -> None:
     key = rotate_key(settings(home), new, "ann@desk", "the yearly one")
     assert key == Key(2, public_bytes(private))
     assert started(home) == [first, key]
-    assert load_public(home / "signing.pub") == key.public_key
+    assert load_trusted(home / "signing.pub").public_key == key.public_key
     assert (home / "signing.key").stat().st_mode & 0o777 == 0o600
 
 

@@ -70,9 +70,9 @@ def test_six_writers_in_two_processes_and_a_reader_in_each(log_url: str, tmp_pat
     for each in stored:
         tree.append(leaf(each))
         roots[tree.size] = tree.root()
-    signed = log.checkpoints(1, len(stored))
-    assert [head.root for head in signed] == [roots[head.size] for head in signed]
-    assert all(checkpoints.verify(head, public) for head in signed)
+    signed = [checkpoints.Checkpoint.parse(note) for note in log.notes(1, len(stored))]
+    assert [each.root for each in signed] == [roots[each.size] for each in signed]
+    assert all(checkpoints.verify(each, public) for each in signed)
     assert signed[-1].size == len(stored)
     assert all(table.identical for table in log.rebuild())
     log.close()
