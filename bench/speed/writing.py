@@ -152,9 +152,9 @@ def _sizes(log: Path, calls: int) -> list[int]:
 
 
 def _commits(log: Path) -> int:
-    """Transactions that appended: each signs one head."""
+    """Transactions that appended: each signs one checkpoint."""
     with closing(sqlite3.connect(log)) as connection:
-        [(count,)] = connection.execute("SELECT COUNT(*) FROM tree_heads")
+        [(count,)] = connection.execute("SELECT COUNT(*) FROM checkpoints")
         return int(count)
 
 

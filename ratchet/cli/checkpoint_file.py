@@ -18,44 +18,52 @@ remember_option = click.option(
     "remember_in",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="Compare with the newest signed head in this file, and add the one of now.",
+    help="Compare with the newest checkpoint in this file, and add the one of now.",
 )
 
 
 def newest_remembered(file: Path | None) -> Checkpoint | None:
     """The checkpoint of the largest size in the file; None without a file or checkpoint."""
-    from ratchet.transparency import checkpoints
+    from ratchet.transparency.checkpoint_files import read_checkpoints
+    from ratchet.transparency.checkpoints import newest
 
-    return checkpoints.newest(checkpoints.read_checkpoints(file)) if file is not None and file.exists() else None
+    return newest(read_checkpoints(file)) if file is not None and file.exists() else None
 
 
-def check_consistency(client: Client, remembered: Checkpoint, head: Checkpoint) -> None:
-    """CorruptData unless the log of `head`, with a verified signature, begins with the remembered events."""
+def check_consistency(client: Client, remembered: Checkpoint, checkpoint: Checkpoint) -> None:
+    """CorruptData unless the log of `checkpoint`, with a verified signature, begins with the remembered events."""
     from ratchet.transparency import merkle
 
-    if head.size < remembered.size:
+    if checkpoint.origin != remembered.origin:
         raise CorruptData(
-            f"the log has {head.size} events, but a head of size {remembered.size} is remembered: it was truncated or"
-            " replaced; find out by whom, and restore it"
+            f"the log is {checkpoint.origin}, but a checkpoint of {remembered.origin} is remembered: this is another"
+            " log; name its own file, or the other registry"
         )
-    proof = client.prove_consistency(remembered.size, head.size)
-    if not merkle.verify_consistency(remembered.size, head.size, proof.hashes, remembered.root, head.root):
+    if checkpoint.size < remembered.size:
         raise CorruptData(
-            f"the log of {head.size} events is no continuation of the remembered head of size {remembered.size}:"
-            " something before was changed; find out by whom, and restore it"
+            f"the log has {checkpoint.size} events, but a checkpoint of size {remembered.size} is remembered: it was"
+            " truncated or replaced; find out by whom, and restore it"
+        )
+    proof = client.prove_consistency(remembered.size, checkpoint.size)
+    if not merkle.verify_consistency(remembered.size, checkpoint.size, proof.hashes, remembered.root, checkpoint.root):
+        raise CorruptData(
+            f"the log of {checkpoint.size} events is no continuation of the remembered checkpoint of size"
+            f" {remembered.size}: something before was changed; find out by whom, and restore it"
         )
 
 
-def remember(file: Path, head: Checkpoint, known: Checkpoint | None = None) -> None:
+def remember(file: Path, checkpoint: Checkpoint, known: Checkpoint | None = None) -> None:
     """Appends a checkpoint to the file, unless it equals the newest one, `known`; creates the folder if missing."""
-    if known is not None and (known.size, known.root) == (head.size, head.root):
+    from ratchet.transparency.checkpoint_files import append_checkpoint, last_checkpoint
+
+    if known is not None and (known.size, known.root) == (checkpoint.size, checkpoint.root):
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(head.to_line() + "\n")
+        last_checkpoint(file)  # which cuts off a torn note
+        append_checkpoint(file, checkpoint)
     except OSError as error:
         raise PreconditionFailed(
-            f"the head of size {head.size} can't be remembered in {file} ({error.strerror}); give this user the file,"
-            " or name another one"
+            f"the checkpoint of size {checkpoint.size} can't be remembered in {file} ({error.strerror}); give this user"
+            " the file, or name another one"
         ) from error

@@ -140,11 +140,10 @@ def _render_rebuilt(found: eventlog_pb2.RebuildResponse) -> None:
 @click.option("-o", "--output", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
 @home_option
 def export(start: int, stop: int | None, output: str, home: str | None) -> None:  # noqa: ARG001 one format
-    """Every event as a line of JSON, oldest first, and the signed head of them all.
+    """Every event as a line of JSON, oldest first, and the checkpoint of them all.
 
     Each has a readable payload, and the stored bytes in base64, which ratchet log verify reads.
     """
-    from ratchet.transparency.checkpoints import Checkpoint
     from ratchet.transparency.export import checkpoint_line, event_line
 
     if stop is not None and stop < start:
@@ -153,8 +152,8 @@ def export(start: int, stop: int | None, output: str, home: str | None) -> None:
         for batch in client.export_log(start, stop or 0):
             for event in batch.events:
                 click.echo(event_line(event.position, event.stream, event.version, event.topic, event.state))
-            if batch.HasField("head"):
-                click.echo(checkpoint_line(Checkpoint.from_message(batch.head)))
+            if batch.checkpoint:
+                click.echo(checkpoint_line(batch.checkpoint))
 
 
 log.add_command(prove)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.cli.checkpoint_file import check_consistency, newest_remembered, remember, remember_option
 from ratchet.cli.command_group import CommandGroup
@@ -17,66 +18,87 @@ from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
 if TYPE_CHECKING:
     from ratchet.client import Client
     from ratchet.eventlog.v1 import eventlog_pb2
+    from ratchet.events.v1 import facts_pb2
     from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.keys import TrustedKey
 
 PUBLIC_NAME = "signing.pub"
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def trusted_key(home: str | None, key: Path | None) -> bytes:
-    """The trusted public key: of `key`, or of the home folder."""
-    from ratchet.transparency.checkpoints import load_public
+key_option = click.option(
+    "--key",
+    metavar="KEY",
+    default=None,
+    help="The public key to trust, a file or a vkey  [default: signing.pub in the home]",
+)
 
-    return load_public(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
+
+def trusted_key(home: str | None, key: str | None) -> TrustedKey:
+    """The trusted public key: of `key`, a file or vkey, or of the home folder."""
+    from ratchet.transparency.keys import load_trusted
+
+    return load_trusted(key or Path(home or DEFAULT_HOME) / PUBLIC_NAME)
 
 
-def signed_checkpoint(client: Client, public_key: bytes) -> Checkpoint:
-    """The newest checkpoint, with a verified signature; CorruptData for a missing or wrong signature."""
+def signed_checkpoint(client: Client, trusted: TrustedKey) -> Checkpoint:
+    """The newest checkpoint, with verified signatures; CorruptData for missing or wrong ones."""
     from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import ED25519, key_hash
 
     answer = client.get_head()
-    if not answer.HasField("signed"):
+    if not answer.checkpoint:
         raise CorruptData(f"the log ends at position {answer.position}, which nobody signed; start a newer registry")
-    head = checkpoints.Checkpoint.from_message(answer.signed)
-    if not checkpoints.verify(head, public_key):
-        trusted = checkpoints.key_id(public_key)
-        why = "the signature is wrong" if head.key_id == trusted else f"it bears the key {head.key_id}"
+    checkpoint = checkpoints.received(answer.checkpoint)
+    if checkpoint.size != answer.position:
         raise CorruptData(
-            f"the head of size {head.size} is not signed by the key {trusted}: {why}; ratchet log key show lists the"
-            " log's keys, and --key names the file of the one to trust"
+            f"the log ends at position {answer.position}, and its checkpoint is of size {checkpoint.size}: somebody"
+            " changed the registry's database; ratchet log verify says where"
         )
-    return head
+    if not trusted.admits(checkpoint.origin):
+        raise CorruptData(
+            f"the log is {checkpoint.origin}, and the key to trust is one of {trusted.origin}; name the vkey of this"
+            " log with --key, or the other registry"
+        )
+    if not checkpoints.verify(checkpoint, trusted.public_key):
+        own, found = key_hash(checkpoint.origin, ED25519, trusted.public_key), checkpoint.key_hash
+        why = "a signature is wrong" if own == found else f"it bears the key of hash {found.hex()}, not {own.hex()}"
+        raise CorruptData(
+            f"the checkpoint of size {checkpoint.size} is not signed by the key {trusted.id}: {why}; ratchet log key"
+            " show lists the log's keys, and --key names the one to trust"
+        )
+    return checkpoint
 
 
 @click.command()
 @click.argument("position", type=POSITION)
 @click.option("--size", type=POSITION, default=None, help="Among how many events  [default: all]")
-@click.option("--key", type=FILE, default=None, help="The public key to trust  [default: signing.pub in the home]")
+@key_option
 @remember_option
 @home_option
 @output_option
 def prove(
-    position: int, size: int | None, key: Path | None, remember_in: Path | None, home: str | None, output: str
+    position: int, size: int | None, key: str | None, remember_in: Path | None, home: str | None, output: str
 ) -> None:
     """Prove that the event at POSITION is in the log: event, path and signature are checked here.
 
     Exit 7 when something does not verify.
     """
-    public_key = trusted_key(home, key)
+    trusted = trusted_key(home, key)
     known = newest_remembered(remember_in)
     with connect(home) as client:
-        head = signed_checkpoint(client, public_key)
-        if size is not None and size > head.size:
-            raise InvalidInput(f"only {head.size} events are signed; use --size 1 to {head.size}")
+        checkpoint = signed_checkpoint(client, trusted)
+        if size is not None and size > checkpoint.size:
+            raise InvalidInput(f"only {checkpoint.size} events are signed; use --size 1 to {checkpoint.size}")
         if known is not None:
-            check_consistency(client, known, head)
-        proof = client.prove_inclusion(position, size or head.size)
-        leaf = _check_inclusion(proof, position, size or head.size)
-        _check_root(client, proof, head)
+            check_consistency(client, known, checkpoint)
+        proof = client.prove_inclusion(position, size or checkpoint.size)
+        leaf = _check_inclusion(proof, position, size or checkpoint.size)
+        _check_root(client, proof, checkpoint)
     if remember_in is not None:
-        remember(remember_in, head, known)
-    show(_proof_json(proof, leaf, head, known), output, lambda found: _render(found, remember_in))
+        remember(remember_in, checkpoint, known)
+    show(_proof_json(proof, leaf, checkpoint, trusted, known), output, lambda found: _render(found, remember_in))
 
 
 def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, size: int) -> bytes:
@@ -94,24 +116,28 @@ def _check_inclusion(proof: eventlog_pb2.ProveInclusionResponse, position: int, 
     return leaf
 
 
-def _check_root(client: Client, proof: eventlog_pb2.ProveInclusionResponse, head: Checkpoint) -> None:
+def _check_root(client: Client, proof: eventlog_pb2.ProveInclusionResponse, checkpoint: Checkpoint) -> None:
     """Verifies that the proof's root is consistent with the signed checkpoint."""
     from ratchet.transparency import merkle
 
-    grown = client.prove_consistency(proof.size, head.size) if proof.size < head.size else None
-    if not merkle.verify_consistency(proof.size, head.size, grown.hashes if grown else (), proof.root, head.root):
+    size = checkpoint.size
+    hashes = client.prove_consistency(proof.size, size).hashes if proof.size < size else ()
+    if not merkle.verify_consistency(proof.size, size, hashes, proof.root, checkpoint.root):
         raise CorruptData(
-            f"the first {proof.size} events, with root {proof.root.hex()}, are not the beginning of the {head.size}"
-            " that are signed"
+            f"the first {proof.size} events, with root {proof.root.hex()}, are not the beginning of the {size} that are"
+            " signed"
         )
 
 
 def _proof_json(
-    proof: eventlog_pb2.ProveInclusionResponse, leaf: bytes, head: Checkpoint, known: Checkpoint | None
+    proof: eventlog_pb2.ProveInclusionResponse,
+    leaf: bytes,
+    checkpoint: Checkpoint,
+    trusted: TrustedKey,
+    known: Checkpoint | None,
 ) -> dict[str, object]:
     event = proof.event
     envelope, _ = read_fact(event)
-    signed = head.to_message()
     return {
         "verified": True,
         "position": event.position,
@@ -124,11 +150,11 @@ def _proof_json(
         "size": proof.size,
         "root": proof.root.hex(),
         "hashes": [node.hex() for node in proof.hashes],
-        "signed_size": head.size,
-        "signed_root": head.root.hex(),
-        "signed_at": format_time(signed.signed_at),
-        "key_id": head.key_id,
-        "signature": head.signature.hex(),
+        "signed_size": checkpoint.size,
+        "signed_root": checkpoint.root.hex(),
+        "signed_at": format_time(Timestamp(seconds=checkpoint.time)),
+        "key_id": trusted.id,
+        "checkpoint": checkpoint.note,
         "remembered_size": known.size if known else None,
     }
 
@@ -144,7 +170,7 @@ def _render(found: dict[str, object], file: Path | None) -> None:
         click.echo(f"These are the beginning of {signed} events with root {found['signed_root']}.")
     click.echo(f"That root was signed at {found['signed_at']} with the key {found['key_id']}.")
     if found["remembered_size"] is not None:
-        click.echo(f"The log continues the head of size {found['remembered_size']} that {file} remembered.")
+        click.echo(f"The log continues the checkpoint of size {found['remembered_size']} that {file} remembered.")
     elif file is not None:
         click.echo(f"Nothing was remembered before: the next call compares with what {file} holds now.")
 
@@ -163,21 +189,24 @@ def key() -> None:
 @output_option
 def show_(home: str | None, output: str) -> None:
     """Every key of the log, and since when; the last one signs."""
-    from ratchet.transparency.checkpoints import KEYS_STREAM
+    from ratchet.events.v1 import facts_pb2
+    from ratchet.transparency.keys import KEYS_STREAM, origin_of
 
     with connect(home) as client:
-        found = [_key(event) for event in client.read_log(stream=KEYS_STREAM)]
+        events = list(client.read_log(stream=KEYS_STREAM))
+    facts = [fact for _, fact in map(read_fact, events) if isinstance(fact, facts_pb2.KeyIntroduced)]
+    found = [_key(event, fact, origin_of(facts[0].public_key)) for event, fact in zip(events, facts, strict=True)]
     show(found, output, _render_keys)
 
 
-def _key(event: eventlog_pb2.StoredEvent) -> dict[str, object]:
-    from ratchet.events.v1 import facts_pb2
+def _key(event: eventlog_pb2.StoredEvent, fact: facts_pb2.KeyIntroduced, origin: str) -> dict[str, object]:
+    from ratchet.transparency.keys import vkey
 
-    envelope, fact = read_fact(event)
-    assert isinstance(fact, facts_pb2.KeyIntroduced)
+    envelope, _ = read_fact(event)
     return {
         "key_id": fact.key_id,
         "public_key": fact.public_key.hex(),
+        "vkey": vkey(origin, fact.public_key),
         "since_position": event.position,
         "since": format_time(envelope.recorded_at),
         "replaces": fact.replaces,
@@ -190,6 +219,8 @@ def _render_keys(found: list[dict[str, object]]) -> None:
     names = ("since_position", "since", "key_id", "by", "reason")
     columns = (">position", "since", "key", "by", "reason")
     table("", columns, [tuple(str(each[name]) for name in names) for each in found])
+    if found:
+        click.echo(f"The last one for --key and other verifiers: {found[-1]['vkey']}")
 
 
 @key.command()
@@ -197,15 +228,15 @@ def _render_keys(found: list[dict[str, object]]) -> None:
 @output_option
 def new(file: Path, output: str) -> None:
     """Make a signing key in FILE, which its owner alone may read, and the public key in FILE.pub."""
-    from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import create_private, key_id, public_bytes, write_public
 
     public = file.with_name(file.name + ".pub")
     try:
-        public_key = checkpoints.public_bytes(checkpoints.create_private(file))
-        checkpoints.write_public(public, public_key)
+        public_key = public_bytes(create_private(file))
+        write_public(public, public_key)
     except OSError as error:
         raise PreconditionFailed(
             f"the key {file} can't be made: {error.strerror}; name a file that is not there"
         ) from error
-    made = {"private": str(file), "public": str(public), "key_id": checkpoints.key_id(public_key)}
+    made = {"private": str(file), "public": str(public), "key_id": key_id(public_key)}
     show(made, output, lambda found: click.echo(f"{found['private']} holds the key {found['key_id']}"))

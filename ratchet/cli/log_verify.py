@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.cli.checkpoint_file import newest_remembered, remember, remember_option
 from ratchet.cli.connect import DEFAULT_HOME, connect
-from ratchet.cli.log_proofs import FILE, trusted_key
-from ratchet.cli.output import home_option, output_option, show, table
+from ratchet.cli.log_proofs import FILE, key_option, trusted_key
+from ratchet.cli.output import format_time, home_option, output_option, show, table
 from ratchet.errors import CorruptData, Internal
 
 if TYPE_CHECKING:
     from ratchet.client import Client
     from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.keys import Key, TrustedKey
     from ratchet.transparency.verification import VerificationReport
 
-CHECKPOINTS_NAME = "heads.jsonl"
+CHECKPOINTS_NAME = "checkpoints.txt"
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,16 @@ class VerificationResult:
     findings: tuple[str, ...]
     checked: Mapping[str, int]
     notes: tuple[str, ...]
-    head: Checkpoint | None
+    checkpoint: Checkpoint | None
+    key: Key | None
     orphans: tuple[str, ...] = ()
     collected: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, report: VerificationReport) -> VerificationResult:
-        return cls(report.findings, dict(report.checked), report.notes, report.checkpoint)
+        return cls(report.findings, dict(report.checked), report.notes, report.checkpoint, report.key)
 
     def to_json(self) -> dict[str, object]:
-        head = self.head
         return {
             "verified": not self.findings,
             "findings": list(self.findings),
@@ -47,22 +49,33 @@ class VerificationResult:
             "orphans": list(self.orphans),
             "collected": list(self.collected),
             "notes": list(self.notes),
-            "head": {"size": head.size, "root": head.root.hex(), "key_id": head.key_id} if head else None,
+            "checkpoint": self._checkpoint(),
+        }
+
+    def _checkpoint(self) -> dict[str, object] | None:
+        if self.checkpoint is None or self.key is None:
+            return None
+        return {
+            "origin": self.checkpoint.origin,
+            "size": self.checkpoint.size,
+            "root": self.checkpoint.root.hex(),
+            "signed_at": format_time(Timestamp(seconds=self.checkpoint.time)),
+            "key_id": self.key.id,
         }
 
 
 @click.command("verify")
 @click.option("--export", "file", type=FILE, default=None, help="Verify this file of ratchet log export: no service.")
-@click.option("--key", type=FILE, default=None, help="The public key to trust  [default: signing.pub in the home]")
-@click.option("--heads", type=FILE, default=None, help="Signed heads that were remembered; the log must continue them.")
+@key_option
+@click.option("--checkpoints", type=FILE, default=None, help="A file of checkpoints; the log must continue them.")
 @remember_option
 @click.option("--gc", is_flag=True, help="Remove artifacts that nothing refers to and that are older than a day.")
 @home_option
 @output_option
 def verify_(
     file: Path | None,
-    key: Path | None,
-    heads: Path | None,
+    key: str | None,
+    checkpoints: Path | None,
     remember_in: Path | None,
     gc: bool,
     home: str | None,
@@ -74,9 +87,9 @@ def verify_(
     Merkle nodes, artifacts. Exit 7 when something does not verify.
     """
     if file is not None and (key is None or home is not None or gc):
-        raise click.UsageError("--export FILE goes with --key PUB, and without --home and --gc")
+        raise click.UsageError("--export FILE goes with --key KEY, and without --home and --gc")
     known = newest_remembered(remember_in)
-    remembered = [*_read_checkpoints(heads), *([known] if known else [])]
+    remembered = [*_read_checkpoints(checkpoints), *([known] if known else [])]
     if file is not None:
         from ratchet.transparency.export import verify_export
 
@@ -86,8 +99,8 @@ def verify_(
     show(result.to_json(), output, lambda _: _render(result))
     if result.findings:
         raise CorruptData(f"the log does not verify: {_count(len(result.findings))}\n  " + "\n  ".join(result.findings))
-    if remember_in is not None and result.head is not None:
-        remember(remember_in, result.head, known)
+    if remember_in is not None and result.checkpoint is not None:
+        remember(remember_in, result.checkpoint, known)
 
 
 def _count(findings: int) -> str:
@@ -95,39 +108,46 @@ def _count(findings: int) -> str:
 
 
 def _read_checkpoints(file: Path | None) -> list[Checkpoint]:
-    from ratchet.transparency.checkpoints import read_checkpoints
+    from ratchet.transparency.checkpoint_files import read_checkpoints
 
     return read_checkpoints(file) if file is not None else []
 
 
 def _verify_served(
-    home: str | None, public_key: bytes, remembered: Sequence[Checkpoint], gc: bool
+    home: str | None, trusted: TrustedKey, remembered: Sequence[Checkpoint], gc: bool
 ) -> VerificationResult:
     """Replays the events of the registry, and adds the registry's own verification."""
     kept = Path(home or DEFAULT_HOME) / CHECKPOINTS_NAME
     file_checkpoints = _read_checkpoints(kept if kept.exists() else None)
     with connect(home) as client:
-        replayed = _replayed(client, public_key, file_checkpoints, remembered)
-        response = client.verify([head.to_message() for head in remembered], collect_garbage=gc)
+        replayed = _replayed(client, trusted, file_checkpoints, remembered)
+        response = client.verify(remembered, collect_garbage=gc)
     return VerificationResult(
         tuple(dict.fromkeys((*replayed.findings, *response.findings))),
         {**{each.what: each.count for each in response.checked}, **dict(replayed.checked)},
         tuple(dict.fromkeys((*replayed.notes, *response.notes))),
         replayed.checkpoint,
+        replayed.key,
         tuple(response.orphans),
         tuple(response.collected),
     )
 
 
 def _replayed(
-    client: Client, public_key: bytes, file_checkpoints: Sequence[Checkpoint], remembered: Sequence[Checkpoint]
+    client: Client, trusted: TrustedKey, file_checkpoints: Sequence[Checkpoint], remembered: Sequence[Checkpoint]
 ) -> VerificationReport:
-    from ratchet.transparency.checkpoints import Checkpoint
+    from ratchet.transparency.checkpoints import received
     from ratchet.transparency.verification import LogVerifier
 
     answer = client.get_head()
-    newest = [Checkpoint.from_message(answer.signed)] if answer.HasField("signed") else []
-    replay = LogVerifier(_ordered([*file_checkpoints, *newest]), _ordered(remembered), [public_key])
+    newest, malformed = [], ""
+    try:
+        newest = [received(answer.checkpoint)] if answer.checkpoint else []
+    except CorruptData as error:
+        malformed = f"the checkpoint of the log's end: {error.message}"
+    replay = LogVerifier(_ordered([*file_checkpoints, *newest]), _ordered(remembered), [trusted])
+    if malformed:
+        replay.add_finding(malformed)
     try:
         for event in client.read_log(1, answer.position) if answer.position else ():
             replay.add(event.position, event.stream, event.version, event.topic, event.state)
@@ -136,8 +156,8 @@ def _replayed(
     return replay.finish()
 
 
-def _ordered(heads: Sequence[Checkpoint]) -> list[Checkpoint]:
-    return sorted(heads, key=lambda head: head.size)
+def _ordered(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.size)
 
 
 def _render(result: VerificationResult) -> None:
@@ -153,6 +173,6 @@ def _lines(result: VerificationResult) -> Iterator[str]:
         yield f"removed: artifact {digest}, which no event referred to"
     for note in result.notes:
         yield f"note: {note}"
-    if not result.findings and result.head is not None:
-        head = result.head
-        yield f"verified: {head.size} events with root {head.root.hex()}, signed with the key {head.key_id}"
+    checkpoint, key = result.checkpoint, result.key
+    if not result.findings and checkpoint is not None and key is not None:
+        yield f"verified: {checkpoint.size} events with root {checkpoint.root.hex()}, signed with the key {key.id}"

@@ -11,12 +11,12 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -36,6 +36,9 @@ from ratchet.registry.v1 import registry_pb2 as registry_pb
 from ratchet.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from ratchet.trainer.v1 import trainer_pb2 as trainer_pb
 from ratchet.trainer.v1.trainer_pb2_grpc import TrainerServiceStub
+
+if TYPE_CHECKING:
+    from ratchet.transparency.checkpoints import Checkpoint
 
 TIMEOUT = 30.0
 LONG_TIMEOUT = 600.0
@@ -574,7 +577,7 @@ class Client:
         return self.registry.unary(self._log.Append, _with_request_id(request))
 
     def get_head(self) -> log_pb.GetHeadResponse:
-        """The end of the log; `signed` is set if the registry signs."""
+        """The end of the log, with its checkpoint if the registry signs."""
         return self.registry.unary(self._log.GetHead, log_pb.GetHeadRequest())
 
     def read_log(
@@ -617,26 +620,31 @@ class Client:
         request = log_pb.ProveConsistencyRequest(old_size=old_size, new_size=new_size)
         return self.registry.unary(self._log.ProveConsistency, request)
 
-    def list_heads(self, from_size: int = 0) -> Iterator[log_pb.SignedHead]:
-        """Signed heads of at least `from_size` events, by ascending size."""
-        request = log_pb.ListHeadsRequest(from_size=from_size)
-        while heads := self.registry.unary(self._log.ListHeads, request).heads:
-            yield from heads
-            request.from_size = heads[-1].size + 1
+    def list_checkpoints(self, from_size: int = 0) -> Iterator[Checkpoint]:
+        """Checkpoints of at least `from_size` events, by ascending size; their signatures are not verified.
+
+        CorruptData for a malformed one.
+        """
+        from ratchet.transparency.checkpoints import received
+
+        request = log_pb.ListCheckpointsRequest(from_size=from_size)
+        while notes := self.registry.unary(self._log.ListCheckpoints, request).checkpoints:
+            for note in notes:
+                checkpoint = received(note)
+                yield checkpoint
+            request.from_size = checkpoint.size + 1
 
     def export_log(self, start: int = 0, stop: int = 0) -> Iterator[log_pb.ExportResponse]:
-        """Batches of stored events, oldest first; the last one with the signed head of the export, if any."""
+        """Batches of stored events, oldest first; the last one with the checkpoint of the export, if any."""
         request = log_pb.ExportRequest(start=start, stop=stop)
         return self.registry.stream(self._log.Export, lambda: request, STREAM_TIMEOUT)
 
-    def verify(
-        self, remembered: Sequence[log_pb.SignedHead] = (), *, collect_garbage: bool = False
-    ) -> log_pb.VerifyResponse:
-        """Verification by the registry of its database and artifacts; the log must continue the `remembered` heads.
+    def verify(self, remembered: Iterable[Checkpoint] = (), *, collect_garbage: bool = False) -> log_pb.VerifyResponse:
+        """Verification by the registry of its database and artifacts; the log must continue what is `remembered`.
 
         For verification without trust in the registry, replay its export: see ratchet.transparency.verification.
         """
-        request = log_pb.VerifyRequest(remembered=remembered, collect_garbage=collect_garbage)
+        request = log_pb.VerifyRequest(remembered=[each.note for each in remembered], collect_garbage=collect_garbage)
         return self.registry.unary(self._log.Verify, request, STREAM_TIMEOUT)
 
     def rebuild(self) -> log_pb.RebuildResponse:

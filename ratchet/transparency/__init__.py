@@ -21,19 +21,19 @@ threshold.
 
 *Is `root` the log's?* The log's key signs checkpoints, which are kept outside of the log:
 
-    from ratchet.transparency import checkpoints
-    public_key = checkpoints.load_public(Path("signing.pub"))
-    checkpoint = checkpoints.newest(checkpoints.read_checkpoints(Path("heads.jsonl")))
-    checkpoints.verify(checkpoint, public_key) and (checkpoint.size, checkpoint.root) == (size, root)
+    from ratchet.transparency import checkpoint_files, checkpoints, keys
+    trusted = keys.load_trusted(Path("signing.pub"))
+    checkpoint = checkpoints.newest(checkpoint_files.read_checkpoints(Path("checkpoints.txt")))
+    checkpoints.verify(checkpoint, trusted.public_key) and (checkpoint.size, checkpoint.root) == (size, root)
 
 *Is the whole log right?* Verification of an export answers all questions, decision by decision:
 
     from ratchet.transparency import export
-    report = export.verify_export(Path("log.jsonl"), public_key)
+    report = export.verify_export(Path("log.jsonl"), trusted)
     report.verified, report.findings
 
-Modules: `merkle`; `checkpoints` (signatures and keys); `verification` on `event_format`, `signatures`, `history` and
-`references`; `export` and `event_json` (a log as lines of JSON). Inputs are arrays or bytes; there is no clock, no
-randomness except for new keys, and no I/O except for a path argument. In a pair A is the champion and B the contender;
-a loss difference is positive when B is better.
+Modules: `merkle`; `keys`; `checkpoints` and `checkpoint_files` (signed notes, C2SP); `verification` on `event_format`,
+`signatures`, `history` and `references`; `export` and `event_json` (a log as lines of JSON). Inputs are arrays, bytes
+or text; there is no clock, no randomness except for new keys, and no I/O except for a path argument. In a pair A is the
+champion and B the contender; a loss difference is positive when B is better.
 """

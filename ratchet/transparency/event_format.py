@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ratchet.errors import CorruptData
 from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2
-from ratchet.transparency.checkpoints import KEYS_STREAM
+from ratchet.transparency.keys import KEYS_STREAM
 
 
 def _decision_stream(fact: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined) -> str:

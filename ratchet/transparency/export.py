@@ -3,7 +3,7 @@
     {"position": 1, "stream": "dataset/…", "version": 1, "topic": "ratchet.events.v1.DatasetRegistered",
      "event_id": …, "recorded_at": …, "actor": …, "request_id": …, "correlation_id": …, "causation_id": …,
      "payload": {…}, "state": "base64 of the stored bytes"}
-    {"head": {"size": 1, "root": …, "signed_at": …, "key_id": …, "signature": …}}
+    {"checkpoint": "ratchet.log/…\n1\n…"}
 
 The signature covers the bytes. The other fields of a line are for readers and must agree with the bytes.
 """
@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.errors import CorruptData, InvalidInput, NotFound, RatchetError
-from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.checkpoints import MAX_NOTE, Checkpoint
 from ratchet.transparency.event_format import parse_event
 from ratchet.transparency.event_json import json_agrees, message_to_json
+from ratchet.transparency.keys import TrustedKey
 from ratchet.transparency.verification import LogVerifier, VerificationReport
 
-_LAST_LINE = 4096
+_LAST_LINE = 2 * MAX_NOTE
 _LARGEST = 2**63
 
 
@@ -50,9 +51,9 @@ def event_line(position: int, stream: str, version: int, topic: str, state: byte
         raise CorruptData(f"the event at position {position} has no readable form: {error}") from error
 
 
-def checkpoint_line(checkpoint: Checkpoint) -> str:
-    """The last line, without its line end."""
-    return json.dumps({"head": json.loads(checkpoint.to_line())})
+def checkpoint_line(note: str) -> str:
+    """The last line, without its line end, of the checkpoint `note`."""
+    return json.dumps({"checkpoint": note}, ensure_ascii=False)
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
@@ -61,7 +62,7 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         end = file.seek(0, io.SEEK_END)
         file.seek(max(0, end - _LAST_LINE))
         last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
-    if not last.startswith(b'{"head"'):
+    if not last.startswith(b'{"checkpoint"'):
         return None
     return _parse_checkpoint(last, path)
 
@@ -72,8 +73,8 @@ def read_events(path: Path) -> Iterator[ExportedEvent]:
         ended = False
         for number, line in enumerate(file, 1):
             if ended:
-                raise CorruptData(f"{path}, line {number}: the signed head ends an export; this comes after it")
-            if line.startswith(b'{"head"'):
+                raise CorruptData(f"{path}, line {number}: the checkpoint ends an export; this comes after it")
+            if line.startswith(b'{"checkpoint"'):
                 ended = True
                 continue
             try:
@@ -84,8 +85,8 @@ def read_events(path: Path) -> Iterator[ExportedEvent]:
                 ) from error
 
 
-def verify_export(path: Path, trusted: bytes, remembered: Iterable[Checkpoint] = ()) -> VerificationReport:
-    """Verifies an export, trusting only a public key and, optionally, checkpoints remembered elsewhere.
+def verify_export(path: Path, trusted: TrustedKey, remembered: Iterable[Checkpoint] = ()) -> VerificationReport:
+    """Verifies an export, trusting only a key and, optionally, checkpoints remembered elsewhere.
 
     NotFound without the file, CorruptData for a file that is no export.
     """
@@ -160,9 +161,12 @@ def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parse_checkpoint(line: bytes, path: Path) -> Checkpoint:
     try:
-        return Checkpoint.from_line(json.dumps(json.loads(line)["head"]))
-    except (ValueError, KeyError, TypeError, InvalidInput) as error:
-        raise CorruptData(f"the last line of {path} is no signed head ({error})") from error
+        written = json.loads(line, object_pairs_hook=_unique_object)
+        if list(written) != ["checkpoint"] or not isinstance(written["checkpoint"], str):
+            raise ValueError("it holds more than the text of a note")
+        return Checkpoint.parse(written["checkpoint"])
+    except (ValueError, InvalidInput) as error:
+        raise CorruptData(f"the last line of {path} is no checkpoint ({error})") from error
 
 
 def _open(path: Path) -> io.BufferedReader:

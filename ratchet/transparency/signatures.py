@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ratchet.errors import CorruptData
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency.checkpoints import Checkpoint, Key, check_introduction, key_in_force, verify
+from ratchet.transparency.checkpoints import Checkpoint, verify
+from ratchet.transparency.keys import Key, TrustedKey, check_introduction, key_in_force, origin_of
 from ratchet.transparency.merkle import Frontier
 
 
@@ -22,14 +23,14 @@ class SignatureVerifier:
     """Takes the growing tree and the KeyIntroduced facts, and yields findings as text.
 
     `checkpoints`: those of the log, `remembered`: those kept elsewhere; both in order of size, read as the tree grows.
-    `trusted`: the public keys that the verifier trusts; the log's chain of keys must contain one of them.
+    `trusted`: the keys that the verifier trusts; the log's chain of keys must contain one of them, under its origin.
     """
 
     def __init__(
         self,
         checkpoints: Iterable[Checkpoint],
         remembered: Iterable[Checkpoint],
-        trusted: Iterable[bytes],
+        trusted: Iterable[TrustedKey],
         signed_from: int = 0,
     ) -> None:
         listed = (
@@ -46,6 +47,7 @@ class SignatureVerifier:
         self.keys: list[Key] = []
         self.checked = self.remembered = self.superseded = 0
         self.newest: Checkpoint | None = None
+        self.newest_key: Key | None = None
 
     def add_key(self, fact: facts_pb2.KeyIntroduced, size: int, root: bytes) -> Iterator[str]:
         """Checks the fact at position `size` + 1, on the tree before it."""
@@ -75,10 +77,18 @@ class SignatureVerifier:
             self._next = next(self._pending, None)
         if not self.keys:
             yield "the log introduces no key: nothing in it is signed"
-        elif self._trusted and not any(key.public_key in self._trusted for key in self.keys):
-            yield "the key that is trusted is none of the log's: another log, or one that was signed anew by another"
+        elif self._trusted:
+            yield from self._check_trust(origin_of(self.keys[0].public_key))
         if (size := self.newest.size if self.newest else 0) < tree.size:
             yield f"events after position {size} are signed by nobody"
+
+    def _check_trust(self, origin: str) -> Iterator[str]:
+        public_keys = {key.public_key for key in self.keys}
+        of_the_log = [trusted for trusted in self._trusted if trusted.public_key in public_keys]
+        if not of_the_log:
+            yield "the key that is trusted is none of the log's: another log, or one that was signed anew by another"
+        elif not any(trusted.admits(origin) for trusted in of_the_log):
+            yield f"the log is {origin}, and the key that is trusted is one of {of_the_log[0].origin}: another log"
 
     def _check(self, pending: _PendingCheckpoint, tree: Frontier) -> Iterator[str]:
         checkpoint, description = pending.checkpoint, self._describe(pending)
@@ -92,12 +102,14 @@ class SignatureVerifier:
                 f"{description} has another root than the events up to position {checkpoint.size}:"
                 " they are not what was signed"
             )
+        elif key is not None and checkpoint.origin != (origin := origin_of(self.keys[0].public_key)):
+            yield f"{description} is one of the log {checkpoint.origin}, and this log is {origin}"
         elif checkpoint.size < self._signed_from and not pending.remembered:
             self.superseded += 1
         elif key is None or not verify(checkpoint, key.public_key):
             yield f"{description} is not signed by the key in force, {key.id if key else 'of which there is none'}"
         else:
-            self.newest = checkpoint
+            self.newest, self.newest_key = checkpoint, key
 
     def _count(self, pending: _PendingCheckpoint) -> None:
         self.checked += 1
@@ -105,4 +117,4 @@ class SignatureVerifier:
 
     @staticmethod
     def _describe(pending: _PendingCheckpoint) -> str:
-        return f"the {'remembered ' if pending.remembered else ''}head of size {pending.size}"
+        return f"the {'remembered ' if pending.remembered else ''}checkpoint of size {pending.size}"

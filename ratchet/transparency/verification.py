@@ -1,6 +1,6 @@
 """Verification of a whole log, from position 1: signatures, references and decisions.
 
-    verifier = LogVerifier(checkpoints=checkpoints, trusted=[public_key])
+    verifier = LogVerifier(checkpoints=checkpoints, trusted=[trusted_key])
     for event in events:
         verifier.add(event.position, event.stream, event.version, event.topic, event.state)
     report = verifier.finish()
@@ -22,6 +22,7 @@ from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import parse_event, stream_of
 from ratchet.transparency.history import FactVerifier
+from ratchet.transparency.keys import Key, TrustedKey
 from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from ratchet.transparency.references import ArtifactReferences, NamePositions, StreamVersions, unresolved
 from ratchet.transparency.signatures import SignatureVerifier
@@ -29,7 +30,7 @@ from ratchet.transparency.signatures import SignatureVerifier
 MAX_FINDINGS = 1000
 UNPROVEN_TAIL = (
     "the tail is not proven: whoever holds the key can drop the newest events and sign what is left;"
-    " keep heads elsewhere with --remember FILE"
+    " keep checkpoints elsewhere with --remember FILE"
 )
 
 
@@ -37,7 +38,7 @@ UNPROVEN_TAIL = (
 class VerificationReport:
     """`findings`: violations as text; `checked`: the checked things with counts; `notes`: limits of this verification.
 
-    `size` and `root` are those of the tree over all events; `checkpoint`: the newest valid one.
+    `size` and `root` are those of the tree over all events; `checkpoint`: the newest valid one, signed with `key`.
     """
 
     findings: tuple[str, ...]
@@ -46,6 +47,7 @@ class VerificationReport:
     size: int
     root: bytes
     checkpoint: Checkpoint | None
+    key: Key | None
 
     @property
     def verified(self) -> bool:
@@ -59,7 +61,7 @@ class LogVerifier:
         self,
         checkpoints: Iterable[Checkpoint] = (),
         remembered: Iterable[Checkpoint] = (),
-        trusted: Sequence[bytes] = (),
+        trusted: Sequence[TrustedKey] = (),
         signed_from: int = 0,
     ) -> None:
         self._tree = Frontier()
@@ -140,16 +142,22 @@ class LogVerifier:
             ("models", self._history.replay.models),
             ("decisions decided again", self._history.replay.decisions),
             ("keys", len(self._signatures.keys)),
-            ("signed heads", self._signatures.checked - self._signatures.remembered),
-            ("remembered heads", self._signatures.remembered),
+            ("checkpoints", self._signatures.checked - self._signatures.remembered),
+            ("remembered checkpoints", self._signatures.remembered),
         )
         notes = [] if self._signatures.remembered else [UNPROVEN_TAIL]
         if superseded := self._signatures.superseded:
             notes.append(
-                f"of {superseded} older heads the root was checked, and not the signature: newer ones cover them"
+                f"of {superseded} older checkpoints the root was checked, and not the signatures: newer ones cover them"
             )
         return VerificationReport(
-            findings, checked, tuple(notes), self._tree.size, self._tree.root(), self._signatures.newest
+            findings,
+            checked,
+            tuple(notes),
+            self._tree.size,
+            self._tree.root(),
+            self._signatures.newest,
+            self._signatures.newest_key,
         )
 
     def _check(

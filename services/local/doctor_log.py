@@ -1,4 +1,4 @@
-"""ratchet doctor, checks of the log: the caller's role, the length of the log, its signed head."""
+"""ratchet doctor, checks of the log: the caller's role, the length of the log, its checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.local.doctor_check import CheckResult, check_result
 
 
 def log(home: str | None, folder: Path, client: Client) -> Iterator[CheckResult]:
-    """`folder`: the home, for its public key and remembered heads, if any."""
+    """`folder`: the home, for its public key and remembered checkpoints, if any."""
     verify = command_line(home, "log", "verify")
     try:
         head = client.get_head()
@@ -30,9 +30,9 @@ def log(home: str | None, folder: Path, client: Client) -> Iterator[CheckResult]
     size = sum(file.stat().st_size for file in folder.glob("log.sqlite*"))
     yield check_result("log", True, f"{head.position} events{f', {size / 2**20:.1f} MiB' if size else ''}", "")
     try:
-        yield check_result("signed head", True, _checked(folder, client, head), "")
+        yield check_result("checkpoint", True, _checked(folder, client, head), "")
     except RatchetError as error:
-        yield check_result("signed head", False, error.message.partition(";")[0], verify)
+        yield check_result("checkpoint", False, error.message.partition(";")[0], verify)
 
 
 def _caller(client: Client) -> Iterator[CheckResult]:
@@ -55,17 +55,18 @@ def _checked(folder: Path, client: Client, head: eventlog_pb2.GetHeadResponse) -
     from ratchet.cli.log_verify import CHECKPOINTS_NAME
     from ratchet.errors import CorruptData
     from ratchet.transparency import checkpoints
+    from ratchet.transparency.keys import load_trusted
 
-    if not head.HasField("signed"):
+    if not head.checkpoint:
         return "this log is not signed yet"
-    signed = checkpoints.Checkpoint.from_message(head.signed)
+    checkpoint = checkpoints.received(head.checkpoint)
     key = folder / PUBLIC_NAME
     if not key.exists():
-        return f"signed at {signed.time.isoformat()}; not checked, for there is no {key}"
-    if not checkpoints.verify(signed, checkpoints.load_public(key)) or signed.root != head.root:
+        return f"signed at {checkpoint.signed_at.isoformat()}; not checked, for there is no {key}"
+    if not checkpoints.verify(checkpoint, load_trusted(key).public_key) or checkpoint.root != head.root:
         raise CorruptData(f"the signature of the log's end is not that of {key}")
     remembered = newest_remembered(folder / CHECKPOINTS_NAME)
     if remembered is None:
-        return f"signed at {signed.time.isoformat()} by the key of {key}"
-    check_consistency(client, remembered, signed)
+        return f"signed at {checkpoint.signed_at.isoformat()} by the key of {key}"
+    check_consistency(client, remembered, checkpoint)
     return f"signed by the key of {key}, and goes on from the {remembered.size} events remembered in {CHECKPOINTS_NAME}"

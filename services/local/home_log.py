@@ -13,7 +13,7 @@ from ratchet.cli.log_proofs import FILE
 from ratchet.cli.output import home_option, output_option, show
 from ratchet.client import default_actor
 from ratchet.errors import InvalidInput
-from ratchet.transparency.checkpoints import load_public
+from ratchet.transparency.keys import load_trusted
 from services.platform.settings import Settings
 from services.registry import audit, bootstrap
 
@@ -21,19 +21,19 @@ from services.registry import audit, bootstrap
 @click.command("import")
 @click.argument("file", type=FILE)
 @click.option("--home", type=click.Path(file_okay=False), required=True, help="An empty home folder; it is made.")
-@click.option("--key", type=FILE, default=None, help="The public key to trust: the export must be signed with it.")
+@click.option("--key", metavar="KEY", default=None, help="The public key to trust, a file or a vkey.")
 @output_option
-def import_(file: Path, home: str, key: Path | None, output: str) -> None:
+def import_(file: Path, home: str, key: str | None, output: str) -> None:
     """Put an exported log into an empty home: the very events, and so the same root.
 
     Its artifacts are not in an export: copy their folder too, or name their store with RATCHET_ARTIFACTS.
     """
-    trusted = [load_public(key)] if key else []
+    trusted = [load_trusted(key)] if key else []
     settings = Settings.load("registry", Path(home), "127.0.0.1", None)
     report = audit.import_export(settings, file, trusted)
-    if report.checkpoint is None:
+    if report.key is None:
         raise InvalidInput(f"{file} has no events; export a log that has some")
-    found = {"events": report.size, "root": report.root.hex(), "key_id": report.checkpoint.key_id}
+    found = {"events": report.size, "root": report.root.hex(), "key_id": report.key.id}
     show(found, output, lambda _: _render_imported(found, home))
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ratchet.errors import Cancelled, Conflict, NotAllowed, RatchetError, Unreachable
+from ratchet.errors import Cancelled, Conflict, InvalidInput, NotAllowed, RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
-from ratchet.transparency.checkpoints import Checkpoint, read_checkpoints
+from ratchet.transparency.checkpoint_files import read_checkpoints
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import TrustedKey
 from ratchet.transparency.verification import VerificationReport
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
@@ -100,12 +102,12 @@ class Audit:
     def __init__(self, log: Log, tables: Sequence[Table], settings: Settings, clock: Callable[[], datetime]) -> None:
         self._log, self._tables, self._clock = log, tuple(tables), clock
         self._artifacts, self._checkpoint_path = settings.artifacts, settings.home / checkpoint_file.NAME
-        self._trusted = [key.public_key for key in log.keys()[-1:]]
+        self._trusted = [TrustedKey(key.public_key) for key in log.keys()[-1:]]
         self._running = threading.Lock()
 
     def __call__(self, request: pb.VerifyRequest, active: Callable[[], bool] = lambda: True) -> pb.VerifyResponse:
-        """Conflict during another run, Cancelled soon after `active` returns False."""
-        remembered = [Checkpoint.from_message(head) for head in request.remembered]
+        """InvalidInput for a malformed note, Conflict during another run, Cancelled once `active` returns False."""
+        remembered = [_remembered(note) for note in request.remembered]
         if not self._running.acquire(blocking=False):
             raise Conflict("the log is being verified already; wait for that to end")
         try:
@@ -132,7 +134,7 @@ class Audit:
             orphans=artifacts.orphans,
             collected=artifacts.collected,
             notes=notes,
-            head=found.checkpoint.to_message() if found.checkpoint else None,
+            checkpoint=found.checkpoint.note if found.checkpoint else "",
         )
 
     def _file_checkpoints(self) -> tuple[list[Checkpoint], tuple[str, ...]]:
@@ -143,7 +145,14 @@ class Audit:
             return [], (error.message,)
 
 
-def import_export(settings: Settings, file: Path, trusted: Sequence[bytes]) -> VerificationReport:
+def _remembered(note: str) -> Checkpoint:
+    try:
+        return Checkpoint.parse(note)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, fields={"remembered": "no checkpoint"}) from error
+
+
+def import_export(settings: Settings, file: Path, trusted: Sequence[TrustedKey]) -> VerificationReport:
     """Imports an exported log, with its read tables, into the home of `settings`; errors as `import_log`."""
     log = open_log(settings.log, (), clock=lambda: datetime.now(UTC))
     try:

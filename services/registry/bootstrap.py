@@ -9,7 +9,7 @@ from pathlib import Path
 from ratchet.errors import PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.registry.v1 import registry_pb2_grpc
-from ratchet.transparency.checkpoints import Key, load_private
+from ratchet.transparency.keys import Key, load_private
 from services.platform.server import Server, open_server
 from services.platform.settings import Settings
 from services.registry import eventlog as event_log

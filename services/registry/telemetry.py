@@ -75,7 +75,7 @@ class LogTelemetry:
         for row in rows:
             self._events.labels(row["topic"] if row["topic"] in FACTS else "other").inc(row["events"])
         [row] = self._log.query(
-            "SELECT COUNT(*) AS commits FROM tree_heads WHERE size > ? AND size <= ?", (after, head)
+            "SELECT COUNT(*) AS commits FROM checkpoints WHERE size > ? AND size <= ?", (after, head)
         )
         self._commits.inc(row["commits"])
         for batch in self._log.read(Query(start=after + 1, stop=head, filter=Filter(topics=ENDS))):

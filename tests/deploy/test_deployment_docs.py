@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from ratchet.client.credentials import Credentials
 from ratchet.client.services import SERVICES
-from ratchet.transparency.checkpoints import load_private, load_public, public_bytes
+from ratchet.transparency.keys import load_private, load_trusted, public_bytes
 from services.platform.identity import token_file
 from tests.support.manifests import PODS, ROOT, manifests, secrets
 
@@ -124,7 +124,7 @@ def test_the_set_up_of_kubernetes_makes_every_secret_that_the_manifests_name(tmp
     for name in ("services-tls", "callers-tls", "dask-tls"):
         assert set(made[name]) == {"tls.crt", "tls.key", "ca.crt"}
     identity = person.home / "ratchet-identity"
-    assert load_public(identity / "signing.key.pub") == public_bytes(load_private(identity / "signing.key"))
+    assert load_trusted(identity / "signing.key.pub").public_key == public_bytes(load_private(identity / "signing.key"))
     book = {token.sha256: (token.name, token.role) for token in token_file.read(identity / "tokens.jsonl")}
     for name, role in {**ROLES, "auditor": "viewer", "backup": "viewer"}.items():
         assert book[token_file.digest(made[name]["token"].decode())] == (name, role)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sysconfig
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ from ratchet.cli import cli
 from ratchet.cli.certs import write_certificates
 from ratchet.client.services import SERVICES
 from ratchet.errors import NotAllowed
-from ratchet.transparency.checkpoints import create_private, load_private, public_bytes, read_checkpoints, write_public
+from ratchet.transparency.checkpoint_files import read_checkpoints
+from ratchet.transparency.keys import create_private, load_private, public_bytes, write_public
 from services.local import ports
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role
@@ -157,11 +159,11 @@ def test_the_predictor_serves_and_reads_the_registry_with_the_rights_of_a_viewer
 def test_the_auditor_verifies_the_log_and_remembers_what_it_saw(cluster: Cluster) -> None:
     audited = cluster.run("auditor", "ratchet", *main_container("auditor")["args"])
     assert audited.returncode == 0, audited.stderr
-    kept = cluster.root / "kept/heads.jsonl"
+    kept = cluster.root / "kept/checkpoints.txt"
     assert len(read_checkpoints(kept)) == 1
 
-    [head] = read_checkpoints(kept)
-    kept.write_text(head.to_line().replace(head.root.hex(), bytes(32).hex()) + "\n")
+    [seen] = read_checkpoints(kept)
+    kept.write_text(seen.note.replace(b64encode(seen.root).decode(), b64encode(bytes(32)).decode()), encoding="utf-8")
     changed = cluster.run("auditor", "ratchet", *main_container("auditor")["args"])
     assert changed.returncode == 7, changed.stdout + changed.stderr
 

@@ -11,6 +11,7 @@ import pytest
 
 from ratchet.decisions import evidence
 from ratchet.events.v1 import facts_pb2
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import parse_event
 from ratchet.transparency.export import event_line, read_events
 from tests.support.running import Running
@@ -39,7 +40,7 @@ def stranger(file: Path, key: Path, *more: str) -> subprocess.CompletedProcess[s
 
 
 def test_what_real_sessions_wrote_verifies_and_decides_again(trained: Running, tmp_path: Path) -> None:
-    remembered = tmp_path / "heads.jsonl"
+    remembered = tmp_path / "checkpoints.txt"
     first = trained.cli("log", "verify", "--remember", str(remembered), "-o", "json")
     assert first.returncode == 0, first.stderr
     found = json.loads(first.stdout)
@@ -92,4 +93,4 @@ def test_an_imported_log_has_the_same_root(trained: Running, exported: Path, tmp
     words = ["-m", "ratchet", "log", "import", str(exported), "--home", str(tmp_path / "home"), "-o", "json"]
     ran = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, timeout=120)
     last = json.loads(exported.read_text(encoding="utf-8").splitlines()[-1])
-    assert json.loads(ran.stdout)["root"] == last["head"]["root"]
+    assert json.loads(ran.stdout)["root"] == Checkpoint.parse(last["checkpoint"]).root.hex()

@@ -201,7 +201,7 @@ def test_who_verifies_removes_nothing_without_being_admin(home: Home) -> None:
 
 def test_a_revoked_token_is_refused_at_the_next_call(home: Home) -> None:
     with home.client(home.token("eve", "admin")) as eve:
-        eve.list_heads()
+        eve.list_checkpoints()
         assert eve.rebuild().tables
         token_file.revoke(home.folder / ".ratchet" / "tokens.jsonl", "eve")
         with pytest.raises(Unauthenticated, match="is not in force"):

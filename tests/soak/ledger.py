@@ -1,4 +1,4 @@
-"""What the clients were told: every write that was acknowledged, every champion that was named, every signed head."""
+"""What the clients were told: every write that was acknowledged, every champion that was named, every checkpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ledger:
 
     writes: list[Write] = field(default_factory=list)
     named: list[Named] = field(default_factory=list)
-    heads: dict[int, Checkpoint] = field(default_factory=dict)
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
@@ -53,11 +53,11 @@ class Ledger:
         with self.lock:
             self.named.append(Named(lineage, position, champion))
 
-    def remember(self, head: Checkpoint) -> None:
+    def remember(self, checkpoint: Checkpoint) -> None:
         with self.lock:
-            known = self.heads.setdefault(head.size, head)
-            if known.root != head.root:
-                self.defects.append(f"two heads of size {head.size} with different roots")
+            known = self.checkpoints.setdefault(checkpoint.size, checkpoint)
+            if known.root != checkpoint.root:
+                self.defects.append(f"two checkpoints of size {checkpoint.size} with different roots")
 
     def abandon(self) -> None:
         """A write whose outcome the client never learned."""

@@ -141,7 +141,7 @@ class Governor(Member):
 
 
 class Reader(Member):
-    """Asks for champions of the past, lists, knowledge, predictions and signed heads."""
+    """Asks for champions of the past, lists, knowledge, predictions and checkpoints."""
 
     def act(self) -> None:
         self.stopping.wait(self.chance.uniform(0.05, 0.5))
@@ -177,7 +177,7 @@ class Reader(Member):
 
     def _head(self) -> None:
         answer = self.ask(self.client.get_head)
-        self.ledger.remember(Checkpoint.from_message(answer.signed))
+        self.ledger.remember(Checkpoint.parse(answer.checkpoint))
 
 
 def members(client: Client, ledger: Ledger, seed: int, stopping: threading.Event) -> list[Member]:

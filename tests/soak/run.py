@@ -34,7 +34,7 @@ class Soaked:
     abandoned: int
     answers: Counter[str]
     named: int
-    heads: int
+    checkpoints: int
     events: int
     orphans: int
     memory: dict[str, float]
@@ -79,7 +79,7 @@ def soak(home: Path, seconds: float, seed: int) -> Soaked:
         abandoned=ledger.abandoned,
         answers=ledger.answers,
         named=len(ledger.named),
-        heads=len(ledger.heads),
+        checkpoints=len(ledger.checkpoints),
         events=len(log.events),
         orphans=orphans,
         memory=dict(chaos.memory),
@@ -105,10 +105,10 @@ def _rebuilt(services: Running) -> list[str]:
 
 
 def _verify(services: Running, ledger: Ledger) -> tuple[list[str], int]:
-    """`ratchet log verify` with every signed head of the run; what it found, and how many orphans it lists."""
-    heads = services.home / "remembered.jsonl"
-    heads.write_text("".join(ledger.heads[size].to_line() + "\n" for size in sorted(ledger.heads)))
-    done = services.cli("log", "verify", "--heads", str(heads), "--remember", str(heads), "-o", "json")
+    """`ratchet log verify` with every checkpoint of the run; what it found, and how many orphans it lists."""
+    remembered = services.home / "remembered.txt"
+    remembered.write_text("".join(each.note for _, each in sorted(ledger.checkpoints.items())), encoding="utf-8")
+    done = services.cli("log", "verify", "--checkpoints", str(remembered), "--remember", str(remembered), "-o", "json")
     if done.returncode:
         return [f"ratchet log verify --remember exits {done.returncode}: {done.stderr.strip()}"], 0
     return [], len(json.loads(done.stdout)["orphans"])

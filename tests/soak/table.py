@@ -34,7 +34,7 @@ def _rows(found: Soaked) -> Iterator[tuple[str, str]]:
     yield "writes given up with an unknown outcome, there once or not", str(found.abandoned)
     yield "answers to clients", _all(found.answers)
     yield "champions as of a position, each as the log has it", str(found.named)
-    yield "signed heads remembered meanwhile, each continued", str(found.heads)
+    yield "checkpoints remembered meanwhile, each continued", str(found.checkpoints)
     yield "events in the log, verified", str(found.events)
     yield "artifacts that nothing refers to, listed", str(found.orphans)
     yield "most memory, MiB", ", ".join(f"{name} {mib:.0f}" for name, mib in sorted(found.memory.items()))

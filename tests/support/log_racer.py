@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ratchet.errors import StreamConflict
-from ratchet.transparency.checkpoints import load_private
+from ratchet.transparency.keys import load_private
 from services.registry.eventlog import open_log
 from services.registry.eventlog.checkpoints import Signer
 from tests.support.log_samples import STREAMS, append, event

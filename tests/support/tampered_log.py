@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import introduce, origin_of, public_bytes
 from ratchet.transparency.merkle import Frontier, canonical_leaf, leaf_hash
 from services.registry.eventlog import open_log
 from services.registry.projections import TABLES
@@ -44,17 +46,18 @@ def events_of(path: Path) -> list[Stored]:
 
 
 def rewrite(path: Path, events: Sequence[Stored], key: Ed25519PrivateKey, keep_signatures: bool = False) -> None:
-    """Make the log hold these events with everything that follows from them: nodes, requests, heads, read tables.
+    """Make the log hold these events with everything that follows from them: nodes, requests, checkpoints, read
+    tables.
 
-    Heads are signed with `key`, which the log is made to introduce where its own is another one; with
+    Checkpoints are signed with `key`, which the log is made to introduce where its own is another one; with
     `keep_signatures` they bear the new roots under the old signatures.
     """
     own = [number for number, event in enumerate(events) if event.topic == KEYS]
     events, tree, nodes = list(events), Frontier(), []
     runs: list[tuple[str, bytes, int, int]] = []
     with closing(sqlite3.connect(path)) as db:
-        old = {row[0]: row for row in db.execute("SELECT * FROM tree_heads ORDER BY size")}
-        signed: list[tuple[int, bytes, int, str, bytes]] = []
+        old = dict(db.execute("SELECT size, note FROM checkpoints"))
+        signed: list[tuple[int, str]] = []
         for number, event in enumerate(events):
             if number in own and not keep_signatures:
                 events[number] = event = _introduced(event, key, tree)
@@ -64,11 +67,11 @@ def rewrite(path: Path, events: Sequence[Stored], key: Ed25519PrivateKey, keep_s
             runs.append((request, bytes(32), first, number + 1))
             ended = number + 1 == len(events) or events[number + 1].envelope.request_id != request
             if ended and keep_signatures and number + 1 in old:
-                signed.append((number + 1, tree.root(), *old[number + 1][2:]))
+                signed.append((number + 1, _with_root(old[number + 1], tree.root())))
             elif ended and not keep_signatures:
-                head = checkpoints.sign(key, tree.size, tree.root(), event.envelope.recorded_at.ToNanoseconds())
-                signed.append((head.size, head.root, head.signed_at, head.key_id, head.signature))
-        for table in ("stored_events", "merkle_nodes", "requests", "tree_heads", "read_tables"):
+                origin, time = origin_of(public_bytes(key)), event.envelope.recorded_at.seconds
+                signed.append((tree.size, checkpoints.sign(key, origin, tree.size, tree.root(), time).note))
+        for table in ("stored_events", "merkle_nodes", "requests", "checkpoints", "read_tables"):
             db.execute(f"DELETE FROM {table}")
         db.executemany(
             f"INSERT INTO stored_events (position, {COLUMNS}) VALUES (?, ?, ?, ?, ?)",
@@ -76,22 +79,23 @@ def rewrite(path: Path, events: Sequence[Stored], key: Ed25519PrivateKey, keep_s
         )
         db.executemany("INSERT INTO merkle_nodes (level, idx, hash) VALUES (?, ?, ?)", nodes)
         db.executemany("INSERT INTO requests VALUES (?, ?, ?, ?)", runs)
-        db.executemany(
-            "INSERT INTO tree_heads (size, root, signed_at, key_id, signature) VALUES (?, ?, ?, ?, ?)", signed
-        )
+        db.executemany("INSERT INTO checkpoints (size, note) VALUES (?, ?)", signed)
         db.commit()
     open_log(f"sqlite://{path}", TABLES, clock=lambda: datetime.now(UTC)).close()
+
+
+def _with_root(note: str, root: bytes) -> str:
+    origin, size, _, rest = note.split("\n", 3)
+    return "\n".join((origin, size, b64encode(root).decode(), rest))
 
 
 def _introduced(event: Stored, key: Ed25519PrivateKey, tree: Frontier) -> Stored:
     """The introduction of `key` in the place of another key's; its own where it is that key's already."""
     envelope = event.envelope
     fact = facts_pb2.KeyIntroduced.FromString(envelope.payload)
-    if fact.public_key == checkpoints.public_bytes(key):
+    if fact.public_key == public_bytes(key):
         return event
-    envelope.payload = checkpoints.introduce(key, None, tree.size, tree.root(), fact.reason).SerializeToString(
-        deterministic=True
-    )
+    envelope.payload = introduce(key, None, tree.size, tree.root(), fact.reason).SerializeToString(deterministic=True)
     return event._replace(state=envelope.SerializeToString(deterministic=True))
 
 
@@ -110,7 +114,7 @@ def _flipped(data: bytes, rng: random.Random) -> bytes:
 
 def _flip(db: sqlite3.Connection, rng: random.Random, table: str, column: str, where: str, *key: object) -> None:
     [value] = db.execute(f"SELECT CAST({column} AS BLOB) FROM {table} WHERE {where}", key).fetchone()
-    kind = "TEXT" if column in ("originator_id", "topic", "key_id") else "BLOB"
+    kind = "TEXT" if column in ("originator_id", "topic", "note") else "BLOB"
     db.execute(f"UPDATE {table} SET {column} = CAST(? AS {kind}) WHERE {where}", (_flipped(value, rng), *key))
 
 
@@ -178,17 +182,17 @@ def edit_requests(db: sqlite3.Connection, rng: random.Random) -> None:
             db.execute("UPDATE requests SET request_id = request_id || 'x' WHERE request_id = ?", (request,))
 
 
-def edit_heads(db: sqlite3.Connection, rng: random.Random) -> None:
-    [size] = rng.choice(db.execute("SELECT size FROM tree_heads").fetchall())
+def edit_checkpoints(db: sqlite3.Connection, rng: random.Random) -> None:
+    [size] = rng.choice(db.execute("SELECT size FROM checkpoints").fetchall())
     match rng.randrange(4):
         case 0:
-            _flip(db, rng, "tree_heads", rng.choice(["root", "signature", "key_id"]), "size = ?", size)
+            _flip(db, rng, "checkpoints", "note", "size = ?", size)
         case 1:
-            db.execute("UPDATE tree_heads SET signed_at = signed_at + 1 WHERE size = ?", (size,))
+            db.execute("UPDATE checkpoints SET size = size + 1000 WHERE size = ?", (size,))
         case 2:
-            db.execute("DELETE FROM tree_heads WHERE size = (SELECT MAX(size) FROM tree_heads)")
+            db.execute("DELETE FROM checkpoints WHERE size = (SELECT MAX(size) FROM checkpoints)")
         case _:
-            db.execute("DELETE FROM tree_heads")
+            db.execute("DELETE FROM checkpoints")
 
 
 def edit_a_read_table(db: sqlite3.Connection, rng: random.Random) -> None:
@@ -213,7 +217,7 @@ BY_HAND: tuple[Change, ...] = (
     insert_an_event,
     edit_nodes,
     edit_requests,
-    edit_heads,
+    edit_checkpoints,
     edit_a_read_table,
 )
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ratchet/eventlog/v1/eventlog.proto\x12\x13ratchet.eventlog.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x0bStoredEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\"a\n\x08NewEvent\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x14\n\x0c\x63\x61usation_id\x18\x05 \x01(\t\"j\n\rAppendRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1d.ratchet.eventlog.v1.NewEvent\"#\n\x0e\x41ppendResponse\x12\x11\n\tpositions\x18\x01 \x03(\x03\"O\n\x04\x41sOf\x12\x12\n\x08position\x18\x01 \x01(\x03H\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05point\"\xa4\x01\n\x06\x46ilter\x12\x17\n\x0fstream_prefixes\x18\x01 \x03(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x31\n\rrecorded_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe2\x01\n\x0bReadRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12+\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x1b.ratchet.eventlog.v1.Filter\x12\x0e\n\x06stream\x18\x06 \x01(\t\x12\x15\n\rafter_version\x18\x07 \x01(\x03\x12\x15\n\runtil_version\x18\x08 \x01(\x03\x12(\n\x05\x61s_of\x18\t \x01(\x0b\x32\x19.ratchet.eventlog.v1.AsOf\"@\n\x0cReadResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\"N\n\x10SubscribeRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x03\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.ratchet.eventlog.v1.Filter\"W\n\x11SubscribeResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\"z\n\nSignedHead\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\x10\n\x0eGetHeadRequest\"\x93\x01\n\x0fGetHeadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12/\n\x06signed\x18\x04 \x01(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\"7\n\x15ProveInclusionRequest\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0c\n\x04size\x18\x02 \x01(\x03\"\xa4\x01\n\x16ProveInclusionResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12/\n\x05\x65vent\x18\x02 \x01(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04root\x18\x04 \x01(\x0c\x12-\n\x04head\x18\x05 \x01(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\"=\n\x17ProveConsistencyRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x10\n\x08new_size\x18\x02 \x01(\x03\"}\n\x18ProveConsistencyResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x03\x12\x10\n\x08new_root\x18\x03 \x01(\x0c\x12-\n\x04head\x18\x04 \x01(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\"]\n\rVerifyRequest\x12\x33\n\nremembered\x18\x01 \x03(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\x12\x17\n\x0f\x63ollect_garbage\x18\x02 \x01(\x08\"&\n\x07\x43hecked\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xc5\x01\n\x0eVerifyResponse\x12\x10\n\x08verified\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12-\n\x07\x63hecked\x18\x03 \x03(\x0b\x32\x1c.ratchet.eventlog.v1.Checked\x12\x0f\n\x07orphans\x18\x04 \x03(\t\x12\x11\n\tcollected\x18\x05 \x03(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12-\n\x04head\x18\x07 \x01(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\"4\n\x10ListHeadsRequest\x12\x11\n\tfrom_size\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"C\n\x11ListHeadsResponse\x12.\n\x05heads\x18\x01 \x03(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead\"\x10\n\x0eRebuildRequest\"V\n\x0fRebuildResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\x06tables\x18\x02 \x03(\x0b\x32!.ratchet.eventlog.v1.RebuiltTable\"=\n\x0cRebuiltTable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\tidentical\x18\x03 \x01(\x08\",\n\rExportRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\"q\n\x0e\x45xportResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12-\n\x04head\x18\x02 \x01(\x0b\x32\x1f.ratchet.eventlog.v1.SignedHead2\x9d\x07\n\x0f\x45ventLogService\x12Q\n\x06\x41ppend\x12\".ratchet.eventlog.v1.AppendRequest\x1a#.ratchet.eventlog.v1.AppendResponse\x12M\n\x04Read\x12 .ratchet.eventlog.v1.ReadRequest\x1a!.ratchet.eventlog.v1.ReadResponse0\x01\x12\\\n\tSubscribe\x12%.ratchet.eventlog.v1.SubscribeRequest\x1a&.ratchet.eventlog.v1.SubscribeResponse0\x01\x12T\n\x07GetHead\x12#.ratchet.eventlog.v1.GetHeadRequest\x1a$.ratchet.eventlog.v1.GetHeadResponse\x12i\n\x0eProveInclusion\x12*.ratchet.eventlog.v1.ProveInclusionRequest\x1a+.ratchet.eventlog.v1.ProveInclusionResponse\x12o\n\x10ProveConsistency\x12,.ratchet.eventlog.v1.ProveConsistencyRequest\x1a-.ratchet.eventlog.v1.ProveConsistencyResponse\x12Z\n\tListHeads\x12%.ratchet.eventlog.v1.ListHeadsRequest\x1a&.ratchet.eventlog.v1.ListHeadsResponse\x12Q\n\x06Verify\x12\".ratchet.eventlog.v1.VerifyRequest\x1a#.ratchet.eventlog.v1.VerifyResponse\x12T\n\x07Rebuild\x12#.ratchet.eventlog.v1.RebuildRequest\x1a$.ratchet.eventlog.v1.RebuildResponse\x12S\n\x06\x45xport\x12\".ratchet.eventlog.v1.ExportRequest\x1a#.ratchet.eventlog.v1.ExportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ratchet/eventlog/v1/eventlog.proto\x12\x13ratchet.eventlog.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x0bStoredEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\"a\n\x08NewEvent\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x14\n\x0c\x63\x61usation_id\x18\x05 \x01(\t\"j\n\rAppendRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1d.ratchet.eventlog.v1.NewEvent\"#\n\x0e\x41ppendResponse\x12\x11\n\tpositions\x18\x01 \x03(\x03\"O\n\x04\x41sOf\x12\x12\n\x08position\x18\x01 \x01(\x03H\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05point\"\xa4\x01\n\x06\x46ilter\x12\x17\n\x0fstream_prefixes\x18\x01 \x03(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x31\n\rrecorded_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe2\x01\n\x0bReadRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12+\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x1b.ratchet.eventlog.v1.Filter\x12\x0e\n\x06stream\x18\x06 \x01(\t\x12\x15\n\rafter_version\x18\x07 \x01(\x03\x12\x15\n\runtil_version\x18\x08 \x01(\x03\x12(\n\x05\x61s_of\x18\t \x01(\x0b\x32\x19.ratchet.eventlog.v1.AsOf\"@\n\x0cReadResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\"N\n\x10SubscribeRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x03\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.ratchet.eventlog.v1.Filter\"W\n\x11SubscribeResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\"\x10\n\x0eGetHeadRequest\"v\n\x0fGetHeadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\"7\n\x15ProveInclusionRequest\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0c\n\x04size\x18\x02 \x01(\x03\"\x89\x01\n\x16ProveInclusionResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12/\n\x05\x65vent\x18\x02 \x01(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04root\x18\x04 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\"=\n\x17ProveConsistencyRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x10\n\x08new_size\x18\x02 \x01(\x03\"b\n\x18ProveConsistencyResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x03\x12\x10\n\x08new_root\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\"<\n\rVerifyRequest\x12\x12\n\nremembered\x18\x01 \x03(\t\x12\x17\n\x0f\x63ollect_garbage\x18\x02 \x01(\x08\"&\n\x07\x43hecked\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xaa\x01\n\x0eVerifyResponse\x12\x10\n\x08verified\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12-\n\x07\x63hecked\x18\x03 \x03(\x0b\x32\x1c.ratchet.eventlog.v1.Checked\x12\x0f\n\x07orphans\x18\x04 \x03(\t\x12\x11\n\tcollected\x18\x05 \x03(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x12\n\ncheckpoint\x18\x07 \x01(\t\":\n\x16ListCheckpointsRequest\x12\x11\n\tfrom_size\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\".\n\x17ListCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\t\"\x10\n\x0eRebuildRequest\"V\n\x0fRebuildResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\x06tables\x18\x02 \x03(\x0b\x32!.ratchet.eventlog.v1.RebuiltTable\"=\n\x0cRebuiltTable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\tidentical\x18\x03 \x01(\x08\",\n\rExportRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\"V\n\x0e\x45xportResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .ratchet.eventlog.v1.StoredEvent\x12\x12\n\ncheckpoint\x18\x02 \x01(\t2\xaf\x07\n\x0f\x45ventLogService\x12Q\n\x06\x41ppend\x12\".ratchet.eventlog.v1.AppendRequest\x1a#.ratchet.eventlog.v1.AppendResponse\x12M\n\x04Read\x12 .ratchet.eventlog.v1.ReadRequest\x1a!.ratchet.eventlog.v1.ReadResponse0\x01\x12\\\n\tSubscribe\x12%.ratchet.eventlog.v1.SubscribeRequest\x1a&.ratchet.eventlog.v1.SubscribeResponse0\x01\x12T\n\x07GetHead\x12#.ratchet.eventlog.v1.GetHeadRequest\x1a$.ratchet.eventlog.v1.GetHeadResponse\x12i\n\x0eProveInclusion\x12*.ratchet.eventlog.v1.ProveInclusionRequest\x1a+.ratchet.eventlog.v1.ProveInclusionResponse\x12o\n\x10ProveConsistency\x12,.ratchet.eventlog.v1.ProveConsistencyRequest\x1a-.ratchet.eventlog.v1.ProveConsistencyResponse\x12l\n\x0fListCheckpoints\x12+.ratchet.eventlog.v1.ListCheckpointsRequest\x1a,.ratchet.eventlog.v1.ListCheckpointsResponse\x12Q\n\x06Verify\x12\".ratchet.eventlog.v1.VerifyRequest\x1a#.ratchet.eventlog.v1.VerifyResponse\x12T\n\x07Rebuild\x12#.ratchet.eventlog.v1.RebuildRequest\x1a$.ratchet.eventlog.v1.RebuildResponse\x12S\n\x06\x45xport\x12\".ratchet.eventlog.v1.ExportRequest\x1a#.ratchet.eventlog.v1.ExportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,40 +52,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEREQUEST']._serialized_end=1053
   _globals['_SUBSCRIBERESPONSE']._serialized_start=1055
   _globals['_SUBSCRIBERESPONSE']._serialized_end=1142
-  _globals['_SIGNEDHEAD']._serialized_start=1144
-  _globals['_SIGNEDHEAD']._serialized_end=1266
-  _globals['_GETHEADREQUEST']._serialized_start=1268
-  _globals['_GETHEADREQUEST']._serialized_end=1284
-  _globals['_GETHEADRESPONSE']._serialized_start=1287
-  _globals['_GETHEADRESPONSE']._serialized_end=1434
-  _globals['_PROVEINCLUSIONREQUEST']._serialized_start=1436
-  _globals['_PROVEINCLUSIONREQUEST']._serialized_end=1491
-  _globals['_PROVEINCLUSIONRESPONSE']._serialized_start=1494
-  _globals['_PROVEINCLUSIONRESPONSE']._serialized_end=1658
-  _globals['_PROVECONSISTENCYREQUEST']._serialized_start=1660
-  _globals['_PROVECONSISTENCYREQUEST']._serialized_end=1721
-  _globals['_PROVECONSISTENCYRESPONSE']._serialized_start=1723
-  _globals['_PROVECONSISTENCYRESPONSE']._serialized_end=1848
-  _globals['_VERIFYREQUEST']._serialized_start=1850
-  _globals['_VERIFYREQUEST']._serialized_end=1943
-  _globals['_CHECKED']._serialized_start=1945
-  _globals['_CHECKED']._serialized_end=1983
-  _globals['_VERIFYRESPONSE']._serialized_start=1986
-  _globals['_VERIFYRESPONSE']._serialized_end=2183
-  _globals['_LISTHEADSREQUEST']._serialized_start=2185
-  _globals['_LISTHEADSREQUEST']._serialized_end=2237
-  _globals['_LISTHEADSRESPONSE']._serialized_start=2239
-  _globals['_LISTHEADSRESPONSE']._serialized_end=2306
-  _globals['_REBUILDREQUEST']._serialized_start=2308
-  _globals['_REBUILDREQUEST']._serialized_end=2324
-  _globals['_REBUILDRESPONSE']._serialized_start=2326
-  _globals['_REBUILDRESPONSE']._serialized_end=2412
-  _globals['_REBUILTTABLE']._serialized_start=2414
-  _globals['_REBUILTTABLE']._serialized_end=2475
-  _globals['_EXPORTREQUEST']._serialized_start=2477
-  _globals['_EXPORTREQUEST']._serialized_end=2521
-  _globals['_EXPORTRESPONSE']._serialized_start=2523
-  _globals['_EXPORTRESPONSE']._serialized_end=2636
-  _globals['_EVENTLOGSERVICE']._serialized_start=2639
-  _globals['_EVENTLOGSERVICE']._serialized_end=3564
+  _globals['_GETHEADREQUEST']._serialized_start=1144
+  _globals['_GETHEADREQUEST']._serialized_end=1160
+  _globals['_GETHEADRESPONSE']._serialized_start=1162
+  _globals['_GETHEADRESPONSE']._serialized_end=1280
+  _globals['_PROVEINCLUSIONREQUEST']._serialized_start=1282
+  _globals['_PROVEINCLUSIONREQUEST']._serialized_end=1337
+  _globals['_PROVEINCLUSIONRESPONSE']._serialized_start=1340
+  _globals['_PROVEINCLUSIONRESPONSE']._serialized_end=1477
+  _globals['_PROVECONSISTENCYREQUEST']._serialized_start=1479
+  _globals['_PROVECONSISTENCYREQUEST']._serialized_end=1540
+  _globals['_PROVECONSISTENCYRESPONSE']._serialized_start=1542
+  _globals['_PROVECONSISTENCYRESPONSE']._serialized_end=1640
+  _globals['_VERIFYREQUEST']._serialized_start=1642
+  _globals['_VERIFYREQUEST']._serialized_end=1702
+  _globals['_CHECKED']._serialized_start=1704
+  _globals['_CHECKED']._serialized_end=1742
+  _globals['_VERIFYRESPONSE']._serialized_start=1745
+  _globals['_VERIFYRESPONSE']._serialized_end=1915
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1917
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1975
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1977
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=2023
+  _globals['_REBUILDREQUEST']._serialized_start=2025
+  _globals['_REBUILDREQUEST']._serialized_end=2041
+  _globals['_REBUILDRESPONSE']._serialized_start=2043
+  _globals['_REBUILDRESPONSE']._serialized_end=2129
+  _globals['_REBUILTTABLE']._serialized_start=2131
+  _globals['_REBUILTTABLE']._serialized_end=2192
+  _globals['_EXPORTREQUEST']._serialized_start=2194
+  _globals['_EXPORTREQUEST']._serialized_end=2238
+  _globals['_EXPORTRESPONSE']._serialized_start=2240
+  _globals['_EXPORTRESPONSE']._serialized_end=2326
+  _globals['_EVENTLOGSERVICE']._serialized_start=2329
+  _globals['_EVENTLOGSERVICE']._serialized_end=3272
 # @@protoc_insertion_point(module_scope)

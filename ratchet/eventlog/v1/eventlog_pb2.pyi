@@ -318,42 +318,11 @@ class SubscribeResponse(_message.Message):
 Global___SubscribeResponse: _TypeAlias = SubscribeResponse  # noqa: Y015
 
 @_typing.final
-class SignedHead(_message.Message):
-    """The Merkle root of the first `size` events, signed with the log's Ed25519 key (ratchet.transparency.checkpoints)."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SIZE_FIELD_NUMBER: _builtins.int
-    ROOT_FIELD_NUMBER: _builtins.int
-    SIGNED_AT_FIELD_NUMBER: _builtins.int
-    KEY_ID_FIELD_NUMBER: _builtins.int
-    SIGNATURE_FIELD_NUMBER: _builtins.int
-    size: _builtins.int
-    root: _builtins.bytes
-    key_id: _builtins.str
-    """The key's id, as its KeyIntroduced fact names it."""
-    signature: _builtins.bytes
-    @_builtins.property
-    def signed_at(self) -> _timestamp_pb2.Timestamp: ...
-    def __init__(
-        self,
-        *,
-        size: _builtins.int = ...,
-        root: _builtins.bytes = ...,
-        signed_at: _timestamp_pb2.Timestamp | None = ...,
-        key_id: _builtins.str = ...,
-        signature: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["signed_at", b"signed_at"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "root", b"root", "signature", b"signature", "signed_at", b"signed_at", "size", b"size"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SignedHead: _TypeAlias = SignedHead  # noqa: Y015
-
-@_typing.final
 class GetHeadRequest(_message.Message):
+    """A checkpoint is the note of ratchet.transparency.checkpoints in the form of C2SP tlog-checkpoint: origin, size and
+    Merkle root of the log, with the signature and the timed cosignature of its Ed25519 key.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -374,25 +343,25 @@ class GetHeadResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
-    SIGNED_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     root: _builtins.bytes
     """The Merkle root of the first `position` events."""
+    checkpoint: _builtins.str
+    """The note; empty where this size was not signed."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
-    @_builtins.property
-    def signed(self) -> Global___SignedHead: ...
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         recorded_at: _timestamp_pb2.Timestamp | None = ...,
         root: _builtins.bytes = ...,
-        signed: Global___SignedHead | None = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_at", b"recorded_at", "signed", b"signed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "recorded_at", b"recorded_at", "root", b"root", "signed", b"signed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "position", b"position", "recorded_at", b"recorded_at", "root", b"root"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -429,19 +398,17 @@ class ProveInclusionResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
-    HEAD_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     root: _builtins.bytes
+    checkpoint: _builtins.str
+    """Empty where this size was not signed."""
     @_builtins.property
     def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The audit path, lowest sibling first."""
 
     @_builtins.property
     def event(self) -> Global___StoredEvent: ...
-    @_builtins.property
-    def head(self) -> Global___SignedHead:
-        """Not set where no head of this size was signed."""
-
     def __init__(
         self,
         *,
@@ -449,11 +416,11 @@ class ProveInclusionResponse(_message.Message):
         event: Global___StoredEvent | None = ...,
         size: _builtins.int = ...,
         root: _builtins.bytes = ...,
-        head: Global___SignedHead | None = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "hashes", b"hashes", "head", b"head", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "event", b"event", "hashes", b"hashes", "root", b"root", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,24 +456,24 @@ class ProveConsistencyResponse(_message.Message):
     HASHES_FIELD_NUMBER: _builtins.int
     NEW_SIZE_FIELD_NUMBER: _builtins.int
     NEW_ROOT_FIELD_NUMBER: _builtins.int
-    HEAD_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     new_size: _builtins.int
     new_root: _builtins.bytes
+    checkpoint: _builtins.str
+    """Empty where the new size was not signed."""
     @_builtins.property
     def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
-    @_builtins.property
-    def head(self) -> Global___SignedHead: ...
     def __init__(
         self,
         *,
         hashes: _abc.Iterable[_builtins.bytes] | None = ...,
         new_size: _builtins.int = ...,
         new_root: _builtins.bytes = ...,
-        head: Global___SignedHead | None = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes", "head", b"head", "new_root", b"new_root", "new_size", b"new_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "hashes", b"hashes", "new_root", b"new_root", "new_size", b"new_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -521,13 +488,13 @@ class VerifyRequest(_message.Message):
     collect_garbage: _builtins.bool
     """Remove artifacts that nothing refers to and that are older than a day."""
     @_builtins.property
-    def remembered(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignedHead]:
-        """Heads that the caller remembers: the log must be a continuation of each."""
+    def remembered(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Checkpoints that the caller remembers: the log must be a continuation of each."""
 
     def __init__(
         self,
         *,
-        remembered: _abc.Iterable[Global___SignedHead] | None = ...,
+        remembered: _abc.Iterable[_builtins.str] | None = ...,
         collect_garbage: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -572,8 +539,10 @@ class VerifyResponse(_message.Message):
     ORPHANS_FIELD_NUMBER: _builtins.int
     COLLECTED_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
-    HEAD_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     verified: _builtins.bool
+    checkpoint: _builtins.str
+    """The newest valid one; empty without any."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is wrong, each with the position, table or digest that it is about."""
@@ -588,10 +557,8 @@ class VerifyResponse(_message.Message):
     def collected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What this run can't say, such as that the tail is not proven without a remembered head."""
+        """What this run can't say, such as that the tail is not proven without a remembered checkpoint."""
 
-    @_builtins.property
-    def head(self) -> Global___SignedHead: ...
     def __init__(
         self,
         *,
@@ -601,24 +568,24 @@ class VerifyResponse(_message.Message):
         orphans: _abc.Iterable[_builtins.str] | None = ...,
         collected: _abc.Iterable[_builtins.str] | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
-        head: Global___SignedHead | None = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "collected", b"collected", "findings", b"findings", "head", b"head", "notes", b"notes", "orphans", b"orphans", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "checkpoint", b"checkpoint", "collected", b"collected", "findings", b"findings", "notes", b"notes", "orphans", b"orphans", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyResponse: _TypeAlias = VerifyResponse  # noqa: Y015
 
 @_typing.final
-class ListHeadsRequest(_message.Message):
+class ListCheckpointsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_SIZE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     from_size: _builtins.int
-    """Heads of at least this size, the smallest first."""
+    """Checkpoints of at least this size, the smallest first."""
     limit: _builtins.int
     """0, or more than 10,000: 10,000 in one answer."""
     def __init__(
@@ -633,27 +600,27 @@ class ListHeadsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListHeadsRequest: _TypeAlias = ListHeadsRequest  # noqa: Y015
+Global___ListCheckpointsRequest: _TypeAlias = ListCheckpointsRequest  # noqa: Y015
 
 @_typing.final
-class ListHeadsResponse(_message.Message):
+class ListCheckpointsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    HEADS_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignedHead]: ...
+    def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
-        heads: _abc.Iterable[Global___SignedHead] | None = ...,
+        checkpoints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListHeadsResponse: _TypeAlias = ListHeadsResponse  # noqa: Y015
+Global___ListCheckpointsResponse: _TypeAlias = ListCheckpointsResponse  # noqa: Y015
 
 @_typing.final
 class RebuildRequest(_message.Message):
@@ -746,22 +713,20 @@ class ExportResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
-    HEAD_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    checkpoint: _builtins.str
+    """With the last events: the checkpoint of exactly the exported events from position 1; else empty."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredEvent]: ...
-    @_builtins.property
-    def head(self) -> Global___SignedHead:
-        """With the last events: the signed head of exactly what was exported from position 1, if there is one."""
-
     def __init__(
         self,
         *,
         events: _abc.Iterable[Global___StoredEvent] | None = ...,
-        head: Global___SignedHead | None = ...,
+        checkpoint: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,10 +64,10 @@ class EventLogServiceStub(object):
                 request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ProveConsistencyRequest.SerializeToString,
                 response_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ProveConsistencyResponse.FromString,
                 _registered_method=True)
-        self.ListHeads = channel.unary_unary(
-                '/ratchet.eventlog.v1.EventLogService/ListHeads',
-                request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.SerializeToString,
-                response_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.FromString,
+        self.ListCheckpoints = channel.unary_unary(
+                '/ratchet.eventlog.v1.EventLogService/ListCheckpoints',
+                request_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsResponse.FromString,
                 _registered_method=True)
         self.Verify = channel.unary_unary(
                 '/ratchet.eventlog.v1.EventLogService/Verify',
@@ -125,7 +125,7 @@ class EventLogServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListHeads(self, request, context):
+    def ListCheckpoints(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,10 +182,10 @@ def add_EventLogServiceServicer_to_server(servicer, server):
                     request_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ProveConsistencyRequest.FromString,
                     response_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ProveConsistencyResponse.SerializeToString,
             ),
-            'ListHeads': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListHeads,
-                    request_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.FromString,
-                    response_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.SerializeToString,
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsResponse.SerializeToString,
             ),
             'Verify': grpc.unary_unary_rpc_method_handler(
                     servicer.Verify,
@@ -376,7 +376,7 @@ class EventLogService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListHeads(request,
+    def ListCheckpoints(request,
             target,
             options=(),
             channel_credentials=None,
@@ -389,9 +389,9 @@ class EventLogService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/ratchet.eventlog.v1.EventLogService/ListHeads',
-            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsRequest.SerializeToString,
-            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListHeadsResponse.FromString,
+            '/ratchet.eventlog.v1.EventLogService/ListCheckpoints',
+            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsRequest.SerializeToString,
+            ratchet_dot_eventlog_dot_v1_dot_eventlog__pb2.ListCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,7 @@ class EventLogServiceStub:
     GetHead: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.GetHeadRequest, _eventlog_pb2.GetHeadResponse]
     ProveInclusion: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]
     ProveConsistency: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]
-    ListHeads: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]
+    ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.ListCheckpointsRequest, _eventlog_pb2.ListCheckpointsResponse]
     Verify: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]
     Rebuild: _grpc.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]
     Export: _grpc.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]
@@ -51,7 +51,7 @@ class EventLogServiceAsyncStub(EventLogServiceStub):
     GetHead: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.GetHeadRequest, _eventlog_pb2.GetHeadResponse]  # type: ignore[assignment]
     ProveInclusion: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveInclusionRequest, _eventlog_pb2.ProveInclusionResponse]  # type: ignore[assignment]
     ProveConsistency: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ProveConsistencyRequest, _eventlog_pb2.ProveConsistencyResponse]  # type: ignore[assignment]
-    ListHeads: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ListHeadsRequest, _eventlog_pb2.ListHeadsResponse]  # type: ignore[assignment]
+    ListCheckpoints: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.ListCheckpointsRequest, _eventlog_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
     Verify: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.VerifyRequest, _eventlog_pb2.VerifyResponse]  # type: ignore[assignment]
     Rebuild: _aio.UnaryUnaryMultiCallable[_eventlog_pb2.RebuildRequest, _eventlog_pb2.RebuildResponse]  # type: ignore[assignment]
     Export: _aio.UnaryStreamMultiCallable[_eventlog_pb2.ExportRequest, _eventlog_pb2.ExportResponse]  # type: ignore[assignment]
@@ -100,11 +100,11 @@ class EventLogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_eventlog_pb2.ProveConsistencyResponse, _abc.Awaitable[_eventlog_pb2.ProveConsistencyResponse]]: ...
 
     @_abc_1.abstractmethod
-    def ListHeads(
+    def ListCheckpoints(
         self,
-        request: _eventlog_pb2.ListHeadsRequest,
+        request: _eventlog_pb2.ListCheckpointsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_eventlog_pb2.ListHeadsResponse, _abc.Awaitable[_eventlog_pb2.ListHeadsResponse]]: ...
+    ) -> _typing.Union[_eventlog_pb2.ListCheckpointsResponse, _abc.Awaitable[_eventlog_pb2.ListCheckpointsResponse]]: ...
 
     @_abc_1.abstractmethod
     def Verify(

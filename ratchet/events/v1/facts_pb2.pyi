@@ -655,7 +655,7 @@ Global___FeaturesRanked: _TypeAlias = FeaturesRanked  # noqa: Y015
 
 @_typing.final
 class KeyIntroduced(_message.Message):
-    """Stream log/keys: the key that signs tree heads from here on."""
+    """Stream log/keys: the key that signs checkpoints from here on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -14,7 +14,7 @@ PERSONS: tuple[Role, ...] = ("viewer", "trainer", "promoter", "admin")
 
 _LEAST: Mapping[str, Mapping[Role, str]] = {
     "ratchet.eventlog.v1.EventLogService": {
-        "viewer": "Read Subscribe GetHead ListHeads ProveInclusion ProveConsistency Verify Export",
+        "viewer": "Read Subscribe GetHead ListCheckpoints ProveInclusion ProveConsistency Verify Export",
         "admin": "Rebuild",
         "service:knowledge": "Append",
     },

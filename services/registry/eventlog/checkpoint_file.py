@@ -1,28 +1,25 @@
-"""Checkpoints outside the database: an append-only file of JSON lines.
+"""Checkpoints outside the database: an append-only file of notes.
 
-A truncation or replacement of the database does not change this file; the registry compares both at its start. A line
-is written at start and stop, and after commits, at most one a second.
+A truncation or replacement of the database does not change this file; the registry compares both at its start. A
+checkpoint is written at start and stop, and after commits, at most one a second.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import threading
 from pathlib import Path
 
 from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
+from ratchet.transparency.checkpoint_files import append_checkpoint, last_checkpoint
 from ratchet.transparency.checkpoints import Checkpoint
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import frontier, head_position
 
-NAME = "heads.jsonl"
+NAME = "checkpoints.txt"
 PAUSE_SECONDS = 1.0
 
-_TAIL = 64 * 1024
-
-log = logging.getLogger("ratchet.heads")
+log = logging.getLogger("ratchet.checkpoints")
 
 
 class CheckpointFile:
@@ -34,7 +31,7 @@ class CheckpointFile:
         self._pending: Checkpoint | None = None
         self._noted_size = 0
         self._closed = False
-        self._thread = threading.Thread(target=self._write_loop, name="heads", daemon=True)
+        self._thread = threading.Thread(target=self._write_loop, name="checkpoints", daemon=True)
 
     def check(self, reader: Reader) -> None:
         """CorruptData unless the log is a continuation of the last written checkpoint."""
@@ -45,8 +42,8 @@ class CheckpointFile:
         position = head_position(reader)
         if position < checkpoint.size:
             raise CorruptData(
-                f"the log was truncated or replaced: it ends at position {position}, but {self._path} remembers a head"
-                f" of size {checkpoint.size}; {self._advice}"
+                f"the log was truncated or replaced: it ends at position {position}, but {self._path} remembers a"
+                f" checkpoint of size {checkpoint.size}; {self._advice}"
             )
         if frontier(reader, checkpoint.size).root() != checkpoint.root:
             raise CorruptData(
@@ -88,43 +85,24 @@ class CheckpointFile:
                     return
 
     def _append(self, checkpoint: Checkpoint) -> None:
-        """One write per line, so that processes sharing the file do not mix their lines."""
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                line = (checkpoint.to_line() + "\n").encode()
-                if (written := os.write(descriptor, line)) < len(line):
-                    os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            finally:
-                os.close(descriptor)
+            append_checkpoint(self._path, checkpoint)
         except OSError as error:
             log.error(
-                "the head of size %d can't be written to %s (%s): until it can, nothing outside the database remembers"
-                " the log; give this user the file and its folder",
+                "the checkpoint of size %d can't be written to %s (%s): until it can, nothing outside the database"
+                " remembers the log; give this user the file and its folder",
                 checkpoint.size,
                 self._path,
                 error.strerror,
             )
 
     def _read_last(self) -> Checkpoint | None:
-        """The checkpoint on the last line; an unfinished line after a crash is cut off."""
+        """The last checkpoint; a torn one after a crash is cut off."""
         try:
-            with self._path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL))
-                whole, end, rest = file.read().rpartition(b"\n")
-            if rest:
-                os.truncate(self._path, size - len(rest))
-        except FileNotFoundError:
-            return None
+            return last_checkpoint(self._path)
         except OSError as error:
             raise PreconditionFailed(
-                f"the heads remembered in {self._path} can't be read: {error.strerror}; give this user the file"
+                f"the checkpoints remembered in {self._path} can't be read: {error.strerror}; give this user the file"
             ) from error
-        if not end:
-            return None
-        try:
-            return Checkpoint.from_line(whole.rpartition(b"\n")[2].decode(errors="replace"))
         except InvalidInput as error:
-            raise CorruptData(f"{self._path}: {error.message}; {self._advice}") from error
+            raise CorruptData(error.message) from error

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import envelope_pb2
 from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import Key, origin_of
 from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
 from services.platform.facts import from_envelope
 from services.registry.eventlog.append import Append, CommitResult, NewEvent, Origin, RecordedEvent
@@ -31,7 +32,7 @@ from services.registry.eventlog.reading import events_between, frontier, head_po
 GROUP = 256
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Commit:
         self._has_leader = False
         self._tip: Tip | None = None
         self._signer: Signer | None = None
+        self._origin = ""
         self._on_checkpoint: Callable[[Checkpoint], None] = lambda _: None
 
     def __call__(self, append: Append) -> CommitResult:
@@ -116,6 +118,7 @@ class Commit:
             else:
                 checkpoint = self._introduce(writer, _tip(writer), signer, None, actor, FIRST_REASON)
         self._signer, self._on_checkpoint = signer, on_checkpoint
+        self._origin = _origin(known, signer)
         if not known:
             self._announce(checkpoint)
 
@@ -133,9 +136,10 @@ class Commit:
         self, writer: Writer, tip: Tip, new: Signer, replaced: Signer | None, actor: str, reason: str
     ) -> Checkpoint:
         """Appends the KeyIntroduced fact, and signs its checkpoint with the new key."""
-        append = introduction(keys(writer), new, replaced, tip.position, tip.root, actor, reason)
+        known = keys(writer)
+        append = introduction(known, new, replaced, tip.position, tip.root, actor, reason)
         tip, _ = self._apply(writer, tip, append)
-        return _sign(writer, new, tip)
+        return _sign(writer, new, _origin(known, new), tip)
 
     def _announce(self, checkpoint: Checkpoint) -> None:
         self._committed()
@@ -170,7 +174,7 @@ class Commit:
                     tip, outcome = attempt(writer, tip, pending.append)
                     outcomes.append(outcome)
                 if self._signer is not None and tip.position > before.position:
-                    checkpoint = _sign(writer, self._signer, tip)
+                    checkpoint = _sign(writer, self._signer, self._origin, tip)
         except Exception as error:  # noqa: BLE001 it belongs to every caller of the group
             outcomes = [error] * len(group)
         else:
@@ -249,16 +253,21 @@ def _tip(reader: Reader) -> Tip:
 
 def _signed_tip(reader: Reader, signer: Signer) -> Tip:
     """The end of the log; CorruptData unless this signer has signed it."""
-    require_in_force(keys(reader), signer)
+    known = keys(reader)
+    require_in_force(known, signer)
     tip = _tip(reader)
-    require_signed(reader, tip.size, tip.root, signer.public_key)
+    require_signed(reader, _origin(known, signer), tip.size, tip.root, signer.public_key)
     return tip
 
 
-def _sign(writer: Writer, signer: Signer, tip: Tip) -> Checkpoint:
-    """The checkpoint of the log at `tip`, signed at the time of its last event, and stored."""
-    elapsed = tip.recorded_at - _EPOCH
-    checkpoint = signer.sign(tip.size, tip.root, (elapsed // _MICROSECOND) * 1000)
+def _origin(known: Sequence[Key], signer: Signer) -> str:
+    """The origin of the log with the `known` keys; without any, that of a log that begins with this signer's."""
+    return origin_of(known[0].public_key if known else signer.public_key)
+
+
+def _sign(writer: Writer, signer: Signer, origin: str, tip: Tip) -> Checkpoint:
+    """The checkpoint of the log at `tip`, signed at the second of its last event, and stored."""
+    checkpoint = signer.sign(origin, tip.size, tip.root, (tip.recorded_at - _EPOCH) // _SECOND)
     store_checkpoint(writer, checkpoint)
     return checkpoint
 

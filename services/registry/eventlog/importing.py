@@ -9,6 +9,7 @@ from pathlib import Path
 from ratchet.errors import PreconditionFailed
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.export import ExportedEvent, read_checkpoint, read_events
+from ratchet.transparency.keys import TrustedKey
 from ratchet.transparency.merkle import Node
 from ratchet.transparency.verification import LogVerifier, VerificationReport, require_verified
 from services.registry.eventlog.checkpoints import store_checkpoint
@@ -21,7 +22,7 @@ UNKNOWN = bytes(32)
 """The fingerprint of an imported request, which an export lacks: a repetition is refused as another request."""
 
 
-def import_log(database: Database, file: Path, trusted: Iterable[bytes] = ()) -> VerificationReport:
+def import_log(database: Database, file: Path, trusted: Iterable[TrustedKey] = ()) -> VerificationReport:
     """Writes an export into a database without events, all or nothing; returns its verification report.
 
     PreconditionFailed for a database with events; NotFound for a missing file; CorruptData for an export that does not

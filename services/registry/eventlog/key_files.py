@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ratchet.errors import NotFound, PreconditionFailed, Unreachable
-from ratchet.transparency.checkpoints import Key, create_private, load_private, write_public
+from ratchet.transparency.keys import Key, create_private, load_private, write_public
 from services.registry.eventlog.checkpoints import Signer
 
 PRIVATE_NAME = "signing.key"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ratchet.errors import PreconditionFailed
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from ratchet.transparency import checkpoints
-from ratchet.transparency.checkpoints import KEYS_STREAM, Key
+from ratchet.transparency.keys import KEYS_STREAM, Key, introduce
 from services.registry.eventlog.append import Append, NewEvent, Origin
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.database import Reader
@@ -44,7 +43,7 @@ def introduction(
                 f"the key {key.id} was introduced at position {key.position} already; a key that was replaced does not"
                 " come back: make another one with ratchet log key new FILE"
             )
-    fact = checkpoints.introduce(new.private_key, replaced.private_key if replaced else None, size, root, reason)
+    fact = introduce(new.private_key, replaced.private_key if replaced else None, size, root, reason)
     payload = fact.SerializeToString(deterministic=True)
     state = envelope_pb2.Envelope(payload=payload).SerializeToString(deterministic=True)
     event = NewEvent(KEYS_STREAM, len(known) + 1, fact.DESCRIPTOR.full_name, state)

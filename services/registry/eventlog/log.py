@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import ApplicationRecorder
 
-from ratchet.errors import InvalidInput, PreconditionFailed
-from ratchet.transparency.checkpoints import Checkpoint, Key
+from ratchet.errors import CorruptData, InvalidInput, PreconditionFailed
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import Key
 from services.registry.eventlog.append import Append, CommitResult, Origin, RecordedEvent
 from services.registry.eventlog.checkpoint_file import CheckpointFile
-from services.registry.eventlog.checkpoints import Signer, checkpoint_at, checkpoints_from, newest_checkpoint
+from services.registry.eventlog.checkpoints import Signer, newest_checkpoint, note_at, notes_from
 from services.registry.eventlog.commit import Commit
 from services.registry.eventlog.database import Database, SqlValue
 from services.registry.eventlog.keys import keys
@@ -65,8 +67,11 @@ class Log:
         self._checkpoint_file = checkpoint_file
         if checkpoint_file is not None:
             checkpoint_file.start()
-            if (newest := self.checkpoint()) is not None:
-                checkpoint_file.note(newest)
+            self._note_newest(checkpoint_file)
+
+    def _note_newest(self, checkpoint_file: CheckpointFile) -> None:
+        if (newest := self.checkpoint()) is not None:
+            checkpoint_file.note(newest)
 
     def rotate(self, new: Signer, actor: str, reason: str) -> int:
         """Puts another key in force, signed by the current one; returns the position of the fact.
@@ -80,14 +85,20 @@ class Log:
         with self.database.read() as reader:
             return keys(reader)
 
-    def checkpoint(self, size: int | None = None) -> Checkpoint | None:
-        """The checkpoint of exactly `size` events, or the newest one; None without one."""
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint; None without one."""
         with self.database.read() as reader:
-            return newest_checkpoint(reader) if size is None else checkpoint_at(reader, size)
+            return newest_checkpoint(reader)
 
-    def checkpoints(self, from_size: int, limit: int) -> list[Checkpoint]:
+    def note(self, size: int) -> str:
+        """The checkpoint of exactly `size` events, as a note; empty without one."""
         with self.database.read() as reader:
-            return list(checkpoints_from(reader, from_size, limit))
+            return note_at(reader, size)
+
+    def notes(self, from_size: int, limit: int) -> list[str]:
+        """At most `limit` checkpoints of at least `from_size` events, as notes, the smallest first."""
+        with self.database.read() as reader:
+            return [note for _, note in notes_from(reader, from_size, limit)]
 
     def prove_inclusion(self, position: int, size: int = 0) -> tuple[RecordedEvent, Proof]:
         """The inclusion proof of an event; see `proofs`."""
@@ -136,8 +147,8 @@ class Log:
         """Ends the followers, waits for running transactions, closes the database."""
         self.release()
         if self._checkpoint_file is not None:
-            if (newest := self.checkpoint()) is not None:
-                self._checkpoint_file.note(newest)
+            with suppress(CorruptData):  # the next start refuses it, with the reason
+                self._note_newest(self._checkpoint_file)
             self._checkpoint_file.close()
         self.database.close()
 

@@ -46,8 +46,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS requests (request_id TEXT PRIMARY KEY, fingerprint BLOB NOT NULL,"
     " first_position BIGINT NOT NULL, last_position BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS merkle_nodes (level BIGINT, idx BIGINT, hash BLOB NOT NULL, PRIMARY KEY (level, idx))",
-    "CREATE TABLE IF NOT EXISTS tree_heads (size BIGINT PRIMARY KEY, root BLOB NOT NULL, signed_at BIGINT NOT NULL,"
-    " key_id TEXT NOT NULL, signature BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS checkpoints (size BIGINT PRIMARY KEY, note TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS read_tables (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",
 )
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ratchet.errors import InvalidInput
-from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.merkle import consistency_proof, inclusion_proof
 from services.registry.eventlog.append import RecordedEvent
-from services.registry.eventlog.checkpoints import checkpoint_at
+from services.registry.eventlog.checkpoints import note_at
 from services.registry.eventlog.database import Reader
 from services.registry.eventlog.reading import event_at, frontier, head_position, nodes
 
@@ -17,13 +16,13 @@ from services.registry.eventlog.reading import event_at, frontier, head_position
 class Proof:
     """A Merkle proof towards the `root` of the first `size` events.
 
-    `hashes`: lowest first; `checkpoint`: that of this size, if signed.
+    `hashes`: lowest first; `checkpoint`: the note of this size, empty where it was not signed.
     """
 
     hashes: tuple[bytes, ...]
     size: int
     root: bytes
-    checkpoint: Checkpoint | None
+    checkpoint: str
 
 
 def prove_inclusion(reader: Reader, position: int, size: int = 0) -> tuple[RecordedEvent, Proof]:
@@ -55,7 +54,7 @@ def prove_consistency(reader: Reader, old_size: int, new_size: int = 0) -> Proof
 
 
 def _proof(reader: Reader, hashes: list[bytes], size: int) -> Proof:
-    return Proof(tuple(hashes), size, frontier(reader, size).root(), checkpoint_at(reader, size))
+    return Proof(tuple(hashes), size, frontier(reader, size).root(), note_at(reader, size))
 
 
 def _size(reader: Reader, size: int, field: str) -> int:

@@ -15,7 +15,6 @@ from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.events.v1 import envelope_pb2, facts_pb2
-from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import stream_of
 from services.platform.facts import parse
 from services.platform.interceptors import Caller
@@ -89,15 +88,17 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             position=head.position,
             recorded_at=recorded_at if head.position else None,
             root=head.root,
-            signed=_checkpoint_message(self._log.checkpoint(head.position)),
+            checkpoint=self._log.note(head.position),
         )
 
-    def ListHeads(self, request: pb.ListHeadsRequest, context: grpc.ServicerContext) -> pb.ListHeadsResponse:
+    def ListCheckpoints(
+        self, request: pb.ListCheckpointsRequest, context: grpc.ServicerContext
+    ) -> pb.ListCheckpointsResponse:
         for name in ("from_size", "limit"):
             if getattr(request, name) < 0:
                 raise InvalidInput(f"{name} is below 0; use 0 where it does not matter", fields={name: "below 0"})
-        checkpoints = self._log.checkpoints(request.from_size, min(request.limit or MAX_CHECKPOINTS, MAX_CHECKPOINTS))
-        return pb.ListHeadsResponse(heads=[checkpoint.to_message() for checkpoint in checkpoints])
+        notes = self._log.notes(request.from_size, min(request.limit or MAX_CHECKPOINTS, MAX_CHECKPOINTS))
+        return pb.ListCheckpointsResponse(checkpoints=notes)
 
     def Rebuild(self, request: pb.RebuildRequest, context: grpc.ServicerContext) -> pb.RebuildResponse:
         tables = [
@@ -116,8 +117,8 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             if reached:
                 yield answer
             reached, answer = batch[-1].position, pb.ExportResponse(events=_stored(batch))
-        if reached and request.start <= 1 and (checkpoint := self._log.checkpoint(reached)) is not None:
-            answer.head.CopyFrom(checkpoint.to_message())
+        if reached and request.start <= 1:
+            answer.checkpoint = self._log.note(reached)
         if reached:
             yield answer
 
@@ -131,7 +132,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             event=stored,
             size=proof.size,
             root=proof.root,
-            head=_checkpoint_message(proof.checkpoint),
+            checkpoint=proof.checkpoint,
         )
 
     def ProveConsistency(
@@ -139,7 +140,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
     ) -> pb.ProveConsistencyResponse:
         proof = self._log.prove_consistency(request.old_size, request.new_size)
         return pb.ProveConsistencyResponse(
-            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, head=_checkpoint_message(proof.checkpoint)
+            hashes=proof.hashes, new_size=proof.size, new_root=proof.root, checkpoint=proof.checkpoint
         )
 
     def Verify(self, request: pb.VerifyRequest, context: grpc.ServicerContext) -> pb.VerifyResponse:
@@ -192,10 +193,6 @@ def _stored(events: Sequence[RecordedEvent]) -> Iterator[pb.StoredEvent]:
             topic=event.topic,
             state=event.state,
         )
-
-
-def _checkpoint_message(checkpoint: Checkpoint | None) -> pb.SignedHead | None:
-    return None if checkpoint is None else checkpoint.to_message()
 
 
 def _filter(message: pb.Filter) -> Filter:

@@ -8,18 +8,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ratchet.errors import Cancelled
+from ratchet.errors import Cancelled, InvalidInput
 from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import TrustedKey
 from ratchet.transparency.references import ArtifactReferences
 from ratchet.transparency.verification import MAX_FINDINGS, LogVerifier
 from services.registry.eventlog.append import RecordedEvent
-from services.registry.eventlog.checkpoints import checkpoints_from
+from services.registry.eventlog.checkpoints import notes_from
 from services.registry.eventlog.database import Reader, Row
 from services.registry.eventlog.integrity import MerkleNodeCheck, RequestCheck, check_tables
 from services.registry.eventlog.read_tables import Table
 
-MAX_SIGNATURES = 20_000
-"""A signature takes some 0.1 ms. In a log with more checkpoints, the older ones are only compared with the tree."""
+MAX_VERIFIED = 10_000
+"""The two signatures of a checkpoint take some 0.2 ms. Older checkpoints are only compared with the tree."""
 
 _ALL = 2**63 - 1
 _CANCEL_CHECK_EVENTS = 256
@@ -50,12 +51,12 @@ def verify(
     tables: Sequence[Table],
     file_checkpoints: Iterable[Checkpoint] = (),
     remembered: Iterable[Checkpoint] = (),
-    trusted: Sequence[bytes] = (),
+    trusted: Sequence[TrustedKey] = (),
     active: Callable[[], bool] = lambda: True,
 ) -> LogVerification:
     """Verifies one snapshot of the log; writers continue meanwhile.
 
-    `file_checkpoints`: those of the registry's file, `remembered`: those of a caller; `trusted`: public keys, see
+    `file_checkpoints`: those of the registry's file, `remembered`: those of a caller; `trusted`: keys, see
     `ratchet.transparency.signatures`. Reads the database, and writes only to a temporary file. Cancelled soon after
     `active` returns False.
     """
@@ -70,7 +71,7 @@ def verify_events(
     reader: Reader,
     file_checkpoints: Iterable[Checkpoint] = (),
     remembered: Iterable[Checkpoint] = (),
-    trusted: Sequence[bytes] = (),
+    trusted: Sequence[TrustedKey] = (),
     active: Callable[[], bool] = lambda: True,
 ) -> LogVerification:
     """Verifies events and signatures, Merkle nodes and requests; one pass, memory almost flat."""
@@ -95,14 +96,23 @@ def verify_events(
 
 def _stored_checkpoints(reader: Reader, unreadable: list[str]) -> Iterator[Checkpoint]:
     try:
-        yield from checkpoints_from(reader, 1, _ALL)
+        for size, note in notes_from(reader, 1, _ALL):
+            try:
+                checkpoint = Checkpoint.parse(note)
+            except InvalidInput as error:
+                unreadable.append(f"the checkpoint of size {size} was changed: {error.message}")
+                continue
+            if checkpoint.size == size:
+                yield checkpoint
+            else:
+                unreadable.append(f"the checkpoint of size {size} was changed: its note is of size {checkpoint.size}")
     except Exception as error:  # noqa: BLE001 a row that was changed may be unreadable in any way
-        unreadable.append(f"tree_heads: a signed head can't be read: {type(error).__name__}: {error}")
+        unreadable.append(f"the checkpoints can't be read: {type(error).__name__}: {error}")
 
 
 def _signed_from(reader: Reader) -> int:
-    """The size from which on every stored signature is verified."""
-    rows = reader.rows("SELECT size FROM tree_heads ORDER BY size DESC LIMIT 1 OFFSET ?", (MAX_SIGNATURES,))
+    """The size from which on the signatures of every stored checkpoint are verified."""
+    rows = reader.rows("SELECT size FROM checkpoints ORDER BY size DESC LIMIT 1 OFFSET ?", (MAX_VERIFIED,))
     return next((int(row["size"]) for row in rows), 0)
 
 

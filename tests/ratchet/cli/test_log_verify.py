@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from ratchet.transparency.checkpoints import create_private, public_bytes, read_checkpoints, write_public
+from ratchet.transparency.checkpoint_files import read_checkpoints
 from ratchet.transparency.export import read_events
+from ratchet.transparency.keys import create_private, public_bytes, vkey, write_public
 from services.platform.artifacts import ArtifactStore, open_store
 from services.platform.settings import Settings
 from services.registry.bootstrap import build, open_signed_log
 from tests.support.audited_log import Auditee, write_history
 
 Run = Callable[..., Any]
-REMEMBERED = "remembered.jsonl"
+REMEMBERED = "remembered.txt"
 
 
 @pytest.fixture(scope="module")
@@ -108,19 +109,20 @@ def home_of(served: Served) -> tuple[str, str]:
 def test_what_was_looked_at_is_listed(served: Served, run: Run) -> None:
     ran = run("log", "verify", *home_of(served))
     assert ran.code == 0, ran.err
-    for what in ("decisions decided again", "signed heads", "Merkle nodes", "rows of model_registry", "artifacts"):
+    for what in ("decisions decided again", "checkpoints", "Merkle nodes", "rows of model_registry", "artifacts"):
         assert what in ran.out
     assert "note: the tail is not proven" in ran.out
     assert "verified: " in ran.out
 
 
-def test_a_head_is_remembered_and_then_compared_with(served: Served, run: Run, tmp_path: Path) -> None:
+def test_a_checkpoint_is_remembered_and_then_compared_with(served: Served, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "kept" / REMEMBERED
     first = run("log", "verify", "--remember", str(file), *home_of(served))
     assert (first.code, len(read_checkpoints(file))) == (0, 1)
     second = run("log", "verify", "--remember", str(file), "-o", "json", *home_of(served))
     found = json.loads(second.out)
-    assert (second.code, found["verified"], found["notes"], found["checked"]["remembered heads"]) == (0, True, [], 1)
+    assert (second.code, found["verified"], found["notes"]) == (0, True, [])
+    assert found["checked"]["remembered checkpoints"] == 1
     assert len(read_checkpoints(file)) == 1
 
 
@@ -215,8 +217,8 @@ class TestAnExport:
             lambda lines: lines[:-3] + lines[-1:],
             lambda lines: lines[:-3],
             lambda lines: [lines[0], *lines],
-            lambda lines: [line.replace('"size"', '"siz"') for line in lines],
-            lambda lines: [*lines[:-1], '{"head": 1}'],
+            lambda lines: [*lines[:-1], lines[-1].replace("ratchet.log/", "ratchet.log/0")],
+            lambda lines: [*lines[:-1], '{"checkpoint": 1}'],
             lambda lines: [*lines, lines[3]],
             lambda lines: [*lines[:7], "{", *lines[8:]],
             lambda lines: [lines[0].replace('"state": "', '"state": "A'), *lines[1:]],
@@ -229,14 +231,23 @@ class TestAnExport:
         code, said = self.verify(run, served, self.edited(exported, edit))
         assert code == 7, said
 
-    def test_a_head_that_was_remembered_must_be_continued(
+    def test_a_checkpoint_that_was_remembered_must_be_continued(
         self, run: Run, served: Served, exported: Path, tmp_path: Path
     ) -> None:
         file = tmp_path / REMEMBERED
         assert run("log", "verify", "--remember", str(file), *home_of(served)).code == 0
-        code, said = self.verify(run, served, exported, "--heads", str(file))
+        code, said = self.verify(run, served, exported, "--checkpoints", str(file))
         assert code == 0
         assert "not proven" not in said
+
+    def test_goes_with_a_vkey(self, run: Run, served: Served, exported: Path) -> None:
+        key = json.loads(run("log", "key", "show", "-o", "json", *home_of(served)).out)[-1]
+        assert run("log", "verify", "--export", str(exported), "--key", key["vkey"]).code == 0
+        other = vkey("ratchet.log/0123456789abcdef", bytes.fromhex(key["public_key"]))
+        assert run("log", "verify", "--key", key["vkey"], *home_of(served)).code == 0
+        for where in (("--export", str(exported)), home_of(served)):
+            wrong = run("log", "verify", "--key", other, *where)
+            assert (wrong.code, "is one of ratchet.log/0123456789abcdef: another log" in wrong.err) == (7, True)
 
     def test_goes_with_a_key_and_without_a_home(self, run: Run, exported: Path) -> None:
         assert run("log", "verify", "--export", str(exported)).code == 2
@@ -253,14 +264,14 @@ class TestAnImport:
         key = str(served.home / "signing.pub")
         ran = run("log", "import", str(exported), "--home", str(home), "--key", key, "-o", "json")
         assert ran.code == 0, ran.err
-        assert json.loads(ran.out)["root"] == before["head"]["root"]
+        assert json.loads(ran.out)["root"] == before["checkpoint"]["root"]
         served.stop()
         _copy(served.home / "artifacts", home / "artifacts")
         (home / "signing.key").write_bytes((served.home / "signing.key").read_bytes())
         (home / "signing.key").chmod(0o600)
         serve(home)
         after = json.loads(run("log", "verify", "--key", key, "-o", "json", "--home", str(home)).out)
-        assert (after["verified"], after["head"]["root"]) == (True, before["head"]["root"])
+        assert (after["verified"], after["checkpoint"]["root"]) == (True, before["checkpoint"]["root"])
         assert after["checked"]["rows of training_history"] == before["checked"]["rows of training_history"]
 
     def test_a_registry_on_it_needs_the_key_of_the_log(

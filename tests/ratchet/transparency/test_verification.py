@@ -15,6 +15,7 @@ from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.transparency import checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import FACTS
+from ratchet.transparency.keys import TrustedKey, introduce, origin_of, public_bytes
 from ratchet.transparency.merkle import Frontier, canonical_leaf, leaf_hash
 from ratchet.transparency.verification import UNPROVEN_TAIL, LogVerifier, VerificationReport
 from services.platform.artifacts import open_store
@@ -25,7 +26,9 @@ from tests.support.audited_log import FOREST, LOGISTIC, Auditee, SteppingClock, 
 from tests.support.tampered_log import KEYS, Stored, events_of
 
 KEY, NEXT, FORGED = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2, 3))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
+ORIGIN = origin_of(PUBLIC)
+TRUSTED = TrustedKey(PUBLIC)
 
 Events = list[Stored]
 
@@ -44,17 +47,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Events:
     return events_after(write_history, tmp_path_factory.mktemp("written"))
 
 
-def head_of(events: Events, key: Ed25519PrivateKey = KEY) -> Checkpoint:
+def checkpoint_of(events: Events, key: Ed25519PrivateKey = KEY) -> Checkpoint:
     tree = Frontier()
     for position, event in enumerate(events, 1):
         tree.append(leaf_hash(canonical_leaf(position, *event)))
-    return checkpoints.sign(key, tree.size, tree.root(), 0)
+    return checkpoints.sign(key, ORIGIN, tree.size, tree.root(), 0)
 
 
 def replayed(
-    events: Events, *shown: Checkpoint, remembered: tuple[Checkpoint, ...] = (), trusted: bytes = PUBLIC
+    events: Events,
+    *shown: Checkpoint,
+    remembered: tuple[Checkpoint, ...] = (),
+    trusted: TrustedKey = TRUSTED,
 ) -> VerificationReport:
-    replay = LogVerifier(shown or [head_of(events)], remembered, [trusted])
+    replay = LogVerifier(shown or [checkpoint_of(events)], remembered, [trusted])
     for position, event in enumerate(events, 1):
         replay.add(position, *event)
     return replay.finish()
@@ -86,9 +92,9 @@ def test_what_happened_replays_without_a_finding(written: Events) -> None:
     report = replayed(written)
     assert report.findings == ()
     assert report.notes == (UNPROVEN_TAIL,)
-    assert (report.size, report.checkpoint) == (len(written), head_of(written))
+    assert (report.size, report.checkpoint) == (len(written), checkpoint_of(written))
     assert dict(report.checked)["decisions decided again"] > 30
-    assert replayed(written, remembered=(head_of(written[:50]),)).notes == ()
+    assert replayed(written, remembered=(checkpoint_of(written[:50]),)).notes == ()
 
 
 LINEAGE, SYMBOL = decision_pb2.SCOPE_LINEAGE, decision_pb2.SCOPE_SYMBOL
@@ -288,7 +294,7 @@ def test_a_log_of_another_form_is_found(written: Events) -> None:
 
 
 def test_a_gap_is_named(written: Events) -> None:
-    replay = LogVerifier([head_of(written)], trusted=[PUBLIC])
+    replay = LogVerifier([checkpoint_of(written)], trusted=[TRUSTED])
     for position, event in enumerate(written, 1):
         if position != 40:
             replay.add(position, *event)
@@ -299,8 +305,8 @@ def rotated(
     events: Events, successor: checkpoints.Ed25519PrivateKey, by: checkpoints.Ed25519PrivateKey | None
 ) -> Events:
     """The log with another key introduced at its end."""
-    head = head_of(events)
-    fact = checkpoints.introduce(successor, by, head.size, head.root, "rotation")
+    end = checkpoint_of(events)
+    fact = introduce(successor, by, end.size, end.root, "rotation")
     last = next(event for event in events if event.topic == KEYS)
     envelope = last.envelope
     envelope.payload = fact.SerializeToString(deterministic=True)
@@ -314,33 +320,55 @@ class TestKeys:
         events = rotated(written, NEXT, KEY)
         for trusted in (KEY, NEXT):
             report = replayed(
-                events, head_of(written), head_of(events, NEXT), trusted=checkpoints.public_bytes(trusted)
+                events, checkpoint_of(written), checkpoint_of(events, NEXT), trusted=TrustedKey(public_bytes(trusted))
             )
             assert report.findings == ()
             assert dict(report.checked)["keys"] == 2
 
     def test_the_old_key_signs_nothing_after_that(self, written: Events) -> None:
         events = rotated(written, NEXT, KEY)
-        findings = replayed(events, head_of(events, KEY)).findings
+        findings = replayed(events, checkpoint_of(events, KEY)).findings
         assert any("is not signed by the key in force" in finding for finding in findings)
         assert any("are signed by nobody" in finding for finding in findings)
 
     def test_a_key_that_the_old_one_did_not_sign_is_not_believed(self, written: Events) -> None:
         events = rotated(written, FORGED, None)
-        findings = replayed(events, head_of(written), head_of(events, FORGED)).findings
+        findings = replayed(events, checkpoint_of(written), checkpoint_of(events, FORGED)).findings
         assert any(finding.startswith(f"position {len(events)}: ") for finding in findings)
         assert "events after position" in findings[-1]
 
     def test_another_key_is_not_the_logs(self, written: Events) -> None:
-        findings = replayed(written, trusted=checkpoints.public_bytes(FORGED)).findings
+        findings = replayed(written, trusted=TrustedKey(public_bytes(FORGED))).findings
         assert [finding for finding in findings if "the key that is trusted is none of the log's" in finding]
 
-    def test_without_a_head_nothing_is_signed(self, written: Events) -> None:
-        replay = LogVerifier(trusted=[PUBLIC])
+    def test_a_key_that_is_named_for_another_log_is_not_the_logs(self, written: Events) -> None:
+        assert replayed(written, trusted=TrustedKey(PUBLIC, ORIGIN)).findings == ()
+        other = origin_of(public_bytes(NEXT))
+        [finding] = replayed(written, trusted=TrustedKey(PUBLIC, other)).findings
+        assert finding == f"the log is {ORIGIN}, and the key that is trusted is one of {other}: another log"
+
+    def test_the_log_keeps_its_origin_when_its_key_is_replaced(self, written: Events) -> None:
+        events = rotated(written, NEXT, KEY)
+        shown = checkpoint_of(events, NEXT)
+        report = replayed(events, shown, trusted=TrustedKey(public_bytes(NEXT), ORIGIN))
+        assert (report.findings, report.checkpoint) == ((), shown)
+        assert report.key is not None
+        assert report.key.public_key == public_bytes(NEXT)
+
+    def test_a_checkpoint_of_another_origin_is_one_of_another_log(self, written: Events) -> None:
+        """Even one that the log's own key has signed, over the same events."""
+        own, other = checkpoint_of(written), origin_of(public_bytes(NEXT))
+        foreign = checkpoints.sign(KEY, other, own.size, own.root, own.time)
+        findings = replayed(written, own, remembered=(foreign,)).findings
+        name = f"the remembered checkpoint of size {own.size}"
+        assert findings == (f"{name} is one of the log {other}, and this log is {ORIGIN}",)
+
+    def test_without_a_checkpoint_nothing_is_signed(self, written: Events) -> None:
+        replay = LogVerifier(trusted=[TRUSTED])
         for position, event in enumerate(written, 1):
             replay.add(position, *event)
         assert replay.finish().findings == ("events after position 0 are signed by nobody",)
 
     def test_a_head_in_the_middle_leaves_the_rest_unsigned(self, written: Events) -> None:
-        findings = replayed(written, head_of(written[:60])).findings
+        findings = replayed(written, checkpoint_of(written[:60])).findings
         assert findings == ("events after position 60 are signed by nobody",)

@@ -31,13 +31,13 @@ ENVELOPE = envelope_pb2.Envelope(
 )
 STATE = ENVELOPE.SerializeToString(deterministic=True)
 EVENT = (3, "lineage/AAPL/range/logistic", 2, "ratchet.events.v1.PromotionDeclined", STATE)
-HEAD = sign(Ed25519PrivateKey.from_private_bytes(bytes(32)), 3, bytes(32), 7_000)
+CHECKPOINT = sign(Ed25519PrivateKey.from_private_bytes(bytes(32)), "ratchet.log/0123456789abcdef", 3, bytes(32), 7_000)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "log.jsonl"
-    path.write_text(f"{event_line(*EVENT)}\n{checkpoint_line(HEAD)}\n", encoding="utf-8")
+    path.write_text(f"{event_line(*EVENT)}\n{checkpoint_line(CHECKPOINT.note)}\n", encoding="utf-8")
     return path
 
 
@@ -54,7 +54,7 @@ def test_a_line_is_readable_and_keeps_the_very_bytes() -> None:
 def test_what_was_written_is_read_back(file: Path) -> None:
     [event] = read_events(file)
     assert tuple(event) == (*EVENT, "")
-    assert read_checkpoint(file) == HEAD
+    assert read_checkpoint(file) == CHECKPOINT
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,31 @@ def test_a_field_that_another_version_does_not_know_must_be_empty() -> None:
     assert not json_agrees({name: value for name, value in meant.items() if name != "lineage"}, meant)
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", '{"position": "3"}', '{"head": {}}', "\xff", '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"position": "3"}', '{"checkpoint": ""}', "\xff", '{"a": 1, "a": 2}'])
 def test_what_is_no_export_is_refused_by_its_line(file: Path, line: str) -> None:
     text = file.read_text(encoding="utf-8")
     file.write_bytes(text.encode() + line.encode("latin-1") + b"\n")
     with pytest.raises(CorruptData, match=r"log\.jsonl"):
         list(read_events(file))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"checkpoint": 1}',
+        '{"checkpoint": {}}',
+        '{"checkpoint": "note"}',
+        '{"checkpoint": "\\ud800"}',
+        '{"checkpoint": "", "checkpoint": ""}',
+        '{"checkpoint"',
+        checkpoint_line(CHECKPOINT.note.replace("\n3\n", "\n03\n")),
+        checkpoint_line(CHECKPOINT.note).replace("}", ', "more": 1}'),
+    ],
+)
+def test_a_last_line_that_is_no_checkpoint_is_refused(file: Path, line: str) -> None:
+    file.write_text(f"{event_line(*EVENT)}\n{line}\n", encoding="utf-8")
+    with pytest.raises(CorruptData, match=r"last line of .*log\.jsonl is no checkpoint"):
+        read_checkpoint(file)
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ratchet.cli import certs, cli
 from ratchet.client.credentials import TLS_VARIABLES
 from ratchet.client.services import SERVICES
 from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import create_private, load_private, origin_of, public_bytes, write_public
 from services.knowledge import bootstrap as knowledge
 from services.local import doctor_machine, doctor_services
 from services.platform.identity import token_file
@@ -95,7 +96,7 @@ def test_what_runs_is_well_and_of_this_version(doctor: Doctor, tmp_path: Path, m
     assert "at http://127.0.0.1:" in found["knowledge metrics"]["found"]
     assert found["log"]["found"].startswith("1 events, 0.")
     assert not found["log"]["found"].endswith(" 0.0 MiB")
-    assert "goes on from the" in found["signed head"]["found"]
+    assert "goes on from the" in found["checkpoint"]["found"]
     assert found["trainer"]["remedy"] == f"ratchet up --home {tmp_path}"
     assert "GiB free" in found["disk"]["found"]
 
@@ -195,10 +196,10 @@ def test_a_log_that_is_not_the_one_remembered_is_found(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path, monkeypatch, "registry"):
-        key = checkpoints.load_private(tmp_path / "signing.key")
-        longer = checkpoints.sign(key, 7, bytes(32), 1)
-        (tmp_path / "heads.jsonl").write_text(longer.to_line() + "\n")
-        found = doctor("--home", str(tmp_path))["signed head"]
+        key = load_private(tmp_path / "signing.key")
+        longer = checkpoints.sign(key, origin_of(public_bytes(key)), 7, bytes(32), 1)
+        (tmp_path / "checkpoints.txt").write_text(longer.note)
+        found = doctor("--home", str(tmp_path))["checkpoint"]
     assert not found["ok"]
     assert "truncated or replaced" in found["found"]
     assert found["remedy"] == f"ratchet log verify --home {tmp_path}"
@@ -207,12 +208,12 @@ def test_a_log_that_is_not_the_one_remembered_is_found(
 def test_a_log_that_another_key_signed_is_found(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = checkpoints.public_bytes(checkpoints.create_private(tmp_path / "other.key"))
+    other = public_bytes(create_private(tmp_path / "other.key"))
     with serving(tmp_path, monkeypatch, "registry"):
         (tmp_path / "signing.pub").unlink()
-        checkpoints.write_public(tmp_path / "signing.pub", other)
-        (tmp_path / "heads.jsonl").unlink()
-        found = doctor("--home", str(tmp_path))["signed head"]
+        write_public(tmp_path / "signing.pub", other)
+        (tmp_path / "checkpoints.txt").unlink()
+        found = doctor("--home", str(tmp_path))["checkpoint"]
     assert not found["ok"]
     assert "the signature of the log's end is not that of" in found["found"]
 

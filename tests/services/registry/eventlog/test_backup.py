@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.errors import CorruptData
+from ratchet.errors import CorruptData, InvalidInput
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.transparency.checkpoints import Checkpoint
 from services.platform.artifacts import open_store
@@ -63,10 +63,10 @@ COPYING: dict[str, Callable[[Postgres, str, Path], str]] = {"sqlite": vacuumed, 
 
 @dataclass(frozen=True)
 class Copied:
-    """The home of the copy, and what the original's registry knows: all its signed heads, and the newest of all."""
+    """The home of the copy, and what the original's registry knows: all its checkpoints, and the newest of all."""
 
     settings: Settings
-    heads: dict[int, Checkpoint]
+    checkpoints: dict[int, Checkpoint]
     newest: Checkpoint
 
 
@@ -105,31 +105,31 @@ def copied(log_url: str, tmp_path: Path, postgres: Postgres) -> Copied:
         # After the log: an artifact is there before any fact names it.
         shutil.copytree(original.home / "artifacts", tmp_path / "copy" / "artifacts")
     auditee.import_bars("LATER")
-    heads = {head.size: head for head in log.checkpoints(1, 10_000)}
+    checkpoints = {each.size: each for each in map(Checkpoint.parse, log.notes(1, 10_000))}
     newest = log.checkpoint()
     assert newest is not None
     log.close()
     settings = Settings.load("registry", tmp_path / "copy", "127.0.0.1", 0, {"RATCHET_LOG": url})
     shutil.copy(original.home / "signing.key", settings.home)
-    return Copied(settings, heads, newest)
+    return Copied(settings, checkpoints, newest)
 
 
 def verified(log: Log, settings: Settings, *remembered: Checkpoint) -> pb.VerifyResponse:
     audit = Audit(log, TABLES, settings, clock=lambda: datetime.now(UTC))
-    return audit(pb.VerifyRequest(remembered=[head.to_message() for head in remembered]))
+    return audit(pb.VerifyRequest(remembered=[each.note for each in remembered]))
 
 
 def test_a_copy_verifies_has_the_root_of_then_and_goes_on(copied: Copied) -> None:
     log = open_signed_log(copied.settings)
     head = log.head()
     assert 100 < head.position < copied.newest.size
-    assert head.root == copied.heads[head.position].root
+    assert head.root == copied.checkpoints[head.position].root
     answer = verified(log, copied.settings)
     assert list(answer.findings) == []
     assert {each.what: each.count for each in answer.checked}["artifacts"] > 20
     Auditee(log, open_store(copied.settings.artifacts), first=100_000).import_bars("AFTER")
     assert log.head().position == head.position + 1
-    assert verified(log, copied.settings, copied.heads[head.position]).verified
+    assert verified(log, copied.settings, copied.checkpoints[head.position]).verified
     log.close()
 
 
@@ -140,7 +140,15 @@ def test_a_copy_that_is_older_than_what_was_seen_is_said_to_be(copied: Copied) -
     log.close()
 
 
+def test_text_that_is_no_checkpoint_is_not_remembered(copied: Copied) -> None:
+    log = open_signed_log(copied.settings)
+    with pytest.raises(InvalidInput, match="the note is no checkpoint: line 1, the origin") as raised:
+        Audit(log, TABLES, copied.settings, clock=lambda: datetime.now(UTC))(pb.VerifyRequest(remembered=["text\n"]))
+    assert raised.value.fields == {"remembered": "no checkpoint"}
+    log.close()
+
+
 def test_a_registry_that_remembers_more_than_the_copy_has_does_not_start(copied: Copied, tmp_path: Path) -> None:
-    shutil.copy(tmp_path / "original" / "heads.jsonl", copied.settings.home)
-    with pytest.raises(CorruptData, match=r"truncated or replaced.*move .*heads.jsonl away if that is meant"):
+    shutil.copy(tmp_path / "original" / "checkpoints.txt", copied.settings.home)
+    with pytest.raises(CorruptData, match=r"truncated or replaced.*move .*checkpoints.txt away if that is meant"):
         open_signed_log(copied.settings)

@@ -1,4 +1,4 @@
-"""heads.jsonl: the log can't be cut off or replaced between two starts without the registry seeing it."""
+"""The file of checkpoints: the log can't be cut off or replaced between two starts without the registry seeing it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ratchet.errors import CorruptData, PreconditionFailed
 from ratchet.transparency import checkpoints, merkle
+from ratchet.transparency.checkpoint_files import read_checkpoints
+from ratchet.transparency.keys import origin_of
 from services.registry.eventlog import Log
 from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer
@@ -26,7 +28,7 @@ MORE = b"\x78\x01"  # a field that no envelope has
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "heads.jsonl"
+    return tmp_path / "checkpoints.txt"
 
 
 @pytest.fixture
@@ -50,17 +52,17 @@ def write(log: Log, first: int, count: int) -> None:
         log.commit(append(f"r{number}", event(f"session/{number}", 1)))
 
 
-def test_a_clean_stop_leaves_the_newest_head(start: Callable[[], Log], file: Path) -> None:
+def test_a_clean_stop_leaves_the_newest_checkpoint(start: Callable[[], Log], file: Path) -> None:
     log = start()
     write(log, 0, 7)
     newest = log.checkpoint()
     log.close()
-    found = checkpoints.read_checkpoints(file)
+    found = read_checkpoints(file)
     assert found[-1] == newest
     assert newest is not None
     assert newest.size == 8
-    assert [head.size for head in found] == sorted({head.size for head in found})
-    assert all(checkpoints.verify(head, SIGNER.public_key) for head in found)
+    assert [each.size for each in found] == sorted({each.size for each in found})
+    assert all(checkpoints.verify(each, SIGNER.public_key) for each in found)
 
 
 def test_the_file_only_grows(start: Callable[[], Log], file: Path) -> None:
@@ -74,7 +76,7 @@ def test_the_file_only_grows(start: Callable[[], Log], file: Path) -> None:
         before = file.read_bytes()
 
 
-def test_starting_and_stopping_alone_adds_no_line(start: Callable[[], Log], file: Path) -> None:
+def test_starting_and_stopping_alone_adds_nothing(start: Callable[[], Log], file: Path) -> None:
     start().close()
     before = file.read_bytes()
     start().close()
@@ -115,16 +117,16 @@ def test_a_deleted_tail_is_refused(start: Callable[[], Log], tmp_path: Path) -> 
     log.close()
     with closing(sqlite3.connect(tmp_path / "log.sqlite")) as database, database:
         database.execute("DELETE FROM stored_events WHERE position > 2")
-        database.execute("DELETE FROM tree_heads WHERE size > 2")
+        database.execute("DELETE FROM checkpoints WHERE size > 2")
     with pytest.raises(CorruptData, match="ends at position 2"):
         start()
 
 
-@pytest.mark.parametrize("forged", [False, True], ids=["head deleted", "head forged"])
+@pytest.mark.parametrize("forged", [False, True], ids=["checkpoint deleted", "checkpoint forged"])
 def test_a_log_changed_without_its_key_is_not_signed_on(
     start: Callable[[], Log], tmp_path: Path, file: Path, forged: bool
 ) -> None:
-    """Events and nodes that agree do not help who could not sign them, even where no head is remembered."""
+    """Events and nodes that agree do not help who could not sign them, even where no checkpoint is remembered."""
     log = start()
     write(log, 0, 2)
     log.close()
@@ -137,11 +139,12 @@ def test_a_log_changed_without_its_key_is_not_signed_on(
         [[other]] = database.execute("SELECT hash FROM merkle_nodes WHERE level = 1 AND idx = 0").fetchall()
         database.execute("UPDATE stored_events SET state = ? WHERE position = 3", (state + MORE,))
         database.execute("UPDATE merkle_nodes SET hash = ? WHERE level = 0 AND idx = 2", (node,))
-        database.execute("DELETE FROM tree_heads WHERE size = 3")
+        database.execute("DELETE FROM checkpoints WHERE size = 3")
         if forged:
             stranger = Signer(Ed25519PrivateKey.generate())
-            head = checkpoints.sign(stranger.private_key, 3, merkle.node_hash(other, node), 1, SIGNER.key_id)
-            database.execute("INSERT INTO tree_heads VALUES (3, ?, 1, ?, ?)", (head.root, head.key_id, head.signature))
+            origin, root = origin_of(SIGNER.public_key), merkle.node_hash(other, node)
+            note = checkpoints.sign(stranger.private_key, origin, 3, root, 1, SIGNER.public_key).note
+            database.execute("INSERT INTO checkpoints VALUES (3, ?)", (note,))
     with pytest.raises(CorruptData, match="position 3, is not what its key signed last"):
         start()
 
@@ -156,20 +159,20 @@ def test_a_last_event_that_can_not_be_read_is_corrupt_data(start: Callable[[], L
         start()
 
 
-def test_a_line_that_a_crash_left_unfinished_is_dropped(start: Callable[[], Log], file: Path) -> None:
+def test_a_note_that_a_crash_left_unfinished_is_dropped(start: Callable[[], Log], file: Path) -> None:
     start().close()
     whole = file.read_bytes()
-    file.write_bytes(whole + whole[:40])
+    file.write_bytes(whole + whole[:140])
     log = start()
     write(log, 0, 1)
     log.close()
-    assert [head.size for head in checkpoints.read_checkpoints(file)] == [1, 2]
+    assert [each.size for each in read_checkpoints(file)] == [1, 2]
 
 
-def test_a_line_that_is_no_head_is_refused(start: Callable[[], Log], file: Path) -> None:
+def test_text_that_is_no_checkpoint_is_refused(start: Callable[[], Log], file: Path) -> None:
     start().close()
     file.write_text("junk\n")
-    with pytest.raises(CorruptData, match="not a signed head"):
+    with pytest.raises(CorruptData, match="the note is no checkpoint"):
         start()
 
 
@@ -183,7 +186,7 @@ def test_a_file_that_can_not_be_written_is_an_error_in_the_log_and_no_failed_com
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"), tables=())
-    log.sign_with(SIGNER, CheckpointFile(tmp_path / "no-folder" / "heads.jsonl"))
+    log.sign_with(SIGNER, CheckpointFile(tmp_path / "no-folder" / "checkpoints.txt"))
     write(log, 0, 2)
     assert log.head().position == 3
     log.close()

@@ -1,4 +1,4 @@
-"""Heads and proofs over gRPC: a stranger checks them with ratchet.transparency alone."""
+"""Checkpoints and proofs over gRPC: a stranger checks them with ratchet.transparency alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ratchet.errors import InvalidInput
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.transparency import checkpoints, merkle
+from ratchet.transparency.keys import origin_of
 from services.platform.server import Server
 from services.registry.eventlog import Log, open_log, service
 from services.registry.eventlog.checkpoints import Signer
@@ -56,17 +57,18 @@ def client(address: str) -> Iterator[Client]:
         yield made
 
 
-def head(message: pb.SignedHead) -> checkpoints.Checkpoint:
-    found = checkpoints.Checkpoint.from_message(message)
+def verified(note: str) -> checkpoints.Checkpoint:
+    found = checkpoints.Checkpoint.parse(note)
     assert checkpoints.verify(found, SIGNER.public_key)
     return found
 
 
-def test_the_head_of_the_log_is_signed(client: Client) -> None:
+def test_the_end_of_the_log_is_signed(client: Client) -> None:
     answer = client.get_head()
-    found = head(answer.signed)
+    found = verified(answer.checkpoint)
     assert (found.size, found.root) == (answer.position, answer.root) == (EVENTS + 1, answer.root)
-    assert found.time == answer.recorded_at.ToDatetime(tzinfo=UTC)
+    assert found.time == answer.recorded_at.seconds
+    assert found.origin == origin_of(SIGNER.public_key)
 
 
 def test_every_event_is_proven_in_every_tree(client: Client) -> None:
@@ -78,35 +80,36 @@ def test_every_event_is_proven_in_every_tree(client: Client) -> None:
                 merkle.canonical_leaf(found.position, found.stream, found.version, found.topic, found.state)
             )
             assert merkle.verify_inclusion(leaf, position - 1, size, answer.hashes, answer.root)
-            if answer.HasField("head"):
-                assert (head(answer.head).size, answer.head.root) == (size, answer.root)
+            if answer.checkpoint:
+                checkpoint = verified(answer.checkpoint)
+                assert (checkpoint.size, checkpoint.root) == (size, answer.root)
     assert client.prove_inclusion(1).size == EVENTS + 1
 
 
 def test_the_sizes_of_transactions_are_signed_and_no_others(client: Client) -> None:
-    signed = [size for size in range(1, EVENTS + 2) if client.prove_inclusion(1, size).HasField("head")]
+    signed = [size for size in range(1, EVENTS + 2) if client.prove_inclusion(1, size).checkpoint]
     assert signed == [1, 2, 4, 5, 7, 8, 10, 11, 13]
-    assert [each.size for each in client.list_heads()] == signed
-    assert [each.size for each in client.list_heads(8)] == [8, 10, 11, 13]
+    assert [each.size for each in client.list_checkpoints()] == signed
+    assert [each.size for each in client.list_checkpoints(8)] == [8, 10, 11, 13]
 
 
-def test_heads_are_listed_page_by_page(client: Client, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = list(client.list_heads())
+def test_checkpoints_are_listed_page_by_page(client: Client, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(client.list_checkpoints())
     monkeypatch.setattr(service, "MAX_CHECKPOINTS", 2)
-    assert list(client.list_heads()) == whole
+    assert list(client.list_checkpoints()) == whole
     with grpc.insecure_channel(address) as channel:
         stub: Stub = eventlog_pb2_grpc.EventLogServiceStub(channel)
-        assert len(stub.ListHeads(pb.ListHeadsRequest(limit=1)).heads) == 1
-        assert len(stub.ListHeads(pb.ListHeadsRequest()).heads) == 2
+        assert len(stub.ListCheckpoints(pb.ListCheckpointsRequest(limit=1)).checkpoints) == 1
+        assert len(stub.ListCheckpoints(pb.ListCheckpointsRequest()).checkpoints) == 2
 
 
-def test_every_head_is_proven_to_be_continued_by_the_later_ones(client: Client) -> None:
-    found = [head(each) for each in client.list_heads()]
+def test_every_checkpoint_is_proven_to_be_continued_by_the_later_ones(client: Client) -> None:
+    found = [verified(each.note) for each in client.list_checkpoints()]
     for old in found:
         for new in found:
             if old.size <= new.size:
                 answer = client.prove_consistency(old.size, new.size)
-                assert head(answer.head) == new
+                assert verified(answer.checkpoint) == new
                 assert merkle.verify_consistency(old.size, new.size, answer.hashes, old.root, new.root)
     assert client.prove_consistency(1).new_size == EVENTS + 1
 
@@ -121,7 +124,7 @@ def test_every_head_is_proven_to_be_continued_by_the_later_ones(client: Client) 
         lambda stub: stub.ProveConsistency(pb.ProveConsistencyRequest(old_size=99)),
         lambda stub: stub.ProveConsistency(pb.ProveConsistencyRequest(old_size=5, new_size=4)),
         lambda stub: stub.ProveConsistency(pb.ProveConsistencyRequest(old_size=-1)),
-        lambda stub: stub.ListHeads(pb.ListHeadsRequest(from_size=-1)),
+        lambda stub: stub.ListCheckpoints(pb.ListCheckpointsRequest(from_size=-1)),
     ],
 )
 def test_what_the_log_does_not_have_is_invalid_input(address: str, call: Callable[[Stub], object]) -> None:
@@ -130,16 +133,16 @@ def test_what_the_log_does_not_have_is_invalid_input(address: str, call: Callabl
     assert isinstance(from_rpc(raised.value, "log"), InvalidInput)
 
 
-def test_an_export_from_the_beginning_to_a_signed_size_ends_with_its_head(client: Client) -> None:
+def test_an_export_from_the_beginning_to_a_signed_size_ends_with_its_checkpoint(client: Client) -> None:
     [whole] = client.export_log()
-    assert (len(whole.events), head(whole.head).size) == (EVENTS + 1, EVENTS + 1)
-    assert [head(each.head).size for each in client.export_log(1, 4)] == [4]
-    assert [each.HasField("head") for each in client.export_log(1, 3)] == [False]
-    assert [each.HasField("head") for each in client.export_log(2, 4)] == [False]
+    assert (len(whole.events), verified(whole.checkpoint).size) == (EVENTS + 1, EVENTS + 1)
+    assert [verified(each.checkpoint).size for each in client.export_log(1, 4)] == [4]
+    assert [each.checkpoint for each in client.export_log(1, 3)] == [""]
+    assert [each.checkpoint for each in client.export_log(2, 4)] == [""]
     assert list(client.export_log(99)) == []
 
 
-def test_a_log_that_is_not_signed_says_so_by_leaving_heads_out(tmp_path: Path) -> None:
+def test_a_log_that_is_not_signed_says_so_by_leaving_checkpoints_out(tmp_path: Path) -> None:
     unsigned = open_log(f"sqlite://{tmp_path / 'log.sqlite'}", (), lambda: datetime.now(UTC))
     unsigned.commit(append("r1", event("session/1", 1)))
     server = Server("127.0.0.1", 0)
@@ -147,8 +150,8 @@ def test_a_log_that_is_not_signed_says_so_by_leaving_heads_out(tmp_path: Path) -
     server.add(add, service.EventLogService(unsigned), service.NAME)
     server.start()
     with Client(f"127.0.0.1:{server.port}") as client:
-        assert not client.get_head().HasField("signed")
-        assert not client.prove_inclusion(1).HasField("head")
-        assert list(client.list_heads()) == []
+        assert client.get_head().checkpoint == ""
+        assert client.prove_inclusion(1).checkpoint == ""
+        assert list(client.list_checkpoints()) == []
     server.stop(0)
     unsigned.close()

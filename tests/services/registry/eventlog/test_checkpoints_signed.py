@@ -1,4 +1,4 @@
-"""Every commit signs the new head; proofs lead from any event to a signed root, and agree with pymerkle."""
+"""Every commit signs a checkpoint; proofs lead from any event to a signed root, and agree with pymerkle."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pymerkle import InmemoryTree, verify_consistency, verify_inclusion
 from ratchet.errors import InvalidInput, PreconditionFailed, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints, merkle
+from ratchet.transparency.keys import KEYS_STREAM, Key, check_introduction, key_in_force, origin_of
 from services.registry.eventlog import Log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.commit import leaf
@@ -30,41 +31,46 @@ def signed(open_database: Callable[[], Database]) -> Log:
 
 
 def introduced(log: Log) -> list[tuple[int, facts_pb2.KeyIntroduced]]:
-    found = [(each.position, each.fact.message) for each in everything(log) if each.stream == checkpoints.KEYS_STREAM]
+    found = [(each.position, each.fact.message) for each in everything(log) if each.stream == KEYS_STREAM]
     return [(position, fact) for position, fact in found if isinstance(fact, facts_pb2.KeyIntroduced)]
 
 
-def replayed_keys(log: Log) -> list[checkpoints.Key]:
+def replayed_keys(log: Log) -> list[Key]:
     """The keys as a stranger finds them: each introduction checked on the tree before it."""
-    tree, keys = merkle.Frontier(), list[checkpoints.Key]()
+    tree, keys = merkle.Frontier(), list[Key]()
     for each in everything(log):
-        if each.stream == checkpoints.KEYS_STREAM:
+        if each.stream == KEYS_STREAM:
             fact = each.fact.message
             assert isinstance(fact, facts_pb2.KeyIntroduced)
             replaced = keys[-1].public_key if keys else None
-            keys.append(checkpoints.check_introduction(fact, tree.size, tree.root(), replaced))
+            keys.append(check_introduction(fact, tree.size, tree.root(), replaced))
         tree.append(leaf(each))
     return keys
 
 
+def checkpoints_of(log: Log, from_size: int = 0, limit: int = 10_000) -> list[checkpoints.Checkpoint]:
+    return [checkpoints.Checkpoint.parse(note) for note in log.notes(from_size, limit)]
+
+
 def assert_signed(log: Log) -> None:
-    """Each head is of the key in force then, over the root of then; the newest covers the whole log."""
+    """Each checkpoint is of the key in force then, over the root of then; the newest covers the whole log."""
     leaves = [leaf(each) for each in everything(log)]
     keys = replayed_keys(log)
     assert keys == log.keys()
-    found = log.checkpoints(0, 10_000)
+    found = checkpoints_of(log)
     assert found[-1].size == len(leaves) == log.head().position
-    for head in found:
-        key = checkpoints.key_in_force(keys, head.size)
+    for each in found:
+        key = key_in_force(keys, each.size)
         assert key is not None
-        assert head.root == merkle.root(leaves[: head.size])
-        assert checkpoints.verify(head, key.public_key)
+        assert each.origin == origin_of(keys[0].public_key)
+        assert each.root == merkle.root(leaves[: each.size])
+        assert checkpoints.verify(each, key.public_key)
 
 
 def test_the_first_fact_of_a_new_log_introduces_its_key(signed: Log) -> None:
     [(position, fact)] = introduced(signed)
     assert (position, fact.key_id, fact.replaces) == (1, OLD.key_id, "")
-    assert checkpoints.check_introduction(fact, 0, merkle.EMPTY_ROOT, None) == checkpoints.Key(1, OLD.public_key)
+    assert check_introduction(fact, 0, merkle.EMPTY_ROOT, None) == Key(1, OLD.public_key)
     assert_signed(signed)
 
 
@@ -73,15 +79,15 @@ def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Call
     log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
     assert log.checkpoint() is None
     log.sign_with(OLD)
-    assert log.keys() == [checkpoints.Key(3, OLD.public_key)]
+    assert log.keys() == [Key(3, OLD.public_key)]
     assert_signed(log)
 
 
-def test_each_transaction_signs_one_head_of_the_whole_log(signed: Log) -> None:
+def test_each_transaction_signs_one_checkpoint_of_the_whole_log(signed: Log) -> None:
     for number in range(5):
         signed.commit(append(f"r{number}", event(f"session/{number}", 1), event(f"session/{number}", 2)))
-    assert [head.size for head in signed.checkpoints(0, 100)] == [1, 3, 5, 7, 9, 11]
-    assert [head.size for head in signed.checkpoints(4, 2)] == [5, 7]
+    assert [each.size for each in checkpoints_of(signed, 0, 100)] == [1, 3, 5, 7, 9, 11]
+    assert [each.size for each in checkpoints_of(signed, 4, 2)] == [5, 7]
     assert_signed(signed)
     assert_sound(signed)
 
@@ -92,7 +98,7 @@ def test_what_appends_nothing_signs_nothing(signed: Log) -> None:
     signed.commit(first)
     with pytest.raises(StreamConflict):
         signed.commit(append("r2", event("session/1", 1)))
-    assert [head.size for head in signed.checkpoints(0, 100)] == [1, 2]
+    assert [each.size for each in checkpoints_of(signed, 0, 100)] == [1, 2]
 
 
 def test_opened_again_with_its_key_the_log_goes_on(signed: Log, open_database: Callable[[], Database]) -> None:
@@ -114,8 +120,9 @@ def test_a_rotation_is_signed_by_both_keys_and_the_new_one_signs_from_there(sign
     signed.commit(append("r1", event("session/1", 1)))
     assert signed.rotate(NEW, "ann@desk", "the yearly one") == 3
     signed.commit(append("r2", event("session/2", 1)))
-    assert signed.keys() == [checkpoints.Key(1, OLD.public_key), checkpoints.Key(3, NEW.public_key)]
-    assert [head.key_id for head in signed.checkpoints(0, 100)] == [OLD.key_id] * 2 + [NEW.key_id] * 2
+    assert signed.keys() == [Key(1, OLD.public_key), Key(3, NEW.public_key)]
+    by_the_old_key = [checkpoints.verify(each, OLD.public_key) for each in checkpoints_of(signed)]
+    assert by_the_old_key == [True] * 2 + [False] * 2
     _, (_, fact) = introduced(signed)
     assert (fact.replaces, fact.reason) == (OLD.key_id, "the yearly one")
     assert_signed(signed)
@@ -167,8 +174,8 @@ def test_roots_and_proofs_agree_with_pymerkle(open_database: Callable[[], Databa
     for each in everything(log):
         oracle.append_entry(merkle.canonical_leaf(each.position, each.stream, each.version, each.topic, each.state))
     size = oracle.get_size()
-    for head in log.checkpoints(0, 100):
-        assert oracle.get_root(head.size) == head.root
+    for each in checkpoints_of(log, 0, 100):
+        assert oracle.get_root(each.size) == each.root
     for _ in range(40):
         new = chance.randint(1, size)
         position, old = chance.randint(1, new), chance.randint(1, new)

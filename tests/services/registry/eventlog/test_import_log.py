@@ -11,6 +11,7 @@ import pytest
 
 from ratchet.errors import AlreadyExists, Conflict, CorruptData, PreconditionFailed
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
+from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.export import checkpoint_line, event_line
 from services.platform.artifacts import open_store
 from services.platform.settings import Settings
@@ -42,9 +43,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for batch in log.read()
         for event in batch
     ]
-    head = log.checkpoint()
-    assert head is not None
-    (home / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(head)]) + "\n", encoding="utf-8")
+    note = log.note(log.head().position)
+    (home / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(note)]) + "\n", encoding="utf-8")
     log.close()
     return home
 
@@ -85,7 +85,7 @@ def test_the_imported_log_goes_on_and_verifies(imported: Settings) -> None:
     assert log.head().position == before + 1
     answer = audit_of(log, imported)(pb.VerifyRequest())
     assert list(answer.findings) == []
-    assert answer.head.size == before + 1
+    assert Checkpoint.parse(answer.checkpoint).size == before + 1
     log.close()
 
 

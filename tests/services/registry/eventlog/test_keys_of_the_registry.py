@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InvalidInput, NotAllowed, NotFound, PreconditionFailed
-from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import Key, create_private, key_id, load_trusted, public_bytes
 from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log, rotate_key
 
@@ -17,7 +17,7 @@ def settings(home: Path, key: Path | None = None) -> Settings:
     return Settings.load("registry", home, "127.0.0.1", 0, environ)
 
 
-def started(home: Path, key: Path | None = None) -> list[checkpoints.Key]:
+def started(home: Path, key: Path | None = None) -> list[Key]:
     """Start the registry's log and stop it; the keys that it has then."""
     log = open_signed_log(settings(home, key))
     found = log.keys()
@@ -29,7 +29,7 @@ def test_a_new_home_gets_a_key_of_its_own(tmp_path: Path) -> None:
     [key] = started(tmp_path)
     assert key.position == 1
     assert (tmp_path / "signing.key").stat().st_mode & 0o777 == 0o600
-    assert checkpoints.load_public(tmp_path / "signing.pub") == key.public_key
+    assert load_trusted(tmp_path / "signing.pub").public_key == key.public_key
     assert started(tmp_path) == [key]
 
 
@@ -49,14 +49,14 @@ def test_a_named_key_must_exist(tmp_path: Path) -> None:
 
 
 def test_a_named_key_is_used_and_none_is_made(tmp_path: Path) -> None:
-    private = checkpoints.create_private(tmp_path / "named")
+    private = create_private(tmp_path / "named")
     [key] = started(tmp_path / "home", tmp_path / "named")
-    assert key.public_key == checkpoints.public_bytes(private)
+    assert key.public_key == public_bytes(private)
     assert not (tmp_path / "home" / "signing.key").exists()
 
 
 def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -> None:
-    checkpoints.create_private(tmp_path / "named")
+    create_private(tmp_path / "named")
     (tmp_path / "named").chmod(0o644)
     with pytest.raises(NotAllowed, match="chmod 600"):
         started(tmp_path / "home", tmp_path / "named")
@@ -68,7 +68,7 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -
 
 def test_a_key_that_is_not_the_logs_is_refused(tmp_path: Path) -> None:
     [key] = started(tmp_path / "home")
-    other = checkpoints.key_id(checkpoints.public_bytes(checkpoints.create_private(tmp_path / "other")))
+    other = key_id(public_bytes(create_private(tmp_path / "other")))
     with pytest.raises(PreconditionFailed, match=f"{key.id}.*{other}"):
         started(tmp_path / "home", tmp_path / "other")
     assert started(tmp_path / "home") == [key]
@@ -77,11 +77,11 @@ def test_a_key_that_is_not_the_logs_is_refused(tmp_path: Path) -> None:
 def test_a_rotated_home_goes_on_with_its_new_key(tmp_path: Path) -> None:
     home, new = tmp_path / "home", tmp_path / "new"
     [first] = started(home)
-    private = checkpoints.create_private(new)
+    private = create_private(new)
     key = rotate_key(settings(home), new, "ann@desk", "the yearly one")
-    assert key == checkpoints.Key(2, checkpoints.public_bytes(private))
+    assert key == Key(2, public_bytes(private))
     assert started(home) == [first, key]
-    assert checkpoints.load_public(home / "signing.pub") == key.public_key
+    assert load_trusted(home / "signing.pub").public_key == key.public_key
     assert (home / "signing.key").stat().st_mode & 0o777 == 0o600
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_rotation_is_finished_by_another_call(tmp_path: Path) -> 
     home, new = tmp_path / "home", tmp_path / "new"
     started(home)
     before = (home / "signing.key").read_bytes()
-    checkpoints.create_private(new)
+    create_private(new)
     key = rotate_key(settings(home), new, "ann@desk", "the yearly one")
     (home / "signing.key").write_bytes(before)
     with pytest.raises(PreconditionFailed, match=key.id):
@@ -100,9 +100,9 @@ def test_an_interrupted_rotation_is_finished_by_another_call(tmp_path: Path) -> 
 
 def test_a_named_key_is_rotated_with_that_key_and_then_named_anew(tmp_path: Path) -> None:
     home, old, new = tmp_path / "home", tmp_path / "old", tmp_path / "new"
-    checkpoints.create_private(old)
-    checkpoints.create_private(new)
-    checkpoints.create_private(tmp_path / "stranger")
+    create_private(old)
+    create_private(new)
+    create_private(tmp_path / "stranger")
     started(home, old)
     with pytest.raises(PreconditionFailed, match="RATCHET_SIGNING_KEY"):
         rotate_key(settings(home, tmp_path / "stranger"), new, "eve@desk", "mine now")

@@ -16,6 +16,7 @@ import pytest
 
 from ratchet.errors import Conflict
 from ratchet.transparency import checkpoints, merkle
+from ratchet.transparency.keys import create_private, public_bytes
 from services.registry.eventlog import Filter, RebuildResult, RecordedEvent, Statement, Table, open_log, subscription
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
@@ -31,7 +32,7 @@ def told_by(racers: list[subprocess.Popen[str]]) -> list[str]:
 
 def test_six_writers_in_two_processes_and_a_reader_in_each(log_url: str, tmp_path: Path) -> None:
     key = tmp_path / "key"
-    public = checkpoints.public_bytes(checkpoints.create_private(key))
+    public = public_bytes(create_private(key))
     open_log(log_url, [STREAMS], lambda: datetime.now(UTC)).close()
     racers = [
         subprocess.Popen(
@@ -69,9 +70,9 @@ def test_six_writers_in_two_processes_and_a_reader_in_each(log_url: str, tmp_pat
     for each in stored:
         tree.append(leaf(each))
         roots[tree.size] = tree.root()
-    signed = log.checkpoints(1, len(stored))
-    assert [head.root for head in signed] == [roots[head.size] for head in signed]
-    assert all(checkpoints.verify(head, public) for head in signed)
+    signed = [checkpoints.Checkpoint.parse(note) for note in log.notes(1, len(stored))]
+    assert [each.root for each in signed] == [roots[each.size] for each in signed]
+    assert all(checkpoints.verify(each, public) for each in signed)
     assert signed[-1].size == len(stored)
     assert all(table.identical for table in log.rebuild())
     log.close()

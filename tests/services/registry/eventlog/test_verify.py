@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ratchet.decisions import evidence
 from ratchet.errors import Cancelled
 from ratchet.events.v1 import facts_pb2
-from ratchet.transparency import checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import TrustedKey, public_bytes
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import open_log
@@ -37,7 +37,7 @@ from tests.support.tampered_log import (
 )
 
 KEY, FORGERS_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
 
 Rewriting = Callable[[list[Stored], random.Random], list[Stored]]
 HISTORIES: tuple[Rewriting, ...] = (with_an_event_changed, without_an_event, without_the_end, with_an_event_more)
@@ -72,15 +72,15 @@ def copied(written: Path, tmp_path: Path) -> Callable[[], Path]:
 def verified(path: Path, remembered: tuple[Checkpoint, ...] = (), kept: tuple[Checkpoint, ...] = ()) -> LogVerification:
     database = SQLiteDatabase(path)
     try:
-        return verify(database, TABLES, kept, remembered, [PUBLIC])
+        return verify(database, TABLES, kept, remembered, [TrustedKey(PUBLIC)])
     finally:
         database.close()
 
 
 def newest(path: Path) -> Checkpoint:
-    head = verified(path).checkpoint
-    assert head is not None
-    return head
+    found = verified(path).checkpoint
+    assert found is not None
+    return found
 
 
 def test_a_log_as_it_was_written_verifies(copied: Callable[[], Path]) -> None:
@@ -91,13 +91,36 @@ def test_a_log_as_it_was_written_verifies(copied: Callable[[], Path]) -> None:
     checked = dict(found.checked)
     assert checked["events"] == len(events_of(path)) > 100
     assert checked["decisions decided again"] > 30
-    assert checked["signed heads"] > 20
+    assert checked["checkpoints"] > 20
     assert checked["rows of decision_history"] == checked["decisions decided again"]
 
 
-def test_a_head_that_was_remembered_proves_the_tail(copied: Callable[[], Path]) -> None:
+def test_a_checkpoint_that_was_remembered_proves_the_tail(copied: Callable[[], Path]) -> None:
     path = copied()
     assert verified(path, remembered=(newest(path),)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("UPDATE checkpoints SET note = '' WHERE size = ?", "was changed: the note is no checkpoint"),
+        ("UPDATE checkpoints SET note = note || 'more' WHERE size = ?", "was changed: the note is no checkpoint"),
+        (
+            "UPDATE checkpoints SET note = (SELECT note FROM checkpoints LIMIT 1) WHERE size = ?",
+            "its note is of size 1",
+        ),
+        ("UPDATE checkpoints SET note = x'ff' WHERE size = ?", "is no text"),
+        ("UPDATE checkpoints SET note = CAST(x'ff' AS TEXT) WHERE size = ?", "can't be read"),
+    ],
+)
+def test_a_changed_note_is_named(copied: Callable[[], Path], statement: str, finding: str) -> None:
+    path = copied()
+    size = newest(path).size
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement, (size,))
+    findings = verified(path).findings
+    assert any(finding in found for found in findings)
+    assert any("are signed by nobody" in found for found in findings)
 
 
 def test_a_caller_who_has_gone_is_not_worked_for(copied: Callable[[], Path]) -> None:
@@ -146,7 +169,7 @@ def test_another_history_is_found_out_although_everything_fits_but_the_key(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_log_that_was_cut_off_is_found_out_by_whoever_remembers_a_head(copied: Callable[[], Path], seed: int) -> None:
+def test_a_log_that_was_cut_off_is_found_out_by_a_remembered_checkpoint(copied: Callable[[], Path], seed: int) -> None:
     path = copied()
     remembered = newest(path)
     rewrite(path, without_the_end(events_of(path), random.Random(seed)), KEY)
@@ -163,7 +186,7 @@ def test_an_older_copy_that_went_on_differently_is_found_out(copied: Callable[[]
     while len(events) <= remembered.size:
         events = with_an_event_more(events, random.Random(len(events)))
     rewrite(path, events, KEY)
-    assert any("remembered head" in f and "another root" in f for f in verified(path, (remembered,)).findings)
+    assert any("remembered checkpoint" in f and "another root" in f for f in verified(path, (remembered,)).findings)
 
 
 def decisions_with_evidence(events: list[Stored]) -> list[int]:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ratchet.transparency import checkpoints
+from ratchet.transparency.keys import TrustedKey, public_bytes
 from ratchet.transparency.verification import UNPROVEN_TAIL
 from services.platform.artifacts import open_store
 from services.registry.eventlog import Statement, Table, open_log
@@ -26,9 +26,10 @@ from tests.support.log_samples import append, event
 from tests.support.postgres import Postgres
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))
-PUBLIC = checkpoints.public_bytes(KEY)
+PUBLIC = public_bytes(KEY)
 
 FLIPPED = "set_byte({0}, length({0}) / 2, get_byte({0}, length({0}) / 2) # 1)"
+ROOT_LINE = "split_part(note, chr(10), 3)"
 LAST_REQUEST = "first_position = (SELECT MAX(first_position) FROM requests)"
 EVENTS = "position, originator_id, originator_version, topic, state"
 
@@ -60,12 +61,13 @@ BY_HAND = {
     "a request that goes further": f"UPDATE requests SET last_position = last_position + 1 WHERE {LAST_REQUEST}",
     "a request's name": f"UPDATE requests SET request_id = request_id || 'x' WHERE {LAST_REQUEST}",
     "a request more": "INSERT INTO requests VALUES ('another', 'x', 5, 5)",
-    "a head's signature": f"UPDATE tree_heads SET signature = {FLIPPED.format('signature')} WHERE size = 1",
-    "a head's root": f"UPDATE tree_heads SET root = {FLIPPED.format('root')} WHERE size = 1",
-    "a head's time": "UPDATE tree_heads SET signed_at = signed_at + 1 WHERE size = 1",
-    "a head's key": "UPDATE tree_heads SET key_id = 'ab' WHERE size = 1",
-    "the newest head gone": "DELETE FROM tree_heads WHERE size = (SELECT MAX(size) FROM tree_heads)",
-    "all heads gone": "DELETE FROM tree_heads",
+    "a checkpoint's signature": "UPDATE checkpoints SET note = left(note, -8) || 'AAAAAA=' || chr(10) WHERE size = 1",
+    "a checkpoint's root": f"UPDATE checkpoints SET note = replace(note, {ROOT_LINE}, repeat('A', 43) || '=')"
+    " WHERE size = 1",
+    "a checkpoint's text": "UPDATE checkpoints SET note = note || 'more' || chr(10) WHERE size = 1",
+    "a checkpoint's size": "UPDATE checkpoints SET size = size + 1000 WHERE size = 1",
+    "the newest checkpoint gone": "DELETE FROM checkpoints WHERE size = (SELECT MAX(size) FROM checkpoints)",
+    "all checkpoints gone": "DELETE FROM checkpoints",
     "the events' table gone": "DROP TABLE stored_events",
     "the nodes' table gone": "DROP TABLE merkle_nodes",
     "a read table gone": "DROP TABLE pattern_use",
@@ -125,7 +127,7 @@ def verified(database: PostgresDatabase, *changes: str) -> LogVerification:
         for sql in changes:
             # As whoever has the database does it: several statements at a time.
             assert writer._connection.execute(sql.encode()).rowcount != 0, sql
-        found.append(verify(_Inside(writer), TABLES, trusted=[PUBLIC]))
+        found.append(verify(_Inside(writer), TABLES, trusted=[TrustedKey(PUBLIC)]))
         raise _Undone
     return found[0]
 
@@ -190,5 +192,5 @@ def test_what_was_changed_in_read_tables_is_put_right_by_a_rebuild(postgres: Pos
             connection.execute(BY_HAND[change].encode())
         assert [table.name for table in log.rebuild() if not table.identical] != []
         assert all(table.identical for table in log.rebuild())
-    assert verify(log.database, TABLES, trusted=[PUBLIC]).findings == ()
+    assert verify(log.database, TABLES, trusted=[TrustedKey(PUBLIC)]).findings == ()
     log.close()

@@ -14,6 +14,7 @@ from ratchet.errors import RatchetError
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.export import checkpoint_line, event_line
+from ratchet.transparency.keys import TrustedKey
 from services.platform.artifacts import open_store
 from services.platform.settings import Settings
 from services.registry.audit import import_export
@@ -159,15 +160,15 @@ def test_an_exported_log_moves_to_the_other_database_with_its_root_and_its_table
         each.home.mkdir()
     log = open_signed_log(settings[source])
     write_history(Auditee(log, open_store(settings[source].artifacts)))
-    head = log.checkpoint()
-    assert head is not None
+    checkpoint = log.checkpoint()
+    assert checkpoint is not None
     events = [each for batch in log.read(Query()) for each in batch]
     lines = [event_line(each.position, each.stream, each.version, each.topic, each.state) for each in events]
-    (tmp_path / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(head)]) + "\n", encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text("\n".join([*lines, checkpoint_line(checkpoint.note)]) + "\n", encoding="utf-8")
 
-    report = import_export(settings[target], tmp_path / "log.jsonl", [log.keys()[0].public_key])
+    report = import_export(settings[target], tmp_path / "log.jsonl", [TrustedKey(log.keys()[0].public_key)])
 
-    assert report.root == head.root
+    assert report.root == checkpoint.root
     moved = open_log(urls[target], TABLES, clock=lambda: datetime.now(UTC))
     assert moved.head() == log.head()
     for table in TABLES:

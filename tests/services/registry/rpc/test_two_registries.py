@@ -18,7 +18,9 @@ from ratchet.errors import ChampionMoved, PreconditionFailed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
-from ratchet.transparency import checkpoints
+from ratchet.transparency.checkpoint_files import read_checkpoints
+from ratchet.transparency.checkpoints import Checkpoint
+from ratchet.transparency.keys import create_private
 from services.local import ports
 from services.platform.facts import Fact
 from services.platform.settings import Settings
@@ -60,7 +62,7 @@ def url(postgres: Postgres) -> str:
 def registries(url: str, homes: tuple[Path, Path]) -> Iterator[tuple[Registry, Registry]]:
     """Started at once; they share the key and the artifacts, and each has a home of its own."""
     key = homes[0].parent / "shared.key"
-    checkpoints.create_private(key)
+    create_private(key)
     environ = {
         "RATCHET_LOG": url,
         "RATCHET_ARTIFACTS": (homes[0].parent / "artifacts").as_uri(),
@@ -131,15 +133,16 @@ def test_a_subscriber_of_one_registry_hears_of_what_the_other_wrote(registries: 
     heard.cancel()
 
 
-def test_each_home_remembers_heads_of_the_one_log(
+def test_each_home_remembers_checkpoints_of_the_one_log(
     registries: tuple[Registry, Registry], homes: tuple[Path, Path]
 ) -> None:
     registries[1].import_bars("TSLA", "d11")
     stubs = [registry.log for registry in registries]
-    sizes = {head.size: head for head in stubs[0].ListHeads(eventlog_pb2.ListHeadsRequest()).heads}
+    listed = stubs[0].ListCheckpoints(eventlog_pb2.ListCheckpointsRequest()).checkpoints
+    roots = {each.size: each.root for each in map(Checkpoint.parse, listed)}
     for home in homes:
-        for head in checkpoints.read_checkpoints(home / "heads.jsonl"):
-            assert sizes[head.size].root == head.root
+        for each in read_checkpoints(home / "checkpoints.txt"):
+            assert roots[each.size] == each.root
 
 
 def test_another_home_without_the_key_is_told_what_to_do(
@@ -182,7 +185,7 @@ def test_a_rotated_key_stops_a_registry_that_has_the_old_one(tmp_path: Path, pos
     """What a running registry remembers of keys does not outlive the rotation."""
     settings = Settings.load("registry", tmp_path, "127.0.0.1", 0, {"RATCHET_LOG": postgres_url})
     log = open_signed_log(settings)
-    checkpoints.create_private(tmp_path / "new")
+    create_private(tmp_path / "new")
     rotate_key(settings, tmp_path / "new", "ann", "the yearly one")
     message = facts_pb2.DatasetRegistered(symbol="IBM", digest="d1", rows=9)
     with pytest.raises(PreconditionFailed, match="the log is signed with the key"):
