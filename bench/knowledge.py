@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from eventsourcing.persistence import JSONTranscoder
 
 from ratchet.client.transport import LazyChannel, Transport
 from ratchet.errors import Unreachable
@@ -38,7 +37,7 @@ from services.knowledge.domain.evidence import Evidence
 from services.knowledge.domain.pattern import PREFIX, stream_of
 from services.knowledge.projection.follower import KnowledgeProjection, LogFollower
 from services.knowledge.projection.state import KnowledgeState, fold
-from services.platform.facts import Fact, FactMapper, from_state
+from services.platform.facts import Fact, from_state
 from services.platform.log_client import LogClient
 from services.registry.eventlog import Append, Log, Origin, RecordedEvent, open_log
 from services.registry.projections import TABLES
@@ -105,13 +104,12 @@ def facts(seed: int) -> Iterator[Fact]:
 
 def write(log: Log, seed: int) -> None:
     """Append the facts in batches."""
-    mapper = FactMapper(transcoder=JSONTranscoder())
     batch: list[Fact] = []
     for number, fact in enumerate(facts(seed), start=1):
         batch.append(fact)
         if number % BATCH == 0:
             origin = Origin(f"batch-{number}", number.to_bytes(32, "big"), "bench")
-            log.commit(Append.of(origin, map(mapper.to_stored_event, batch)))
+            log.commit(Append(origin, tuple(batch)))
             batch.clear()
 
 

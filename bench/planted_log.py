@@ -35,15 +35,15 @@ from ratchet.decisions.evidence import pack
 from ratchet.decisions.lineage import LineageState
 from ratchet.decisions.symbol import SymbolState
 from ratchet.decisions.training import Comparison, RecordTraining, record_training
-from ratchet.events.v1 import envelope_pb2, facts_pb2, model_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import MODEL_TYPES
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.merkle import Frontier
 from services.platform.facts import Fact
 from services.registry.domain import session as sessions
-from services.registry.eventlog import NewEvent, Origin
+from services.registry.eventlog import Origin
 from services.registry.eventlog.append import RecordedEvent
-from services.registry.eventlog.commit import complete, leaf
+from services.registry.eventlog.commit import leaf
 
 EVENTS = 8
 BARS = 120
@@ -279,9 +279,9 @@ def storage_form(path: Path, requests: Iterable[Request], clock: Clock, ids: Ite
             for request in part:
                 now = clock()
                 first = position + 1
-                for event in map(_new_event, request.facts):
+                for fact in request.facts:
                     position += 1
-                    events.append(complete(event, position, request.origin, next(ids), now))
+                    events.append(RecordedEvent.of(position, fact, request.origin, next(ids), now))
                 rows.append((request.origin.request_id, request.origin.fingerprint, first, position))
             nodes = [found for event in events for found in tree.append(leaf(event))]
             connection.execute("BEGIN")
@@ -313,12 +313,6 @@ def event_ids() -> Iterator[str]:
 def _request(number: int, kind: str, session_id: str, facts: Sequence[Fact]) -> Request:
     name = _hash(f"{kind} {number}")
     return Request(Origin(name[:32], bytes.fromhex(name), "trainer@desk", session_id), tuple(facts))
-
-
-def _new_event(fact: Fact) -> NewEvent:
-    payload = fact.message.SerializeToString(deterministic=True)
-    envelope = envelope_pb2.Envelope(payload=payload, causation_id=fact.causation_id)
-    return NewEvent(fact.stream, fact.version, fact.topic, envelope.SerializeToString(deterministic=True))
 
 
 def _hash(text: str) -> str:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 
-from ratchet.events.v1 import decision_pb2, envelope_pb2, facts_pb2, pattern_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.artifacts import ArtifactStore
+from services.platform.facts import Fact
 from services.platform.interceptors import Caller
-from services.registry.eventlog import Append, CommitResult, Log, LogApplication, NewEvent, Origin
+from services.registry.eventlog import Append, CommitResult, Log, LogApplication, Origin
 from services.registry.handlers.commands import Commands
 from tests.support.registry_samples import FIRST_BAR, evidence, record, stamp
 
@@ -207,15 +208,11 @@ class Auditee:
         self.append({f"pattern/{pattern}": fact})
 
     def append(self, facts: dict[str, Message], session_id: str = "") -> None:
-        events = []
+        appended = []
         for stream, fact in facts.items():
             version = self._versions[stream] = self._versions.get(stream, 0) + 1
-            envelope = envelope_pb2.Envelope(
-                payload=fact.SerializeToString(deterministic=True), causation_id=session_id
-            )
-            state = envelope.SerializeToString(deterministic=True)
-            events.append(NewEvent(stream, version, fact.DESCRIPTOR.full_name, state))
-        self.log.commit(Append(Origin(self._id(), b"f" * 32, "trainer", session_id), tuple(events)))
+            appended.append(Fact(stream, version, fact, session_id))
+        self.log.commit(Append(Origin(self._id(), b"f" * 32, "trainer", session_id), tuple(appended)))
 
 
 def write_history(auditee: Auditee) -> None:

@@ -13,7 +13,7 @@ from ratchet.errors import StreamConflict
 from ratchet.transparency.keys import load_private
 from services.registry.eventlog import open_log
 from services.registry.eventlog.checkpoints import Signer
-from tests.support.log_samples import STREAMS, append, event
+from tests.support.log_samples import STREAMS, append, fact
 
 WRITERS = 3
 
@@ -29,10 +29,10 @@ def main(url: str, key: str, name: str, rounds: int) -> None:
         own, shared = f"session/{name}-{writer}", 0
         for number in range(1, rounds + 1):
             mine = f"{name}-{writer}-{number}"
-            acknowledged[mine] = log.commit(append(mine, event(own, 2 * number - 1), event(own, 2 * number))).positions
+            acknowledged[mine] = log.commit(append(mine, fact(own, 2 * number - 1), fact(own, 2 * number))).positions
             while f"{mine}-shared" not in acknowledged:
                 try:
-                    committed = log.commit(append(f"{mine}-shared", event("all", shared + 1)))
+                    committed = log.commit(append(f"{mine}-shared", fact("all", shared + 1)))
                     acknowledged[f"{mine}-shared"], shared = committed.positions, shared + 1
                 except StreamConflict as conflict:
                     shared = int(conflict.metadata["actual"])
@@ -53,7 +53,7 @@ def main(url: str, key: str, name: str, rounds: int) -> None:
         thread.join()
     print("written", flush=True)
     last.append(int(sys.stdin.readline()))
-    log.commit(append(f"{name}-end", event(f"session/{name}-end", 1)))
+    log.commit(append(f"{name}-end", fact(f"session/{name}-end", 1)))
     follower.join()
     log.close()
     print(json.dumps({"acknowledged": acknowledged, "seen": seen}))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import merkle
 from services.platform.facts import Fact
-from services.registry.eventlog import Append, Log, NewEvent, Origin, RecordedEvent, Statement, Table
+from services.registry.eventlog import Append, Log, Origin, RecordedEvent, Statement, Table
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
 from services.registry.eventlog.postgres import PostgresDatabase
@@ -43,14 +43,8 @@ def fact(stream: str, version: int, lineage: str = "AAPL/range/logistic") -> Fac
     return Fact(stream, version, facts_pb2.TrainingRequested(session_id=stream, lineage=lineage))
 
 
-def event(stream: str, version: int, lineage: str = "AAPL/range/logistic") -> NewEvent:
-    message = facts_pb2.TrainingRequested(session_id=stream, lineage=lineage)
-    envelope = envelope_pb2.Envelope(payload=message.SerializeToString(deterministic=True))
-    return NewEvent(stream, version, message.DESCRIPTOR.full_name, envelope.SerializeToString(deterministic=True))
-
-
-def append(request_id: str, *events: NewEvent, fingerprint: bytes = b"same", actor: str = "ann") -> Append:
-    return Append(Origin(request_id, fingerprint, actor, "run"), events)
+def append(request_id: str, *facts: Fact, fingerprint: bytes = b"same", actor: str = "ann") -> Append:
+    return Append(Origin(request_id, fingerprint, actor, "run"), facts)
 
 
 def _count(recorded: RecordedEvent) -> Iterable[Statement]:

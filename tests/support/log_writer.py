@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime
 
 from services.registry.eventlog import open_log
-from tests.support.log_samples import STREAMS, append, event
+from tests.support.log_samples import STREAMS, append, fact
 
 
 def main(url: str, start: int) -> None:
@@ -14,7 +14,7 @@ def main(url: str, start: int) -> None:
     def write(writer: int) -> None:
         for number in range(1_000_000):
             name = f"{start}-{writer}-{number}"
-            positions = log.commit(append(name, event(f"session/{name}", 1), event(f"session/{name}", 2))).positions
+            positions = log.commit(append(name, fact(f"session/{name}", 1), fact(f"session/{name}", 2))).positions
             sys.stdout.write(f"{name} {positions[0]} {positions[1]}\n")
             sys.stdout.flush()
 

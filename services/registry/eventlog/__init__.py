@@ -1,6 +1,6 @@
 """The event log: append-only, one writer, tamper-evident, with read tables in the same transaction."""
 
-from services.registry.eventlog.append import Append, CommitResult, NewEvent, Origin, RecordedEvent
+from services.registry.eventlog.append import Append, CommitResult, Origin, RecordedEvent
 from services.registry.eventlog.application import LogApplication
 from services.registry.eventlog.log import Log, open_log
 from services.registry.eventlog.read_tables import Statement, Table
@@ -14,7 +14,6 @@ __all__ = [
     "Head",
     "Log",
     "LogApplication",
-    "NewEvent",
     "Origin",
     "Query",
     "RebuildResult",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from eventsourcing.persistence import StoredEvent
 from google.protobuf.message import DecodeError
 
 from ratchet.errors import CorruptData, InvalidInput
@@ -32,28 +30,12 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event to append; `state` is an Envelope of which only payload and causation id are read."""
-
-    stream: str
-    version: int
-    topic: str
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Append:
-    """Events that enter the log all together, or not at all."""
+    """Facts that enter the log all together, or not at all; of each only stream, version, message and causation id are
+    taken."""
 
     origin: Origin
-    events: tuple[NewEvent, ...]
-
-    @classmethod
-    def of(cls, origin: Origin, stored: Iterable[StoredEvent]) -> Append:
-        """The append of facts serialised by the library's mapper."""
-        return cls(
-            origin, tuple(NewEvent(str(s.originator_id), s.originator_version, s.topic, s.state) for s in stored)
-        )
+    facts: tuple[Fact, ...]
 
     def check(self) -> None:
         """InvalidInput for an append that is invalid in every state of the log."""
@@ -61,14 +43,14 @@ class Append:
             raise InvalidInput(
                 "a write needs a request id; send a new one with each new request", fields={"request_id": "missing"}
             )
-        if not self.events:
+        if not self.facts:
             raise InvalidInput("an append needs at least one event", fields={"events": "empty"})
         _require_name("request_id", self.origin.request_id)
-        for event in self.events:
-            _require_name("stream", event.stream)
-            if event.version < 1:
+        for fact in self.facts:
+            _require_name("stream", fact.stream)
+            if fact.version < 1:
                 raise InvalidInput(
-                    f"version {event.version} of {event.stream} can't be; the first event of a stream has version 1",
+                    f"version {fact.version} of {fact.stream} can't be; the first event of a stream has version 1",
                     fields={"version": "below 1"},
                 )
 
@@ -84,10 +66,32 @@ class RecordedEvent:
     state: bytes
 
     @classmethod
-    def known(cls, position: int, fact: Fact, state: bytes, envelope: envelope_pb2.Envelope) -> RecordedEvent:
-        """The event in `state`, with its parsed `envelope` and `fact`."""
-        made = cls(position, fact.stream, fact.version, fact.topic, state)
-        vars(made).update(envelope=envelope, fact=fact)
+    def of(cls, position: int, fact: Fact, origin: Origin, event_id: str, now: datetime) -> RecordedEvent:
+        """A new fact as the event at `position`, in canonical bytes; neither is parsed again."""
+        payload = fact.message.SerializeToString(deterministic=True)
+        envelope = envelope_pb2.Envelope(
+            event_id=event_id,
+            actor=origin.actor,
+            request_id=origin.request_id,
+            correlation_id=origin.correlation_id,
+            causation_id=fact.causation_id,
+            payload=payload,
+        )
+        envelope.recorded_at.FromDatetime(now)
+        made = cls(position, fact.stream, fact.version, fact.topic, envelope.SerializeToString(deterministic=True))
+        recorded = Fact(
+            originator_id=fact.stream,
+            originator_version=fact.version,
+            message=fact.message,
+            causation_id=fact.causation_id,
+            event_id=event_id,
+            recorded_at=now,
+            actor=origin.actor,
+            request_id=origin.request_id,
+            correlation_id=origin.correlation_id,
+            payload=payload,
+        )
+        vars(made).update(envelope=envelope, fact=recorded)
         return made
 
     @cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import ApplicationRecorder, Mapper
@@ -38,5 +37,4 @@ class LogApplication(Application[str]):
 
     def append(self, facts: Sequence[Fact], origin: Origin) -> CommitResult:
         """Records facts all together or not at all; errors as `Commit`."""
-        mapper: Mapper[Any] = self.mapper
-        return self._source.commit(Append.of(origin, map(mapper.to_stored_event, facts)))
+        return self._source.commit(Append(origin, tuple(facts)))

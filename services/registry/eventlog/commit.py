@@ -14,15 +14,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from google.protobuf.message import DecodeError
-
-from ratchet.errors import AlreadyExists, CorruptData, InvalidInput, PreconditionFailed, StreamConflict
-from ratchet.events.v1 import envelope_pb2
+from ratchet.errors import AlreadyExists, CorruptData, PreconditionFailed, StreamConflict
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.keys import Key, origin_of
 from ratchet.transparency.merkle import Frontier, Node, canonical_leaf, leaf_hash
-from services.platform.facts import from_envelope
-from services.registry.eventlog.append import Append, CommitResult, NewEvent, Origin, RecordedEvent
+from services.platform.facts import Fact
+from services.registry.eventlog.append import Append, CommitResult, Origin, RecordedEvent
 from services.registry.eventlog.checkpoints import Signer, require_signed, store_checkpoint
 from services.registry.eventlog.database import ConstraintBroken, Database, Reader, Writer, savepoint
 from services.registry.eventlog.keys import FIRST_REASON, introduction, keys, require_in_force
@@ -85,7 +82,7 @@ class Commit:
         """Appends all events or none; durable when it returns.
 
         The same request again gets its first answer. StreamConflict unless each event's version is the next one of its
-        stream; AlreadyExists for a used request id with another fingerprint; InvalidInput for an invalid fact; the
+        stream; AlreadyExists for a used request id with another fingerprint; InvalidInput for an invalid append; the
         database's errors (see database.py), after which nothing was written and later appends work.
         """
         append.check()
@@ -207,11 +204,11 @@ class Commit:
         first_answer = _first_answer(writer, append.origin)
         if first_answer is not None:
             return tip, first_answer
-        _check_versions(writer, append.events)
+        _check_versions(writer, append.facts)
         now = max(self._clock(), tip.recorded_at)
         events = tuple(
-            complete(event, tip.position + 1 + i, append.origin, self._new_id(), now)
-            for i, event in enumerate(append.events)
+            RecordedEvent.of(position, fact, append.origin, self._new_id(), now)
+            for position, fact in enumerate(append.facts, tip.position + 1)
         )
         tree = Frontier(tip.size, tip.peaks)
         nodes = [node for event in events for node in tree.append(leaf(event))]
@@ -225,20 +222,6 @@ class Commit:
             ) from error
         project(writer, self._tables, self._names, events)
         return Tip(events[-1].position, now, tree.size, tree.peaks), CommitResult(events)
-
-
-def complete(event: NewEvent, position: int, origin: Origin, event_id: str, now: datetime) -> RecordedEvent:
-    """The event with its complete envelope, in canonical bytes; InvalidInput for an unreadable fact."""
-    try:
-        envelope = envelope_pb2.Envelope.FromString(event.state)
-    except DecodeError as error:
-        raise InvalidInput(f"the state of {event.stream} v{event.version} is not an envelope: {error}") from error
-    envelope.event_id, envelope.actor = event_id, origin.actor
-    envelope.request_id, envelope.correlation_id = origin.request_id, origin.correlation_id
-    envelope.recorded_at.FromDatetime(now)
-    fact = from_envelope(event.stream, event.version, event.topic, envelope)
-    state = envelope.SerializeToString(deterministic=True)
-    return RecordedEvent.known(position, fact, state, envelope)
 
 
 def leaf(event: RecordedEvent) -> bytes:
@@ -285,18 +268,18 @@ def _first_answer(reader: Reader, origin: Origin) -> CommitResult | None:
     return CommitResult(tuple(events_between(reader, first, last)), replayed=True)
 
 
-def _check_versions(reader: Reader, events: Sequence[NewEvent]) -> None:
+def _check_versions(reader: Reader, facts: Sequence[Fact]) -> None:
     current: dict[str, int] = {}
-    for event in events:
-        if event.stream not in current:
-            current[event.stream] = stream_version(reader, event.stream)
-        if event.version != current[event.stream] + 1:
-            expected, actual = event.version - 1, current[event.stream]
+    for fact in facts:
+        if fact.stream not in current:
+            current[fact.stream] = stream_version(reader, fact.stream)
+        if fact.version != current[fact.stream] + 1:
+            expected, actual = fact.version - 1, current[fact.stream]
             raise StreamConflict(
-                f"{event.stream} is at version {actual}, not {expected}; read it again and decide again",
-                metadata={"stream": event.stream, "expected": str(expected), "actual": str(actual)},
+                f"{fact.stream} is at version {actual}, not {expected}; read it again and decide again",
+                metadata={"stream": fact.stream, "expected": str(expected), "actual": str(actual)},
             )
-        current[event.stream] = event.version
+        current[fact.stream] = fact.version
 
 
 def _insert(writer: Writer, origin: Origin, events: Sequence[RecordedEvent], nodes: Sequence[Node]) -> None:

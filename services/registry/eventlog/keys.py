@@ -5,7 +5,8 @@ from __future__ import annotations
 from ratchet.errors import PreconditionFailed
 from ratchet.events.v1 import envelope_pb2, facts_pb2
 from ratchet.transparency.keys import KEYS_STREAM, Key, introduce
-from services.registry.eventlog.append import Append, NewEvent, Origin
+from services.platform.facts import Fact
+from services.registry.eventlog.append import Append, Origin
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.database import Reader
 
@@ -44,10 +45,8 @@ def introduction(
                 " come back: make another one with ratchet log key new FILE"
             )
     fact = introduce(new.private_key, replaced.private_key if replaced else None, size, root, reason)
-    payload = fact.SerializeToString(deterministic=True)
-    state = envelope_pb2.Envelope(payload=payload).SerializeToString(deterministic=True)
-    event = NewEvent(KEYS_STREAM, len(known) + 1, fact.DESCRIPTOR.full_name, state)
-    return Append(Origin(f"introduce-{new.key_id}", bytes.fromhex(new.key_id), actor), (event,))
+    origin = Origin(f"introduce-{new.key_id}", bytes.fromhex(new.key_id), actor)
+    return Append(origin, (Fact(KEYS_STREAM, len(known) + 1, fact),))
 
 
 def _introduced(state: bytes) -> facts_pb2.KeyIntroduced:

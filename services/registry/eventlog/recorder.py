@@ -9,6 +9,7 @@ from uuid import UUID
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent
 
 from ratchet.errors import InvalidInput
+from services.platform.facts import from_state
 from services.registry.eventlog.append import Append, CommitResult, Origin
 from services.registry.eventlog.database import Database, SqlValue
 from services.registry.eventlog.reading import Filter, Query, head_position, read
@@ -32,7 +33,8 @@ class LogRecorder(ApplicationRecorder):
             raise InvalidInput(
                 "events enter the log with an origin; pass origin=Origin(…)", fields={"origin": "missing"}
             )
-        positions = self._commit(Append.of(origin, stored_events)).positions
+        facts = (from_state(str(s.originator_id), s.originator_version, s.topic, s.state) for s in stored_events)
+        positions = self._commit(Append(origin, tuple(facts))).positions
         return positions if len(positions) == len(stored_events) else None
 
     def select_events(

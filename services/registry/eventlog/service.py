@@ -14,12 +14,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ratchet.errors import InvalidInput, NotBuilt
 from ratchet.eventlog.v1 import eventlog_pb2 as pb
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
-from ratchet.events.v1 import envelope_pb2, facts_pb2
+from ratchet.events.v1 import facts_pb2
 from ratchet.transparency.event_format import stream_of
-from services.platform.facts import parse
+from services.platform.facts import Fact, parse
 from services.platform.interceptors import Caller
 from services.platform.validation import require_wellformed
-from services.registry.eventlog.append import Append, NewEvent, Origin, RecordedEvent
+from services.registry.eventlog.append import Append, Origin, RecordedEvent
 from services.registry.eventlog.log import Log
 from services.registry.eventlog.reading import Filter, Query
 
@@ -57,7 +57,7 @@ class EventLogService(eventlog_pb2_grpc.EventLogServiceServicer):
             actor=caller.actor,
             correlation_id=request.correlation_id or caller.correlation_id,
         )
-        committed = self._log.commit(Append(origin, tuple(_new_event(event) for event in request.events)))
+        committed = self._log.commit(Append(origin, tuple(_fact(event) for event in request.events)))
         return pb.AppendResponse(positions=committed.positions)
 
     def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
@@ -156,7 +156,7 @@ def fingerprint(request: Message) -> bytes:
     return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
 
 
-def _new_event(event: pb.NewEvent) -> NewEvent:
+def _fact(event: pb.NewEvent) -> Fact:
     prefix = ACCEPTED.get(event.topic)
     if prefix is None:
         raise InvalidInput(
@@ -180,8 +180,7 @@ def _new_event(event: pb.NewEvent) -> NewEvent:
             fields={"events.payload": "not canonical"},
         )
     require_wellformed(fact, "events.payload")
-    envelope = envelope_pb2.Envelope(payload=event.payload, causation_id=event.causation_id)
-    return NewEvent(event.stream, event.version, event.topic, envelope.SerializeToString(deterministic=True))
+    return Fact(event.stream, event.version, fact, event.causation_id)
 
 
 def _stored(events: Sequence[RecordedEvent]) -> Iterator[pb.StoredEvent]:

@@ -19,7 +19,7 @@ from services.registry.eventlog import Log
 from services.registry.eventlog.checkpoint_file import CheckpointFile
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.sqlite import SQLiteDatabase
-from tests.support.log_samples import append, event, make_log
+from tests.support.log_samples import append, fact, make_log
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 
@@ -49,7 +49,7 @@ def start(tmp_path: Path, file: Path) -> Callable[[], Log]:
 
 def write(log: Log, first: int, count: int) -> None:
     for number in range(first, first + count):
-        log.commit(append(f"r{number}", event(f"session/{number}", 1)))
+        log.commit(append(f"r{number}", fact(f"session/{number}", 1)))
 
 
 def test_a_clean_stop_leaves_the_newest_checkpoint(start: Callable[[], Log], file: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_log_of_the_same_length_but_other_events_is_refused(
 ) -> None:
     for name in ("first", "second"):
         log = start()
-        log.commit(append("r1", event(f"session/{name}", 1)))
+        log.commit(append("r1", fact(f"session/{name}", 1)))
         log.close()
         (tmp_path / "log.sqlite").rename(tmp_path / name)
         file.rename(tmp_path / f"{name}.jsonl")

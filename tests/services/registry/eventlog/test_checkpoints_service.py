@@ -21,7 +21,7 @@ from ratchet.transparency.keys import origin_of
 from services.platform.server import Server
 from services.registry.eventlog import Log, open_log, service
 from services.registry.eventlog.checkpoints import Signer
-from tests.support.log_samples import append, event
+from tests.support.log_samples import append, fact
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 EVENTS = 12
@@ -35,8 +35,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     made = open_log(f"sqlite://{tmp_path_factory.mktemp('log') / 'log.sqlite'}", (), lambda: datetime.now(UTC))
     made.sign_with(SIGNER)
     for number in range(EVENTS // 3):
-        made.commit(append(f"a{number}", event(f"session/a{number}", 1)))
-        made.commit(append(f"b{number}", event(f"session/b{number}", 1), event(f"session/b{number}", 2)))
+        made.commit(append(f"a{number}", fact(f"session/a{number}", 1)))
+        made.commit(append(f"b{number}", fact(f"session/b{number}", 1), fact(f"session/b{number}", 2)))
     yield made
     made.close()
 
@@ -144,7 +144,7 @@ def test_an_export_from_the_beginning_to_a_signed_size_ends_with_its_checkpoint(
 
 def test_a_log_that_is_not_signed_says_so_by_leaving_checkpoints_out(tmp_path: Path) -> None:
     unsigned = open_log(f"sqlite://{tmp_path / 'log.sqlite'}", (), lambda: datetime.now(UTC))
-    unsigned.commit(append("r1", event("session/1", 1)))
+    unsigned.commit(append("r1", fact("session/1", 1)))
     server = Server("127.0.0.1", 0)
     add = eventlog_pb2_grpc.add_EventLogServiceServicer_to_server
     server.add(add, service.EventLogService(unsigned), service.NAME)

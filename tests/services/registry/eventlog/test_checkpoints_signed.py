@@ -17,7 +17,7 @@ from services.registry.eventlog import Log
 from services.registry.eventlog.checkpoints import Signer
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
-from tests.support.log_samples import append, assert_sound, event, everything, make_log
+from tests.support.log_samples import append, assert_sound, everything, fact, make_log
 
 OLD = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 NEW = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64))))
@@ -76,7 +76,7 @@ def test_the_first_fact_of_a_new_log_introduces_its_key(signed: Log) -> None:
 
 def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Callable[[], Database]) -> None:
     log = make_log(open_database(), tables=())
-    log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
+    log.commit(append("r1", fact("session/1", 1), fact("session/2", 1)))
     assert log.checkpoint() is None
     log.sign_with(OLD)
     assert log.keys() == [Key(3, OLD.public_key)]
@@ -85,7 +85,7 @@ def test_a_log_from_before_gets_its_key_at_the_next_position(open_database: Call
 
 def test_each_transaction_signs_one_checkpoint_of_the_whole_log(signed: Log) -> None:
     for number in range(5):
-        signed.commit(append(f"r{number}", event(f"session/{number}", 1), event(f"session/{number}", 2)))
+        signed.commit(append(f"r{number}", fact(f"session/{number}", 1), fact(f"session/{number}", 2)))
     assert [each.size for each in checkpoints_of(signed, 0, 100)] == [1, 3, 5, 7, 9, 11]
     assert [each.size for each in checkpoints_of(signed, 4, 2)] == [5, 7]
     assert_signed(signed)
@@ -93,18 +93,18 @@ def test_each_transaction_signs_one_checkpoint_of_the_whole_log(signed: Log) -> 
 
 
 def test_what_appends_nothing_signs_nothing(signed: Log) -> None:
-    first = append("r1", event("session/1", 1))
+    first = append("r1", fact("session/1", 1))
     signed.commit(first)
     signed.commit(first)
     with pytest.raises(StreamConflict):
-        signed.commit(append("r2", event("session/1", 1)))
+        signed.commit(append("r2", fact("session/1", 1)))
     assert [each.size for each in checkpoints_of(signed, 0, 100)] == [1, 2]
 
 
 def test_opened_again_with_its_key_the_log_goes_on(signed: Log, open_database: Callable[[], Database]) -> None:
     again = make_log(open_database(), tables=())
     again.sign_with(OLD)
-    again.commit(append("r1", event("session/1", 1)))
+    again.commit(append("r1", fact("session/1", 1)))
     assert len(introduced(again)) == 1
     assert_signed(again)
 
@@ -117,14 +117,14 @@ def test_another_key_is_refused_with_both_ids(signed: Log, open_database: Callab
 
 
 def test_a_rotation_is_signed_by_both_keys_and_the_new_one_signs_from_there(signed: Log) -> None:
-    signed.commit(append("r1", event("session/1", 1)))
+    signed.commit(append("r1", fact("session/1", 1)))
     assert signed.rotate(NEW, "ann@desk", "the yearly one") == 3
-    signed.commit(append("r2", event("session/2", 1)))
+    signed.commit(append("r2", fact("session/2", 1)))
     assert signed.keys() == [Key(1, OLD.public_key), Key(3, NEW.public_key)]
     by_the_old_key = [checkpoints.verify(each, OLD.public_key) for each in checkpoints_of(signed)]
     assert by_the_old_key == [True] * 2 + [False] * 2
-    _, (_, fact) = introduced(signed)
-    assert (fact.replaces, fact.reason) == (OLD.key_id, "the yearly one")
+    _, (_, rotation) = introduced(signed)
+    assert (rotation.replaces, rotation.reason) == (OLD.key_id, "the yearly one")
     assert_signed(signed)
     assert_sound(signed)
 
@@ -132,15 +132,15 @@ def test_a_rotation_is_signed_by_both_keys_and_the_new_one_signs_from_there(sign
 def test_a_registry_that_still_has_the_old_key_appends_nothing_after_a_rotation(
     signed: Log, open_database: Callable[[], Database]
 ) -> None:
-    signed.commit(append("r1", event("session/1", 1)))
+    signed.commit(append("r1", fact("session/1", 1)))
     other = make_log(open_database(), tables=())
     other.sign_with(OLD)
     other.rotate(NEW, "ann@desk", "the yearly one")
     with pytest.raises(PreconditionFailed, match=NEW.key_id):
-        signed.commit(append("r2", event("session/2", 1)))
+        signed.commit(append("r2", fact("session/2", 1)))
     with pytest.raises(PreconditionFailed):
         signed.rotate(Signer(Ed25519PrivateKey.generate()), "bob@desk", "too late")
-    other.commit(append("r2", event("session/2", 1)))
+    other.commit(append("r2", fact("session/2", 1)))
     assert_signed(other)
 
 
@@ -148,12 +148,12 @@ def test_a_key_that_was_replaced_does_not_come_back(signed: Log) -> None:
     signed.rotate(NEW, "ann@desk", "the yearly one")
     with pytest.raises(PreconditionFailed, match="introduced at position 1 already"):
         signed.rotate(OLD, "ann@desk", "back")
-    signed.commit(append("r1", event("session/1", 1)))
+    signed.commit(append("r1", fact("session/1", 1)))
     assert_signed(signed)
 
 
 def test_proofs_are_for_what_is_there(signed: Log) -> None:
-    signed.commit(append("r1", event("session/1", 1)))
+    signed.commit(append("r1", fact("session/1", 1)))
     for position, size in ((0, 0), (3, 0), (2, 1), (-1, 0), (1, 3), (1, -1)):
         with pytest.raises(InvalidInput):
             signed.prove_inclusion(position, size)
@@ -169,7 +169,7 @@ def test_roots_and_proofs_agree_with_pymerkle(open_database: Callable[[], Databa
     log = make_log(open_database(), tables=())
     log.sign_with(OLD)
     for number in range(chance.randint(1, 12)):
-        log.commit(append(f"r{number}", *(event(f"session/{number}", at + 1) for at in range(chance.randint(1, 9)))))
+        log.commit(append(f"r{number}", *(fact(f"session/{number}", at + 1) for at in range(chance.randint(1, 9)))))
     oracle = InmemoryTree(algorithm="sha256")
     for each in everything(log):
         oracle.append_entry(merkle.canonical_leaf(each.position, each.stream, each.version, each.topic, each.state))

@@ -14,7 +14,7 @@ from eventsourcing.application import AggregateNotFoundError
 from ratchet.errors import InvalidInput, StreamConflict
 from services.platform.facts import Fact
 from services.registry.eventlog import Log, LogApplication, Origin
-from tests.support.log_samples import append, event, fact
+from tests.support.log_samples import append, fact
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def test_facts_that_were_stored_come_back_complete(application: LogApplication) 
 
 
 def test_notifications_are_selected_by_position_and_topic(log: Log) -> None:
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 1101)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 1101)]))
     select: Callable[..., list[object]] = log.recorder.select_notifications  # type: ignore[assignment]
     assert [n.id for n in select(3, 4)] == [3, 4, 5, 6]  # type: ignore[attr-defined]
     assert [n.id for n in select(3, 4, 5, inclusive_of_start=False)] == [4, 5]  # type: ignore[attr-defined]
@@ -85,7 +85,7 @@ def test_notifications_are_selected_by_position_and_topic(log: Log) -> None:
 
 
 def test_the_recorder_is_subscribed_to_and_stopped(log: Log) -> None:
-    log.commit(append("r1", event("session/1", 1), event("session/1", 2)))
+    log.commit(append("r1", fact("session/1", 1), fact("session/1", 2)))
     seen: list[int] = []
     three = threading.Event()
     with log.recorder.subscribe(gt=1) as subscription, ThreadPoolExecutor(1) as pool:
@@ -97,7 +97,7 @@ def test_the_recorder_is_subscribed_to_and_stopped(log: Log) -> None:
                     three.set()
 
         running = pool.submit(watch)
-        log.commit(append("r2", event("session/1", 3)))
+        log.commit(append("r2", fact("session/1", 3)))
         assert three.wait(30)
         subscription.stop()
         running.result(30)

@@ -6,18 +6,18 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
 from ratchet.errors import AlreadyExists, InvalidInput, NotAllowed, StreamConflict, Unreachable
-from ratchet.events.v1 import envelope_pb2
-from services.registry.eventlog import Append, Log, NewEvent, RecordedEvent, Statement, Table
+from services.registry.eventlog import Append, Log, RecordedEvent, Statement, Table
 from services.registry.eventlog.commit import Commit
 from services.registry.eventlog.database import ConstraintBroken, Database, Writer
 from services.registry.eventlog.rebuild import prepare
-from tests.support.log_samples import START, STREAMS, SteppingClock, append, assert_sound, event, everything, make_log
+from tests.support.log_samples import START, STREAMS, SteppingClock, append, assert_sound, everything, fact, make_log
 
 
 class Gate:
@@ -36,7 +36,7 @@ class Gate:
 def held_leader(commit: Callable[[Append], object], gate: Gate) -> Iterator[ThreadPoolExecutor]:
     """Run appends while another one is in its transaction; it goes on when the block ends."""
     with ThreadPoolExecutor(32) as pool:
-        first = pool.submit(commit, append("leader", event("leader", 1)))
+        first = pool.submit(commit, append("leader", fact("leader", 1)))
         try:
             assert gate.reached.wait(30)
             yield pool
@@ -48,7 +48,7 @@ def held_leader(commit: Callable[[Append], object], gate: Gate) -> Iterator[Thre
 
 class TestAppend:
     def test_an_event_is_stored_with_who_when_and_why(self, log: Log) -> None:
-        [recorded] = log.commit(append("r1", event("session/1", 1), actor="ann")).events
+        [recorded] = log.commit(append("r1", fact("session/1", 1), actor="ann")).events
         assert recorded.fact.message.session_id == "session/1"  # type: ignore[attr-defined]
         assert (recorded.fact.actor, recorded.fact.request_id, recorded.fact.correlation_id) == ("ann", "r1", "run")
         assert recorded.recorded_at == START + timedelta(seconds=1)
@@ -56,53 +56,51 @@ class TestAppend:
         assert everything(log) == [recorded]
 
     def test_the_stored_bytes_are_canonical_and_nobody_signs_for_another(self, log: Log) -> None:
-        honest = event("session/1", 1)
-        forged = envelope_pb2.Envelope.FromString(honest.state)
-        forged.actor, forged.request_id, forged.event_id = "eve", "other", "chosen"
-        forged.recorded_at.FromSeconds(1)
-        event_of_eve = NewEvent(honest.stream, 1, honest.topic, forged.SerializeToString())
-        [recorded] = log.commit(append("r1", event_of_eve)).events
+        long_ago = datetime.fromtimestamp(1, UTC)
+        of_eve = replace(
+            fact("session/1", 1), actor="eve", request_id="other", event_id="chosen", recorded_at=long_ago, payload=b"x"
+        )
+        [recorded] = log.commit(append("r1", of_eve)).events
+        assert recorded == RecordedEvent(1, "session/1", 1, of_eve.topic, recorded.state)
+        assert recorded.fact == RecordedEvent(1, "session/1", 1, of_eve.topic, recorded.state).fact
         assert (recorded.envelope.actor, recorded.envelope.request_id) == ("ann", "r1")
         assert recorded.envelope.event_id != "chosen"
         assert recorded.recorded_at > START
         assert recorded.state == recorded.envelope.SerializeToString(deterministic=True)
 
     def test_positions_stay_dense_after_conflicts(self, log: Log) -> None:
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         for number in range(3):
             with pytest.raises(StreamConflict):
-                log.commit(append(f"conflict{number}", event("session/1", 1)))
-        assert log.commit(append("r2", event("session/1", 2))).positions == (2,)
+                log.commit(append(f"conflict{number}", fact("session/1", 1)))
+        assert log.commit(append("r2", fact("session/1", 2))).positions == (2,)
         assert_sound(log)
 
     def test_a_conflict_names_the_stream_and_both_versions(self, log: Log) -> None:
-        log.commit(append("r1", event("session/1", 1), event("session/1", 2)))
+        log.commit(append("r1", fact("session/1", 1), fact("session/1", 2)))
         with pytest.raises(StreamConflict) as raised:
-            log.commit(append("r2", event("session/1", 2)))
+            log.commit(append("r2", fact("session/1", 2)))
         assert raised.value.metadata == {"stream": "session/1", "expected": "1", "actual": "2"}
 
     @pytest.mark.parametrize("wrong", [0, 2, 3])
     def test_a_batch_is_written_whole_or_not_at_all(self, log: Log, wrong: int) -> None:
-        streams = [event(f"session/{i}", 2 if i == wrong else 1) for i in range(4)]
+        streams = [fact(f"session/{i}", 2 if i == wrong else 1) for i in range(4)]
         with pytest.raises(StreamConflict):
             log.commit(append("r1", *streams))
         assert log.head().position == 0
         for table in ("stored_events", "requests", "merkle_nodes", "streams"):
             assert log.query(f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 0}]
-        assert log.commit(append("r1", *[event(f"session/{i}", 1) for i in range(4)])).positions == (1, 2, 3, 4)
+        assert log.commit(append("r1", *[fact(f"session/{i}", 1) for i in range(4)])).positions == (1, 2, 3, 4)
         assert_sound(log)
 
     @pytest.mark.parametrize(
         ("wrong", "words"),
         [
-            (append("", event("session/1", 1)), "request id"),
-            (append("r" * 257, event("session/1", 1)), "request_id"),
+            (append("", fact("session/1", 1)), "request id"),
+            (append("r" * 257, fact("session/1", 1)), "request_id"),
             (append("r1"), "at least one event"),
-            (append("r1", event("", 1)), "stream"),
-            (append("r1", event("session/1", 0)), "version 0"),
-            (append("r1", NewEvent("session/1", 1, "python.Class", b"")), "python.Class"),
-            (append("r1", NewEvent("session/1", 1, event("s", 1).topic, b"\xff\xff")), "envelope"),
-            (append("r1", NewEvent("session/1", 1, event("s", 1).topic, b":\x02\xff\xff")), "TrainingRequested"),
+            (append("r1", fact("", 1)), "stream"),
+            (append("r1", fact("session/1", 0)), "version 0"),
         ],
     )
     def test_what_could_not_be_read_back_is_never_written(self, log: Log, wrong: Append, words: str) -> None:
@@ -115,52 +113,52 @@ class TestClock:
     def test_recorded_times_never_step_back_though_the_clock_does(self, open_database: Callable[[], Database]) -> None:
         clock = SteppingClock()
         log = make_log(open_database(), clock=clock)
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         clock.step_back(3600)
-        log.commit(append("r2", event("session/1", 2)))
+        log.commit(append("r2", fact("session/1", 2)))
         again = make_log(open_database(), clock=clock)
-        again.commit(append("r3", event("session/1", 3)))
+        again.commit(append("r3", fact("session/1", 3)))
         assert [e.recorded_at for e in assert_sound(again)] == [START + timedelta(seconds=1)] * 3
 
 
 class TestIdempotency:
     def test_the_same_request_gets_its_first_answer(self, log: Log) -> None:
-        first = log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
-        log.commit(append("r2", event("session/1", 2)))
-        again = log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
+        first = log.commit(append("r1", fact("session/1", 1), fact("session/2", 1)))
+        log.commit(append("r2", fact("session/1", 2)))
+        again = log.commit(append("r1", fact("session/1", 1), fact("session/2", 1)))
         assert (again.events, again.replayed, first.replayed) == (first.events, True, False)
         assert log.head().position == 3
 
     def test_the_same_id_with_another_request_is_refused(self, log: Log) -> None:
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         with pytest.raises(AlreadyExists):
-            log.commit(append("r1", event("session/1", 2), fingerprint=b"other"))
+            log.commit(append("r1", fact("session/1", 2), fingerprint=b"other"))
         with pytest.raises(AlreadyExists):
             log.replayed(append("r1", fingerprint=b"other").origin)
 
     def test_an_answer_can_be_asked_for_before_deciding_again(self, log: Log) -> None:
         origin = append("r1").origin
         assert log.replayed(origin) is None
-        first = log.commit(append("r1", event("session/1", 1)))
+        first = log.commit(append("r1", fact("session/1", 1)))
         found = log.replayed(origin)
         assert found is not None
         assert found.events == first.events
 
     def test_a_long_answer_is_rebuilt_whole(self, log: Log) -> None:
-        many = [event("session/1", version) for version in range(1, 1202)]
+        many = [fact("session/1", version) for version in range(1, 1202)]
         first = log.commit(append("r1", *many))
         assert log.commit(append("r1", *many)).events == first.events
 
     def test_a_refusal_is_judged_anew(self, log: Log) -> None:
         with pytest.raises(StreamConflict):
-            log.commit(append("r1", event("session/1", 2), fingerprint=b"one"))
-        assert log.commit(append("r1", event("session/1", 1), fingerprint=b"two")).positions == (1,)
+            log.commit(append("r1", fact("session/1", 2), fingerprint=b"one"))
+        assert log.commit(append("r1", fact("session/1", 1), fingerprint=b"two")).positions == (1,)
 
     def test_a_restart_forgets_no_request(self, open_database: Callable[[], Database]) -> None:
         log = make_log(open_database())
-        first = log.commit(append("r1", event("session/1", 1)))
+        first = log.commit(append("r1", fact("session/1", 1)))
         log.close()
-        again = make_log(open_database()).commit(append("r1", event("session/1", 1)))
+        again = make_log(open_database()).commit(append("r1", fact("session/1", 1)))
         assert (again.events, again.replayed) == (first.events, True)
 
     def test_eight_callers_with_one_request_write_it_once(self, log: Log) -> None:
@@ -168,7 +166,7 @@ class TestIdempotency:
 
         def send(_: int) -> tuple[RecordedEvent, ...]:
             barrier.wait(30)
-            return log.commit(append("r1", event("session/1", 1))).events
+            return log.commit(append("r1", fact("session/1", 1))).events
 
         with ThreadPoolExecutor(8) as pool:
             answers = set(pool.map(send, range(8)))
@@ -202,7 +200,7 @@ class TestGroupCommit:
         gate, transactions = Gate(), []
         commit = self.commit(open_database(), gate, lambda: transactions.append(1))
         with held_leader(commit, gate) as pool:
-            sent = [pool.submit(commit, append(f"r{i}", event(f"session/{i}", 1))) for i in range(16)]
+            sent = [pool.submit(commit, append(f"r{i}", fact(f"session/{i}", 1))) for i in range(16)]
         assert sorted(future.result(30).positions for future in sent) == [(i,) for i in range(2, 18)]
         assert len(transactions) < 17
 
@@ -212,19 +210,19 @@ class TestGroupCommit:
         database, gate = Losing(open_database()), Gate()
         commit = self.commit(cast(Database, database), gate)
         with ThreadPoolExecutor(8) as pool:
-            sent = [pool.submit(commit, append(f"r{i}", event(f"session/{i}", 1))) for i in range(6)]
+            sent = [pool.submit(commit, append(f"r{i}", fact(f"session/{i}", 1))) for i in range(6)]
             assert gate.reached.wait(30)
             database.loses = True
             gate.opened.set()
             assert {type(future.exception(30)) for future in sent} == {Unreachable}
         database.loses = False
-        assert commit(append("r1", event("session/1", 1))).positions == (1,)
+        assert commit(append("r1", fact("session/1", 1))).positions == (1,)
 
     def test_a_conflict_in_a_group_fails_only_its_own(self, open_database: Callable[[], Database]) -> None:
         gate, database = Gate(), open_database()
         commit = self.commit(database, gate)
         with held_leader(commit, gate) as pool:
-            sent = [pool.submit(commit, append(f"r{i}", event(f"session/{i % 4}", 1))) for i in range(12)]
+            sent = [pool.submit(commit, append(f"r{i}", fact(f"session/{i % 4}", 1))) for i in range(12)]
         errors = [future.exception(30) for future in sent]
         assert sum(error is None for error in errors) == 4
         assert all(isinstance(error, StreamConflict) for error in errors if error)
@@ -238,7 +236,7 @@ class TestGroupCommit:
         def write(writer: int) -> None:
             for number in range(25):
                 log = logs[(writer + number) % 2]
-                log.commit(append(f"{writer}-{number}", event(f"session/{writer}", number + 1)))
+                log.commit(append(f"{writer}-{number}", fact(f"session/{writer}", number + 1)))
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(write, range(6)))
@@ -254,7 +252,7 @@ class TestGroupCommit:
             def send(writer: int, version: int = version, barrier: threading.Barrier = barrier) -> bool:
                 barrier.wait(30)
                 try:
-                    logs[writer].commit(append(f"{version}-{writer}", event("session/1", version)))
+                    logs[writer].commit(append(f"{version}-{writer}", fact("session/1", version)))
                 except StreamConflict:
                     return False
                 return True
@@ -266,17 +264,17 @@ class TestGroupCommit:
 
 class TestReadTables:
     def test_a_caller_reads_its_own_write(self, log: Log) -> None:
-        log.commit(append("r1", event("session/1", 1), event("session/1", 2)))
+        log.commit(append("r1", fact("session/1", 1), fact("session/1", 2)))
         rows = log.query(
             "SELECT stream, events, last_position FROM streams WHERE lineage = ?", ("AAPL/range/logistic",)
         )
         assert rows == [{"stream": "session/1", "events": 2, "last_position": 2}]
 
     def test_a_query_writes_nothing(self, log: Log) -> None:
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         with pytest.raises(NotAllowed):
             log.query("DELETE FROM streams")
-        log.commit(append("r2", event("session/1", 2)))
+        log.commit(append("r2", fact("session/1", 2)))
         assert log.query("SELECT events FROM streams") == [{"events": 2}]
 
     def test_a_fault_in_a_projection_undoes_the_append_and_only_that(
@@ -299,7 +297,7 @@ class TestReadTables:
         commit = Commit(database, tables, gate, lambda: "id", lambda: None)
         with held_leader(commit, gate) as pool:
             sent = {
-                name: pool.submit(commit, append(name, event(f"session/{name}", 1)))
+                name: pool.submit(commit, append(name, fact(f"session/{name}", 1)))
                 for name in ("good", "bad", "worse", "fine")
             }
         assert isinstance(sent["bad"].exception(30), ZeroDivisionError)

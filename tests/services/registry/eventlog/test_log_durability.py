@@ -17,7 +17,7 @@ import pytest
 from ratchet.errors import CorruptData, InvalidInput, LimitReached, PreconditionFailed, Unreachable
 from services.registry.eventlog import open_log
 from services.registry.eventlog.sqlite import SQLiteDatabase
-from tests.support.log_samples import STREAMS, append, assert_sound, event, everything, make_log
+from tests.support.log_samples import STREAMS, append, assert_sound, everything, fact, make_log
 
 ROOT = Path(__file__).parents[4]
 
@@ -60,16 +60,16 @@ def test_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: Path) -> N
 def test_a_full_disk_refuses_cleanly_and_reads_go_on(tmp_path: Path) -> None:
     database = SQLiteDatabase(tmp_path / "log.sqlite")
     log = make_log(database)
-    log.commit(append("r1", event("session/1", 1)))
+    log.commit(append("r1", fact("session/1", 1)))
     [pages] = log.query("PRAGMA page_count")
     with database.write() as writer:
         list(writer.rows(f"PRAGMA max_page_count = {pages['page_count'] + 2}"))
-    large = append("r2", event("session/1", 2, lineage="x" * 100_000))
+    large = append("r2", fact("session/1", 2, lineage="x" * 100_000))
     for _ in range(2):
         with pytest.raises(LimitReached, match="free disk space"):
             log.commit(large)
     assert [recorded.position for recorded in everything(log)] == [1]
-    assert log.commit(append("r3", event("session/2", 1))).positions == (2,)
+    assert log.commit(append("r3", fact("session/2", 1))).positions == (2,)
     with database.write() as writer:
         list(writer.rows("PRAGMA max_page_count = 100000"))
     assert log.commit(large).positions == (3,)
@@ -85,14 +85,14 @@ def test_a_full_disk_refuses_cleanly_and_reads_go_on(tmp_path: Path) -> None:
     ],
 )
 def test_a_log_that_was_cut_is_not_written_on(tmp_path: Path, tampering: str) -> None:
-    make_log(SQLiteDatabase(tmp_path / "log.sqlite")).commit(append("r1", *[event("s", v) for v in (1, 2, 3)]))
+    make_log(SQLiteDatabase(tmp_path / "log.sqlite")).commit(append("r1", *[fact("s", v) for v in (1, 2, 3)]))
     database = SQLiteDatabase(tmp_path / "log.sqlite")
     log = make_log(database)
     with database.write() as writer:
         writer.execute(tampering)
     before = everything(log)
     with pytest.raises(CorruptData, match="restore"):
-        log.commit(append("r2", event("other", 1)))
+        log.commit(append("r2", fact("other", 1)))
     assert everything(log) == before
     log.close()
 
@@ -106,7 +106,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_page_that_is_damaged_is_said(tmp_path: Path) -> None:
     file = tmp_path / "log.sqlite"
     log = make_log(SQLiteDatabase(file))
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 200)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 200)]))
     log.close()
     [page] = sqlite3.connect(file).execute("SELECT rootpage FROM sqlite_master WHERE name = 'stored_events'").fetchone()
     content = bytearray(file.read_bytes())
@@ -135,7 +135,7 @@ def test_a_database_that_another_process_holds_is_said(tmp_path: Path, monkeypat
 
 def test_what_is_being_read_is_not_taken_away(tmp_path: Path) -> None:
     log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"))
-    log.commit(append("r1", *[event("session/1", version) for version in (1, 2)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in (1, 2)]))
     with log.database.write() as writer:
         rows = writer.rows("SELECT position FROM stored_events")
         assert next(rows) == {"position": 1}
@@ -146,14 +146,14 @@ def test_what_is_being_read_is_not_taken_away(tmp_path: Path) -> None:
 
 FAILING_DISK = """
 import resource, signal, sys
-from tests.support.log_samples import append, event, everything, make_log
+from tests.support.log_samples import append, fact, everything, make_log
 from ratchet.errors import Unreachable
 from services.registry.eventlog.sqlite import SQLiteDatabase
 log = make_log(SQLiteDatabase(__import__("pathlib").Path(sys.argv[1])))
-log.commit(append("r1", event("session/1", 1)))
+log.commit(append("r1", fact("session/1", 1)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    log.commit(append("r2", event("session/1", 2)))
+    log.commit(append("r2", fact("session/1", 2)))
 except Unreachable as error:
     print(len(everything(log)), error.message)
 """
@@ -182,7 +182,7 @@ def test_the_folder_is_made_and_a_log_opens_in_many_threads_at_once(tmp_path: Pa
     with ThreadPoolExecutor(8) as pool:
         logs = list(pool.map(lambda _: open_log(url, [STREAMS], lambda: datetime.now(UTC)), range(8)))
     for number, log in enumerate(logs):
-        log.commit(append(f"r{number}", event(f"session/{number}", 1)))
+        log.commit(append(f"r{number}", fact(f"session/{number}", 1)))
     assert len(assert_sound(logs[0])) == 8
     for log in logs:
         log.close()
@@ -198,14 +198,14 @@ def test_every_commit_is_synced_to_the_disk(tmp_path: Path) -> None:
 
 def test_closing_waits_for_who_reads_and_lets_nobody_in(tmp_path: Path) -> None:
     log = make_log(SQLiteDatabase(tmp_path / "log.sqlite"))
-    log.commit(append("r1", event("session/1", 1)))
+    log.commit(append("r1", fact("session/1", 1)))
     with ThreadPoolExecutor(1) as pool:
         with log.database.read() as reader:
             closing = pool.submit(log.close)
             assert wait([closing], timeout=0.2).not_done == {closing}
             assert len(list(reader.rows("SELECT * FROM stored_events"))) == 1
         closing.result(30)
-    for use in (log.head, log.rebuild, lambda: everything(log), lambda: log.commit(append("r2", event("s", 1)))):
+    for use in (log.head, log.rebuild, lambda: everything(log), lambda: log.commit(append("r2", fact("s", 1)))):
         with pytest.raises(Unreachable, match="closed"):
             use()
 

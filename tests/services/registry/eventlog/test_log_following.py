@@ -11,7 +11,7 @@ import pytest
 from ratchet.errors import InvalidInput
 from services.registry.eventlog import Filter, Log
 from services.registry.eventlog.database import Database
-from tests.support.log_samples import append, event, make_log
+from tests.support.log_samples import append, fact, make_log
 
 
 def test_every_event_comes_once_under_concurrent_writers(open_database: Callable[[], Database]) -> None:
@@ -24,7 +24,7 @@ def test_every_event_comes_once_under_concurrent_writers(open_database: Callable
         log = (here, elsewhere)[writer % 2]
         for number in range(appends):
             stream = f"session/{writer}"
-            log.commit(append(f"{writer}-{number}", event(stream, 2 * number + 1), event(stream, 2 * number + 2)))
+            log.commit(append(f"{writer}-{number}", fact(stream, 2 * number + 1), fact(stream, 2 * number + 2)))
 
     def watch(after: int) -> list[int]:
         seen: list[int] = []
@@ -45,7 +45,7 @@ def test_every_event_comes_once_under_concurrent_writers(open_database: Callable
 
 
 def test_a_long_history_comes_in_batches(log: Log) -> None:
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 1202)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 1202)]))
     batches = log.follow(0)
     assert [(len(events), position) for events, position in (next(batches) for _ in range(3))] == [
         (500, 500),
@@ -55,18 +55,18 @@ def test_a_long_history_comes_in_batches(log: Log) -> None:
 
 
 def test_what_is_filtered_out_still_moves_the_position(log: Log) -> None:
-    log.commit(append("r1", event("lineage/a", 1), event("session/1", 1), event("session/2", 1)))
+    log.commit(append("r1", fact("lineage/a", 1), fact("session/1", 1), fact("session/2", 1)))
     batches = log.follow(0, Filter(stream_prefixes=("lineage/",)))
     events, position = next(batches)
     assert ([recorded.stream for recorded in events], position) == (["lineage/a"], 3)
-    log.commit(append("r2", event("session/1", 2)))
+    log.commit(append("r2", fact("session/1", 2)))
     assert next(batches) == ([], 4)
 
 
 def test_a_follower_wakes_when_something_is_committed(log: Log) -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(next, log.follow(0))
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         events, _ = first.result(30)
     assert [recorded.position for recorded in events] == [1]
 
@@ -83,6 +83,6 @@ def test_following_ends_when_its_reader_left_or_the_log_closes(log: Log) -> None
 
 @pytest.mark.parametrize("after", [-1, 2])
 def test_a_position_that_is_not_in_the_log_is_refused(log: Log, after: int) -> None:
-    log.commit(append("r1", event("session/1", 1)))
+    log.commit(append("r1", fact("session/1", 1)))
     with pytest.raises(InvalidInput, match="the log ends at 1"):
         next(log.follow(after))

@@ -20,7 +20,7 @@ from ratchet.transparency.keys import create_private, public_bytes
 from services.registry.eventlog import Filter, RebuildResult, RecordedEvent, Statement, Table, open_log, subscription
 from services.registry.eventlog.commit import leaf
 from services.registry.eventlog.database import Database
-from tests.support.log_samples import STREAMS, append, assert_sound, event, everything, make_log
+from tests.support.log_samples import STREAMS, append, assert_sound, everything, fact, make_log
 
 ROOT = Path(__file__).parents[4]
 ROUNDS = 25
@@ -84,7 +84,7 @@ def test_a_commit_wakes_the_followers_of_other_processes(postgres_url: str, monk
     with ThreadPoolExecutor(1) as pool:
         for number in range(1, 6):
             waiting = pool.submit(next, here.follow(number - 1, Filter()))
-            elsewhere.commit(append(f"r{number}", event("session/1", number)))
+            elsewhere.commit(append(f"r{number}", fact("session/1", number)))
             assert [each.version for each in waiting.result(30)[0]] == [number]
     for log in (here, elsewhere):
         log.close()
@@ -101,7 +101,7 @@ def test_a_rebuild_in_one_process_keeps_others_from_rebuilding(open_database: Ca
 
     table = Table("slow", "CREATE TABLE {slow} (position BIGINT)", (), slow)
     here, elsewhere = make_log(open_database(), [table]), make_log(open_database(), [table])
-    here.commit(append("r1", event("session/1", 1)))
+    here.commit(append("r1", fact("session/1", 1)))
     filled.set()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(here.rebuild)
@@ -118,7 +118,7 @@ def test_a_rebuild_in_one_process_keeps_others_from_rebuilding(open_database: Ca
 def test_processes_that_start_with_a_new_table_build_it_once_and_right(open_database: Callable[[], Database]) -> None:
     log = make_log(open_database())
     for start in range(0, 1500, 100):
-        log.commit(append(f"r{start}", *[event("session/1", start + each + 1) for each in range(100)]))
+        log.commit(append(f"r{start}", *[fact("session/1", start + each + 1) for each in range(100)]))
     counted = Table(
         "counted",
         "CREATE TABLE {counted} (position BIGINT)",
@@ -138,6 +138,6 @@ def test_what_one_process_remembers_of_the_end_gives_way_to_what_another_wrote(
     """Each commits in turn, so that the end which it remembers is never the end."""
     logs = [make_log(open_database()) for _ in range(2)]
     for number in range(20):
-        logs[number % 2].commit(append(f"r{number}", event("session/1", number + 1)))
+        logs[number % 2].commit(append(f"r{number}", fact("session/1", number + 1)))
     assert [len(everything(log)) for log in logs] == [20, 20]
     assert_sound(logs[0])

@@ -14,7 +14,7 @@ from ratchet.errors import InvalidInput
 from services.registry.eventlog import Filter, Log, Query, RecordedEvent
 from services.registry.eventlog.database import Database
 from services.registry.eventlog.reading import position_at
-from tests.support.log_samples import DATABASES, START, append, event, everything, make_log
+from tests.support.log_samples import DATABASES, START, append, everything, fact, make_log
 
 SIZE = 1230
 STREAMS = ("session/1", "session/2", "session/22", "lineage/a", "über/1")
@@ -34,7 +34,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for step in range(10):
             stream = STREAMS[(number * 7 + step * step) % len(STREAMS)]
             versions[stream] += 1
-            events.append(event(stream, versions[stream]))
+            events.append(fact(stream, versions[stream]))
         log.commit(append(f"r{number}", *events, actor=ACTORS[number % 2]))
     yield log
     log.close()
@@ -47,7 +47,7 @@ filters = st.builds(
     stream_prefixes=st.lists(st.sampled_from(["session/", "session/2", "lineage/", "ü", "none", "%"]), max_size=2).map(
         tuple
     ),
-    topics=st.sampled_from([(), (event("s", 1).topic,), ("none",), ("none", event("s", 1).topic)]),
+    topics=st.sampled_from([(), (fact("s", 1).topic,), ("none",), ("none", fact("s", 1).topic)]),
     actor=st.sampled_from(["", "ann", "nobody"]),
     recorded_from=st.none() | times,
     recorded_to=st.none() | times,
@@ -120,7 +120,7 @@ def test_what_can_not_be_is_refused(full: Log, query: Query) -> None:
 
 def test_batches_are_bounded_by_bytes(open_database: Callable[[], Database]) -> None:
     log = make_log(open_database(), tables=())
-    large = [event("session/1", version, lineage="x" * 300_000) for version in range(1, 11)]
+    large = [fact("session/1", version, lineage="x" * 300_000) for version in range(1, 11)]
     log.commit(append("r1", *large))
     sizes = [len(batch) for batch in log.read()]
     assert sizes == [3, 3, 3, 1]
@@ -133,8 +133,8 @@ def test_an_empty_log_reads_as_empty(log: Log) -> None:
 
 
 def test_a_reader_that_stops_half_way_holds_nothing(log: Log, tmp_path: Path) -> None:
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 1001)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 1001)]))
     half = log.read()
     next(half)
-    log.commit(append("r2", event("session/1", 1001)))
+    log.commit(append("r2", fact("session/1", 1001)))
     assert [e.position for batch in half for e in batch] == list(range(501, 1001))

@@ -13,7 +13,7 @@ import pytest
 from ratchet.errors import Conflict
 from services.registry.eventlog import Log, RebuildResult, RecordedEvent, Statement, Table
 from services.registry.eventlog.database import Database
-from tests.support.log_samples import STREAMS, append, event, make_log
+from tests.support.log_samples import STREAMS, append, fact, make_log
 
 BUSIEST = Table(
     name="busiest",
@@ -27,7 +27,7 @@ BUSIEST = Table(
 
 def fill(log: Log, count: int = 1300) -> None:
     for start in range(0, count, 100):
-        log.commit(append(f"r{start}", *[event(f"session/{i % 7}", i // 7 + 1) for i in range(start, start + 100)]))
+        log.commit(append(f"r{start}", *[fact(f"session/{i % 7}", i // 7 + 1) for i in range(start, start + 100)]))
 
 
 def test_a_rebuilt_table_is_identical(open_database: Callable[[], Database]) -> None:
@@ -59,7 +59,7 @@ def test_a_damaged_table_is_found_and_replaced(open_database: Callable[[], Datab
     assert log.rebuild() == [RebuildResult("streams", 7, False)]
     assert log.query("SELECT * FROM streams ORDER BY stream") == before
     assert log.rebuild() == [RebuildResult("streams", 7, True)]
-    log.commit(append("after", event("session/new", 1)))
+    log.commit(append("after", fact("session/new", 1)))
     assert log.query("SELECT events FROM streams WHERE stream = 'session/new'") == [{"events": 1}]
 
 
@@ -86,7 +86,7 @@ def test_what_is_appended_during_a_rebuild_is_in_it(open_database: Callable[[], 
         number = 0
         while not stop.is_set() or number < 20:
             number += 1
-            log.commit(append(f"more{number}", event("session/more", number)))
+            log.commit(append(f"more{number}", fact("session/more", number)))
         return number
 
     with ThreadPoolExecutor(1) as pool:
@@ -125,7 +125,7 @@ def test_one_rebuild_at_a_time(open_database: Callable[[], Database]) -> None:
 
     table = Table("slow", "CREATE TABLE {slow} (position BIGINT)", (), slow)
     log = make_log(open_database(), [table])
-    log.commit(append("r1", event("session/1", 1)))
+    log.commit(append("r1", fact("session/1", 1)))
     filled.set()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(log.rebuild)

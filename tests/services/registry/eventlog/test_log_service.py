@@ -22,7 +22,7 @@ from services.platform.limits import DEFAULT_LIMITS
 from services.platform.server import Server
 from services.registry.eventlog import Log
 from services.registry.eventlog.service import NAME, EventLogService
-from tests.support.log_samples import append, event, everything
+from tests.support.log_samples import append, everything, fact
 
 Stub: TypeAlias = Any  # grpc-stubs types what a call returns as less than it is
 
@@ -115,7 +115,7 @@ def test_a_conflict_and_a_used_request_id_reach_the_caller_as_what_they_are(stub
 
 
 def test_reading_and_exporting_come_in_batches(stub: Stub, log: Log) -> None:
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 1202)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 1202)]))
     batches = [list(answer.events) for answer in stub.Read(pb.ReadRequest())]
     assert [len(batch) for batch in batches] == [500, 500, 201]
     assert [(e.position, e.state) for batch in batches for e in batch] == [
@@ -136,17 +136,17 @@ def test_reading_and_exporting_come_in_batches(stub: Stub, log: Log) -> None:
 
 
 def test_a_subscription_delivers_the_past_then_the_present(stub: Stub, log: Log) -> None:
-    log.commit(append("r1", event("session/1", 1), event("lineage/a", 1)))
+    log.commit(append("r1", fact("session/1", 1), fact("lineage/a", 1)))
     answers = stub.Subscribe(pb.SubscribeRequest(filter=pb.Filter(stream_prefixes=["session/"])), timeout=30)
     first = next(answers)
     assert ([e.position for e in first.events], first.position) == ([1], 2)
-    log.commit(append("r2", event("session/1", 2)))
+    log.commit(append("r2", fact("session/1", 2)))
     assert [e.position for e in next(answers).events] == [3]
     answers.cancel()
 
 
 def test_watchers_are_capped_and_calls_still_find_a_thread(stub: Stub, log: Log) -> None:
-    log.commit(append("r1", event("session/1", 1)))
+    log.commit(append("r1", fact("session/1", 1)))
     watching = [stub.Subscribe(pb.SubscribeRequest()) for _ in range(2)]
     assert [next(answers).position for answers in watching] == [1, 1]
     with pytest.raises(grpc.RpcError) as raised:
@@ -167,7 +167,7 @@ def test_the_head_carries_the_merkle_root(stub: Stub, log: Log) -> None:
 
 
 def test_a_rebuild_says_what_it_found(stub: Stub, log: Log) -> None:
-    log.commit(append("r1", event("session/1", 1), event("session/2", 1)))
+    log.commit(append("r1", fact("session/1", 1), fact("session/2", 1)))
     answer = stub.Rebuild(pb.RebuildRequest())
     assert answer.position == 2
     assert [(table.name, table.rows, table.identical) for table in answer.tables] == [("streams", 2, True)]

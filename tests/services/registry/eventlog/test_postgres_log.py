@@ -15,7 +15,7 @@ from ratchet.errors import CorruptData, InvalidInput, LogFull, NotAllowed, Ratch
 from services.registry.eventlog import Log, Statement, Table, open_log, subscription
 from services.registry.eventlog import postgres as postgres_log
 from services.registry.eventlog.postgres import PostgresDatabase
-from tests.support.log_samples import STREAMS, append, assert_sound, event, everything, make_log
+from tests.support.log_samples import STREAMS, append, assert_sound, everything, fact, make_log
 from tests.support.postgres import Postgres
 
 
@@ -116,7 +116,7 @@ class TestOpening:
         name = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
         postgres.execute(name, "CREATE SCHEMA mine")
         log = opened(f"{postgres_url}&options=-csearch_path%3Dmine")
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         assert postgres.execute(name, "SELECT COUNT(*) FROM mine.stored_events") == [(1,)]
         assert all(table.identical for table in log.rebuild())
         log.close()
@@ -138,7 +138,7 @@ class TestDurability:
     def test_a_full_disk_refuses_cleanly_and_reads_go_on(self, postgres: Postgres, postgres_url: str) -> None:
         name = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
         log = opened(postgres_url)
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         postgres.execute(
             name,
             "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
@@ -147,11 +147,11 @@ class TestDurability:
         postgres.execute(name, "CREATE TRIGGER no_space AFTER INSERT ON merkle_nodes EXECUTE FUNCTION no_space()")
         for _ in range(2):
             with pytest.raises(LogFull, match="No space left on device; nothing of this request was written"):
-                log.commit(append("r2", event("session/1", 2)))
+                log.commit(append("r2", fact("session/1", 2)))
         assert [recorded.position for recorded in everything(log)] == [1]
         assert log.query("SELECT events FROM streams") == [{"events": 1}]
         postgres.execute(name, "DROP TRIGGER no_space ON merkle_nodes")
-        assert log.commit(append("r2", event("session/1", 2))).positions == (2,)
+        assert log.commit(append("r2", fact("session/1", 2))).positions == (2,)
         assert_sound(log)
         log.close()
 
@@ -201,11 +201,11 @@ class TestBrokenConnections:
     def test_connections_that_broke_while_idle_are_replaced_unseen(self, postgres_url: str) -> None:
         log = opened(postgres_url)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda n: log.commit(append(f"r{n}", event(f"session/{n}", 1))), range(8)))
+            list(pool.map(lambda n: log.commit(append(f"r{n}", fact(f"session/{n}", 1))), range(8)))
         for number in range(8, 11):
             assert broken_off(postgres_url) >= 1
             assert log.query("SELECT COUNT(*) AS n FROM streams") == [{"n": number}]
-            log.commit(append(f"r{number}", event(f"session/{number}", 1)))
+            log.commit(append(f"r{number}", fact(f"session/{number}", 1)))
         assert_sound(log)
         log.close()
 
@@ -222,9 +222,9 @@ class TestBrokenConnections:
             postgres_url, [Table("cut", "CREATE TABLE {cut} (one BIGINT)", (), cut)], lambda: datetime.now(UTC)
         )
         with pytest.raises(Unreachable, match="try again"):
-            log.commit(append("r1", event("session/1", 1)))
+            log.commit(append("r1", fact("session/1", 1)))
         assert log.head().position == 0
-        assert log.commit(append("r1", event("session/1", 1))).positions == (1,)
+        assert log.commit(append("r1", fact("session/1", 1))).positions == (1,)
         assert_sound(log)
         log.close()
 
@@ -235,10 +235,10 @@ class TestBrokenConnections:
         with monkeypatch.context() as patch:
             patch.setattr(database, "_commit", b"COMMIT; SELECT pg_terminate_backend(pg_backend_pid())")
             with pytest.raises(Unreachable, match="send it again with the same request id"):
-                log.commit(append("r1", event("session/1", 1)))
-        again = log.commit(append("r1", event("session/1", 1)))
+                log.commit(append("r1", fact("session/1", 1)))
+        again = log.commit(append("r1", fact("session/1", 1)))
         assert (again.positions, again.replayed) == ((1,), True)
-        log.commit(append("r2", event("session/1", 2)))
+        log.commit(append("r2", fact("session/1", 2)))
         assert len(assert_sound(log)) == 2
 
     def test_a_follower_whose_server_was_away_still_hears_of_other_processes(
@@ -246,13 +246,13 @@ class TestBrokenConnections:
     ) -> None:
         monkeypatch.setattr(subscription, "POLL_SECONDS", 3600.0)
         here, elsewhere = opened(postgres_url), opened(postgres_url)
-        here.commit(append("r1", event("session/1", 1)))
+        here.commit(append("r1", fact("session/1", 1)))
         batches = here.follow(0)
         assert next(batches)[1] == 1
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(next, batches)
             broken_off(postgres_url)
-            elsewhere.commit(append("r2", event("session/1", 2)))
+            elsewhere.commit(append("r2", fact("session/1", 2)))
             assert waiting.result(30)[1] == 2
         for log in (here, elsewhere):
             log.close()
@@ -312,7 +312,7 @@ class TestTransactions:
 
     def test_long_queries_are_fetched_in_parts_several_at_a_time(self, database: PostgresDatabase) -> None:
         log = make_log(database)
-        log.commit(append("r1", *[event("session/1", version) for version in range(1, 1202)]))
+        log.commit(append("r1", *[fact("session/1", version) for version in range(1, 1202)]))
         with database.read() as reader:
             streams = [reader.stream("SELECT position FROM stored_events ORDER BY position") for _ in range(2)]
             assert [next(stream)["position"] for stream in streams * 2] == [1, 1, 2, 2]
@@ -323,15 +323,15 @@ class TestTransactions:
 
     def test_a_reader_sees_one_snapshot(self, database: PostgresDatabase) -> None:
         log = make_log(database)
-        log.commit(append("r1", event("session/1", 1)))
+        log.commit(append("r1", fact("session/1", 1)))
         with database.read() as reader:
             before = list(reader.rows("SELECT COUNT(*) AS n FROM stored_events"))
-            log.commit(append("r2", event("session/1", 2)))
+            log.commit(append("r2", fact("session/1", 2)))
             assert list(reader.rows("SELECT COUNT(*) AS n FROM stored_events")) == before == [{"n": 1}]
 
     def test_who_reads_while_a_table_is_put_right_never_finds_it_empty(self, database: PostgresDatabase) -> None:
         log = make_log(database)
-        log.commit(append("r1", *[event(f"session/{n}", 1) for n in range(50)]))
+        log.commit(append("r1", *[fact(f"session/{n}", 1) for n in range(50)]))
         done = threading.Event()
 
         def read() -> set[int]:

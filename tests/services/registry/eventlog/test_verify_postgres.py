@@ -22,7 +22,7 @@ from services.registry.eventlog.postgres import PostgresDatabase, PostgresTransa
 from services.registry.eventlog.verify import LogVerification, verify, verify_tables
 from services.registry.projections import TABLES
 from tests.support.audited_log import Auditee, SteppingClock, write_history
-from tests.support.log_samples import append, event
+from tests.support.log_samples import append, fact
 from tests.support.postgres import Postgres
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))
@@ -175,7 +175,7 @@ def test_rows_without_a_value_are_compared_in_the_same_order(postgres: Postgres)
         ],
     )
     log = open_log(postgres.fresh(), [halves], clock=SteppingClock())
-    log.commit(append("r1", *[event("session/1", version) for version in range(1, 31)]))
+    log.commit(append("r1", *[fact("session/1", version) for version in range(1, 31)]))
     with log.database.read() as reader:
         assert verify_tables(reader, [halves]) == ((), {"halves": 30})
     log.close()
