@@ -35,7 +35,7 @@ class DatasetRegistered(_message.Message):
     FIRST_BAR_FIELD_NUMBER: _builtins.int
     LAST_BAR_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
     PREVIOUS_DIGEST_FIELD_NUMBER: _builtins.int
     ROWS_APPENDED_FIELD_NUMBER: _builtins.int
     ROWS_CHANGED_FIELD_NUMBER: _builtins.int
@@ -47,11 +47,12 @@ class DatasetRegistered(_message.Message):
     symbol: _builtins.str
     timeframe: _builtins.str
     digest: _builtins.str
-    """SHA-256 of the Parquet snapshot, hex."""
+    """SHA-256 of the values of its bars, hex (ratchet.scoring.data.snapshot.digest): the same bars have the same digest in
+    every file.
+    """
     rows: _builtins.int
     source: _builtins.str
     """The file that was imported, or the rule of the cut."""
-    size_bytes: _builtins.int
     previous_digest: _builtins.str
     """The snapshot of the series before this one, and what changed against it."""
     rows_appended: _builtins.int
@@ -68,6 +69,10 @@ class DatasetRegistered(_message.Message):
     @_builtins.property
     def last_bar(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
+    def artifact(self) -> _model_pb2.Artifact:
+        """The stored file of the bars. A dataset that is registered again may name another file of the same bars."""
+
+    @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was done to the rows on the way in, in words."""
 
@@ -81,7 +86,7 @@ class DatasetRegistered(_message.Message):
         first_bar: _timestamp_pb2.Timestamp | None = ...,
         last_bar: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
-        size_bytes: _builtins.int = ...,
+        artifact: _model_pb2.Artifact | None = ...,
         previous_digest: _builtins.str = ...,
         rows_appended: _builtins.int = ...,
         rows_changed: _builtins.int = ...,
@@ -91,9 +96,9 @@ class DatasetRegistered(_message.Message):
         timezone: _builtins.str = ...,
         market_timezone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "notes", b"notes", "previous_digest", b"previous_digest", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "size_bytes", b"size_bytes", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "notes", b"notes", "previous_digest", b"previous_digest", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratchet.errors import NotFound
+from ratchet.errors import InvalidInput, NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -18,7 +18,7 @@ from services.registry.eventlog import Log
 from services.registry.handlers.states import States
 from services.registry.queries import graph, messages, rows_as_of
 from services.registry.queries.as_of import AsOf, parse_as_of
-from services.registry.queries.lookup import events_at, missing, require_model
+from services.registry.queries.lookup import events_at, missing, require_model, unknown_dataset
 from services.registry.queries.paging import Condition, PageStart, equal, select
 
 _LATEST = 2**63 - 1
@@ -45,6 +45,23 @@ class Queries:
             datasets=[messages.dataset(event, bool(row["is_latest"])) for event, row in zip(events, rows, strict=True)],
             next_page_token=page.next_token,
         )
+
+    def get_dataset(self, request: pb.GetDatasetRequest) -> pb.GetDatasetResponse:
+        """The newest registration of a dataset, now or as of a position."""
+        if not request.digest:
+            raise InvalidInput(
+                "a dataset is asked for by its digest; see ratchet data list", fields={"digest": "empty"}
+            )
+        as_of = parse_as_of(self._log, request)
+        rows = self._log.query(
+            "SELECT * FROM dataset_history WHERE digest = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+            (request.digest, as_of.position if as_of else _LATEST),
+        )
+        if not rows:
+            raise as_of.missing(f"dataset {request.digest}") if as_of else unknown_dataset(request.digest)
+        [row] = rows_as_of.datasets(rows, as_of.position) if as_of else rows
+        [event] = events_at(self._log, [row["position"]])
+        return pb.GetDatasetResponse(dataset=messages.dataset(event, bool(row["is_latest"])))
 
     def list_trainings(self, request: pb.ListTrainingsRequest) -> pb.ListTrainingsResponse:
         start = PageStart.of(self._log, request)

@@ -22,10 +22,10 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import MODEL_TYPES, POLICIES, Lineage, one_of
 from ratchet.patterns.rule_text import SYMBOLS
 from ratchet.registry.v1 import registry_pb2
-from ratchet.scoring.data import snapshot
 from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Condition, Rule
 from services.platform.artifacts import ArtifactStore
+from services.platform.snapshots import Snapshots
 from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision
 from services.trainer.learning.inputs import KnownPattern, PastTrial, ReferenceModel, SessionInputs
 from services.trainer.learning.session import plan
@@ -58,7 +58,7 @@ def read_inputs(
     `replay_champion`: computes `champions_as_of.replay_champion`; called only if sessions of a later market time came
     before.
     """
-    inputs = with_current_champions(client, store, _from_request(store, training, seed_of(training.request)))
+    inputs = with_current_champions(client, store, _from_request(client, store, training, seed_of(training.request)))
     versions = list(client.list_models(lineage=training.lineage))
     past = _earlier_versions(versions, inputs)
     inputs = _with_knowledge(client, inputs, past, _read_position(training, past))
@@ -70,7 +70,7 @@ def read_inputs(
 
 
 def seed_of(request: facts_pb2.TrainingRequested) -> int:
-    """The requested seed, or by default a hash of lineage, snapshot and until, independent of other facts."""
+    """The requested seed, or by default a hash of lineage, dataset and until, independent of other facts."""
     if request.HasField("seed"):
         return request.seed
     until = str(request.until.seconds) if request.HasField("until") else ""
@@ -82,12 +82,14 @@ def read_recorded_inputs(client: Client, store: ArtifactStore, model: registry_p
     """Reads the inputs of the session that made `model`, without current champions, which have no part in a model."""
     record = model.record
     [training] = client.list_trainings(session_id=record.session_id)
-    inputs = replace(_from_request(store, training, record.seed), parent=_load_model(client, store, record.parent))
+    inputs = replace(
+        _from_request(client, store, training, record.seed), parent=_load_model(client, store, record.parent)
+    )
     versions = takewhile(lambda each: each.version < model.version, client.list_models(lineage=record.lineage))
     return _with_knowledge(client, inputs, _earlier_versions(versions, inputs), record.read_position)
 
 
-def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
+def _from_request(client: Client, store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
     """Inputs from the request of a session."""
     lineage = Lineage.parse(training.lineage)
     return SessionInputs(
@@ -95,7 +97,7 @@ def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: i
         target=lineage.task.target,
         horizon=lineage.task.horizon,
         model_type=lineage.model_type,
-        bars=snapshot.decode(store.get(training.request.dataset_digest)).traded(),
+        bars=Snapshots(client, store).recorded(training.request.dataset_digest).traded(),
         seed=seed,
         policy=one_of("policy", training.request.policy, POLICIES),
     )

@@ -1,4 +1,4 @@
-"""Imported bars are snapshots in the store and facts in the log; known history changes only when a person says so."""
+"""Imported bars are files in the store and facts in the log; known history changes only when a person says so."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from ratchet.client import Client
 from ratchet.errors import DataRefused, NotFound
+from ratchet.events.v1 import model_pb2
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
 from ratchet.scoring import features
@@ -43,15 +44,18 @@ def add(importer: Importer) -> Callable[..., ImportResult]:
     return lambda content, replace=False: importer.add(f"import/{next(ids)}", AAPL, "AAPL.csv", content, replace)
 
 
-def test_a_file_becomes_a_snapshot_and_a_fact(
+def test_a_file_becomes_a_dataset_and_a_fact(
     importer: Importer, store: ArtifactStore, add: Callable[..., ImportResult]
 ) -> None:
     imported = add(rows(400))
     fact = imported.dataset.registered
-    content = store.get(fact.digest)
-    assert hashlib.sha256(content).hexdigest() == fact.digest
+    content = store.get(fact.artifact.digest)
+    assert snapshot.digest(snapshot.decode(content)) == fact.digest
+    assert fact.artifact == model_pb2.Artifact(
+        digest=hashlib.sha256(content).hexdigest(), size_bytes=len(content), format="parquet"
+    )
     assert (fact.rows, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (400, 400, 0, 0)
-    assert (fact.size_bytes, fact.source, fact.previous_digest) == (len(content), "AAPL.csv", "")
+    assert (fact.source, fact.previous_digest) == ("AAPL.csv", "")
     assert (fact.first_bar.seconds, fact.last_bar.seconds) == (imported.bars.time[0], imported.bars.time[-1])
     dataset, bars = importer.snapshots.latest(AAPL)
     assert dataset == imported.dataset
@@ -86,7 +90,7 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
     fact = add(revised, replace=True).dataset.registered
     assert (fact.rows_appended, fact.rows_changed, fact.rows_removed) == (10, 1, 1)
     assert importer.snapshots.latest(AAPL)[0].registered.digest == fact.digest
-    assert len(snapshot.decode(store.get(first.dataset.registered.digest))) == 400
+    assert len(snapshot.decode(store.get(first.dataset.registered.artifact.digest))) == 400
 
 
 def test_a_cut_knows_nothing_later_and_is_not_the_latest(
@@ -97,7 +101,7 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
     cut = importer.cut("cut/1", whole.dataset, whole.bars, until)
     fact = cut.dataset.registered
     assert (fact.rows, fact.last_bar.seconds, fact.cut_from) == (300, until, whole.dataset.registered.digest)
-    assert snapshot.decode(store.get(fact.digest)).time[-1] == until
+    assert snapshot.decode(store.get(fact.artifact.digest)).time[-1] == until
     assert importer.snapshots.latest(AAPL)[0] == whole.dataset
     same = importer.cut("cut/2", whole.dataset, whole.bars, int(whole.bars.time[-1]))
     assert same.unchanged
