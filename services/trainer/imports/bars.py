@@ -14,6 +14,7 @@ from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import csv_file, snapshot
 from ratchet.scoring.data.bars import Bars, written
+from ratchet.scoring.data.csv_file import ParsedFile
 from ratchet.scoring.data.zones import UNKNOWN, Zones
 from services.platform.artifacts import ArtifactStore
 from services.platform.artifacts.content_address import digest_of
@@ -62,7 +63,8 @@ class Importer:
     ) -> ImportResult:
         """Imports a CSV file; zones missing in `zones` default to those of the newest dataset of the series.
 
-        The same bars again are unchanged, and restore a lost file.
+        `name` is that of the file, as the caller gave it, or empty. The same bars again are unchanged, and restore a
+        lost file.
 
         Raises:
             DataRefused: a row breaks a rule, a time zone is unclear, or, without `replace`, known history or the
@@ -70,24 +72,24 @@ class Importer:
             CorruptData: the bars are known and their file is damaged.
         """
         previous = self.snapshots.find(series)
-        parsed = csv_file.read(content, str(series), name, self._limits.import_rows, known_zones(previous, zones))
+        shown = name or "the file"
+        parsed = csv_file.read(content, str(series), shown, self._limits.import_rows, known_zones(previous, zones))
         bars = parsed.bars
-        fact = _describe(series, bars, name, parsed.timezone)
+        fact = _describe_file(series, parsed, name)
         if previous is not None and previous.registered.digest == fact.digest:
             return ImportResult(self._restored(request_id, previous, bars), unchanged=True, bars=bars)
-        fact.notes.extend(parsed.notes)
         if previous is None:
             fact.rows_appended = len(bars)
         else:
             before = previous.registered.market_timezone
             if before != bars.zone:
                 if not replace:
-                    raise _other_market(series, name, before, bars.zone)
-                fact.notes.append(f"market time zone {bars.zone}, before {before}: calendar features change")
+                    raise _other_market(series, shown, before, bars.zone)
+                fact.previous_market_timezone = before
             difference = snapshot.difference(self.snapshots.bars(StoredDataset.of(previous.registered)), bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
-                    f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
+                    f"{series}: {shown} changes {difference.changed} and removes {difference.removed} of the known"
                     f" bars, the first on {written(difference.first_changed)}; if the new history is the right one,"
                     " import it with --replace (the older dataset stays)",
                     metadata={"remedy": "replace"},
@@ -109,10 +111,8 @@ class Importer:
                 f"{series} has no bar until {written(until)}, its first is {written(bars.time[0])};"
                 " choose a later --until"
             )
-        digest = dataset.registered.digest
-        source = f"{digest[:12]} until {written(until)}"
-        fact = _describe(series, kept, source, dataset.registered.timezone)
-        fact.cut_from = digest
+        fact = _describe(series, kept, dataset.registered.timezone)
+        fact.cut_from = dataset.registered.digest
         return ImportResult(self._register(request_id, fact, kept), unchanged=False, bars=kept)
 
     def _register(self, request_id: str, fact: facts_pb2.DatasetRegistered, bars: Bars) -> registry_pb2.Dataset:
@@ -149,8 +149,22 @@ def _other_market(series: Series, name: str, before: str, now: str) -> DataRefus
     )
 
 
-def _describe(series: Series, bars: Bars, source: str, timezone: str) -> facts_pb2.DatasetRegistered:
-    """The fact of a dataset, without its file."""
+def _describe_file(series: Series, parsed: ParsedFile, name: str) -> facts_pb2.DatasetRegistered:
+    """The fact of the dataset of a CSV file, without its Parquet file."""
+    fact = _describe(series, parsed.bars, parsed.timezone)
+    fact.source = name
+    fact.ignored_columns.extend(parsed.ignored_columns)
+    fact.unnamed_columns.extend(parsed.unnamed_columns)
+    fact.volume_missing = parsed.volume_missing
+    fact.utc_offsets_converted = parsed.utc_offsets_converted
+    fact.times_of_day_dropped = parsed.times_of_day_dropped
+    if parsed.price_factors:
+        fact.price_factors.smallest, fact.price_factors.largest = parsed.price_factors
+    return fact
+
+
+def _describe(series: Series, bars: Bars, timezone: str) -> facts_pb2.DatasetRegistered:
+    """The fact of a dataset, without its Parquet file."""
     return facts_pb2.DatasetRegistered(
         symbol=series.symbol,
         timeframe=series.timeframe,
@@ -158,7 +172,6 @@ def _describe(series: Series, bars: Bars, source: str, timezone: str) -> facts_p
         rows=len(bars),
         first_bar=Timestamp(seconds=int(bars.time[0])),
         last_bar=Timestamp(seconds=int(bars.time[-1])),
-        source=source,
         timezone=timezone,
         market_timezone=bars.zone,
     )

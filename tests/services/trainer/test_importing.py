@@ -62,6 +62,22 @@ def test_a_file_becomes_a_dataset_and_a_fact(
     assert snapshot.encode(bars) == content
 
 
+def test_the_fact_says_in_numbers_how_the_file_was_read(importer: Importer) -> None:
+    text = (
+        "Date,,Open,High,Low,Close,Adj Close,Dividends\n2012-01-03 09:30,,10,12,8,10,5,0\n2012-01-04,,10,12,8,11,11,0\n"
+    )
+    fact = importer.add("import/1", Series.parse("TEST"), "", text.encode(), replace=False).dataset.registered
+    assert (list(fact.ignored_columns), list(fact.unnamed_columns)) == (["Dividends"], [2])
+    assert (fact.price_factors.smallest, fact.price_factors.largest) == (0.5, 1.0)
+    assert (fact.volume_missing, fact.times_of_day_dropped, fact.utc_offsets_converted) == (True, True, False)
+    assert (fact.source, fact.timezone) == ("", "")
+
+
+def test_a_file_without_a_name_is_called_the_file(importer: Importer) -> None:
+    with pytest.raises(DataRefused, match="the file row 4"):
+        importer.add("import/1", AAPL, "", rows(400, row_3=b"2000-03-03,4,3,5,4,100\n"), replace=False)
+
+
 def test_the_same_bars_again_register_nothing(client: Client, add: Callable[..., ImportResult]) -> None:
     first = add(rows(400))
     head = client.get_head().position
@@ -101,6 +117,7 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
     cut = importer.cut("cut/1", whole.dataset, whole.bars, until)
     fact = cut.dataset.registered
     assert (fact.rows, fact.last_bar.seconds, fact.cut_from) == (300, until, whole.dataset.registered.digest)
+    assert fact.source == ""
     assert snapshot.decode(store.get(fact.artifact.digest)).time[-1] == until
     assert importer.snapshots.latest(AAPL)[0] == whole.dataset
     same = importer.cut("cut/2", whole.dataset, whole.bars, int(whole.bars.time[-1]))
@@ -142,11 +159,8 @@ def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Calla
 def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly: Callable[..., ImportResult]) -> None:
     first = hourly(True, Zones(NEW_YORK))
     fact = first.dataset.registered
-    assert (fact.timezone, fact.market_timezone, list(fact.notes)) == (
-        NEW_YORK,
-        NEW_YORK,
-        [f"times without a zone read as {NEW_YORK}"],
-    )
+    assert (fact.timezone, fact.market_timezone, fact.previous_market_timezone) == (NEW_YORK, NEW_YORK, "")
+    assert not fact.utc_offsets_converted
     for local in (True, False):
         again = hourly(local)
         assert (again.unchanged, again.dataset) == (True, first.dataset)
@@ -166,7 +180,8 @@ def test_another_market_zone_needs_replace(hourly: Callable[..., ImportResult]) 
         0,
         0,
     )
-    assert f"market time zone Europe/Berlin, before {NEW_YORK}: calendar features change" in fact.notes
+    assert fact.previous_market_timezone == NEW_YORK
+    assert fact.utc_offsets_converted
 
 
 def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., ImportResult]) -> None:
