@@ -86,11 +86,18 @@ class Loop:
 
     def session(self, bars: Bars, seed: int) -> Played:
         """Train on `bars`, as they would be known then, and record what came of it."""
-        training = self.ledger.request(self.store.put(snapshot.encode(bars)), self._policy, seed)
+        training = self.ledger.request(self._imported(bars), self._policy, seed)
         job = replace(self._runner.read_inputs(training), options=self._recipe)
         outcome = self._runner.train(job, _quietly)
         ended = self._runner.record(training, job, outcome)
         return Played(job, outcome, ended.model, self.ledger.decision, self.ledger.state.champion_name)
+
+    def _imported(self, bars: Bars) -> str:
+        """The digest of a dataset whose file is in the store."""
+        fact = facts_pb2.DatasetRegistered(digest=snapshot.digest(bars))
+        fact.artifact.digest = self.store.put(snapshot.encode(bars))
+        self.ledger.datasets[fact.digest] = registry_pb2.Dataset(registered=fact)
+        return fact.digest
 
     def artifact(self, model: str) -> bytes:
         return self.store.get(self.ledger.get_model(model).record.artifact.digest)
@@ -136,6 +143,7 @@ class Ledger:
         self.state = LineageState(str(lineage))
         self.decision: facts_pb2.ModelPromoted | facts_pb2.PromotionDeclined = facts_pb2.PromotionDeclined()
         self.facts = facts
+        self.datasets: dict[str, registry_pb2.Dataset] = {}
         self._lineage = lineage
         self._knowledge = KnowledgeService(cast(Any, facts), cast(Any, facts), facts.projection)
         self._decisions: list[tuple[int, Decision]] = []
@@ -153,6 +161,9 @@ class Ledger:
             session_id=session_id, lineage=lineage, request=request, requested_position=position
         )
         return self._open
+
+    def get_dataset(self, digest: str) -> registry_pb2.Dataset:
+        return self.datasets[digest]
 
     def get_model(self, model: str) -> registry_pb2.Model:
         self.state.require(model)

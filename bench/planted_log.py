@@ -124,7 +124,7 @@ class PlantedLog:
             first_bar=timestamp(_bar(0)),
             last_bar=timestamp(_bar(last)),
             source=f"{series}.csv",
-            size_bytes=40 * last,
+            artifact=model_pb2.Artifact(digest=digest, size_bytes=40 * last, format="parquet"),
             previous_digest=self._digests[f"{series} before"],
             rows_appended=NEW_BARS if number >= len(self.lineages) else last,
         )

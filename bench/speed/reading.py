@@ -196,7 +196,8 @@ def _deliveries(client: Client, head: int) -> list[float]:
     answered: dict[int, float] = {}
     for number in range(DELIVERIES + 1):
         bars = facts_pb2.DatasetRegistered(symbol="LIVE", timeframe="1d", digest=f"{number:064x}", rows=900)
-        bars.first_bar.seconds, bars.last_bar.seconds, bars.source = 0, 1, "bench"
+        bars.first_bar.seconds, bars.last_bar.seconds = 0, 1
+        bars.source, bars.artifact.digest = "bench", bars.digest
         position = client.register_dataset(bars).position
         answered[position] = time.perf_counter()
         if number == 0:

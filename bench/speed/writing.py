@@ -52,7 +52,7 @@ class Recorder:
             digest = f"{number:064x}"
             bars = facts_pb2.DatasetRegistered(symbol=name.partition("/")[0], timeframe="1d", digest=digest, rows=9000)
             bars.first_bar.seconds, bars.last_bar.seconds = 0, 1
-            bars.source = "bench"
+            bars.source, bars.artifact.digest = "bench", digest
             client.register_dataset(bars)
             requests = [self._prepared(client, planted, name, digest, turn) for turn in range(self.calls)]
             ready()

@@ -14,6 +14,7 @@ from ratchet.cli.output import format_day, format_time, home_option, lines, outp
 from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render import datasets
 from ratchet.trainer.v1 import trainer_pb2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -90,7 +91,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
     if bars.previous_digest and not answer.unchanged:
         changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
         click.echo(f"  against the snapshot before: {changes}")
-    lines(f"  {note}" for note in bars.notes)
+    lines(f"  {note}" for note in datasets.import_notes(bars))
     click.echo(f"  market time zone {bars.market_timezone}")
     click.echo(f"  {answer.usable_bars} usable for training, snapshot {bars.digest[:12]}")
     if answer.usable_bars == 0:
@@ -144,7 +145,7 @@ def list_(as_of: TimePoint, home: str | None, output: str) -> None:
     with connect(home) as client:
         found = list(client.list_datasets(latest_only=True, as_of=as_of.point))
     print_as_of(as_of, output)
-    show(found, output, lambda datasets: _render(datasets, home))
+    show(found, output, lambda listed: _render(listed, home))
 
 
 @data.command("show")
@@ -162,7 +163,7 @@ def show_(symbol: str, timeframe: str, as_of: TimePoint, home: str | None, outpu
         past = f" as of {as_of}" if as_of.given else ""
         raise NotFound(f"no bars of {series}{past}; import them with ratchet data import {symbol} FILE")
     print_as_of(as_of, output)
-    show(found, output, lambda datasets: _render(datasets, home))
+    show(found, output, lambda listed: _render(listed, home))
 
 
 def _series(symbol: str, timeframe: str) -> str:
@@ -183,7 +184,7 @@ def _render(found: Sequence[registry_pb2.Dataset], home: str | None) -> None:
             f"cut of {bars.cut_from[:12]}" if bars.cut_from else "latest" if dataset.latest else "",
             f"+{bars.rows_appended} ~{bars.rows_changed} -{bars.rows_removed}" if bars.previous_digest else "",
             format_time(dataset.recorded_at),
-            bars.source,
+            datasets.source(bars),
             bars.digest[:12],
         )
         for dataset in found

@@ -206,6 +206,11 @@ class Client:
             request, lambda: self.registry.unary(self._registry.ListDatasets, request), lambda answer: answer.datasets
         )
 
+    def get_dataset(self, digest: str, *, as_of: AsOf | None = None) -> registry_pb.Dataset:
+        """The newest registration of a dataset; NotFound for an unknown digest."""
+        request = registry_pb.GetDatasetRequest(digest=digest, as_of=_as_of(as_of))
+        return self.registry.unary(self._registry.GetDataset, request).dataset
+
     # Training sessions
 
     def start_training(

@@ -87,7 +87,8 @@ class FactVerifier:
         self._recent_datasets[f"{fact.digest} {series}"] = None
         if len(self._recent_datasets) > RECENT_DATASETS:
             del self._recent_datasets[next(iter(self._recent_datasets))]
-        self.artifacts.add(fact.digest, position, fact.size_bytes)
+        if fact.artifact.digest:
+            self.artifacts.add(fact.artifact.digest, position, fact.artifact.size_bytes)
         return ()
 
     def _requested(self, fact: facts_pb2.TrainingRequested, position: int) -> Iterable[str]:

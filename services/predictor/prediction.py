@@ -29,7 +29,7 @@ from ratchet.scoring.data.join import join_bars
 from ratchet.scoring.models import artifact
 from ratchet.scoring.models.artifact import ModelFile
 from services.platform.artifacts import ArtifactStore
-from services.platform.snapshots import Snapshots, known_zones
+from services.platform.snapshots import Snapshots, StoredDataset, known_zones
 
 MAX_BARS = 100_000
 """Maximum number of bars in a request: a prediction is computed in a thread of the server."""
@@ -71,11 +71,11 @@ class Predictor:
         record = self._cached_record(self._model_name(series, request))
         digest = record.artifact.digest
         newest = self._snapshots.newest(series)
-        given = self._request_bars(series, request, newest)
+        given, stored = self._request_bars(series, request, newest), StoredDataset.of(newest.registered)
         if given is None:
-            forecast = self._cached_forecast(digest, newest.registered.digest)
+            forecast = self._cached_forecast(digest, stored)
         else:
-            forecast = self._forecast_request(self._cached_model(digest), newest.registered.digest, given)
+            forecast = self._forecast_request(self._cached_model(digest), stored, given)
         task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
             model=record.model,
@@ -119,22 +119,22 @@ class Predictor:
             case _:
                 return None
 
-    def _forecast_snapshot(self, model: str, dataset: str) -> Forecast:
-        """Forecast of a model on a snapshot, both by their digests."""
+    def _forecast_snapshot(self, model: str, dataset: StoredDataset) -> Forecast:
+        """Forecast of a model, by the digest of its artifact, on a dataset."""
         model_file = self._cached_model(model)
         if not model_file.on_margin:
             return forecast_next_bar(model_file, self._snapshots.bars(dataset).traded())
         fold = self._cached_fold(dataset, model_file.target, model_file.horizon)
         return forecast_next_bar(model_file, fold.bars, fold.z)
 
-    def _forecast_request(self, model: ModelFile, dataset: str, given: Bars) -> Forecast:
+    def _forecast_request(self, model: ModelFile, dataset: StoredDataset, given: Bars) -> Forecast:
         """Forecast of a model after the last bar of a request, joined to the snapshot `dataset`."""
         if not model.on_margin:
             return forecast_next_bar(model, given.traded())
         bars = join_bars(self._snapshots.bars(dataset), given).traded()
         return forecast_next_bar(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
 
-    def _fold(self, dataset: str, target: str, horizon: int) -> OnlineBaseline:
+    def _fold(self, dataset: StoredDataset, target: str, horizon: int) -> OnlineBaseline:
         """online@baseline over a snapshot, cached: the first fold over a long one takes seconds."""
         return OnlineBaseline.fit(self._snapshots.bars(dataset).traded(), target, horizon)
 

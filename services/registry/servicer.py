@@ -46,6 +46,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     def ListDatasets(self, request: pb.ListDatasetsRequest, context: grpc.ServicerContext) -> pb.ListDatasetsResponse:
         return self._queries.list_datasets(request)
 
+    def GetDataset(self, request: pb.GetDatasetRequest, context: grpc.ServicerContext) -> pb.GetDatasetResponse:
+        return self._queries.get_dataset(request)
+
     def RequestTraining(
         self, request: pb.RequestTrainingRequest, context: grpc.ServicerContext
     ) -> pb.RequestTrainingResponse:

@@ -27,8 +27,9 @@ SERVICES = {
     ),
     "RegistryService": (
         registry_pb2,
-        "RegisterDataset ListDatasets RequestTraining FailTraining CancelTraining RecordTraining ListTrainings GetModel"
-        " ListModels CompareModels GetChampion GetSymbolBest PromoteModel RollbackChampion GetSessionInputs"
+        "RegisterDataset ListDatasets GetDataset RequestTraining FailTraining CancelTraining RecordTraining"
+        " ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest PromoteModel RollbackChampion"
+        " GetSessionInputs"
         " ListDecisions GetLineage",
     ),
     "KnowledgeService": (

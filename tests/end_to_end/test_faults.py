@@ -19,11 +19,11 @@ import pytest
 from ratchet import Client
 from ratchet.client.transport import Transport
 from ratchet.errors import DeadlinePassed, LogFull, Unreachable
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.local.supervisor import serve_command
 from services.platform.log_client import LogClient
 from tests.support.grpc_proxy import Between, Times
+from tests.support.registry_samples import dataset
 from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")
@@ -242,9 +242,7 @@ def test_knowledge_that_lost_the_registry_answers_what_it_knows_and_catches_up(f
     faulty.log.cut = True
     with suppress(Unreachable):
         faulty.kill("registry")
-    fact = facts_pb2.DatasetRegistered(symbol="NEW", timeframe="1d", digest="d" * 64, rows=1)
-    fact.first_bar.seconds = fact.last_bar.seconds = 86_400
-    faulty.patiently(lambda: faulty.client.register_dataset(fact))
+    faulty.patiently(lambda: faulty.client.register_dataset(dataset("NEW", "d" * 64)))
     head = faulty.client.get_head().position
     assert faulty.patiently(lambda: client.get_knowledge("AAPL", "range")).position == known.position
     with impatient(faulty) as asking, pytest.raises(Unreachable, match=f"registry at {faulty.log.address} does not"):

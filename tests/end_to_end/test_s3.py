@@ -50,13 +50,13 @@ def client(tmp_path: Path, seaweed: Endpoint) -> Iterator[Client]:
 
 @pytest.mark.slow
 def test_a_training_keeps_its_artifacts_in_the_bucket(client: Client, seaweed: Endpoint) -> None:
-    dataset = client.import_bars(DATA / "GOOG.csv", "GOOG").dataset.registered.digest
+    bars = client.import_bars(DATA / "GOOG.csv", "GOOG").dataset.registered.artifact.digest
     session = client.start_training("GOOG", "logistic", "range")
     *_, last = client.watch_training(session.session_id)
     assert last.ended.state == registry_pb2.TRAINING_STATE_COMPLETED, last.ended.message
     artifact = client.get_model(last.ended.model).record.artifact.digest
     kept = {stored.object_name for stored in seaweed.client().list_objects(seaweed.bucket(BUCKET), recursive=True)}
-    assert {dataset, artifact} <= {name.replace("/", "") for name in kept}
+    assert {bars, artifact} <= {name.replace("/", "") for name in kept}
 
 
 @contextmanager

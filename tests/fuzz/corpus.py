@@ -137,6 +137,11 @@ class Recorder:
         [*_, dataset] = self.ask("ListDatasets", registry_pb.ListDatasetsRequest(include_cuts=True)).datasets
         again = registry_pb.RegisterDatasetRequest(request_id=self.new_id(), dataset=dataset.registered)
         self.ask("RegisterDataset", again)
+        registered = dataset.registered.digest
+        self.ask("GetDataset", registry_pb.GetDatasetRequest(digest=registered))
+        self.ask(
+            "GetDataset", registry_pb.GetDatasetRequest(digest=registered, as_of=log_pb.AsOf(position=dataset.position))
+        )
         self.ask("ExportBars", trainer_pb.ExportBarsRequest(series=SHORT))
 
     def _models(self) -> None:

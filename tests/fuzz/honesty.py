@@ -19,7 +19,8 @@ BELIEVED: Mapping[str, frozenset[str]] = {
     "RegisterDataset": frozenset(
         {
             "dataset.digest",
-            "dataset.size_bytes",
+            "dataset.artifact.digest",
+            "dataset.artifact.size_bytes",
             "dataset.previous_digest",
             "dataset.cut_from",
             "dataset.symbol",

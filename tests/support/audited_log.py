@@ -5,6 +5,7 @@ Sessions are planted as in registry_samples; their artifacts are in a store.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +19,7 @@ from services.platform.facts import Fact
 from services.platform.interceptors import Caller
 from services.registry.eventlog import Append, CommitResult, Log, LogApplication, Origin
 from services.registry.handlers.commands import Commands
-from tests.support.registry_samples import FIRST_BAR, evidence, record, stamp
+from tests.support.registry_samples import FIRST_BAR, dataset, evidence, parquet, record, stamp
 
 FOREST, LOGISTIC, LSTM = "AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range/lstm"
 WEEKLY = "IBM@1w/direction/xgboost"
@@ -55,11 +56,10 @@ class Auditee:
     def import_bars(self, series: str, rows: int = 1000) -> str:
         symbol, _, timeframe = series.partition("@")
         content = f"{rows} bars of {series}".encode()
-        digest = self.store.put(content)
-        dataset = facts_pb2.DatasetRegistered(
-            symbol=symbol, timeframe=timeframe, digest=digest, rows=rows, source="file.csv", size_bytes=len(content)
-        )
-        self._commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=dataset), ANN)
+        digest = hashlib.sha256(b"values of " + content).hexdigest()
+        stored = parquet(self.store.put(content), len(content))
+        fact = dataset(symbol, digest, rows, timeframe=timeframe, source="file.csv", artifact=stored)
+        self._commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), ANN)
         self.digests[series] = digest
         return digest
 

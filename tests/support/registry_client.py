@@ -11,11 +11,11 @@ from google.protobuf.message import Message
 
 from ratchet.client.error_mapping import from_rpc
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.events.v1 import decision_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
-from tests.support.registry_samples import evidence, record, stamp
+from tests.support.registry_samples import dataset, evidence, record, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
 
@@ -42,8 +42,8 @@ class Registry:
             raise from_rpc(error, "the registry") from error
 
     def import_bars(self, symbol: str = "AAPL", digest: str = "d1", **more: Any) -> pb.Dataset:
-        dataset = facts_pb2.DatasetRegistered(symbol=symbol, digest=digest, rows=1000, source="file.csv", **more)
-        found: pb.Dataset = self.call(pb.RegisterDatasetRequest(dataset=dataset)).dataset
+        fact = dataset(symbol, digest, 1000, source="file.csv", **more)
+        found: pb.Dataset = self.call(pb.RegisterDatasetRequest(dataset=fact)).dataset
         return found
 
     def request_training(self, lineage: str, digest: str = "d1", policy: str = "") -> str:

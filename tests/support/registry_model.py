@@ -22,7 +22,7 @@ from services.registry.handlers.commands import Commands
 from services.registry.handlers.states import States
 from services.registry.projections import TABLES
 from services.registry.queries.queries import Queries
-from tests.support.registry_samples import evidence, record, stamp
+from tests.support.registry_samples import dataset, evidence, record, stamp
 
 LINEAGES = ("AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range-h5/logistic", "MSFT@1h/volume/logistic")
 CALLER = Caller("tester", "")
@@ -71,10 +71,8 @@ class World:
 
     def _import(self, series: str, number: int, cut: bool) -> None:
         symbol, _, timeframe = series.partition("@")
-        dataset = facts_pb2.DatasetRegistered(
-            symbol=symbol, timeframe=timeframe, digest=f"d{number}", rows=9, cut_from="d0" if cut else ""
-        )
-        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=dataset), CALLER)
+        fact = dataset(symbol, f"d{number}", timeframe=timeframe, cut_from="d0" if cut else "")
+        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), CALLER)
 
     def _session(self, lineage: str) -> str:
         request = pb.RequestTrainingRequest(request_id=self._id(), lineage=lineage, dataset_digest="d0")

@@ -28,6 +28,26 @@ class DatasetRegistered(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PriceFactors(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SMALLEST_FIELD_NUMBER: _builtins.int
+        LARGEST_FIELD_NUMBER: _builtins.int
+        smallest: _builtins.float
+        largest: _builtins.float
+        def __init__(
+            self,
+            *,
+            smallest: _builtins.float = ...,
+            largest: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["largest", b"largest", "smallest", b"smallest"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SYMBOL_FIELD_NUMBER: _builtins.int
     TIMEFRAME_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
@@ -35,23 +55,30 @@ class DatasetRegistered(_message.Message):
     FIRST_BAR_FIELD_NUMBER: _builtins.int
     LAST_BAR_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
     PREVIOUS_DIGEST_FIELD_NUMBER: _builtins.int
     ROWS_APPENDED_FIELD_NUMBER: _builtins.int
     ROWS_CHANGED_FIELD_NUMBER: _builtins.int
     ROWS_REMOVED_FIELD_NUMBER: _builtins.int
     CUT_FROM_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
+    IGNORED_COLUMNS_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     MARKET_TIMEZONE_FIELD_NUMBER: _builtins.int
+    UNNAMED_COLUMNS_FIELD_NUMBER: _builtins.int
+    VOLUME_MISSING_FIELD_NUMBER: _builtins.int
+    PRICE_FACTORS_FIELD_NUMBER: _builtins.int
+    UTC_OFFSETS_CONVERTED_FIELD_NUMBER: _builtins.int
+    TIMES_OF_DAY_DROPPED_FIELD_NUMBER: _builtins.int
+    PREVIOUS_MARKET_TIMEZONE_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     timeframe: _builtins.str
     digest: _builtins.str
-    """SHA-256 of the Parquet snapshot, hex."""
+    """SHA-256 of the values of its bars, hex (ratchet.scoring.data.snapshot.digest): the same bars have the same digest in
+    every file.
+    """
     rows: _builtins.int
     source: _builtins.str
-    """The file that was imported, or the rule of the cut."""
-    size_bytes: _builtins.int
+    """Name of the imported file, as the caller gave it; empty for a cut."""
     previous_digest: _builtins.str
     """The snapshot of the series before this one, and what changed against it."""
     rows_appended: _builtins.int
@@ -63,13 +90,33 @@ class DatasetRegistered(_message.Message):
     """IANA name of the zone in which times without a UTC offset were read; empty where the file has none."""
     market_timezone: _builtins.str
     """IANA name of the zone in which calendar features are computed."""
+    volume_missing: _builtins.bool
+    """The file has no column of volumes: every volume is 0."""
+    utc_offsets_converted: _builtins.bool
+    """The times had a UTC offset and were converted to UTC."""
+    times_of_day_dropped: _builtins.bool
+    """The dates had times of day, which a bar of a day or a week has not."""
+    previous_market_timezone: _builtins.str
+    """market_timezone of the previous data set, where it was another one."""
     @_builtins.property
     def first_bar(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def last_bar(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was done to the rows on the way in, in words."""
+    def artifact(self) -> _model_pb2.Artifact:
+        """The stored file of the bars. A dataset that is registered again may name another file of the same bars."""
+
+    @_builtins.property
+    def ignored_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Titles of the columns that were not read; `unnamed_columns` are those without a title."""
+
+    @_builtins.property
+    def unnamed_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers, from 1, of the columns without a title; they were not read."""
+
+    @_builtins.property
+    def price_factors(self) -> Global___DatasetRegistered.PriceFactors:
+        """By these factors, adjusted close / close of each bar, all prices were multiplied; not set without an adjusted close."""
 
     def __init__(
         self,
@@ -81,19 +128,25 @@ class DatasetRegistered(_message.Message):
         first_bar: _timestamp_pb2.Timestamp | None = ...,
         last_bar: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
-        size_bytes: _builtins.int = ...,
+        artifact: _model_pb2.Artifact | None = ...,
         previous_digest: _builtins.str = ...,
         rows_appended: _builtins.int = ...,
         rows_changed: _builtins.int = ...,
         rows_removed: _builtins.int = ...,
         cut_from: _builtins.str = ...,
-        notes: _abc.Iterable[_builtins.str] | None = ...,
+        ignored_columns: _abc.Iterable[_builtins.str] | None = ...,
         timezone: _builtins.str = ...,
         market_timezone: _builtins.str = ...,
+        unnamed_columns: _abc.Iterable[_builtins.int] | None = ...,
+        volume_missing: _builtins.bool = ...,
+        price_factors: Global___DatasetRegistered.PriceFactors | None = ...,
+        utc_offsets_converted: _builtins.bool = ...,
+        times_of_day_dropped: _builtins.bool = ...,
+        previous_market_timezone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "first_bar", b"first_bar", "last_bar", b"last_bar", "price_factors", b"price_factors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "notes", b"notes", "previous_digest", b"previous_digest", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "size_bytes", b"size_bytes", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "ignored_columns", b"ignored_columns", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "previous_digest", b"previous_digest", "previous_market_timezone", b"previous_market_timezone", "price_factors", b"price_factors", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "times_of_day_dropped", b"times_of_day_dropped", "timezone", b"timezone", "unnamed_columns", b"unnamed_columns", "utc_offsets_converted", b"utc_offsets_converted", "volume_missing", b"volume_missing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

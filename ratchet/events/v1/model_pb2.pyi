@@ -294,14 +294,18 @@ Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class Artifact(_message.Message):
+    """Bytes in the artifact store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
+    """SHA-256 of the bytes, hex."""
     size_bytes: _builtins.int
     format: _builtins.str
+    """"parquet": bars; "skops": a model."""
     def __init__(
         self,
         *,

@@ -44,6 +44,11 @@ class RegistryServiceStub(object):
                 request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsResponse.FromString,
                 _registered_method=True)
+        self.GetDataset = channel.unary_unary(
+                '/ratchet.registry.v1.RegistryService/GetDataset',
+                request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetRequest.SerializeToString,
+                response_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetResponse.FromString,
+                _registered_method=True)
         self.RequestTraining = channel.unary_unary(
                 '/ratchet.registry.v1.RegistryService/RequestTraining',
                 request_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.RequestTrainingRequest.SerializeToString,
@@ -131,6 +136,12 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasets(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDataset(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,6 +249,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListDatasets,
                     request_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsRequest.FromString,
                     response_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsResponse.SerializeToString,
+            ),
+            'GetDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDataset,
+                    request_deserializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetRequest.FromString,
+                    response_serializer=ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetResponse.SerializeToString,
             ),
             'RequestTraining': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestTraining,
@@ -369,6 +385,33 @@ class RegistryService(object):
             '/ratchet.registry.v1.RegistryService/ListDatasets',
             ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsRequest.SerializeToString,
             ratchet_dot_registry_dot_v1_dot_registry__pb2.ListDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratchet.registry.v1.RegistryService/GetDataset',
+            ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetRequest.SerializeToString,
+            ratchet_dot_registry_dot_v1_dot_registry__pb2.GetDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,6 +33,7 @@ class RegistryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RegistryServiceAsyncStub: ...
     RegisterDataset: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RegisterDatasetRequest, _registry_pb2.RegisterDatasetResponse]
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDatasetsRequest, _registry_pb2.ListDatasetsResponse]
+    GetDataset: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetDatasetRequest, _registry_pb2.GetDatasetResponse]
     RequestTraining: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RequestTrainingRequest, _registry_pb2.RequestTrainingResponse]
     FailTraining: _grpc.UnaryUnaryMultiCallable[_registry_pb2.FailTrainingRequest, _registry_pb2.FailTrainingResponse]
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CancelTrainingRequest, _registry_pb2.CancelTrainingResponse]
@@ -54,6 +55,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterDataset: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegisterDatasetRequest, _registry_pb2.RegisterDatasetResponse]  # type: ignore[assignment]
     ListDatasets: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDatasetsRequest, _registry_pb2.ListDatasetsResponse]  # type: ignore[assignment]
+    GetDataset: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetDatasetRequest, _registry_pb2.GetDatasetResponse]  # type: ignore[assignment]
     RequestTraining: _aio.UnaryUnaryMultiCallable[_registry_pb2.RequestTrainingRequest, _registry_pb2.RequestTrainingResponse]  # type: ignore[assignment]
     FailTraining: _aio.UnaryUnaryMultiCallable[_registry_pb2.FailTrainingRequest, _registry_pb2.FailTrainingResponse]  # type: ignore[assignment]
     CancelTraining: _aio.UnaryUnaryMultiCallable[_registry_pb2.CancelTrainingRequest, _registry_pb2.CancelTrainingResponse]  # type: ignore[assignment]
@@ -84,6 +86,13 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ListDatasetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListDatasetsResponse, _abc.Awaitable[_registry_pb2.ListDatasetsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetDataset(
+        self,
+        request: _registry_pb2.GetDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetDatasetResponse, _abc.Awaitable[_registry_pb2.GetDatasetResponse]]: ...
 
     @_abc_1.abstractmethod
     def RequestTraining(

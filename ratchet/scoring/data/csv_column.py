@@ -61,12 +61,24 @@ def numbers(field: str, text: pa.ChunkedArray) -> Column:
     )
 
 
-def times(parts: Sequence[pa.ChunkedArray], series: Series) -> tuple[Column, bool, tuple[str, ...]]:
-    """The column of times, epoch seconds UTC when parsed; whether it is naive; and notes on it.
+@dataclass(frozen=True)
+class TimeColumn:
+    """The column of times, epoch seconds UTC when parsed.
 
-    `parts` are dates with or without times of day, or dates and times of day separately. Bars of days and weeks lie at
-    midnight UTC of the date as written. Bars within a day lie at their time; the column is naive without UTC offsets:
-    its times are then parsed as UTC. The first cell decides whether all cells have an offset.
+    Bars within a day have their times parsed as UTC if they are `naive`, without UTC offsets, else converted to UTC.
+    Bars of days and weeks lie at midnight UTC of the date as written; `times_of_day`: whether any had one.
+    """
+
+    column: Column
+    naive: bool
+    utc_offsets: bool
+    times_of_day: bool
+
+
+def times(parts: Sequence[pa.ChunkedArray], series: Series) -> TimeColumn:
+    """The column of times from dates with or without times of day, or from dates and times of day separately.
+
+    The first cell decides whether all cells have a UTC offset.
     """
     trimmed = [pc.utf8_trim_whitespace(part) for part in parts]
     text = trimmed[0] if len(trimmed) == 1 else pc.binary_join_element_wise(*trimmed, " ")
@@ -84,10 +96,9 @@ def times(parts: Sequence[pa.ChunkedArray], series: Series) -> tuple[Column, boo
         "write dates as YYYY-MM-DD",
     )
     if series.intraday:
-        return column, not zoned, ("times carry a UTC offset and were converted to UTC",) if zoned else ()
+        return TimeColumn(column, naive=not zoned, utc_offsets=zoned, times_of_day=False)
     dropped = bool(pc.any(pc.greater(pc.utf8_length(text), _DATE)).as_py())
-    note = "times of day were dropped: a bar lies at midnight UTC of its date as written"
-    return column, False, (note,) if dropped else ()
+    return TimeColumn(column, naive=False, utc_offsets=False, times_of_day=dropped)
 
 
 def _floats(text: pa.ChunkedArray) -> Floats:

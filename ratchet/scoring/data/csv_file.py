@@ -31,14 +31,24 @@ _RUNS_NAMED = 3
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """The bars of a file; `notes`: changes and omissions, a sentence each.
+    """The bars of a file, and their differences from it.
 
-    `timezone`: the assumed zone of times without a UTC offset; empty if there are none.
+    `timezone`: the assumed zone of times without a UTC offset; empty if there are none. `ignored_columns`: titles of
+    columns that were not read; `unnamed_columns`: the numbers, from 1, of those without a title. `price_factors`: the
+    smallest and the largest factor of an adjusted close, which was applied to all prices; None without one.
+    `utc_offsets_converted`: times had UTC offsets. `times_of_day_dropped`: of bars of days or weeks. `notes`: a
+    sentence on the bars without trade.
     """
 
     bars: Bars
+    timezone: str
+    ignored_columns: tuple[str, ...]
+    unnamed_columns: tuple[int, ...]
+    volume_missing: bool
+    price_factors: tuple[float, float] | None
+    utc_offsets_converted: bool
+    times_of_day_dropped: bool
     notes: tuple[str, ...]
-    timezone: str = ""
 
 
 def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zones: Zones = UNKNOWN) -> ParsedFile:
@@ -62,23 +72,27 @@ def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zone
             " import it again"
         )
     table = _cells(content, columns, name, rows)
-    time_column, naive, notes = times([table[str(cell)] for cell in columns.time_cells], Series.parse(series))
-    file = _File(name, content, series, zones.file_zone or "UTC" if naive else "")
-    texts = [time_column, *(numbers(field, table[str(cell)]) for field, cell in columns.fields.items())]
+    time = times([table[str(cell)] for cell in columns.time_cells], Series.parse(series))
+    file = _File(name, content, series, zones.file_zone or "UTC" if time.naive else "")
+    texts = [time.column, *(numbers(field, table[str(cell)]) for field, cell in columns.fields.items())]
     values = _values(texts, file)
-    zone = _market_zone(values["date"], zones, naive, file)
+    zone = _market_zone(values["date"], zones, time.naive, file)
     bars = replace(file.bars(values), zone=zone)
     check(bars, name, file.row)
-    if file.timezone:
-        notes = (*notes, f"times without a zone read as {file.timezone}")
-    if columns.ignored:
-        notes = (f"ignored columns: {', '.join(columns.ignored)}", *notes)
-    if "volume" not in columns.fields:
-        notes = (*notes, "no volume column: the series has no volume")
+    factors = None
     if "adjclose" in values:
-        bars, factor = _adjusted(bars, values["adjclose"], file)
-        notes = (*notes, factor)
-    return ParsedFile(bars, (*notes, *_standstill_notes(bars)), file.timezone)
+        bars, factors = _adjusted(bars, values["adjclose"], file)
+    return ParsedFile(
+        bars,
+        timezone=file.timezone,
+        ignored_columns=columns.ignored,
+        unnamed_columns=columns.unnamed,
+        volume_missing="volume" not in columns.fields,
+        price_factors=factors,
+        utc_offsets_converted=time.utc_offsets,
+        times_of_day_dropped=time.times_of_day,
+        notes=_standstill_notes(bars),
+    )
 
 
 def write(bars: Bars) -> Iterator[bytes]:
@@ -228,7 +242,8 @@ def _standstill_notes(bars: Bars) -> tuple[str, ...]:
     return (f"{count} bars without trade, {', '.join(spans)}{more}: they carry no label, evidence or pattern",)
 
 
-def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, str]:
+def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, tuple[float, float]]:
+    """Bars with all prices times adjusted close / close, and the smallest and the largest of these factors."""
     wrong = ~((adjusted > 0) & np.isfinite(adjusted))
     if bool(wrong.any()):
         index = int(np.argmax(wrong))
@@ -245,4 +260,4 @@ def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, str]:
         low=bars.low * factor,
         close=bars.close * factor,
     )
-    return scaled, f"adjusted close: its factor ({factor.min():.6g} to {factor.max():.6g}) was applied to all prices"
+    return scaled, (float(factor.min()), float(factor.max()))

@@ -32,7 +32,8 @@ class Layout:
     """Columns of a file: cell numbers from 0.
 
     `time_cells` holds one cell (a date or a time) or two (a date, a time of day); `fields` maps each of PRICES, and
-    `volume` and `adjclose` if present, to its cell; `ignored` are the names of the other columns.
+    `volume` and `adjclose` if present, to its cell; `ignored` are the titles of the other columns, `unnamed` the
+    numbers, from 1, of those without a title.
     """
 
     separator: str
@@ -40,6 +41,7 @@ class Layout:
     time_cells: tuple[int, ...]
     fields: dict[str, int]
     ignored: tuple[str, ...]
+    unnamed: tuple[int, ...]
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -56,10 +58,13 @@ def parse_header(line: str, name: str) -> Layout:
         raise DataRefused(f"{name} row 1: not a header of CSV: {error}; export it again") from error
     found: dict[str, int] = {}
     ignored: list[str] = []
+    unnamed: list[int] = []
     for cell, title in enumerate(titles):
         field = _SPELLINGS.get(re.sub(r"[^a-z]", "", title.lower()))
-        if field is None:
-            ignored.append(title or f"column {cell + 1} without a name")
+        if field is None and title:
+            ignored.append(title)
+        elif field is None:
+            unnamed.append(cell + 1)
         elif field in found:
             raise DataRefused(
                 f"{name} row 1: columns {titles[found[field]]!r} and {title!r} both say {field}; keep one of them and"
@@ -75,7 +80,7 @@ def parse_header(line: str, name: str) -> Layout:
             " date, open, high, low and close, and volume if there is one: add what is missing and import it again"
         )
     fields = {field: found[field] for field in (*COLUMNS, "adjclose") if field in found}
-    return Layout(separator, len(titles), time_cells, fields, tuple(ignored))
+    return Layout(separator, len(titles), time_cells, fields, tuple(ignored), tuple(unnamed))
 
 
 def _time_cells(found: dict[str, int]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ _LEAST: Mapping[str, Mapping[Role, str]] = {
         "service:knowledge": "Append",
     },
     "ratchet.registry.v1.RegistryService": {
-        "viewer": "ListDatasets ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest"
+        "viewer": "ListDatasets GetDataset ListTrainings GetModel ListModels CompareModels GetChampion GetSymbolBest"
         " GetSessionInputs ListDecisions GetLineage",
         "promoter": "PromoteModel RollbackChampion",
         "service:trainer": "RegisterDataset RequestTraining FailTraining CancelTraining RecordTraining",

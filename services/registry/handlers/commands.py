@@ -52,23 +52,18 @@ class Commands:
         self._limits = limits or Limits.load()
 
     def register_dataset(self, request: pb.RegisterDatasetRequest, caller: Caller) -> RecordedEvent:
-        """The registration: a new one, or the existing one of the same bytes."""
+        """The registration: a new one, or the existing one of the same dataset in the same file."""
         dataset = request.dataset
         series = Series.parse(f"{dataset.symbol}@{dataset.timeframe or '1d'}")
-        if not dataset.digest:
-            raise InvalidInput("a dataset needs the digest of its snapshot", fields={"dataset.digest": "missing"})
-        if not _DIGEST.fullmatch(dataset.digest):
-            raise InvalidInput(
-                f"{dataset.digest!r} is not a snapshot's name: 1 to 64 of letters, digits, _ and -",
-                fields={"dataset.digest": "not a digest"},
-            )
+        _require_digest("dataset.digest", "the digest of its bars", dataset.digest)
+        _require_digest("dataset.artifact.digest", "the digest of the file of its bars", dataset.artifact.digest)
         registered = facts_pb2.DatasetRegistered()
         registered.CopyFrom(dataset)
         registered.timeframe = series.timeframe
 
         def decide() -> list[Fact]:
             state = self._states.dataset(dataset.digest)
-            if self._is_registered(dataset.digest, series, bool(dataset.cut_from)):
+            if self._is_registered(dataset, series):
                 return []
             return facts_after(dataset_stream(dataset.digest), state.version, [registered])
 
@@ -78,16 +73,18 @@ class Commands:
         row = require_dataset(self._log, dataset.digest, series)
         return events_at(self._log, [row["position"]])[0]
 
-    def _is_registered(self, digest: str, series: Series, is_cut: bool) -> bool:
-        """Whether the series has this snapshot already, in the role of the new registration.
+    def _is_registered(self, dataset: facts_pb2.DatasetRegistered, series: Series) -> bool:
+        """Whether the series has this dataset already, in the role and with the file of the new registration.
 
-        A snapshot that is no longer the latest of its series, or was only a cut, becomes the latest by another import.
+        A dataset that is no longer the latest of its series, or was only a cut, becomes the latest by another import. A
+        lost file is replaced by another one of the same bars.
         """
         rows = self._log.query(
-            "SELECT is_latest FROM dataset_history WHERE digest = ? AND series = ? AND superseded_position IS NULL",
-            (digest, str(series)),
+            "SELECT is_latest FROM dataset_history"
+            " WHERE digest = ? AND series = ? AND artifact_digest = ? AND superseded_position IS NULL",
+            (dataset.digest, str(series), dataset.artifact.digest),
         )
-        return any(is_cut or row["is_latest"] for row in rows)
+        return any(dataset.cut_from or row["is_latest"] for row in rows)
 
     def request_training(self, request: pb.RequestTrainingRequest, caller: Caller) -> CommitResult:
         lineage = Lineage.parse(request.lineage)
@@ -192,6 +189,16 @@ class Commands:
             except StreamConflict as error:
                 conflict = error
         raise conflict or StreamConflict("the log is busy; try again")
+
+
+def _require_digest(field: str, what: str, digest: str) -> None:
+    """InvalidInput for a field of a registration that holds no digest."""
+    if not digest:
+        raise InvalidInput(f"a dataset needs {what}; send {field}", fields={field: "missing"})
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidInput(
+            f"{field} {digest!r} is not a digest: 1 to 64 of letters, digits, _ and -", fields={field: "not a digest"}
+        )
 
 
 def _origin(request: Request, caller: Caller, correlation_id: str) -> Origin:

@@ -1,7 +1,7 @@
-"""dataset_history: every registration of a snapshot of bars; the newest uncut one of its series `is_latest`.
+"""dataset_history: every registration of a dataset; the newest uncut one of its series `is_latest`.
 
-The same bytes may be registered for several series, and again for one. `latest_until` is the position from which on a
-row was no longer the latest, `superseded_position` the one from which on another row represents the same snapshot.
+A dataset may be registered again, to become the latest or with another file. `latest_until` is the position from which
+on a row was no longer the latest, `superseded_position` the one from which on another row represents the same dataset.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ CREATE TABLE {dataset_history} (
     first_bar TEXT,
     last_bar TEXT,
     source TEXT NOT NULL,
-    size_bytes BIGINT NOT NULL,
+    artifact_digest TEXT NOT NULL,
+    artifact_bytes BIGINT NOT NULL,
     previous_digest TEXT NOT NULL,
     bars_appended BIGINT NOT NULL,
     bars_changed BIGINT NOT NULL,
@@ -44,7 +45,7 @@ CREATE TABLE {dataset_history} (
 def project(event: RecordedEvent) -> Iterator[Statement]:
     """Registered: a row, the latest of its series unless it was cut from another.
 
-    It supersedes earlier rows of the snapshot.
+    It supersedes earlier rows of the dataset.
     """
     match event.fact.message:
         case facts_pb2.DatasetRegistered() as fact:
@@ -68,7 +69,8 @@ def project(event: RecordedEvent) -> Iterator[Statement]:
                 "first_bar": time_of(fact, "first_bar"),
                 "last_bar": time_of(fact, "last_bar"),
                 "source": fact.source,
-                "size_bytes": fact.size_bytes,
+                "artifact_digest": fact.artifact.digest,
+                "artifact_bytes": fact.artifact.size_bytes,
                 "previous_digest": fact.previous_digest,
                 "bars_appended": fact.rows_appended,
                 "bars_changed": fact.rows_changed,

@@ -52,7 +52,7 @@ def model_types(log: Log, series: Series) -> frozenset[str]:
 
 
 def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
-    """The row of a snapshot of a series; NotFound if not registered for it."""
+    """The row of a dataset of a series; NotFound if not registered for it."""
     rows = log.query("SELECT * FROM dataset_history WHERE digest = ? AND superseded_position IS NULL", (digest,))
     for row in rows:
         if row["series"] == str(series):
@@ -62,6 +62,14 @@ def require_dataset(log: Log, digest: str, series: Series) -> dict[str, Any]:
         f"dataset {digest!r} is not registered for {series}{others}; see ratchet data list,"
         f" or import one with ratchet data import {series.symbol} FILE",
         fields={"dataset_digest": "unknown"},
+    )
+
+
+def unknown_dataset(digest: str) -> NotFound:
+    """The error for a digest of no registered dataset."""
+    return NotFound(
+        f"there is no dataset {digest!r}; give the 64 digits of one: ratchet data list -o json",
+        fields={"digest": "unknown"},
     )
 
 

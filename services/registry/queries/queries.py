@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ratchet.decisions.lineage import is_stale
-from ratchet.errors import NotFound
+from ratchet.errors import InvalidInput, NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import Lineage, Model, Series, Task
 from ratchet.registry.v1 import registry_pb2 as pb
@@ -14,7 +14,7 @@ from services.registry.eventlog import Log
 from services.registry.projections.columns import timestamp_in
 from services.registry.queries import graph, messages, rows_at
 from services.registry.queries.as_of import AsOf, parse_as_of, position_of
-from services.registry.queries.lookup import events_at, missing, train_command
+from services.registry.queries.lookup import events_at, missing, train_command, unknown_dataset
 from services.registry.queries.paging import Condition, PageStart, equal, select
 
 
@@ -41,6 +41,23 @@ class Queries:
             ],
             next_page_token=page.next_token,
         )
+
+    def get_dataset(self, request: pb.GetDatasetRequest) -> pb.GetDatasetResponse:
+        """The newest registration of a dataset, now or as of a position."""
+        if not request.digest:
+            raise InvalidInput(
+                "a dataset is asked for by its digest; see ratchet data list", fields={"digest": "empty"}
+            )
+        as_of = parse_as_of(self._log, request)
+        at = position_of(as_of)
+        rows = self._log.query(
+            "SELECT * FROM dataset_history WHERE digest = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+            (request.digest, at),
+        )
+        if not rows:
+            raise as_of.missing(f"dataset {request.digest}") if as_of else unknown_dataset(request.digest)
+        [event] = events_at(self._log, [rows[0]["position"]])
+        return pb.GetDatasetResponse(dataset=messages.dataset(event, rows_at.was_latest(rows[0], at)))
 
     def list_trainings(self, request: pb.ListTrainingsRequest) -> pb.ListTrainingsResponse:
         start = PageStart.of(self._log, request)

@@ -49,7 +49,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         zones = Zones(header.timezone, header.market_timezone)
         content = self._importer.received(piece.content for piece in request_iterator)
         imported = self._importer.acting_as(Caller.of(context).actor).add(
-            _required(header.request_id), series, header.file_name or "the file", content, header.replace, zones
+            _required(header.request_id), series, header.file_name, content, header.replace, zones
         )
         return pb.ImportBarsResponse(
             dataset=imported.dataset,

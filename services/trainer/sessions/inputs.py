@@ -20,10 +20,10 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import POLICIES, Lineage, one_of
 from ratchet.patterns.rule_text import SYMBOLS
 from ratchet.registry.v1 import registry_pb2
-from ratchet.scoring.data import snapshot
 from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Condition, Rule
 from services.platform.artifacts import ArtifactStore
+from services.platform.snapshots import Snapshots
 from services.trainer.learning.champions_as_of import ChampionReplay, ReplayedDecision
 from services.trainer.learning.inputs import KnownPattern, PastTrial, ReferenceModel, SessionInputs
 from services.trainer.learning.session import plan
@@ -53,7 +53,7 @@ def read_inputs(
     `replay_champion`: computes `champions_as_of.replay_champion`; called only if sessions of a later market time came
     before.
     """
-    inputs = _from_request(store, training, seed_of(training.request))
+    inputs = _from_request(client, store, training, seed_of(training.request))
     found = client.get_session_inputs(training.session_id, _market_time(inputs))
     inputs = _with_knowledge(client, _with_models_in_force(store, inputs, found), found, found.read_position)
     if not found.HasField("succession"):
@@ -64,7 +64,7 @@ def read_inputs(
 
 
 def seed_of(request: facts_pb2.TrainingRequested) -> int:
-    """The requested seed, or by default a hash of lineage, snapshot and until, independent of other facts."""
+    """The requested seed, or by default a hash of lineage, dataset and until, independent of other facts."""
     if request.HasField("seed"):
         return request.seed
     until = str(request.until.seconds) if request.HasField("until") else ""
@@ -76,7 +76,7 @@ def read_recorded_inputs(client: Client, store: ArtifactStore, model: registry_p
     """Reads the inputs of the session that made `model`, without current champions, which have no part in a model."""
     record = model.record
     found = client.get_session_inputs(record.session_id, model.market_time)
-    inputs = _from_request(store, found.training, record.seed)
+    inputs = _from_request(client, store, found.training, record.seed)
     parent = _reference(store, found.parent) if found.HasField("parent") else None
     return _with_knowledge(client, replace(inputs, parent=parent), found, record.read_position)
 
@@ -88,7 +88,7 @@ def with_models_in_force(
     return _with_models_in_force(store, inputs, client.get_session_inputs(training.session_id, _market_time(inputs)))
 
 
-def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
+def _from_request(client: Client, store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
     """Inputs from the request of a session."""
     lineage = Lineage.parse(training.lineage)
     return SessionInputs(
@@ -96,7 +96,7 @@ def _from_request(store: ArtifactStore, training: registry_pb2.Training, seed: i
         target=lineage.task.target,
         horizon=lineage.task.horizon,
         model_type=lineage.model_type,
-        bars=snapshot.decode(store.get(training.request.dataset_digest)).traded(),
+        bars=Snapshots(client, store).recorded(training.request.dataset_digest).traded(),
         seed=seed,
         policy=one_of("policy", training.request.policy, POLICIES),
     )

@@ -62,7 +62,7 @@ class Reproducer:
     def reproduce(self, name: str, active: Callable[[], bool]) -> pb.ReproduceModelResponse:
         """Reproduces a model and compares it with the recorded one; stops when `active` returns False.
 
-        NotFound for an unknown model; CorruptData for a snapshot or artifact with another digest than recorded;
+        NotFound for an unknown model; CorruptData for a dataset or artifact with another digest than recorded;
         LimitReached at MAX_CONCURRENT reproductions.
         """
         with self._demand.place():

@@ -29,7 +29,7 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         if header.market_timezone != "America/New_York" and not header.replace:
             raise errors.DataRefused("another market time zone", metadata={"remedy": "replace"})
         bars = facts_pb2.DatasetRegistered(
-            rows=400, digest="d" * 64, market_timezone=header.market_timezone, notes=["400 bars without trade"]
+            rows=400, digest="d" * 64, market_timezone=header.market_timezone, volume_missing=True
         )
         bars.first_bar.FromJsonString("2024-01-02T14:30:00Z")
         bars.last_bar.FromJsonString("2024-06-28T19:30:00Z")
@@ -55,7 +55,7 @@ def test_the_zones_are_sent_and_the_markets_is_shown(run: Run, trainer: Trainer)
     (header,) = trainer.headers
     assert (header.series, header.timezone, header.market_timezone) == ("AAPL@1h", "UTC", "America/New_York")
     assert ran.out.splitlines()[1:4] == [
-        "  400 bars without trade",
+        "  no volume column: the series has no volume",
         "  market time zone America/New_York",
         f"  150 usable for training, snapshot {'d' * 12}",
     ]

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from ratchet.client import Client
-from ratchet.events.v1 import facts_pb2
 from ratchet.transparency.checkpoint_files import append_checkpoint, read_checkpoints
 from ratchet.transparency.checkpoints import Checkpoint, sign, verify
 from ratchet.transparency.keys import (
@@ -27,6 +26,7 @@ from ratchet.transparency.keys import (
 )
 from services.platform.settings import Settings
 from services.registry import bootstrap
+from tests.support.registry_samples import dataset
 
 Run = Callable[..., Any]
 
@@ -34,7 +34,7 @@ Run = Callable[..., Any]
 def register(address: str, first: int, count: int) -> None:
     with Client(address, actor="ann@desk") as client:
         for number in range(first, first + count):
-            client.register_dataset(facts_pb2.DatasetRegistered(symbol="AAPL", digest=f"{number:064x}", rows=9))
+            client.register_dataset(dataset("AAPL", f"{number:064x}"))
 
 
 @contextmanager

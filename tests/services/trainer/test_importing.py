@@ -1,4 +1,4 @@
-"""Imported bars are snapshots in the store and facts in the log; known history changes only when a person says so."""
+"""Imported bars are files in the store and facts in the log; known history changes only when a person says so."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from ratchet.client import Client
 from ratchet.errors import DataRefused, NotFound
+from ratchet.events.v1 import model_pb2
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
 from ratchet.scoring import features
@@ -43,19 +44,38 @@ def add(importer: Importer) -> Callable[..., ImportResult]:
     return lambda content, replace=False: importer.add(f"import/{next(ids)}", AAPL, "AAPL.csv", content, replace)
 
 
-def test_a_file_becomes_a_snapshot_and_a_fact(
+def test_a_file_becomes_a_dataset_and_a_fact(
     importer: Importer, store: ArtifactStore, add: Callable[..., ImportResult]
 ) -> None:
     imported = add(rows(400))
     fact = imported.dataset.registered
-    content = store.get(fact.digest)
-    assert hashlib.sha256(content).hexdigest() == fact.digest
+    content = store.get(fact.artifact.digest)
+    assert snapshot.digest(snapshot.decode(content)) == fact.digest
+    assert fact.artifact == model_pb2.Artifact(
+        digest=hashlib.sha256(content).hexdigest(), size_bytes=len(content), format="parquet"
+    )
     assert (fact.rows, fact.rows_appended, fact.rows_changed, fact.rows_removed) == (400, 400, 0, 0)
-    assert (fact.size_bytes, fact.source, fact.previous_digest) == (len(content), "AAPL.csv", "")
+    assert (fact.source, fact.previous_digest) == ("AAPL.csv", "")
     assert (fact.first_bar.seconds, fact.last_bar.seconds) == (imported.bars.time[0], imported.bars.time[-1])
     dataset, bars = importer.snapshots.latest(AAPL)
     assert dataset == imported.dataset
     assert snapshot.encode(bars) == content
+
+
+def test_the_fact_says_in_numbers_how_the_file_was_read(importer: Importer) -> None:
+    text = (
+        "Date,,Open,High,Low,Close,Adj Close,Dividends\n2012-01-03 09:30,,10,12,8,10,5,0\n2012-01-04,,10,12,8,11,11,0\n"
+    )
+    fact = importer.add("import/1", Series.parse("TEST"), "", text.encode(), replace=False).dataset.registered
+    assert (list(fact.ignored_columns), list(fact.unnamed_columns)) == (["Dividends"], [2])
+    assert (fact.price_factors.smallest, fact.price_factors.largest) == (0.5, 1.0)
+    assert (fact.volume_missing, fact.times_of_day_dropped, fact.utc_offsets_converted) == (True, True, False)
+    assert (fact.source, fact.timezone) == ("", "")
+
+
+def test_a_file_without_a_name_is_called_the_file(importer: Importer) -> None:
+    with pytest.raises(DataRefused, match="the file row 4"):
+        importer.add("import/1", AAPL, "", rows(400, row_3=b"2000-03-03,4,3,5,4,100\n"), replace=False)
 
 
 def test_the_same_bars_again_register_nothing(client: Client, add: Callable[..., ImportResult]) -> None:
@@ -86,7 +106,7 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
     fact = add(revised, replace=True).dataset.registered
     assert (fact.rows_appended, fact.rows_changed, fact.rows_removed) == (10, 1, 1)
     assert importer.snapshots.latest(AAPL)[0].registered.digest == fact.digest
-    assert len(snapshot.decode(store.get(first.dataset.registered.digest))) == 400
+    assert len(snapshot.decode(store.get(first.dataset.registered.artifact.digest))) == 400
 
 
 def test_a_cut_knows_nothing_later_and_is_not_the_latest(
@@ -97,7 +117,8 @@ def test_a_cut_knows_nothing_later_and_is_not_the_latest(
     cut = importer.cut("cut/1", whole.dataset, whole.bars, until)
     fact = cut.dataset.registered
     assert (fact.rows, fact.last_bar.seconds, fact.cut_from) == (300, until, whole.dataset.registered.digest)
-    assert snapshot.decode(store.get(fact.digest)).time[-1] == until
+    assert fact.source == ""
+    assert snapshot.decode(store.get(fact.artifact.digest)).time[-1] == until
     assert importer.snapshots.latest(AAPL)[0] == whole.dataset
     same = importer.cut("cut/2", whole.dataset, whole.bars, int(whole.bars.time[-1]))
     assert same.unchanged
@@ -138,11 +159,8 @@ def test_local_times_and_times_with_offsets_make_the_same_calendar(hourly: Calla
 def test_the_zones_of_a_series_are_recorded_and_stay(importer: Importer, hourly: Callable[..., ImportResult]) -> None:
     first = hourly(True, Zones(NEW_YORK))
     fact = first.dataset.registered
-    assert (fact.timezone, fact.market_timezone, list(fact.notes)) == (
-        NEW_YORK,
-        NEW_YORK,
-        [f"times without a zone read as {NEW_YORK}"],
-    )
+    assert (fact.timezone, fact.market_timezone, fact.previous_market_timezone) == (NEW_YORK, NEW_YORK, "")
+    assert not fact.utc_offsets_converted
     for local in (True, False):
         again = hourly(local)
         assert (again.unchanged, again.dataset) == (True, first.dataset)
@@ -162,7 +180,8 @@ def test_another_market_zone_needs_replace(hourly: Callable[..., ImportResult]) 
         0,
         0,
     )
-    assert f"market time zone Europe/Berlin, before {NEW_YORK}: calendar features change" in fact.notes
+    assert fact.previous_market_timezone == NEW_YORK
+    assert fact.utc_offsets_converted
 
 
 def test_an_unclear_zone_leaves_no_trace(client: Client, hourly: Callable[..., ImportResult]) -> None:

@@ -99,7 +99,7 @@ def test_a_session_asks_the_same_few_questions_whatever_its_lineage_went_through
         runner.record(training, job := runner.read_inputs(training), runner.train(job, quiet))
         sessions.append([name for name in asked if name != "worker"])
     counting.close()
-    assert sessions[0] == ["GetSessionInputs", "GetKnowledge", "RecordEvidence", "RecordTraining"]
+    assert sessions[0] == ["GetDataset", "GetSessionInputs", "GetKnowledge", "RecordEvidence", "RecordTraining"]
     assert sessions == sessions[:1] * 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from ratchet.errors import DataRefused
 from ratchet.scoring.data import csv_file
 from ratchet.scoring.data.bars import Bars, written
+from ratchet.scoring.data.csv_file import ParsedFile
 from ratchet.scoring.data.zones import UNKNOWN, Zones
 
 EXAMPLES = Path(__file__).parents[4] / "ratchet" / "data"
@@ -24,7 +26,7 @@ GOOD = (
 )
 
 
-def read(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> csv_file.ParsedFile:
+def read(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> ParsedFile:
     return csv_file.read(text.encode(), series, "test.csv", zones=zones)
 
 
@@ -36,6 +38,21 @@ def refusal(text: str, series: str = "TEST", zones: Zones = UNKNOWN) -> str:
 
 def hourly(*times: str) -> str:
     return HEADER + "".join(f"{time},10,11,9,10,5\n" for time in times)
+
+
+def as_written(bars: Bars) -> ParsedFile:
+    """A file that holds these bars and nothing else."""
+    return ParsedFile(
+        bars,
+        timezone="",
+        ignored_columns=(),
+        unnamed_columns=(),
+        volume_missing=False,
+        price_factors=None,
+        utc_offsets_converted=False,
+        times_of_day_dropped=False,
+        notes=(),
+    )
 
 
 def every_hour(first: str, count: int, keeps: Callable[[datetime], bool] = lambda time: True) -> str:
@@ -57,7 +74,7 @@ def with_row(row: str, at: int = 3) -> str:
 def test_the_examples_are_read_whole(name: str, rows: int) -> None:
     parsed = csv_file.read((EXAMPLES / f"{name}.csv").read_bytes(), name, f"{name}.csv")
     assert len(parsed.bars) == rows
-    assert parsed.notes == ()
+    assert parsed == as_written(parsed.bars)
     assert written(parsed.bars.time[-1]) == "2013-03-01"
 
 
@@ -101,19 +118,19 @@ def test_the_factor_of_an_adjusted_close_is_applied_to_all_prices_and_said() -> 
         assert parsed.bars.low.tolist() == [4, 8]
         assert parsed.bars.close.tolist() == [5, 11]
         assert parsed.bars.volume.tolist() == [1000, 1000]
-        assert parsed.notes == ("adjusted close: its factor (0.5 to 1) was applied to all prices",)
+        assert parsed == replace(as_written(parsed.bars), price_factors=(0.5, 1.0))
 
 
 def test_other_columns_are_ignored_and_said() -> None:
-    text = "Date,Open,High,Low,Close,Volume,Dividends\n2012-01-03,10,11,9,10.5,1000,0\n"
-    assert read(text).notes == ("ignored columns: Dividends",)
+    parsed = read("Date,,Open,High,Low,Close,Volume,Dividends, ,Splits\n2012-01-03,,10,11,9,10.5,1000,0,,1\n")
+    assert parsed == replace(as_written(parsed.bars), ignored_columns=("Dividends", "Splits"), unnamed_columns=(2, 9))
 
 
 def test_daily_bars_lie_at_midnight_of_the_date_as_written() -> None:
     zoned = [row.replace(",", " 00:00:00-05:00,", 1) for row in GOOD.splitlines()]
     parsed = read(HEADER + "\n".join(zoned))
     assert np.array_equal(parsed.bars.time, read(HEADER + GOOD).bars.time)
-    assert parsed.notes == ("times of day were dropped: a bar lies at midnight UTC of its date as written",)
+    assert parsed == replace(as_written(parsed.bars), times_of_day_dropped=True)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +146,7 @@ def test_intraday_times_become_utc(first: str, second: str) -> None:
     parsed = read(hourly(first, second), "TEST@1h", Zones("UTC", "America/New_York"))
     assert utc(parsed.bars) == ["2012-01-03T20:00:00Z", "2012-01-03T21:00:00Z"]
     assert parsed.bars.zone == "America/New_York"
+    assert parsed.utc_offsets_converted == (parsed.timezone == "") == first.endswith(("Z", "-05:00"))
 
 
 def test_a_date_and_a_time_column_make_one_moment() -> None:
@@ -150,8 +168,8 @@ def test_a_date_and_a_time_column_make_one_moment() -> None:
 def test_local_times_are_read_in_their_zone(zones: Zones, read_in: str, market: str) -> None:
     parsed = read(hourly("2012-01-03 21:00", "2012-07-03 21:00"), "TEST@1h", zones)
     assert utc(parsed.bars) == ["2012-01-03T20:00:00Z", "2012-07-03T19:00:00Z"]
-    assert (parsed.timezone, parsed.bars.zone) == (read_in, market)
-    assert parsed.notes == (f"times without a zone read as {read_in}",)
+    assert parsed.bars.zone == market
+    assert parsed == replace(as_written(parsed.bars), timezone=read_in)
 
 
 def test_an_unclear_zone_is_refused_and_the_option_named() -> None:
@@ -196,14 +214,15 @@ def test_a_local_time_that_no_clock_showed_is_refused_with_its_row() -> None:
 def test_dates_are_read_in_no_zone() -> None:
     parsed = read(HEADER + GOOD, zones=Zones("Asia/Tokyo"))
     assert np.array_equal(parsed.bars.time, read(HEADER + GOOD).bars.time)
-    assert (parsed.timezone, parsed.bars.zone, parsed.notes) == ("", "Asia/Tokyo", ())
+    assert parsed.bars.zone == "Asia/Tokyo"
+    assert parsed == as_written(parsed.bars)
     assert read(HEADER + GOOD).bars.zone == "UTC"
 
 
 def test_without_a_volume_column_the_series_has_no_volume() -> None:
     parsed = read("\n".join(row.rpartition(",")[0] for row in (HEADER + GOOD).splitlines()))
     assert not parsed.bars.has_volume
-    assert parsed.notes == ("no volume column: the series has no volume",)
+    assert parsed == replace(as_written(parsed.bars), volume_missing=True)
 
 
 def test_bars_without_trade_are_named() -> None:

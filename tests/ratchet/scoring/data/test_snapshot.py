@@ -1,7 +1,9 @@
-"""Snapshots: the same bars are the same bytes, and what changed is told bar by bar."""
+"""Datasets: the same bars have the same name in every file, and what changed is told bar by bar."""
 
 from __future__ import annotations
 
+import hashlib
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,29 +56,71 @@ def test_any_bars_survive(times: list[int], close: float) -> None:
     assert snapshot.encode(snapshot.decode(content)) == content
 
 
+def test_the_digest_is_that_of_the_documented_bytes() -> None:
+    bars = Bars(
+        "AAPL@1h",
+        np.array([-1, 3_600], np.int64),
+        *(np.array(pair) for pair in ((1.0, 2.0), (1.5, 2.5), (0.5, 1.5), (1.25, 2.25), (-0.0, 100.0))),
+        zone="America/New_York",
+    )
+    header = b"ratchet dataset 1\nAAPL@1h\nAmerica/New_York\ntime open high low close volume\n"
+    values = struct.pack("<2q10d", -1, 3_600, 1.0, 2.0, 1.5, 2.5, 0.5, 1.5, 1.25, 2.25, 0.0, 100.0)
+    assert snapshot.digest(bars) == hashlib.sha256(header + values).hexdigest()
+    assert snapshot.digest(bars) == "7a070c8d460109e121a000daff76f03fcd9aa2d13387e47cc79f2516e298d383"
+
+
+def test_a_kept_digest_of_the_demo_file() -> None:
+    assert snapshot.digest(aapl()) == "0eb4d2bad999f1faccb4d61fbdc150ec099ea61cfeaf9dc48f4ffeca16b49d4a"
+    assert snapshot.digest(aapl().head(0)) != snapshot.digest(aapl().head(1))
+
+
+def test_the_file_has_no_part_in_the_digest() -> None:
+    bars = aapl()
+    table = pq.read_table(pa.BufferReader(snapshot.encode(bars)))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="none", row_group_size=100)
+    other = bytes(sink.getvalue())
+    assert other != snapshot.encode(bars)
+    assert snapshot.digest(snapshot.decode(other)) == snapshot.digest(bars)
+    big_endian = replace(bars, close=bars.close.astype(">f8"), time=bars.time.astype(">i8"))
+    assert snapshot.digest(big_endian) == snapshot.digest(bars)
+
+
+def test_negative_zero_is_zero() -> None:
+    bars = made([0, 1])
+    zeros = (replace(bars, volume=np.array([0.0, 1.0])), replace(bars, volume=np.array([-0.0, 1.0])))
+    assert len({snapshot.digest(each) for each in zeros}) == 1
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_value_has_a_part_in_the_digest(field: str) -> None:
+    bars = made([0, 10, 20])
+    values = getattr(bars, field).copy()
+    values[1] += 1
+    assert snapshot.digest(replace(bars, **{field: values})) != snapshot.digest(bars)
+
+
 def test_another_process_writes_the_same_bytes() -> None:
     program = (
+        "import hashlib\n"
         "from pathlib import Path\n"
         "from ratchet.scoring.data import csv_file, snapshot\n"
         f"content = Path({str(AAPL)!r}).read_bytes()\n"
-        "print(snapshot.digest(snapshot.encode(csv_file.read(content, 'AAPL', 'AAPL.csv').bars)))\n"
+        "found = snapshot.encode(csv_file.read(content, 'AAPL', 'AAPL.csv').bars)\n"
+        "print(hashlib.sha256(found).hexdigest())\n"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert found.stdout.strip() == snapshot.digest(snapshot.encode(aapl()))
-
-
-def test_the_digest_is_sha_256() -> None:
-    assert snapshot.digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert found.stdout.strip() == hashlib.sha256(snapshot.encode(aapl())).hexdigest()
 
 
 def test_equal_bars_of_two_series_differ() -> None:
-    assert snapshot.encode(made([0])) != snapshot.encode(replace(made([0]), series="OTHER"))
+    assert snapshot.digest(made([0])) != snapshot.digest(replace(made([0]), series="OTHER"))
 
 
 def test_the_market_time_zone_is_kept_and_covered_by_the_digest() -> None:
     zoned = replace(made([0]), zone="America/New_York")
     assert snapshot.decode(snapshot.encode(zoned)).zone == "America/New_York"
-    assert snapshot.encode(zoned) != snapshot.encode(made([0]))
+    assert snapshot.digest(zoned) != snapshot.digest(made([0]))
 
 
 def test_corrupt_bytes_are_refused() -> None:

@@ -95,6 +95,7 @@ def requests(end: int) -> Iterator[Message]:
     asked: list[Message] = [
         pb.ListDatasetsRequest(include_cuts=True),
         pb.ListDatasetsRequest(series="AAPL", latest_only=True),
+        pb.GetDatasetRequest(digest="d1"),
         pb.ListTrainingsRequest(),
         pb.ListTrainingsRequest(series="AAPL", state=pb.TRAINING_STATE_OPEN),
         pb.ListTrainingsRequest(lineage=FOREST, state=pb.TRAINING_STATE_COMPLETED),

@@ -20,7 +20,7 @@ from services.registry.bootstrap import build
 from services.registry.eventlog.service import NAME as LOG_NAME
 from services.registry.servicer import NAME
 from tests.support.registry_client import FOREST, LOGISTIC, Registry
-from tests.support.registry_samples import record, stamp
+from tests.support.registry_samples import parquet, record, stamp
 
 
 def edges(found: pb.GetLineageResponse) -> set[tuple[str, str, str]]:
@@ -53,6 +53,32 @@ class TestDatasets:
         assert registry.request_training("TWIN@1h/range/logistic")
         with pytest.raises(NotFound, match="holds bars of AAPL and TWIN@1h"):
             registry.request_training("OTHER/range/logistic")
+
+    def test_a_dataset_is_found_by_its_digest_now_and_in_the_past(self, registry: Registry) -> None:
+        first = registry.import_bars()
+        second = registry.import_bars(digest="d2")
+        moved = registry.import_bars(artifact=parquet("another-file"))
+        assert moved.latest
+        assert not registry.call(pb.GetDatasetRequest(digest="d2")).dataset.latest
+        assert registry.call(pb.GetDatasetRequest(digest="d1")).dataset == moved
+        for then, digest, answer in ((first, "d1", first), (second, "d2", second), (moved, "d1", moved)):
+            asked = pb.GetDatasetRequest(digest=digest, as_of=eventlog_pb2.AsOf(position=then.position))
+            assert registry.call(asked).dataset == answer
+
+    def test_an_unknown_dataset_is_not_found(self, registry: Registry) -> None:
+        with pytest.raises(NotFound, match="there is no dataset 'd9'; give the 64 digits of one: ratchet data list"):
+            registry.call(pb.GetDatasetRequest(digest="d9"))
+        registry.import_bars(digest="d9")
+        with pytest.raises(NotFound, match="there was no dataset d9 as of log position 1"):
+            registry.call(pb.GetDatasetRequest(digest="d9", as_of=eventlog_pb2.AsOf(position=1)))
+        with pytest.raises(InvalidInput, match="a dataset is asked for by its digest"):
+            registry.call(pb.GetDatasetRequest())
+
+    def test_a_dataset_without_a_file_is_refused(self, registry: Registry) -> None:
+        with pytest.raises(InvalidInput, match=r"needs the digest of the file of its bars; send dataset\.artifact"):
+            registry.import_bars(digest="d9", artifact=None)
+        with pytest.raises(InvalidInput, match=r"dataset\.artifact\.digest '\.\./x' is not a digest"):
+            registry.import_bars(digest="d9", artifact=parquet("../x"))
 
 
 class TestPages:

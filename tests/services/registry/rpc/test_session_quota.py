@@ -53,6 +53,6 @@ def test_sessions_of_one_caller_are_bounded_until_one_ends(started: Callable[[],
 
 
 @pytest.mark.parametrize("digest", ["../../etc/passwd", "a b", "d" * 65, "é"])
-def test_what_can_not_name_a_snapshot_is_not_registered(started: Callable[[], Registry], digest: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a snapshot's name: 1 to 64 of letters"):
+def test_a_malformed_digest_is_not_registered(started: Callable[[], Registry], digest: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a digest: 1 to 64 of letters"):
         started().import_bars(digest=digest)

@@ -42,6 +42,7 @@ QUESTIONS: tuple[tuple[str, Message], ...] = (
     ("list_datasets", pb.ListDatasetsRequest(include_cuts=True)),
     ("list_datasets", pb.ListDatasetsRequest()),
     ("list_datasets", pb.ListDatasetsRequest(latest_only=True)),
+    *(("get_dataset", pb.GetDatasetRequest(digest=digest)) for digest in ("d0", "d1")),
     ("list_decisions", pb.ListDecisionsRequest(lineage=FOREST, include_evidence_bytes=True)),
     ("list_decisions", pb.ListDecisionsRequest(series="AAPL")),
     *(

@@ -16,7 +16,7 @@ import pytest
 
 from ratchet.errors import ChampionMoved, PreconditionFailed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.events.v1 import decision_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.checkpoint_files import read_checkpoints
 from ratchet.transparency.checkpoints import Checkpoint
@@ -28,6 +28,7 @@ from services.registry.bootstrap import open_signed_log, rotate_key
 from services.registry.eventlog import LogApplication, Origin
 from tests.support.postgres import Postgres
 from tests.support.registry_client import FOREST, Registry
+from tests.support.registry_samples import dataset
 
 ROUNDS = 12
 
@@ -117,8 +118,7 @@ def test_of_promotions_that_race_over_two_registries_exactly_one_wins(registries
 
 def test_what_one_registry_accepted_the_other_knows_and_answers_again(registries: tuple[Registry, Registry]) -> None:
     one, two = registries
-    dataset = facts_pb2.DatasetRegistered(symbol="IBM", digest="d9", rows=9, source="file.csv")
-    request = pb.RegisterDatasetRequest(request_id="the same", dataset=dataset)
+    request = pb.RegisterDatasetRequest(request_id="the same", dataset=dataset("IBM", "d9"))
     first, again = one.call(request), two.call(request)
     assert first == again
     assert [each.registered.digest for each in two.call(pb.ListDatasetsRequest(series="IBM")).datasets] == ["d9"]
@@ -187,7 +187,6 @@ def test_a_rotated_key_stops_a_registry_that_has_the_old_one(tmp_path: Path, pos
     log = open_signed_log(settings)
     create_private(tmp_path / "new")
     rotate_key(settings, tmp_path / "new", "ann", "the yearly one")
-    message = facts_pb2.DatasetRegistered(symbol="IBM", digest="d1", rows=9)
     with pytest.raises(PreconditionFailed, match="the log is signed with the key"):
-        LogApplication(log).append([Fact("dataset/d1", 1, message)], Origin("r1", b"x", "ann"))
+        LogApplication(log).append([Fact("dataset/d1", 1, dataset("IBM", "d1"))], Origin("r1", b"x", "ann"))
     log.close()
