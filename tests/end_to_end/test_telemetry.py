@@ -98,7 +98,7 @@ def test_one_trace_leads_from_the_request_of_a_session_to_its_decision(trace: li
     assert {
         ("RegistryService/RequestTraining", "TrainerService/StartTraining"),
         ("gather", "TrainerService/StartTraining"),
-        ("RegistryService/GetChampion", "gather"),
+        ("RegistryService/GetSessionInputs", "gather"),
         ("KnowledgeService/GetKnowledge", "gather"),
         ("work", "TrainerService/StartTraining"),
         ("training", "work"),

@@ -31,7 +31,7 @@ def test_the_first_is_promoted_because_nothing_is_there(
 ) -> None:
     first = next(services.client.list_decisions(session_id=trained[0].session_id))
     assert first.promoted.model == f"{FOREST}/v1"
-    assert "nothing to compare" in first.promoted.reason
+    assert first.promoted.basis == decision_pb2.BASIS_FIRST
     assert not first.promoted.evidence
 
 
@@ -67,9 +67,9 @@ def test_training_again_on_the_same_bars_is_no_new_evidence(
     assert again.verdict == decision_pb2.VERDICT_NO_NEW_EVIDENCE
     assert not again.promoted
     declined = next(services.client.list_decisions(session_id=again.session_id)).declined
-    assert "0 new bars since" in declined.reason
-    assert "needed" in declined.reason
-    assert "import newer bars" in declined.reason
+    assert declined.basis == decision_pb2.BASIS_NO_NEW_BARS
+    steps = [step.kind for step in declined.diagnosis[0].advice]
+    assert steps == [decision_pb2.ADVICE_KIND_IMPORT_NEWER_BARS, decision_pb2.ADVICE_KIND_BACKTEST]
 
 
 def test_a_later_version_uses_what_earlier_sessions_found(
