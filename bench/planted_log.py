@@ -362,7 +362,7 @@ def _template() -> model_pb2.ModelRecord:
         windows=model_pb2.Windows(
             training=window, tune=window, choose=window, holdout=window, horizon=1, new_bars=NEW_BARS
         ),
-        features=[model_pb2.Feature(name=name, source="base") for name in names],
+        features=[model_pb2.Feature(name=name, source=model_pb2.FEATURE_SOURCE_BASE) for name in names],
         hyperparameters=[model_pb2.Parameter(name=f"parameter_{k}", value="0.05") for k in range(6)],
         complexity_step=3,
         candidates=[

@@ -12,6 +12,7 @@ import click
 from ratchet.cli.as_of import TimePoint, as_of_option, print_as_of, require_recorded
 from ratchet.cli.connect import command_line, connect
 from ratchet.cli.output import (
+    enum_word,
     fixed,
     home_option,
     interval,
@@ -33,6 +34,7 @@ from ratchet.names import Lineage
 if TYPE_CHECKING:
     from ratchet.client import Client
 
+BASE = model_pb2.FEATURE_SOURCE_BASE
 RULE = "rule:"
 TITLE = "Share of importance [95 %]; · useless; trend: ▁ 0, █ {largest}"
 
@@ -94,10 +96,14 @@ def feature_origins(record: model_pb2.ModelRecord, known: Sequence[pattern_pb2.P
         for condition in pattern.rule.conditions
     }
     named = {
-        feature.name: Origin(feature.source, None if feature.source == "base" else named_by.get(feature.name))
+        feature.name: Origin(_source(feature), named_by.get(feature.name) if feature.source != BASE else None)
         for feature in record.features
     }
     return named | {f"{RULE}{pattern.id}": Origin("pattern", pattern) for pattern in known}
+
+
+def _source(feature: model_pb2.Feature) -> str:
+    return enum_word(model_pb2.FeatureSource.Name(feature.source), "FEATURE_SOURCE_").lower()
 
 
 def render(

@@ -12,8 +12,9 @@ from ratchet.cli.connect import command_line
 from ratchet.cli.output import format_day, format_measure, format_time, interval, lines, newest, print_omitted, table
 from ratchet.cli.record_views import complexity, render_record
 from ratchet.cli.verdict import decision_fact, decision_lines, evidence_lines, verdict_of, verdict_of_model
-from ratchet.events.v1 import decision_pb2
+from ratchet.events.v1 import decision_pb2, model_pb2
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render import sessions
 from ratchet.render.decisions import reason
 
 
@@ -69,7 +70,7 @@ def flag_text(model: registry_pb2.Model, stale: bool = False) -> str:
 
 def render_model(model: registry_pb2.Model, wordings: Mapping[str, str], home: str | None) -> None:
     record, windows = model.record, model.record.windows
-    patterns = [feature for feature in record.features if feature.source == "pattern"]
+    patterns = [feature for feature in record.features if feature.source == model_pb2.FEATURE_SOURCE_PATTERN]
     lines(
         [
             f"{model.name}   {verdict_of_model(model)}   {flag_text(model)}".rstrip(),
@@ -100,7 +101,7 @@ def render_model(model: registry_pb2.Model, wordings: Mapping[str, str], home: s
     table("Importance", (">rank", "feature", ">share", ""), ranked)
     for left_out in record.patterns_left_out:
         named = wordings.get(left_out.pattern_id, left_out.pattern_id)
-        click.echo(f"pattern left out: {named}: {left_out.reason}")
+        click.echo(f"pattern left out: {named}: {sessions.left_out(left_out)}")
     click.echo("next: " + command_line(home, "models", "history", model.lineage))
 
 

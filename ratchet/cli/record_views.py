@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ratchet.cli.output import enum_word, format_day, format_measure, interval, lines, number, table
 from ratchet.events.v1 import model_pb2
+from ratchet.render import sessions
 
 METRICS = ("brier", "accuracy", "auc")
 SIZES = {"trees": "{} trees", "rounds": "{} rounds", "units": "{} units", "depth": "depth {}"}
@@ -57,7 +58,7 @@ def _candidates(record: model_pb2.ModelRecord) -> None:
             number(candidate.choose_score, 4) if candidate.HasField("choose_score") else "-",
             str(candidate.choose_bars) if candidate.HasField("choose_score") else "-",
             f"{candidate.cpu_seconds:.1f}",
-            f"skipped: {candidate.skipped}" if candidate.skipped else candidate.description,
+            sessions.candidate(candidate, record.parent),
         )
         for candidate in record.candidates
     ]
@@ -80,10 +81,10 @@ def _session_lines(record: model_pb2.ModelRecord) -> Iterator[str]:
     for each in record.corrections:
         use = "applied" if each.applied else "not applied"
         scores = f"Brier {number(each.score_with, 4)} with, {number(each.score_without, 4)} without"
-        yield f"correction by {each.kind}: {each.description}: {scores}, on {each.bars} bars: {use}"
+        yield f"correction by {sessions.correction(each)}: {scores}, on {each.bars} bars: {use}"
     if record.HasField("patterns_worth"):
         yield f"patterns as features are worth {interval(record.patterns_worth, 4, signed=True)} of Brier score"
     if record.features_left_out:
-        reasons = {left.reason for left in record.features_left_out}
+        reasons = {sessions.left_out(left) for left in record.features_left_out}
         names = ", ".join(left.name for left in record.features_left_out)
         yield f"left out of the new model ({'; '.join(sorted(reasons))}): {names}"

@@ -16,7 +16,7 @@ from ratchet.client import Client
 from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2
 from ratchet.names import SKILL_BASELINES, Lineage, Model, baseline_words
 from ratchet.registry.v1 import registry_pb2
-from ratchet.render import diagnoses
+from ratchet.render import diagnoses, sessions
 from ratchet.render.decisions import reason
 
 
@@ -59,7 +59,7 @@ def render(result: SessionResult, home: str | None) -> None:
         click.echo()
     render_record(record)
     lines(session_pattern_lines(result.patterns))
-    lines([*(f"complexity: {steps}" for steps in complexity(record)), f"mining: {record.mining}"])
+    lines([*(f"complexity: {steps}" for steps in complexity(record)), f"mining: {sessions.mining(record.mining)}"])
     series = str(Model.parse(training.model).lineage.series)
     lines(
         [

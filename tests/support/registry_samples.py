@@ -41,7 +41,7 @@ def record(
         parent=parent,
         dataset_digest=dataset,
         windows=model_pb2.Windows(horizon=1, fit_label_end=stamp(fit_end), new_bars=100),
-        features=[model_pb2.Feature(name="rsi_14", source="base")],
+        features=[model_pb2.Feature(name="rsi_14", source=model_pb2.FEATURE_SOURCE_BASE)],
         patterns_used=[
             model_pb2.PatternUse(pattern_id=name, evidence_end=stamp(end)) for name, end in (patterns or {}).items()
         ],

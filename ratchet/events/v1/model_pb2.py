@@ -25,15 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dratchet/events/v1/model.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\x08Interval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x10\n\x03low\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_lowB\x07\n\x05_high\"\xa2\x01\n\x06Window\x12-\n\tfirst_bar\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlabel_end\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x04 \x01(\x05\"\x8c\x02\n\x07Windows\x12+\n\x08training\x18\x01 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12\'\n\x04tune\x18\x02 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12)\n\x06\x63hoose\x18\x03 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12*\n\x07holdout\x18\x04 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12\x0f\n\x07horizon\x18\x05 \x01(\x05\x12\x31\n\rfit_label_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08new_bars\x18\x07 \x01(\x05\"\'\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"R\n\nPatternUse\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x30\n\x0c\x65vidence_end\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\x0ePatternLeftOut\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"(\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xef\x01\n\tCandidate\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .ratchet.events.v1.CandidateKind\x12\x0e\n\x06\x63hosen\x18\x02 \x01(\x08\x12\x0f\n\x07skipped\x18\x03 \x01(\t\x12\x17\n\ntune_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0c\x63hoose_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x63pu_seconds\x18\x06 \x01(\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x0b\x63hoose_bars\x18\x08 \x01(\x05\x42\r\n\x0b_tune_scoreB\x0f\n\r_choose_score\">\n\x08\x41rtifact\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\"E\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08interval\x18\x02 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"o\n\x08\x42\x61seline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07metrics\x18\x02 \x03(\x0b\x32\x19.ratchet.events.v1.Metric\x12)\n\x04gain\x18\x03 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"h\n\nErrorSlice\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x03 \x01(\x05\x12)\n\x04\x62ias\x18\x04 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"h\n\rRankedFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12*\n\x05share\x18\x03 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x0f\n\x07useless\x18\x04 \x01(\x08\"k\n\x05Trial\x12\x35\n\x0fhyperparameters\x18\x01 \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x17\n\x0f\x63omplexity_step\x18\x02 \x01(\x05\x12\x12\n\ntune_score\x18\x03 \x01(\x01\"y\n\nCorrection\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nscore_with\x18\x03 \x01(\x01\x12\x15\n\rscore_without\x18\x04 \x01(\x01\x12\x0c\n\x04\x62\x61rs\x18\x05 \x01(\x05\x12\x0f\n\x07\x61pplied\x18\x06 \x01(\x08\".\n\x0e\x46\x65\x61tureLeftOut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x83\t\n\x0bModelRecord\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07lineage\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06parent\x18\x04 \x01(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x61taset_digest\x18\x06 \x01(\t\x12+\n\x07windows\x18\x07 \x01(\x0b\x32\x1a.ratchet.events.v1.Windows\x12,\n\x08\x66\x65\x61tures\x18\x08 \x03(\x0b\x32\x1a.ratchet.events.v1.Feature\x12\x34\n\rpatterns_used\x18\t \x03(\x0b\x32\x1d.ratchet.events.v1.PatternUse\x12<\n\x11patterns_left_out\x18\n \x03(\x0b\x32!.ratchet.events.v1.PatternLeftOut\x12\x35\n\x0fhyperparameters\x18\x0b \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x17\n\x0f\x63omplexity_step\x18\x0c \x01(\x05\x12\x30\n\ncandidates\x18\r \x03(\x0b\x32\x1c.ratchet.events.v1.Candidate\x12-\n\x08\x61rtifact\x18\x0e \x01(\x0b\x32\x1b.ratchet.events.v1.Artifact\x12*\n\x07metrics\x18\x0f \x03(\x0b\x32\x19.ratchet.events.v1.Metric\x12.\n\tbaselines\x18\x10 \x03(\x0b\x32\x1b.ratchet.events.v1.Baseline\x12\x13\n\x0bskill_shown\x18\x11 \x01(\x08\x12\x34\n\rparent_errors\x18\x12 \x03(\x0b\x32\x1d.ratchet.events.v1.ErrorSlice\x12\x34\n\nimportance\x18\x13 \x03(\x0b\x32 .ratchet.events.v1.RankedFeature\x12\x36\n\x10library_versions\x18\x14 \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x0c\n\x04seed\x18\x15 \x01(\x04\x12\x15\n\rread_position\x18\x16 \x01(\x03\x12\x13\n\x0b\x63pu_seconds\x18\x17 \x01(\x01\x12\x0e\n\x06mining\x18\x18 \x01(\t\x12(\n\x06trials\x18\x19 \x03(\x0b\x32\x18.ratchet.events.v1.Trial\x12\x32\n\x0b\x63orrections\x18\x1a \x03(\x0b\x32\x1d.ratchet.events.v1.Correction\x12<\n\x11\x66\x65\x61tures_left_out\x18\x1b \x03(\x0b\x32!.ratchet.events.v1.FeatureLeftOut\x12\x33\n\x0epatterns_worth\x18\x1c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x1f\n\x17\x63omplexity_step_offered\x18\x1d \x01(\x05\x12\x36\n\x11smaller_step_gain\x18\x1e \x01(\x0b\x32\x1b.ratchet.events.v1.Interval*h\n\rCandidateKind\x12\x1e\n\x1a\x43\x41NDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43\x41NDIDATE_KIND_TRANSFER\x10\x01\x12\x1a\n\x16\x43\x41NDIDATE_KIND_SCRATCH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dratchet/events/v1/model.proto\x12\x11ratchet.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\x08Interval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x10\n\x03low\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_lowB\x07\n\x05_high\"\xa2\x01\n\x06Window\x12-\n\tfirst_bar\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlabel_end\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x04 \x01(\x05\"\x8c\x02\n\x07Windows\x12+\n\x08training\x18\x01 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12\'\n\x04tune\x18\x02 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12)\n\x06\x63hoose\x18\x03 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12*\n\x07holdout\x18\x04 \x01(\x0b\x32\x19.ratchet.events.v1.Window\x12\x0f\n\x07horizon\x18\x05 \x01(\x05\x12\x31\n\rfit_label_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08new_bars\x18\x07 \x01(\x05\"I\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x06source\x18\x02 \x01(\x0e\x32 .ratchet.events.v1.FeatureSource\"R\n\nPatternUse\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x30\n\x0c\x65vidence_end\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x83\x01\n\x0ePatternLeftOut\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .ratchet.events.v1.LeftOutReason\x12\x12\n\ncovered_by\x18\x03 \x01(\t\x12\x17\n\x0funknown_feature\x18\x04 \x01(\t\"(\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xcc\x02\n\tCandidate\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .ratchet.events.v1.CandidateKind\x12\x0e\n\x06\x63hosen\x18\x02 \x01(\x08\x12\x34\n\x07skipped\x18\x03 \x01(\x0e\x32#.ratchet.events.v1.CandidateSkipped\x12\x17\n\ntune_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0c\x63hoose_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x63pu_seconds\x18\x06 \x01(\x01\x12\x32\n\x06\x63hange\x18\x07 \x01(\x0e\x32\".ratchet.events.v1.CandidateChange\x12\x13\n\x0b\x63hoose_bars\x18\x08 \x01(\x05\x12\x17\n\x0f\x63omplexity_step\x18\t \x01(\x05\x42\r\n\x0b_tune_scoreB\x0f\n\r_choose_score\">\n\x08\x41rtifact\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\"E\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08interval\x18\x02 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"o\n\x08\x42\x61seline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07metrics\x18\x02 \x03(\x0b\x32\x19.ratchet.events.v1.Metric\x12)\n\x04gain\x18\x03 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"h\n\nErrorSlice\x12\x11\n\tdimension\x18\x01 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x03 \x01(\x05\x12)\n\x04\x62ias\x18\x04 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\"h\n\rRankedFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12*\n\x05share\x18\x03 \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x0f\n\x07useless\x18\x04 \x01(\x08\"k\n\x05Trial\x12\x35\n\x0fhyperparameters\x18\x01 \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x17\n\x0f\x63omplexity_step\x18\x02 \x01(\x05\x12\x12\n\ntune_score\x18\x03 \x01(\x01\"\xd6\x01\n\nCorrection\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.ratchet.events.v1.CorrectionKind\x12\x13\n\x06offset\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nscore_with\x18\x03 \x01(\x01\x12\x15\n\rscore_without\x18\x04 \x01(\x01\x12\x0c\n\x04\x62\x61rs\x18\x05 \x01(\x05\x12\x0f\n\x07\x61pplied\x18\x06 \x01(\x08\x12-\n\x06slices\x18\x07 \x03(\x0b\x32\x1d.ratchet.events.v1.ErrorSliceB\t\n\x07_offset\"t\n\x06Mining\x12\r\n\x05rules\x18\x01 \x01(\x05\x12\x15\n\rsearched_rows\x18\x02 \x01(\x05\x12\x11\n\ttest_rows\x18\x03 \x01(\x05\x12\x31\n\x07skipped\x18\x04 \x01(\x0e\x32 .ratchet.events.v1.MiningSkipped\"P\n\x0e\x46\x65\x61tureLeftOut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .ratchet.events.v1.LeftOutReason\"\x9e\t\n\x0bModelRecord\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07lineage\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06parent\x18\x04 \x01(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x61taset_digest\x18\x06 \x01(\t\x12+\n\x07windows\x18\x07 \x01(\x0b\x32\x1a.ratchet.events.v1.Windows\x12,\n\x08\x66\x65\x61tures\x18\x08 \x03(\x0b\x32\x1a.ratchet.events.v1.Feature\x12\x34\n\rpatterns_used\x18\t \x03(\x0b\x32\x1d.ratchet.events.v1.PatternUse\x12<\n\x11patterns_left_out\x18\n \x03(\x0b\x32!.ratchet.events.v1.PatternLeftOut\x12\x35\n\x0fhyperparameters\x18\x0b \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x17\n\x0f\x63omplexity_step\x18\x0c \x01(\x05\x12\x30\n\ncandidates\x18\r \x03(\x0b\x32\x1c.ratchet.events.v1.Candidate\x12-\n\x08\x61rtifact\x18\x0e \x01(\x0b\x32\x1b.ratchet.events.v1.Artifact\x12*\n\x07metrics\x18\x0f \x03(\x0b\x32\x19.ratchet.events.v1.Metric\x12.\n\tbaselines\x18\x10 \x03(\x0b\x32\x1b.ratchet.events.v1.Baseline\x12\x13\n\x0bskill_shown\x18\x11 \x01(\x08\x12\x34\n\rparent_errors\x18\x12 \x03(\x0b\x32\x1d.ratchet.events.v1.ErrorSlice\x12\x34\n\nimportance\x18\x13 \x03(\x0b\x32 .ratchet.events.v1.RankedFeature\x12\x36\n\x10library_versions\x18\x14 \x03(\x0b\x32\x1c.ratchet.events.v1.Parameter\x12\x0c\n\x04seed\x18\x15 \x01(\x04\x12\x15\n\rread_position\x18\x16 \x01(\x03\x12\x13\n\x0b\x63pu_seconds\x18\x17 \x01(\x01\x12)\n\x06mining\x18\x18 \x01(\x0b\x32\x19.ratchet.events.v1.Mining\x12(\n\x06trials\x18\x19 \x03(\x0b\x32\x18.ratchet.events.v1.Trial\x12\x32\n\x0b\x63orrections\x18\x1a \x03(\x0b\x32\x1d.ratchet.events.v1.Correction\x12<\n\x11\x66\x65\x61tures_left_out\x18\x1b \x03(\x0b\x32!.ratchet.events.v1.FeatureLeftOut\x12\x33\n\x0epatterns_worth\x18\x1c \x01(\x0b\x32\x1b.ratchet.events.v1.Interval\x12\x1f\n\x17\x63omplexity_step_offered\x18\x1d \x01(\x05\x12\x36\n\x11smaller_step_gain\x18\x1e \x01(\x0b\x32\x1b.ratchet.events.v1.Interval*\x80\x01\n\rFeatureSource\x12\x1e\n\x1a\x46\x45\x41TURE_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x45\x41TURE_SOURCE_BASE\x10\x01\x12\x1a\n\x16\x46\x45\x41TURE_SOURCE_LIBRARY\x10\x02\x12\x1a\n\x16\x46\x45\x41TURE_SOURCE_PATTERN\x10\x03*\xc9\x01\n\rLeftOutReason\x12\x1f\n\x1bLEFT_OUT_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17LEFT_OUT_REASON_USELESS\x10\x01\x12\x1b\n\x17LEFT_OUT_REASON_RETIRED\x10\x02\x12\x1b\n\x17LEFT_OUT_REASON_COVERED\x10\x03\x12\x1b\n\x17LEFT_OUT_REASON_REFUTED\x10\x04\x12#\n\x1fLEFT_OUT_REASON_UNKNOWN_FEATURE\x10\x05*h\n\rCandidateKind\x12\x1e\n\x1a\x43\x41NDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43\x41NDIDATE_KIND_TRANSFER\x10\x01\x12\x1a\n\x16\x43\x41NDIDATE_KIND_SCRATCH\x10\x02*\xaf\x01\n\x0f\x43\x61ndidateChange\x12 \n\x1c\x43\x41NDIDATE_CHANGE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_CHANGE_NEW\x10\x01\x12\x1d\n\x19\x43\x41NDIDATE_CHANGE_EXTENDED\x10\x02\x12!\n\x1d\x43\x41NDIDATE_CHANGE_RECALIBRATED\x10\x03\x12\x1e\n\x1a\x43\x41NDIDATE_CHANGE_UNCHANGED\x10\x04*\xac\x01\n\x10\x43\x61ndidateSkipped\x12!\n\x1d\x43\x41NDIDATE_SKIPPED_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43\x41NDIDATE_SKIPPED_NO_PARENT\x10\x01\x12)\n%CANDIDATE_SKIPPED_TOO_FEW_UNSEEN_ROWS\x10\x02\x12)\n%CANDIDATE_SKIPPED_TOO_FEW_CHOOSE_BARS\x10\x03*j\n\x0e\x43orrectionKind\x12\x1f\n\x1b\x43ORRECTION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ORRECTION_KIND_OFFSET\x10\x01\x12\x1b\n\x17\x43ORRECTION_KIND_WEIGHTS\x10\x02*\x91\x01\n\rMiningSkipped\x12\x1e\n\x1aMINING_SKIPPED_UNSPECIFIED\x10\x00\x12 \n\x1cMINING_SKIPPED_NOT_ASKED_FOR\x10\x01\x12\x1f\n\x1bMINING_SKIPPED_TOO_FEW_ROWS\x10\x02\x12\x1d\n\x19MINING_SKIPPED_RARE_CLASS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratchet.events.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CANDIDATEKIND']._serialized_start=2963
-  _globals['_CANDIDATEKIND']._serialized_end=3067
+  _globals['_FEATURESOURCE']._serialized_start=3444
+  _globals['_FEATURESOURCE']._serialized_end=3572
+  _globals['_LEFTOUTREASON']._serialized_start=3575
+  _globals['_LEFTOUTREASON']._serialized_end=3776
+  _globals['_CANDIDATEKIND']._serialized_start=3778
+  _globals['_CANDIDATEKIND']._serialized_end=3882
+  _globals['_CANDIDATECHANGE']._serialized_start=3885
+  _globals['_CANDIDATECHANGE']._serialized_end=4060
+  _globals['_CANDIDATESKIPPED']._serialized_start=4063
+  _globals['_CANDIDATESKIPPED']._serialized_end=4235
+  _globals['_CORRECTIONKIND']._serialized_start=4237
+  _globals['_CORRECTIONKIND']._serialized_end=4343
+  _globals['_MININGSKIPPED']._serialized_start=4346
+  _globals['_MININGSKIPPED']._serialized_end=4491
   _globals['_INTERVAL']._serialized_start=85
   _globals['_INTERVAL']._serialized_end=164
   _globals['_WINDOW']._serialized_start=167
@@ -41,31 +53,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WINDOWS']._serialized_start=332
   _globals['_WINDOWS']._serialized_end=600
   _globals['_FEATURE']._serialized_start=602
-  _globals['_FEATURE']._serialized_end=641
-  _globals['_PATTERNUSE']._serialized_start=643
-  _globals['_PATTERNUSE']._serialized_end=725
-  _globals['_PATTERNLEFTOUT']._serialized_start=727
-  _globals['_PATTERNLEFTOUT']._serialized_end=779
-  _globals['_PARAMETER']._serialized_start=781
-  _globals['_PARAMETER']._serialized_end=821
-  _globals['_CANDIDATE']._serialized_start=824
-  _globals['_CANDIDATE']._serialized_end=1063
-  _globals['_ARTIFACT']._serialized_start=1065
-  _globals['_ARTIFACT']._serialized_end=1127
-  _globals['_METRIC']._serialized_start=1129
-  _globals['_METRIC']._serialized_end=1198
-  _globals['_BASELINE']._serialized_start=1200
-  _globals['_BASELINE']._serialized_end=1311
-  _globals['_ERRORSLICE']._serialized_start=1313
-  _globals['_ERRORSLICE']._serialized_end=1417
-  _globals['_RANKEDFEATURE']._serialized_start=1419
-  _globals['_RANKEDFEATURE']._serialized_end=1523
-  _globals['_TRIAL']._serialized_start=1525
-  _globals['_TRIAL']._serialized_end=1632
-  _globals['_CORRECTION']._serialized_start=1634
-  _globals['_CORRECTION']._serialized_end=1755
-  _globals['_FEATURELEFTOUT']._serialized_start=1757
-  _globals['_FEATURELEFTOUT']._serialized_end=1803
-  _globals['_MODELRECORD']._serialized_start=1806
-  _globals['_MODELRECORD']._serialized_end=2961
+  _globals['_FEATURE']._serialized_end=675
+  _globals['_PATTERNUSE']._serialized_start=677
+  _globals['_PATTERNUSE']._serialized_end=759
+  _globals['_PATTERNLEFTOUT']._serialized_start=762
+  _globals['_PATTERNLEFTOUT']._serialized_end=893
+  _globals['_PARAMETER']._serialized_start=895
+  _globals['_PARAMETER']._serialized_end=935
+  _globals['_CANDIDATE']._serialized_start=938
+  _globals['_CANDIDATE']._serialized_end=1270
+  _globals['_ARTIFACT']._serialized_start=1272
+  _globals['_ARTIFACT']._serialized_end=1334
+  _globals['_METRIC']._serialized_start=1336
+  _globals['_METRIC']._serialized_end=1405
+  _globals['_BASELINE']._serialized_start=1407
+  _globals['_BASELINE']._serialized_end=1518
+  _globals['_ERRORSLICE']._serialized_start=1520
+  _globals['_ERRORSLICE']._serialized_end=1624
+  _globals['_RANKEDFEATURE']._serialized_start=1626
+  _globals['_RANKEDFEATURE']._serialized_end=1730
+  _globals['_TRIAL']._serialized_start=1732
+  _globals['_TRIAL']._serialized_end=1839
+  _globals['_CORRECTION']._serialized_start=1842
+  _globals['_CORRECTION']._serialized_end=2056
+  _globals['_MINING']._serialized_start=2058
+  _globals['_MINING']._serialized_end=2174
+  _globals['_FEATURELEFTOUT']._serialized_start=2176
+  _globals['_FEATURELEFTOUT']._serialized_end=2256
+  _globals['_MODELRECORD']._serialized_start=2259
+  _globals['_MODELRECORD']._serialized_end=3441
 # @@protoc_insertion_point(module_scope)

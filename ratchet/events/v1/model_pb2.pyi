@@ -20,6 +20,54 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FeatureSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeatureSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeatureSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEATURE_SOURCE_UNSPECIFIED: _FeatureSource.ValueType  # 0
+    FEATURE_SOURCE_BASE: _FeatureSource.ValueType  # 1
+    FEATURE_SOURCE_LIBRARY: _FeatureSource.ValueType  # 2
+    FEATURE_SOURCE_PATTERN: _FeatureSource.ValueType  # 3
+
+class FeatureSource(_FeatureSource, metaclass=_FeatureSourceEnumTypeWrapper): ...
+
+FEATURE_SOURCE_UNSPECIFIED: FeatureSource.ValueType  # 0
+FEATURE_SOURCE_BASE: FeatureSource.ValueType  # 1
+FEATURE_SOURCE_LIBRARY: FeatureSource.ValueType  # 2
+FEATURE_SOURCE_PATTERN: FeatureSource.ValueType  # 3
+Global___FeatureSource: _TypeAlias = FeatureSource  # noqa: Y015
+
+class _LeftOutReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeftOutReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeftOutReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEFT_OUT_REASON_UNSPECIFIED: _LeftOutReason.ValueType  # 0
+    LEFT_OUT_REASON_USELESS: _LeftOutReason.ValueType  # 1
+    """A feature that each of the last three sessions ranked useless."""
+    LEFT_OUT_REASON_RETIRED: _LeftOutReason.ValueType  # 2
+    LEFT_OUT_REASON_COVERED: _LeftOutReason.ValueType  # 3
+    """Another pattern says the same more simply."""
+    LEFT_OUT_REASON_REFUTED: _LeftOutReason.ValueType  # 4
+    LEFT_OUT_REASON_UNKNOWN_FEATURE: _LeftOutReason.ValueType  # 5
+    """The pattern reads a feature that this version does not compute."""
+
+class LeftOutReason(_LeftOutReason, metaclass=_LeftOutReasonEnumTypeWrapper): ...
+
+LEFT_OUT_REASON_UNSPECIFIED: LeftOutReason.ValueType  # 0
+LEFT_OUT_REASON_USELESS: LeftOutReason.ValueType  # 1
+"""A feature that each of the last three sessions ranked useless."""
+LEFT_OUT_REASON_RETIRED: LeftOutReason.ValueType  # 2
+LEFT_OUT_REASON_COVERED: LeftOutReason.ValueType  # 3
+"""Another pattern says the same more simply."""
+LEFT_OUT_REASON_REFUTED: LeftOutReason.ValueType  # 4
+LEFT_OUT_REASON_UNKNOWN_FEATURE: LeftOutReason.ValueType  # 5
+"""The pattern reads a feature that this version does not compute."""
+Global___LeftOutReason: _TypeAlias = LeftOutReason  # noqa: Y015
+
 class _CandidateKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -36,6 +84,97 @@ CANDIDATE_KIND_UNSPECIFIED: CandidateKind.ValueType  # 0
 CANDIDATE_KIND_TRANSFER: CandidateKind.ValueType  # 1
 CANDIDATE_KIND_SCRATCH: CandidateKind.ValueType  # 2
 Global___CandidateKind: _TypeAlias = CandidateKind  # noqa: Y015
+
+class _CandidateChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CandidateChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CandidateChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANDIDATE_CHANGE_UNSPECIFIED: _CandidateChange.ValueType  # 0
+    CANDIDATE_CHANGE_NEW: _CandidateChange.ValueType  # 1
+    """A new model beside it."""
+    CANDIDATE_CHANGE_EXTENDED: _CandidateChange.ValueType  # 2
+    """A new part on its margin."""
+    CANDIDATE_CHANGE_RECALIBRATED: _CandidateChange.ValueType  # 3
+    CANDIDATE_CHANGE_UNCHANGED: _CandidateChange.ValueType  # 4
+
+class CandidateChange(_CandidateChange, metaclass=_CandidateChangeEnumTypeWrapper):
+    """What became of the parent."""
+
+CANDIDATE_CHANGE_UNSPECIFIED: CandidateChange.ValueType  # 0
+CANDIDATE_CHANGE_NEW: CandidateChange.ValueType  # 1
+"""A new model beside it."""
+CANDIDATE_CHANGE_EXTENDED: CandidateChange.ValueType  # 2
+"""A new part on its margin."""
+CANDIDATE_CHANGE_RECALIBRATED: CandidateChange.ValueType  # 3
+CANDIDATE_CHANGE_UNCHANGED: CandidateChange.ValueType  # 4
+Global___CandidateChange: _TypeAlias = CandidateChange  # noqa: Y015
+
+class _CandidateSkipped:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CandidateSkippedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CandidateSkipped.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANDIDATE_SKIPPED_UNSPECIFIED: _CandidateSkipped.ValueType  # 0
+    CANDIDATE_SKIPPED_NO_PARENT: _CandidateSkipped.ValueType  # 1
+    CANDIDATE_SKIPPED_TOO_FEW_UNSEEN_ROWS: _CandidateSkipped.ValueType  # 2
+    """Of the rows before the holdout too few are unseen by the parent, or those of a class are."""
+    CANDIDATE_SKIPPED_TOO_FEW_CHOOSE_BARS: _CandidateSkipped.ValueType  # 3
+    """Fitted, and not compared: fewer than 60 of choose_bars."""
+
+class CandidateSkipped(_CandidateSkipped, metaclass=_CandidateSkippedEnumTypeWrapper): ...
+
+CANDIDATE_SKIPPED_UNSPECIFIED: CandidateSkipped.ValueType  # 0
+CANDIDATE_SKIPPED_NO_PARENT: CandidateSkipped.ValueType  # 1
+CANDIDATE_SKIPPED_TOO_FEW_UNSEEN_ROWS: CandidateSkipped.ValueType  # 2
+"""Of the rows before the holdout too few are unseen by the parent, or those of a class are."""
+CANDIDATE_SKIPPED_TOO_FEW_CHOOSE_BARS: CandidateSkipped.ValueType  # 3
+"""Fitted, and not compared: fewer than 60 of choose_bars."""
+Global___CandidateSkipped: _TypeAlias = CandidateSkipped  # noqa: Y015
+
+class _CorrectionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_KIND_UNSPECIFIED: _CorrectionKind.ValueType  # 0
+    CORRECTION_KIND_OFFSET: _CorrectionKind.ValueType  # 1
+    """Of the parent's log-odds."""
+    CORRECTION_KIND_WEIGHTS: _CorrectionKind.ValueType  # 2
+    """Double weight of training rows in slices in which the parent was biased."""
+
+class CorrectionKind(_CorrectionKind, metaclass=_CorrectionKindEnumTypeWrapper): ...
+
+CORRECTION_KIND_UNSPECIFIED: CorrectionKind.ValueType  # 0
+CORRECTION_KIND_OFFSET: CorrectionKind.ValueType  # 1
+"""Of the parent's log-odds."""
+CORRECTION_KIND_WEIGHTS: CorrectionKind.ValueType  # 2
+"""Double weight of training rows in slices in which the parent was biased."""
+Global___CorrectionKind: _TypeAlias = CorrectionKind  # noqa: Y015
+
+class _MiningSkipped:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MiningSkippedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MiningSkipped.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MINING_SKIPPED_UNSPECIFIED: _MiningSkipped.ValueType  # 0
+    MINING_SKIPPED_NOT_ASKED_FOR: _MiningSkipped.ValueType  # 1
+    MINING_SKIPPED_TOO_FEW_ROWS: _MiningSkipped.ValueType  # 2
+    """Of rows that no test has used; see test_rows."""
+    MINING_SKIPPED_RARE_CLASS: _MiningSkipped.ValueType  # 3
+
+class MiningSkipped(_MiningSkipped, metaclass=_MiningSkippedEnumTypeWrapper): ...
+
+MINING_SKIPPED_UNSPECIFIED: MiningSkipped.ValueType  # 0
+MINING_SKIPPED_NOT_ASKED_FOR: MiningSkipped.ValueType  # 1
+MINING_SKIPPED_TOO_FEW_ROWS: MiningSkipped.ValueType  # 2
+"""Of rows that no test has used; see test_rows."""
+MINING_SKIPPED_RARE_CLASS: MiningSkipped.ValueType  # 3
+Global___MiningSkipped: _TypeAlias = MiningSkipped  # noqa: Y015
 
 @_typing.final
 class Interval(_message.Message):
@@ -156,13 +295,12 @@ class Feature(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    source: _builtins.str
-    """"base", "library" or "pattern"."""
+    source: Global___FeatureSource.ValueType
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        source: _builtins.str = ...,
+        source: Global___FeatureSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -203,17 +341,24 @@ class PatternLeftOut(_message.Message):
 
     PATTERN_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    COVERED_BY_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FEATURE_FIELD_NUMBER: _builtins.int
     pattern_id: _builtins.str
-    reason: _builtins.str
+    reason: Global___LeftOutReason.ValueType
+    covered_by: _builtins.str
+    """Of a covered one, the pattern that covers it."""
+    unknown_feature: _builtins.str
     def __init__(
         self,
         *,
         pattern_id: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        reason: Global___LeftOutReason.ValueType = ...,
+        covered_by: _builtins.str = ...,
+        unknown_feature: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern_id", b"pattern_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered_by", b"covered_by", "pattern_id", b"pattern_id", "reason", b"reason", "unknown_feature", b"unknown_feature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,35 +396,38 @@ class Candidate(_message.Message):
     TUNE_SCORE_FIELD_NUMBER: _builtins.int
     CHOOSE_SCORE_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
-    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     CHOOSE_BARS_FIELD_NUMBER: _builtins.int
+    COMPLEXITY_STEP_FIELD_NUMBER: _builtins.int
     kind: Global___CandidateKind.ValueType
     chosen: _builtins.bool
-    skipped: _builtins.str
-    """Why it was not fitted; empty when it was."""
+    skipped: Global___CandidateSkipped.ValueType
+    """Why it was not fitted or not compared."""
     tune_score: _builtins.float
     """Brier scores."""
     choose_score: _builtins.float
     cpu_seconds: _builtins.float
-    description: _builtins.str
-    """What the candidate is, in words: "recalibrated v2", "110 trees on 2,450 rows"."""
+    change: Global___CandidateChange.ValueType
+    """Not set where it was not fitted."""
     choose_bars: _builtins.int
     """Bars of the choose window that the parent never saw: both candidates are compared on them."""
+    complexity_step: _builtins.int
     def __init__(
         self,
         *,
         kind: Global___CandidateKind.ValueType = ...,
         chosen: _builtins.bool = ...,
-        skipped: _builtins.str = ...,
+        skipped: Global___CandidateSkipped.ValueType = ...,
         tune_score: _builtins.float | None = ...,
         choose_score: _builtins.float | None = ...,
         cpu_seconds: _builtins.float = ...,
-        description: _builtins.str = ...,
+        change: Global___CandidateChange.ValueType = ...,
         choose_bars: _builtins.int = ...,
+        complexity_step: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "choose_score", b"choose_score", "tune_score", b"tune_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "choose_bars", b"choose_bars", "choose_score", b"choose_score", "chosen", b"chosen", "cpu_seconds", b"cpu_seconds", "description", b"description", "kind", b"kind", "skipped", b"skipped", "tune_score", b"tune_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score", "_tune_score", b"_tune_score", "change", b"change", "choose_bars", b"choose_bars", "choose_score", b"choose_score", "chosen", b"chosen", "complexity_step", b"complexity_step", "cpu_seconds", b"cpu_seconds", "kind", b"kind", "skipped", b"skipped", "tune_score", b"tune_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__choose_score: _TypeAlias = _typing.Literal["choose_score"]  # noqa: Y015
     _WhichOneofArgType__choose_score: _TypeAlias = _typing.Literal["_choose_score", b"_choose_score"]  # noqa: Y015
@@ -478,37 +626,74 @@ class Correction(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
-    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     SCORE_WITH_FIELD_NUMBER: _builtins.int
     SCORE_WITHOUT_FIELD_NUMBER: _builtins.int
     BARS_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
-    kind: _builtins.str
-    """"offset": of the parent's log-odds; "weights": of the training rows."""
-    description: _builtins.str
-    """What was corrected, in words."""
+    SLICES_FIELD_NUMBER: _builtins.int
+    kind: Global___CorrectionKind.ValueType
+    offset: _builtins.float
+    """Added to the log-odds."""
     score_with: _builtins.float
     """Brier scores."""
     score_without: _builtins.float
     bars: _builtins.int
     applied: _builtins.bool
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorSlice]:
+        """The slices with double weight."""
+
     def __init__(
         self,
         *,
-        kind: _builtins.str = ...,
-        description: _builtins.str = ...,
+        kind: Global___CorrectionKind.ValueType = ...,
+        offset: _builtins.float | None = ...,
         score_with: _builtins.float = ...,
         score_without: _builtins.float = ...,
         bars: _builtins.int = ...,
         applied: _builtins.bool = ...,
+        slices: _abc.Iterable[Global___ErrorSlice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_offset", b"_offset", "offset", b"offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_offset", b"_offset", "applied", b"applied", "bars", b"bars", "kind", b"kind", "offset", b"offset", "score_with", b"score_with", "score_without", b"score_without", "slices", b"slices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__offset: _TypeAlias = _typing.Literal["offset"]  # noqa: Y015
+    _WhichOneofArgType__offset: _TypeAlias = _typing.Literal["_offset", b"_offset"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__offset) -> _WhichOneofReturnType__offset | None: ...
+
+Global___Correction: _TypeAlias = Correction  # noqa: Y015
+
+@_typing.final
+class Mining(_message.Message):
+    """The search for patterns: rules that were found on some rows and tested on later ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    SEARCHED_ROWS_FIELD_NUMBER: _builtins.int
+    TEST_ROWS_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    rules: _builtins.int
+    searched_rows: _builtins.int
+    test_rows: _builtins.int
+    skipped: Global___MiningSkipped.ValueType
+    def __init__(
+        self,
+        *,
+        rules: _builtins.int = ...,
+        searched_rows: _builtins.int = ...,
+        test_rows: _builtins.int = ...,
+        skipped: Global___MiningSkipped.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "bars", b"bars", "description", b"description", "kind", b"kind", "score_with", b"score_with", "score_without", b"score_without"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules", "searched_rows", b"searched_rows", "skipped", b"skipped", "test_rows", b"test_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Correction: _TypeAlias = Correction  # noqa: Y015
+Global___Mining: _TypeAlias = Mining  # noqa: Y015
 
 @_typing.final
 class FeatureLeftOut(_message.Message):
@@ -517,12 +702,12 @@ class FeatureLeftOut(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    reason: _builtins.str
+    reason: Global___LeftOutReason.ValueType
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        reason: Global___LeftOutReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -580,8 +765,6 @@ class ModelRecord(_message.Message):
     read_position: _builtins.int
     """The session read registry and knowledge as of this log position."""
     cpu_seconds: _builtins.float
-    mining: _builtins.str
-    """What the search for patterns did, or what it waits for, in words."""
     complexity_step_offered: _builtins.int
     """The complexity step that the session started from; complexity_step is the one taken. 0 for a model type without."""
     @_builtins.property
@@ -612,6 +795,8 @@ class ModelRecord(_message.Message):
     def importance(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedFeature]: ...
     @_builtins.property
     def library_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]: ...
+    @_builtins.property
+    def mining(self) -> Global___Mining: ...
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """The study of this session, in the order of its trials; later studies remember them."""
@@ -658,7 +843,7 @@ class ModelRecord(_message.Message):
         seed: _builtins.int = ...,
         read_position: _builtins.int = ...,
         cpu_seconds: _builtins.float = ...,
-        mining: _builtins.str = ...,
+        mining: Global___Mining | None = ...,
         trials: _abc.Iterable[Global___Trial] | None = ...,
         corrections: _abc.Iterable[Global___Correction] | None = ...,
         features_left_out: _abc.Iterable[Global___FeatureLeftOut] | None = ...,
@@ -666,7 +851,7 @@ class ModelRecord(_message.Message):
         complexity_step_offered: _builtins.int = ...,
         smaller_step_gain: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "patterns_worth", b"patterns_worth", "smaller_step_gain", b"smaller_step_gain", "windows", b"windows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "mining", b"mining", "patterns_worth", b"patterns_worth", "smaller_step_gain", b"smaller_step_gain", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "complexity_step_offered", b"complexity_step_offered", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "smaller_step_gain", b"smaller_step_gain", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...

@@ -16,7 +16,7 @@ from ratchet.scoring.models.function import Function
 from ratchet.scoring.models.port import Family, Floats, Params, Sample
 from ratchet.statistics.scores import Interval, brier
 from services.trainer.learning.model_columns import readable_columns
-from services.trainer.learning.outcome import Correction, TrialReport
+from services.trainer.learning.outcome import CandidateChange, Correction, ErrorSlice, TrialReport
 from services.trainer.learning.windows import Rows, Windows
 
 
@@ -64,11 +64,10 @@ class CandidateData:
 
 @dataclass(frozen=True, eq=False)
 class RowWeights:
-    """Weights of training rows, float64[n], larger for rows similar to the parent's errors; `description`: for the
-    record."""
+    """Weights of training rows, float64[n], larger in the `slices` in which the parent was biased."""
 
     weight: Floats
-    description: str
+    slices: tuple[ErrorSlice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ class Trial:
     tune of the offered step less the loss of the selected step, if that step is smaller.
     """
 
-    description: str
+    change: CandidateChange
     function: Function
     tune_score: float | None
     step: int

@@ -37,7 +37,7 @@ def mine_patterns(context: Context) -> MiningResult:
         context.times[rows[0] : rows[-1] + 1 + inputs.horizon],
     )
     if not inputs.options.mine:
-        return MiningResult((), 0, 0, inputs.mined_through, "not asked for")
+        return MiningResult((), 0, 0, inputs.mined_through, "not_asked_for")
     tested_before = (*inputs.tested_rules, *(pattern.id for pattern in inputs.patterns))
     return mine(
         mining_rows,
@@ -86,14 +86,14 @@ def row_weights(context: Context, parent: ModelFile | None) -> RowWeights | None
     if parent is None or len(rows) < MIN_ROWS:
         return None
     p, y = context.probabilities(parent), context.y
-    weight, named = np.ones(len(p)), []
+    weight, biased = np.ones(len(p)), list[ErrorSlice]()
     for by, name, inside in error_analysis.slices(p, context.inputs.bars.local_time, _regimes(context)):
         erred = rows[inside[rows]]
         bias = mean_difference((y - p)[erred], context.inputs.horizon)
         if len(erred) >= MIN_SLICE_ROWS and bias.excludes(0.0):
             weight[inside] = BIASED_ROW_WEIGHT
-            named.append(f"{by} {name}: {bias.value:+.3f} on {len(erred)} bars")
-    return RowWeights(weight, "double weight where the parent was biased: " + "; ".join(named)) if named else None
+            biased.append(ErrorSlice(by, name, len(erred), bias))
+    return RowWeights(weight, tuple(biased)) if biased else None
 
 
 def _unseen(context: Context, rows: Rows) -> Rows:

@@ -9,9 +9,7 @@ from ratchet.scoring import features
 from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.models.artifact import FrozenPattern, ModelFile
 from services.trainer.learning.inputs import IN_FORCE, KnownPattern
-from services.trainer.learning.outcome import Exclusion
-
-USELESS = "ranked useless by each of the last three sessions"
+from services.trainer.learning.outcome import Exclusion, LeftOutReason
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def readable_columns(columns: Sequence[str], useless: Collection[str]) -> tuple[
     kept = tuple(place for place in readable if columns[place] not in useless)
     if not kept:
         return readable, ()
-    return kept, tuple(Exclusion(name, USELESS) for name in columns if name in useless)
+    return kept, tuple(Exclusion(name, "useless") for name in columns if name in useless)
 
 
 def extend_columns(parent: ModelFile | None, known: Sequence[KnownPattern], first: Sequence[str]) -> ModelColumns:
@@ -52,11 +50,10 @@ def extend_columns(parent: ModelFile | None, known: Sequence[KnownPattern], firs
     inherited = {pattern.id for pattern in patterns}
     left_out: list[Exclusion] = []
     for pattern in known:
-        reason = _exclusion_reason(pattern)
         if pattern.id in inherited:
             continue
-        if reason:
-            left_out.append(Exclusion(pattern.id, reason))
+        if (excluded := _exclusion(pattern)) is not None:
+            left_out.append(excluded)
             continue
         frozen = FrozenPattern(pattern.id, pattern.rule, pattern.evidence_end)
         patterns.append(frozen)
@@ -64,8 +61,11 @@ def extend_columns(parent: ModelFile | None, known: Sequence[KnownPattern], firs
     return ModelColumns(tuple(columns), tuple(patterns), tuple(left_out))
 
 
-def _exclusion_reason(pattern: KnownPattern) -> str:
+def _exclusion(pattern: KnownPattern) -> Exclusion | None:
     if pattern.state not in IN_FORCE:
-        return f"{pattern.state} by {pattern.covered_by}" if pattern.covered_by else pattern.state
+        return Exclusion(pattern.id, _REASONS[pattern.state], pattern.covered_by)
     unknown = [name for name in pattern.rule.features if name not in features.FEATURE_KIND]
-    return f"feature {unknown[0]} is not computed by this version" if unknown else ""
+    return Exclusion(pattern.id, "unknown_feature", unknown[0]) if unknown else None
+
+
+_REASONS: dict[str, LeftOutReason] = {"retired": "retired", "covered": "covered", "refuted": "refuted"}

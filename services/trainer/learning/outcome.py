@@ -12,6 +12,9 @@ from services.trainer.mining.mine import MiningResult
 from services.trainer.mining.test import Evidence
 
 CandidateKind = Literal["transfer", "scratch"]
+CandidateChange = Literal["new", "extended", "recalibrated", "unchanged"]
+CandidateSkipped = Literal["no_parent", "too_few_unseen_rows", "too_few_choose_bars"]
+LeftOutReason = Literal["useless", "retired", "covered", "refuted", "unknown_feature"]
 
 
 @dataclass(frozen=True)
@@ -35,27 +38,33 @@ class UsedPattern:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A known pattern or a column excluded from the model, with the reason."""
+    """A known pattern or a column excluded from the model.
+
+    `of`: the pattern that covers it, or the unknown feature.
+    """
 
     id: str
-    reason: str
+    reason: LeftOutReason
+    of: str = ""
 
 
 @dataclass(frozen=True)
 class CandidateReport:
     """`tune_score`: on the rows of its calibration fit. `choose_score`: on the `choose_bars` unseen by the parent.
 
-    `skipped`: the reason for not fitting or not comparing it; undefined scores are None.
+    `skipped`: the reason for not fitting or not comparing it; `change`, `step`: None and 0 if not fitted; undefined
+    scores are None.
     """
 
     kind: CandidateKind
-    description: str
+    change: CandidateChange | None
+    step: int
     tune_score: float | None
     choose_score: float | None
     choose_bars: int
     cpu_seconds: float
     chosen: bool
-    skipped: str
+    skipped: CandidateSkipped | None
 
 
 @dataclass(frozen=True)
@@ -65,24 +74,6 @@ class TrialReport:
     step: int
     params: Mapping[str, float]
     tune_score: float
-
-
-@dataclass(frozen=True)
-class Correction:
-    """Correction of a systematic error of the parent; Brier scores with and without it on the same `bars`.
-
-    `kind`: offset (of the parent's log-odds, on choose) or weights (of the training rows, on tune).
-    """
-
-    kind: Literal["offset", "weights"]
-    description: str
-    score_with: float
-    score_without: float
-    bars: int
-
-    @property
-    def applied(self) -> bool:
-        return self.score_with < self.score_without
 
 
 @dataclass(frozen=True)
@@ -113,6 +104,25 @@ class ErrorSlice:
     name: str
     bars: int
     bias: Interval
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Correction of a systematic error of the parent; Brier scores with and without it on the same `bars`.
+
+    `offset`: of the parent's log-odds, scored on choose; else weights of the training rows, larger in `slices`, scored
+    on tune.
+    """
+
+    score_with: float
+    score_without: float
+    bars: int
+    offset: float | None = None
+    slices: tuple[ErrorSlice, ...] = ()
+
+    @property
+    def applied(self) -> bool:
+        return self.score_with < self.score_without
 
 
 @dataclass(frozen=True)

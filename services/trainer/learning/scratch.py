@@ -60,10 +60,10 @@ def scratch_trial(data: CandidateData, study_plan: StudyPlan, row_weights: RowWe
     trials = tuple(TrialReport(each.setting.step, each.params, each.score) for each in fits)
     if row_weights is not None:
         weighted = _fit_trial(data, Setting(best.setting.step, best.params), row_weights)
-        correction = Correction("weights", row_weights.description, weighted.score, best.score, len(tune))
+        correction = Correction(weighted.score, best.score, len(tune), slices=row_weights.slices)
         best, row_weights = (weighted, row_weights) if correction.applied else (best, None)
     return Trial(
-        f"new, complexity step {best.setting.step}",
+        "new",
         _refit(data, data.windows.before(data.windows.choose.start), best.params, best.function, row_weights),
         best.score,
         best.setting.step,

@@ -9,14 +9,14 @@ from typing import Generic, TypeVar
 
 from ratchet.scoring.models.function import Function
 from services.trainer.learning.candidates import CandidateData, RowWeights, Trial
-from services.trainer.learning.outcome import CandidateKind, CandidateReport
+from services.trainer.learning.outcome import CandidateKind, CandidateReport, CandidateSkipped
 from services.trainer.learning.scratch import scratch_final, scratch_trial
 from services.trainer.learning.study import StudyPlan
 from services.trainer.learning.transfer import (
     Parent,
     compare_offset,
+    transfer_applies,
     transfer_final,
-    transfer_skip_reason,
     transfer_trial,
 )
 
@@ -51,12 +51,15 @@ def select_candidate(
     if parent is not None:
         rows = rows[parent.unseen[rows]]
     scratch = _run(lambda: scratch_trial(data, study_plan, row_weights), clock)
-    skipped = transfer_skip_reason(data, parent) if parent else "no parent"
-    transfer = (
-        _run(lambda: transfer_trial(data, parent, study_plan.settings[0]), clock) if parent and not skipped else None
-    )
-    if transfer and len(rows) < CHOOSE_ROWS:
-        skipped = f"{len(rows)} rows of choose that the parent never saw, {CHOOSE_ROWS} needed to compare"
+    skipped: CandidateSkipped | None = None
+    transfer = None
+    if parent is None:
+        skipped = "no_parent"
+    elif not transfer_applies(data, parent):
+        skipped = "too_few_unseen_rows"
+    else:
+        transfer = _run(lambda: transfer_trial(data, parent, study_plan.settings[0]), clock)
+        skipped = "too_few_choose_bars" if len(rows) < CHOOSE_ROWS else None
 
     corrected = compare_offset(data, transfer.value, rows) if transfer else None
     scratch_score = data.score(scratch.value.function, rows)
@@ -71,7 +74,7 @@ def select_candidate(
         seconds = (scratch.seconds + final.seconds, transfer.seconds if transfer else 0.0)
     reports = (
         _report("transfer", corrected, transfer_score, len(rows), seconds[1], transferred, skipped),
-        _report("scratch", scratch.value, scratch_score, len(rows), seconds[0], not transferred, ""),
+        _report("scratch", scratch.value, scratch_score, len(rows), seconds[0], not transferred, None),
     )
     return SelectedCandidate(final.value, trial, scratch.value, corrected, reports)
 
@@ -88,11 +91,18 @@ def _run(make: Callable[[], Result], clock: Clock) -> _Timed[Result]:
 
 
 def _report(
-    kind: CandidateKind, trial: Trial | None, score: float, bars: int, seconds: float, chosen: bool, skipped: str
+    kind: CandidateKind,
+    trial: Trial | None,
+    score: float,
+    bars: int,
+    seconds: float,
+    chosen: bool,
+    skipped: CandidateSkipped | None,
 ) -> CandidateReport:
     return CandidateReport(
         kind=kind,
-        description=trial.description if trial else "",
+        change=trial.change if trial else None,
+        step=trial.step if trial else 0,
         tune_score=trial.tune_score if trial else None,
         choose_score=None if math.isnan(score) else score,
         choose_bars=bars,

@@ -16,7 +16,7 @@ from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.models.port import Fitted, TransferStart
 from ratchet.statistics.scores import defined
 from services.trainer.learning.candidates import CandidateData, Trial
-from services.trainer.learning.outcome import Correction
+from services.trainer.learning.outcome import CandidateChange, Correction
 from services.trainer.learning.study import Setting
 from services.trainer.learning.windows import Rows
 
@@ -29,8 +29,6 @@ TOWARDS_PARENT, NEW_PART_RIDGE = 50.0, 5.0
 On AAPL, IBM and WM, range and volatility, the newest versions of twelve sessions scored .2082 (logistic) and .2078
 (xgboost) with 5 on both, .2076 and .2052 with 50 on the parent's.
 """
-TOO_FEW = "too few unseen rows"
-DESCRIPTIONS = {"extend": "extended", "recalibrate": "recalibrated", "parent": "unchanged"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +44,9 @@ class Parent:
     setting: Setting
 
 
-def transfer_skip_reason(data: CandidateData, parent: Parent) -> str:
-    """The reason for skipping the transfer; empty if it applies."""
-    return TOO_FEW if _transfer_mode(data, _before_holdout(data, parent)) == "parent" else ""
+def transfer_applies(data: CandidateData, parent: Parent) -> bool:
+    """Whether there are enough unseen rows, and of both classes, to change the parent."""
+    return _transfer_mode(data, _before_holdout(data, parent)) != "unchanged"
 
 
 def transfer_trial(data: CandidateData, parent: Parent, offered: Setting) -> Trial:
@@ -61,9 +59,9 @@ def transfer_trial(data: CandidateData, parent: Parent, offered: Setting) -> Tri
     mode = _transfer_mode(data, rows)
     function, calibration_rows = _extend(data, parent, rows, mode, offered)
     final = _transfer_mode(data, _before_holdout(data, parent))
-    setting = offered if final == "extend" else parent.setting
+    setting = offered if final == "extended" else parent.setting
     return Trial(
-        f"{DESCRIPTIONS[final]} {parent.name}",
+        final,
         function,
         data.score(function, calibration_rows) if len(calibration_rows) else None,
         setting.step,
@@ -81,7 +79,7 @@ def compare_offset(data: CandidateData, trial: Trial, rows: Rows) -> Trial:
         return trial
     plain = without_offset(trial.function)
     scores = data.score(trial.function, rows), data.score(plain, rows)
-    correction = Correction("offset", f"{offset:+.3f} added to the log-odds", *scores, len(rows))
+    correction = Correction(*scores, len(rows), offset=offset)
     function = trial.function if correction.applied else plain
     return replace(trial, function=function, validation_function=function, correction=correction)
 
@@ -107,20 +105,22 @@ def _unseen(parent: Parent, rows: Rows) -> Rows:
     return rows[parent.unseen[rows]]
 
 
-def _transfer_mode(data: CandidateData, rows: Rows) -> str:
-    """extend: a new part and a calibration; recalibrate: a calibration alone; parent: too few rows."""
+def _transfer_mode(data: CandidateData, rows: Rows) -> CandidateChange:
+    """extended: a new part and a calibration; recalibrated: a calibration alone; unchanged: too few rows."""
     if len(rows) < RECALIBRATION_ROWS or not defined(data.y[rows]):
-        return "parent"
-    return "extend" if len(rows) >= FULL_ROWS else "recalibrate"
+        return "unchanged"
+    return "extended" if len(rows) >= FULL_ROWS else "recalibrated"
 
 
-def _extend(data: CandidateData, parent: Parent, rows: Rows, mode: str, setting: Setting) -> tuple[Function, Rows]:
+def _extend(
+    data: CandidateData, parent: Parent, rows: Rows, mode: CandidateChange, setting: Setting
+) -> tuple[Function, Rows]:
     """The extended function, and the rows of its calibration fit."""
     X, y, columns = data.X, data.y, data.columns
     before = parent.function.margin
-    if mode == "parent":
+    if mode == "unchanged":
         return parent.function.extended(columns, Link((), None, 1.0, 0.0, 0.0)), rows[:0]
-    if mode == "recalibrate":
+    if mode == "recalibrated":
         calibration = fit_calibration(before(X, rows)[:, None], y[rows], (1.0,), (TOWARDS_PARENT,))
         return parent.function.extended(columns, Link((), None, calibration.slopes[0], 0.0, calibration.offset)), rows
     rest = rows[int(NEW_PART * len(rows)) :]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.scoring.rule import Floats, Rule, pattern_id
-from ratchet.statistics.scores import CLASS_ROWS, defined
+from ratchet.statistics.scores import defined
 from services.trainer.mining.conditions import MAX_SUPPORT
 from services.trainer.mining.search import MAX_CANDIDATES, SUPPORT, search
 from services.trainer.mining.test import TestedRule, rule_evidence, tested
+
+MiningSkipped = Literal["not_asked_for", "too_few_rows", "rare_class"]
 
 SEARCH_SHARE = 0.65
 MIN_TEST_ROWS = 250
@@ -35,14 +38,14 @@ class MiningData:
 
 @dataclass(frozen=True, eq=False)
 class MiningResult:
-    """Result of a round. `mined_through`: the time through which bars have served tests, this round included; `waits`:
-    the reason for skipping the round, or empty."""
+    """Result of a round. `mined_through`: the time through which bars have served tests, this round included;
+    `skipped`: the reason for skipping the round."""
 
     rules: tuple[TestedRule, ...]
     searched: int
     test_rows: int
     mined_through: int | None
-    waits: str
+    skipped: MiningSkipped | None = None
 
 
 def mine(
@@ -60,8 +63,8 @@ def mine(
     """Searches the first SEARCH_SHARE of the rows, and tests on the rest, purged by the horizon.
 
     Only rows after `mined_through` serve tests, and no rule with an id in `tested_before` is tested again. With fewer
-    than MIN_TEST_ROWS such rows, or CLASS_ROWS of a class among them, the round is skipped, and `waits` states the
-    reason. `preferred`: features that the search tries first; the test is the same for all rules. `known`: rules in
+    than MIN_TEST_ROWS such rows, or CLASS_ROWS of a class among them, the round is skipped, and `skipped` is
+    the reason. `preferred`: features that the search tries first; the test is the same for all rules. `known`: rules in
     force, which explain their share of the labels first and are no candidates. `settled`: tested rules that are not in
     force; their near-duplicates are no candidates either. `offered`: rules of other series; the first MAX_OFFERED that
     are testable here count within MAX_CANDIDATES.
@@ -72,11 +75,9 @@ def mine(
     start = max(int(SEARCH_SHARE * n), fresh)
     found_on = max(0, start - horizon)
     if n - start < MIN_TEST_ROWS:
-        waits = f"waits: {n - start} rows that no test has used, {MIN_TEST_ROWS} needed"
-        return MiningResult((), 0, n - start, mined_through, waits)
+        return MiningResult((), 0, n - start, mined_through, "too_few_rows")
     if not defined(rows.y[start:]):
-        waits = f"waits: fewer than {CLASS_ROWS} of a class among the {n - start} rows that no test has used"
-        return MiningResult((), 0, n - start, mined_through, waits)
+        return MiningResult((), 0, n - start, mined_through, "rare_class")
     before = frozenset(tested_before)
 
     def was_tested(rule: Rule) -> bool:
@@ -89,7 +90,7 @@ def mine(
     rules = (*own[: MAX_CANDIDATES - len(guests)], *guests)
     evidence = [rule_evidence(rule, rows.X[start:], rows.names, rows.y[start:], rows.times[start:]) for rule in rules]
     through = int(rows.times[n - 1]) if rules else mined_through
-    return MiningResult(tested(rules, evidence), found_on, n - start, through, "")
+    return MiningResult(tested(rules, evidence), found_on, n - start, through)
 
 
 def _testable(rule: Rule, rows: MiningData, found_on: int) -> bool:

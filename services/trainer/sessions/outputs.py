@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,7 +20,14 @@ from ratchet.scoring.rule import Rule, pattern_id
 from ratchet.statistics.scores import Interval
 from services.trainer.learning.diagnosis import OverfitGap, RegimeShift
 from services.trainer.learning.inputs import SessionInputs
-from services.trainer.learning.outcome import Metrics, ScoredPair, SessionOutcome, WindowReport
+from services.trainer.learning.outcome import (
+    ErrorSlice,
+    LeftOutReason,
+    Metrics,
+    ScoredPair,
+    SessionOutcome,
+    WindowReport,
+)
 from services.trainer.mining.mine import MiningResult
 from services.trainer.mining.test import Evidence
 from services.trainer.mining.wording import sentence
@@ -98,7 +106,13 @@ def _record(
             for used in outcome.patterns_used
         ],
         patterns_left_out=[
-            model_pb2.PatternLeftOut(pattern_id=left.id, reason=left.reason) for left in outcome.patterns_left_out
+            model_pb2.PatternLeftOut(
+                pattern_id=left.id,
+                reason=_left_out(left.reason),
+                covered_by=left.of if left.reason == "covered" else "",
+                unknown_feature=left.of if left.reason == "unknown_feature" else "",
+            )
+            for left in outcome.patterns_left_out
         ],
         hyperparameters=parameters(outcome.params),
         complexity_step=outcome.complexity_step,
@@ -108,12 +122,13 @@ def _record(
             model_pb2.Candidate(
                 kind=CANDIDATE_KINDS[candidate.kind],
                 chosen=candidate.chosen,
-                skipped=candidate.skipped,
+                skipped=_enum(model_pb2.CandidateSkipped, "CANDIDATE_SKIPPED", candidate.skipped),
                 tune_score=candidate.tune_score,
                 choose_score=candidate.choose_score,
                 choose_bars=candidate.choose_bars,
                 cpu_seconds=candidate.cpu_seconds,
-                description=candidate.description,
+                change=_enum(model_pb2.CandidateChange, "CANDIDATE_CHANGE", candidate.change),
+                complexity_step=candidate.step,
             )
             for candidate in outcome.candidates
         ],
@@ -124,10 +139,7 @@ def _record(
             for each in outcome.baselines
         ],
         skill_shown=outcome.skill_shown,
-        parent_errors=[
-            model_pb2.ErrorSlice(dimension=each.by, bucket=each.name, bars=each.bars, bias=_interval(each.bias))
-            for each in outcome.error_analysis
-        ],
+        parent_errors=_slices(outcome.error_analysis),
         importance=_ranked(outcome),
         library_versions=[
             model_pb2.Parameter(name=name, value=version) for name, version in sorted(outcome.library_versions.items())
@@ -144,8 +156,9 @@ def _record(
         ],
         corrections=[
             model_pb2.Correction(
-                kind=each.kind,
-                description=each.description,
+                kind=model_pb2.CORRECTION_KIND_OFFSET if each.slices == () else model_pb2.CORRECTION_KIND_WEIGHTS,
+                offset=each.offset,
+                slices=_slices(each.slices),
                 score_with=each.score_with,
                 score_without=each.score_without,
                 bars=each.bars,
@@ -154,7 +167,7 @@ def _record(
             for each in outcome.corrections
         ],
         features_left_out=[
-            model_pb2.FeatureLeftOut(name=left.id, reason=left.reason) for left in outcome.columns_left_out
+            model_pb2.FeatureLeftOut(name=left.id, reason=_left_out(left.reason)) for left in outcome.columns_left_out
         ],
         patterns_worth=_interval(outcome.patterns_worth) if outcome.patterns_worth else None,
     )
@@ -165,10 +178,29 @@ def parameters(params: Mapping[str, float]) -> list[model_pb2.Parameter]:
     return [model_pb2.Parameter(name=name, value=_format_number(value)) for name, value in sorted(params.items())]
 
 
-def _mining(mined: MiningResult) -> str:
-    return (
-        mined.waits or f"{len(mined.rules)} rules, found on {mined.searched} rows, tested on {mined.test_rows} others"
+def _mining(mined: MiningResult) -> model_pb2.Mining:
+    return model_pb2.Mining(
+        rules=len(mined.rules),
+        searched_rows=mined.searched,
+        test_rows=mined.test_rows,
+        skipped=_enum(model_pb2.MiningSkipped, "MINING_SKIPPED", mined.skipped),
     )
+
+
+def _left_out(reason: LeftOutReason) -> model_pb2.LeftOutReason.ValueType:
+    return model_pb2.LeftOutReason.Value(f"LEFT_OUT_REASON_{reason.upper()}")
+
+
+def _enum(kind: Any, prefix: str, word: str | None) -> Any:
+    """The value of a contract's enum for a word of the domain; unspecified for none."""
+    return kind.Value(f"{prefix}_{word.upper()}") if word else 0
+
+
+def _slices(found: Sequence[ErrorSlice]) -> list[model_pb2.ErrorSlice]:
+    return [
+        model_pb2.ErrorSlice(dimension=each.by, bucket=each.name, bars=each.bars, bias=_interval(each.bias))
+        for each in found
+    ]
 
 
 def _format_number(value: float) -> str:
@@ -185,10 +217,11 @@ def _window(window: WindowReport) -> model_pb2.Window:
     )
 
 
-def _source(feature: str) -> str:
+def _source(feature: str) -> model_pb2.FeatureSource.ValueType:
     if feature.startswith(RULE_PREFIX):
-        return "pattern"
-    return "base" if feature in BASE or feature == ONLINE_LOG_ODDS else "library"
+        return model_pb2.FEATURE_SOURCE_PATTERN
+    base = feature in BASE or feature == ONLINE_LOG_ODDS
+    return model_pb2.FEATURE_SOURCE_BASE if base else model_pb2.FEATURE_SOURCE_LIBRARY
 
 
 def _metrics(metrics: Metrics) -> list[model_pb2.Metric]:

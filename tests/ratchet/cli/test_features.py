@@ -31,10 +31,10 @@ KNOWN = [
 RECORD = model_pb2.ModelRecord(
     patterns_used=[model_pb2.PatternUse(pattern_id="ab" * 8)],
     features=[
-        model_pb2.Feature(name="gap", source="base"),
-        model_pb2.Feature(name="range_250", source="library"),
-        model_pb2.Feature(name="cci_14", source="library"),
-        model_pb2.Feature(name=f"rule:{'ab' * 8}", source="pattern"),
+        model_pb2.Feature(name="gap", source=model_pb2.FEATURE_SOURCE_BASE),
+        model_pb2.Feature(name="range_250", source=model_pb2.FEATURE_SOURCE_LIBRARY),
+        model_pb2.Feature(name="cci_14", source=model_pb2.FEATURE_SOURCE_LIBRARY),
+        model_pb2.Feature(name=f"rule:{'ab' * 8}", source=model_pb2.FEATURE_SOURCE_PATTERN),
     ],
 )
 

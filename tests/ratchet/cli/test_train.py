@@ -63,6 +63,7 @@ COMPLETED = registry_pb2.Training(
 )
 RECORD = model_pb2.ModelRecord(
     model=f"{LINEAGE}/v2",
+    parent=f"{LINEAGE}/v1",
     windows=model_pb2.Windows(holdout=model_pb2.Window(first_bar=at(0), last_bar=at(86400 * 200), rows=201)),
     patterns_used=[model_pb2.PatternUse(pattern_id="old")],
     metrics=[model_pb2.Metric(name="brier", interval=interval(0.24, 0.23, 0.25))],
@@ -80,9 +81,11 @@ RECORD = model_pb2.ModelRecord(
             choose_score=0.2411,
             choose_bars=90,
             cpu_seconds=1.5,
-            description="recalibrated v1",
+            change=model_pb2.CANDIDATE_CHANGE_RECALIBRATED,
         ),
-        model_pb2.Candidate(kind=model_pb2.CANDIDATE_KIND_SCRATCH, skipped="out of time"),
+        model_pb2.Candidate(
+            kind=model_pb2.CANDIDATE_KIND_SCRATCH, skipped=model_pb2.CANDIDATE_SKIPPED_TOO_FEW_UNSEEN_ROWS
+        ),
     ],
     trials=[
         model_pb2.Trial(complexity_step=1, tune_score=0.25),
@@ -92,7 +95,12 @@ RECORD = model_pb2.ModelRecord(
     ],
     corrections=[
         model_pb2.Correction(
-            kind="offset", description="+0.1", score_with=0.24, score_without=0.25, bars=90, applied=True
+            kind=model_pb2.CORRECTION_KIND_OFFSET,
+            offset=0.1,
+            score_with=0.24,
+            score_without=0.25,
+            bars=90,
+            applied=True,
         )
     ],
     hyperparameters=[model_pb2.Parameter(name="depth", value="10")],
@@ -100,7 +108,7 @@ RECORD = model_pb2.ModelRecord(
     complexity_step_offered=3,
     smaller_step_gain=interval(0.0042, 0.0011, 0.0073),
     patterns_worth=interval(0.004, -0.001, 0.009),
-    features_left_out=[model_pb2.FeatureLeftOut(name="weekday", reason="ranked useless three times")],
+    features_left_out=[model_pb2.FeatureLeftOut(name="weekday", reason=model_pb2.LEFT_OUT_REASON_USELESS)],
 )
 DECISION = registry_pb2.Decision(
     position=41,
@@ -298,13 +306,13 @@ def test_a_declined_training_is_done_and_shows_all_of_its_evidence(run: Run, ser
         "import a longer history with ratchet data import",
         "0.350 [0.330, 0.370]",
         "+0.1100 [0.0800, 0.1400]",
-        "recalibrated v1",
+        f"recalibrated {LINEAGE}/v1",
         "study: 2 settings, the best at step 2: depth=12",
         "; taken: step 2: depth=10\n",
-        "correction by offset: +0.1: Brier 0.2400 with, 0.2500 without, on 90 bars: applied",
+        "correction by offset: +0.100 added to the log-odds: Brier 0.2400 with, 0.2500 without, on 90 bars: applied",
         "patterns as features are worth +0.0040 [-0.0010, 0.0090] of Brier score",
-        "left out of the new model (ranked useless three times): weekday",
-        "skipped: out of time",
+        "left out of the new model (ranked useless by each of the last three sessions): weekday",
+        "skipped: too few unseen rows",
         "patterns used: 1\n  rsi_14 > 70",
         "patterns found: 1\n  gap > 2",
         f"ratchet models show {LINEAGE}/v2",

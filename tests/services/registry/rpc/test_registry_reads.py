@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
-from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
+from ratchet.events.v1 import decision_pb2, facts_pb2, model_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.settings import Settings
 from services.registry.bootstrap import build
@@ -127,7 +127,7 @@ def test_models_compare_on_every_recorded_pair(registry: Registry) -> None:
     registry.train(FOREST, 100, 220)
     request = registry.trained(FOREST, 221, 400, 0.1)
     more = record(221, {"p1": 221, "p2": 200}, parent=f"{FOREST}/v1")
-    more.features.add(name="atr", source="library")
+    more.features.add(name="atr", source=model_pb2.FEATURE_SOURCE_LIBRARY)
     request.record.CopyFrom(more)
     registry.record(request)
     found = registry.call(pb.CompareModelsRequest(model=f"{FOREST}/v1", other=f"{FOREST}/v2"))

@@ -18,11 +18,10 @@ from services.trainer.learning.candidates import CandidateData, RowWeights
 from services.trainer.learning.scratch import fit_without_columns, scratch_final, scratch_trial
 from services.trainer.learning.study import ON_MARGIN, Setting, StudyPlan
 from services.trainer.learning.transfer import (
-    TOO_FEW,
     Parent,
     compare_offset,
+    transfer_applies,
     transfer_final,
-    transfer_skip_reason,
     transfer_trial,
 )
 from services.trainer.learning.windows import split
@@ -72,10 +71,10 @@ def shifted(function: Function, by: float) -> Function:
 def test_the_mode_follows_from_the_number_of_unseen_rows(unseen: int, links: int, mode: str) -> None:
     made = data()
     before = parent(made, unseen)
-    assert transfer_skip_reason(made, before) == ""
+    assert transfer_applies(made, before)
     trial = transfer_trial(made, before, due(made))
     final = transfer_final(made, before, trial)
-    assert trial.description == f"{mode} S/range/logistic/v1"
+    assert trial.change == mode
     assert len(final.links) == links
     assert (final.links[-1].fitted is not None) == (mode == "extended")
     assert final.columns == ("a", "b", "c")
@@ -84,15 +83,15 @@ def test_the_mode_follows_from_the_number_of_unseen_rows(unseen: int, links: int
 
 def test_fewer_than_sixty_unseen_rows_or_a_rare_class_skip_it() -> None:
     made = data()
-    assert transfer_skip_reason(made, parent(made, 59)) == TOO_FEW
+    assert not transfer_applies(made, parent(made, 59))
     rare = parent(made, 200)
     y = made.y.copy()
     rows = np.flatnonzero(rare.unseen & np.isfinite(y))
     y[rows] = 0.0
     y[rows[:19]] = 1.0
-    assert transfer_skip_reason(CandidateData(made.X, y, made.columns, made.windows, made.family, 5), rare) == TOO_FEW
+    assert not transfer_applies(CandidateData(made.X, y, made.columns, made.windows, made.family, 5), rare)
     y[rows[:20]] = 1.0
-    assert transfer_skip_reason(CandidateData(made.X, y, made.columns, made.windows, made.family, 5), rare) == ""
+    assert transfer_applies(CandidateData(made.X, y, made.columns, made.windows, made.family, 5), rare)
 
 
 def test_a_new_part_learns_what_the_parent_could_not_see() -> None:
@@ -152,7 +151,7 @@ def test_rows_count_double_only_if_tune_is_better_for_it() -> None:
     y[noise] = np.random.default_rng(1).integers(0, 2, int(noise.sum()))
     muddied = replace(made, y=y)
     for weight, helps in ((np.where(noise, 1.0, 50.0), True), (np.where(noise, 50.0, 1.0), False)):
-        trial = scratch_trial(muddied, offered(made, 10), RowWeights(weight, "some rows"))
+        trial = scratch_trial(muddied, offered(made, 10), RowWeights(weight, ()))
         assert trial.correction is not None
         assert trial.correction.applied == helps
         assert (trial.row_weights is not None) == helps

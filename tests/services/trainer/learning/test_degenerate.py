@@ -72,7 +72,7 @@ def test_a_series_of_one_class_is_answered_with_it_and_has_no_metrics(
     for each in measured:
         assert np.isnan([each.brier.value, each.accuracy.value, each.auc.value, each.log_loss.value]).all()
     assert not outcome.skill_shown
-    assert outcome.mining.waits.startswith("waits: fewer than 20 of a class")
+    assert outcome.mining.skipped == "rare_class"
     assert len(outcome.trials) == 1
 
 

@@ -14,7 +14,7 @@ from ratchet.scoring.models.constant import Constant
 from ratchet.scoring.models.function import Function, Link
 from ratchet.scoring.rule import Condition, Rule
 from services.trainer.learning.inputs import KnownPattern
-from services.trainer.learning.model_columns import USELESS, extend_columns, readable_columns
+from services.trainer.learning.model_columns import extend_columns, readable_columns
 from services.trainer.learning.outcome import Exclusion, SessionOutcome
 
 HOT = Rule((Condition("rsi_14", ">", 70.0), Condition("range_regime", ">", 0.1)), 1)
@@ -37,7 +37,7 @@ def test_a_first_model_has_its_familys_features_the_log_odds_of_online_and_every
     assert grown.patterns == (FrozenPattern("a", HOT, 100), FrozenPattern("d", BUSY, 100))
     assert grown.left_out == (
         Exclusion("b", "retired"),
-        Exclusion("c", "feature moon_phase is not computed by this version"),
+        Exclusion("c", "unknown_feature", "moon_phase"),
     )
 
 
@@ -71,5 +71,5 @@ def test_a_prediction_does_not_change_when_bars_arrive(aapl: Bars, first: Sessio
 def test_no_part_reads_the_log_odds_that_a_model_on_the_margin_starts_from() -> None:
     columns = ("adx_14", ONLINE_LOG_ODDS, "weekday")
     assert readable_columns(columns, ()) == ((0, 2), ())
-    assert readable_columns(columns, ("weekday",)) == ((0,), (Exclusion("weekday", USELESS),))
+    assert readable_columns(columns, ("weekday",)) == ((0,), (Exclusion("weekday", "useless"),))
     assert readable_columns(columns, ("weekday", "adx_14")) == ((0, 2), ())

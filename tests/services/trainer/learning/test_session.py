@@ -147,7 +147,8 @@ def test_the_first_version_sees_the_base_features_and_says_why_nothing_is_carrie
 ) -> None:
     assert first.features == (*features.available(first_inputs.bars, features.BASE), ONLINE_LOG_ODDS)
     transfer, scratch = first.candidates
-    assert (transfer.skipped, transfer.chosen, scratch.chosen) == ("no parent", False, True)
+    assert (transfer.skipped, transfer.change, transfer.chosen) == ("no_parent", None, False)
+    assert (scratch.change, scratch.chosen) == ("new", True)
     assert (first.pairs, first.symbol_pairs, first.error_analysis) == ((), (), ())
     assert first.complexity_step == 1
 
@@ -193,9 +194,9 @@ def test_both_candidates_are_reported_with_scores_and_cost(second: SessionOutcom
     transfer, scratch = second.candidates
     assert (transfer.kind, scratch.kind) == ("transfer", "scratch")
     assert transfer.chosen != scratch.chosen
-    assert transfer.description == "extended AAPL/range/random-forest/v1"
+    assert transfer.change == "extended"
     for each in second.candidates:
-        assert each.skipped == ""
+        assert each.skipped is None
         assert each.choose_bars >= 60
         assert each.choose_score is not None
         assert each.cpu_seconds > 0
@@ -260,13 +261,13 @@ def test_a_moved_champion_is_scored_without_training_again(
 
 def test_too_few_unseen_rows_skip_the_transfer(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> None:
     transfer, scratch = run(second_inputs(aapl, first, champion, bars=1750), quiet).candidates
-    assert transfer.skipped == "too few unseen rows"
+    assert transfer.skipped == "too_few_unseen_rows"
     assert scratch.chosen
 
 
 def test_a_few_unseen_rows_recalibrate(aapl: Bars, first: SessionOutcome, champion: ReferenceModel) -> None:
     transfer, _ = run(second_inputs(aapl, first, champion, bars=1870), quiet).candidates
-    assert transfer.description == "recalibrated AAPL/range/random-forest/v1"
+    assert transfer.change == "recalibrated"
     assert transfer.choose_score is not None
 
 
@@ -280,12 +281,13 @@ def test_the_errors_of_the_parent_are_those_before_the_holdout(second: SessionOu
 
 
 def test_the_parents_corrections_are_reported_with_and_without(second: SessionOutcome) -> None:
-    kinds = [each.kind for each in second.corrections]
+    kinds = ["weights" if each.slices else "offset" for each in second.corrections]
     assert kinds == ["offset", "weights"]
     for each in second.corrections:
         assert each.bars >= 60
         assert each.applied == (each.score_with < each.score_without)
-    assert "double weight where the parent was biased" in second.corrections[1].description
+    assert second.corrections[1].slices
+    assert second.corrections[1].offset is None
 
 
 def test_what_the_study_tried_is_reported_and_leads_the_next_one(
@@ -338,7 +340,7 @@ def test_patterns_that_are_all_that_a_new_model_reads_are_worth_something_too(
 
 def test_without_mining_nothing_is_searched(first_inputs: SessionInputs) -> None:
     outcome = run(replace(first_inputs, options=SessionOptions(suggestions=0, mine=False)), quiet)
-    assert (outcome.mining.rules, outcome.mining.waits, len(outcome.trials)) == ((), "not asked for", 2)
+    assert (outcome.mining.rules, outcome.mining.skipped, len(outcome.trials)) == ((), "not_asked_for", 2)
 
 
 def test_every_baseline_is_on_the_same_bars(first: SessionOutcome) -> None:

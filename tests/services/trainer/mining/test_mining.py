@@ -107,7 +107,7 @@ def test_bars_serve_one_test_and_too_few_fresh_ones_wait() -> None:
     assert all(each.evidence.times[0] > first.mined_through for each in later.rules)
     soon = mine(mining_rows(X[:1449], y[:1449]), "S", "range", FEATURE_KIND, mined_through=first.mined_through)
     assert (soon.rules, soon.mined_through) == ((), first.mined_through)
-    assert soon.waits == f"waits: 249 rows that no test has used, {MIN_TEST_ROWS} needed"
+    assert (soon.skipped, soon.test_rows) == ("too_few_rows", MIN_TEST_ROWS - 1)
 
 
 def test_the_search_part_is_purged_by_the_horizon() -> None:
