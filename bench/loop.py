@@ -15,7 +15,7 @@ from ratchet.client import Client
 from ratchet.errors import NotFound
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Lineage, Policy
+from ratchet.names import Lineage, Policy, Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.bars import Bars
@@ -29,6 +29,7 @@ from services.platform.facts import Fact
 from services.registry.domain.bar_times import seconds_of, timestamp
 from services.registry.domain.lineage import LineageState, project
 from services.registry.domain.training import Comparison, RecordTraining, record_training
+from services.trainer.imports.bars import describe
 from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.sessions.runner import SessionRunner
@@ -76,7 +77,10 @@ class Loop:
 
     def session(self, bars: Bars, seed: int) -> Played:
         """Train on `bars`, as they would be known then, and record what came of it."""
-        training = self.ledger.request(self.store.put(snapshot.encode(bars)), self._policy, seed)
+        encoded = snapshot.encode(bars)
+        self.store.put(encoded)
+        dataset = describe(Series.parse(bars.series), bars, encoded, "bench", "", None)
+        training = self.ledger.request(dataset, self._policy, seed)
         job = replace(self._runner.read_inputs(training), options=self._recipe)
         outcome = self._runner.train(job, _quietly)
         ended = self._runner.record(training, job, outcome)
@@ -132,12 +136,12 @@ class Ledger:
         self._open: registry_pb2.Training | None = None
         self._models: dict[str, registry_pb2.Model] = {}
 
-    def request(self, dataset_digest: str, policy: Policy, seed: int) -> registry_pb2.Training:
-        """A session is asked for."""
-        position = self.facts.advance()
+    def request(self, dataset: facts_pb2.DatasetRegistered, policy: Policy, seed: int) -> registry_pb2.Training:
+        """A session on a snapshot is asked for."""
+        position = self.facts.append([Fact(f"dataset/{dataset.digest}", 1, dataset)])
         session_id, lineage = f"session-{position}", str(self._lineage)
         request = facts_pb2.TrainingRequested(
-            session_id=session_id, lineage=lineage, dataset_digest=dataset_digest, policy=policy, seed=seed
+            session_id=session_id, lineage=lineage, dataset_digest=dataset.digest, policy=policy, seed=seed
         )
         self._open = registry_pb2.Training(
             session_id=session_id, lineage=lineage, request=request, requested_position=position
@@ -245,7 +249,10 @@ class Facts:
         state: KnowledgeState,
     ) -> int:
         """The facts of a session's evidence, as services.knowledge.handlers.application records them."""
-        facts = evidence_facts(request, state)
+        return self.append(evidence_facts(request, state))
+
+    def append(self, facts: Sequence[Fact]) -> int:
+        """The position of the last of the facts."""
         self.projection.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
         return self.head()
 

@@ -14,6 +14,7 @@ from ratchet.cli.output import format_day, format_time, home_option, lines, outp
 from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
+from ratchet.render.standstills import standstill_line
 from ratchet.trainer.v1 import trainer_pb2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -90,7 +91,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
     if bars.previous_digest and not answer.unchanged:
         changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
         click.echo(f"  against the snapshot before: {changes}")
-    lines(f"  {note}" for note in bars.notes)
+    lines(f"  {note}" for note in filter(None, (*bars.notes, standstill_line(answer.standstills))))
     click.echo(f"  market time zone {bars.market_timezone}")
     click.echo(f"  {answer.usable_bars} usable for training, snapshot {bars.digest[:12]}")
     if answer.usable_bars == 0:

@@ -13,8 +13,8 @@ import pytest
 
 from ratchet.client import Client
 from ratchet.errors import RatchetError
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
+from tests.support.datasets import registered
 from tests.support.deployments import Place
 from tests.support.running import Running, running
 
@@ -36,8 +36,7 @@ class Writer(threading.Thread):
         while not self._stopping.wait(0.02):
             number += 1
             digest = hashlib.sha256(str(number).encode()).hexdigest()
-            fact = facts_pb2.DatasetRegistered(symbol="NOISE", timeframe="1d", digest=digest, rows=number)
-            fact.first_bar.seconds, fact.last_bar.seconds = 86_400, 86_400 * (number + 1)
+            fact = registered("NOISE", digest, rows=number)
             try:
                 self._client.register_dataset(fact)
             except RatchetError:

@@ -16,9 +16,9 @@ from ratchet import Client
 from ratchet.client.channel import map_rpc_error
 from ratchet.errors import RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from services.local import ports
+from tests.support.datasets import registered
 
 CLIENTS = 8
 ENOUGH = 20
@@ -41,8 +41,7 @@ class Caller(threading.Thread):
             stub = registry_pb2_grpc.RegistryServiceStub(channel)
             while self.refused is None:
                 digest = hashlib.sha256(f"{self._name} {len(self.asked)}".encode()).hexdigest()
-                fact = facts_pb2.DatasetRegistered(symbol="NOISE", timeframe="1d", digest=digest, rows=1)
-                fact.first_bar.seconds = fact.last_bar.seconds = 86_400
+                fact = registered("NOISE", digest, rows=1)
                 self.asked.append(digest)
                 try:
                     stub.RegisterDataset(

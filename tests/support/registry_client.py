@@ -11,10 +11,11 @@ from google.protobuf.message import Message
 
 from ratchet.client.error_mapping import from_rpc
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
-from ratchet.events.v1 import decision_pb2, facts_pb2
+from ratchet.events.v1 import decision_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
+from tests.support.datasets import registered
 from tests.support.registry_samples import evidence, record, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
@@ -41,8 +42,8 @@ class Registry:
         except grpc.RpcError as error:
             raise from_rpc(error, "the registry") from error
 
-    def import_bars(self, symbol: str = "AAPL", digest: str = "d1", **more: Any) -> pb.Dataset:
-        dataset = facts_pb2.DatasetRegistered(symbol=symbol, digest=digest, rows=1000, source="file.csv", **more)
+    def import_bars(self, series: str = "AAPL", digest: str = "d1", **more: Any) -> pb.Dataset:
+        dataset = registered(series, digest, **more)
         found: pb.Dataset = self.call(pb.RegisterDatasetRequest(dataset=dataset)).dataset
         return found
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.names import Series
-from ratchet.scoring.data.bars import COLUMNS, Bars, Floats, Times, check, written
+from ratchet.scoring.data.bars import COLUMNS, Bars, Floats, Times, check
 from ratchet.scoring.data.csv_column import Column, numbers, times
 from ratchet.scoring.data.csv_header import Layout, parse_header
 from ratchet.scoring.data.zones import EXAMPLE, UNKNOWN, Zones, around_the_clock, to_utc
@@ -26,7 +26,6 @@ MAX_COLUMNS = 256
 MAX_HEADER = 65_536
 
 _ROWS_A_PIECE = 4096
-_RUNS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zone
     if "adjclose" in values:
         bars, factor = _adjusted(bars, values["adjclose"], file)
         notes = (*notes, factor)
-    return ParsedFile(bars, (*notes, *_standstill_notes(bars)), file.timezone)
+    return ParsedFile(bars, notes, file.timezone)
 
 
 def write(bars: Bars) -> Iterator[bytes]:
@@ -214,18 +213,6 @@ def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
         f"{file.name}: its times have UTC offsets, which do not name the time zone of the market, in which hour and"
         f" weekday are computed; import it with --market-timezone ZONE, such as --market-timezone {EXAMPLE}"
     )
-
-
-def _standstill_notes(bars: Bars) -> tuple[str, ...]:
-    """A note on the bars without trade, with the first few runs."""
-    runs = bars.standstills()
-    if not runs:
-        return ()
-    count = sum(run.bars for run in runs)
-    spans = [f"{written(run.first)} to {written(run.last)}" for run in runs[:_RUNS_NAMED]]
-    others = len(runs) - _RUNS_NAMED
-    more = f" and {others} more run{'s' * (others > 1)}" if others > 0 else ""
-    return (f"{count} bars without trade, {', '.join(spans)}{more}: they carry no label, evidence or pattern",)
 
 
 def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, str]:

@@ -11,6 +11,7 @@ from ratchet.client import Client
 from ratchet.errors import DataRefused, LimitReached
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
+from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import csv_file, snapshot
 from ratchet.scoring.data.bars import Bars, written
@@ -72,9 +73,10 @@ class Importer:
         if previous is not None and previous.registered.digest == snapshot.digest(encoded):
             self._store.put(encoded)
             return ImportResult(previous, unchanged=True, bars=bars)
-        fact = _describe(series, bars, encoded, name, parsed.timezone)
+        known = None if previous is None else self.snapshots.bars(previous.registered.digest)
+        fact = describe(series, bars, encoded, name, parsed.timezone, known)
         fact.notes.extend(parsed.notes)
-        if previous is None:
+        if previous is None or known is None:
             fact.rows_appended = len(bars)
         else:
             before = previous.registered.market_timezone
@@ -82,7 +84,7 @@ class Importer:
                 if not replace:
                     raise _other_market(series, name, before, bars.zone)
                 fact.notes.append(f"market time zone {bars.zone}, before {before}: calendar features change")
-            difference = snapshot.difference(self.snapshots.bars(previous.registered.digest), bars)
+            difference = snapshot.difference(known, bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
                     f"{series}: {name} changes {difference.changed} and removes {difference.removed} of the known"
@@ -110,7 +112,7 @@ class Importer:
         encoded = snapshot.encode(kept)
         digest = dataset.registered.digest
         source = f"{digest[:12]} until {written(until)}"
-        fact = _describe(series, kept, encoded, source, dataset.registered.timezone)
+        fact = describe(series, kept, encoded, source, dataset.registered.timezone, bars)
         fact.cut_from = digest
         return ImportResult(self._register(request_id, fact, encoded), unchanged=False, bars=kept)
 
@@ -128,7 +130,14 @@ def _other_market(series: Series, name: str, before: str, now: str) -> DataRefus
     )
 
 
-def _describe(series: Series, bars: Bars, encoded: bytes, source: str, timezone: str) -> facts_pb2.DatasetRegistered:
+def describe(
+    series: Series, bars: Bars, encoded: bytes, source: str, timezone: str, known: Bars | None
+) -> facts_pb2.DatasetRegistered:
+    """The fact of a snapshot.
+
+    `known`: the bars of the snapshot before, or of the one from which `bars` were cut, which the caller names in it.
+    """
+    kept = 0 if known is None else common_rows(known.time, bars.time)
     return facts_pb2.DatasetRegistered(
         symbol=series.symbol,
         timeframe=series.timeframe,
@@ -140,4 +149,7 @@ def _describe(series: Series, bars: Bars, encoded: bytes, source: str, timezone:
         size_bytes=len(encoded),
         timezone=timezone,
         market_timezone=bars.zone,
+        kept_rows=kept,
+        times=encode_times(bars.time[kept:]) if kept < len(bars) else None,
+        standstills=[facts_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
     )

@@ -29,12 +29,13 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         if header.market_timezone != "America/New_York" and not header.replace:
             raise errors.DataRefused("another market time zone", metadata={"remedy": "replace"})
         bars = facts_pb2.DatasetRegistered(
-            rows=400, digest="d" * 64, market_timezone=header.market_timezone, notes=["400 bars without trade"]
+            rows=400, digest="d" * 64, market_timezone=header.market_timezone, notes=["ignored columns: Dividends"]
         )
         bars.first_bar.FromJsonString("2024-01-02T14:30:00Z")
         bars.last_bar.FromJsonString("2024-06-28T19:30:00Z")
         dataset = registry_pb2.Dataset(series=header.series, registered=bars)
-        return trainer_pb2.ImportBarsResponse(dataset=dataset, usable_bars=150)
+        standing = trainer_pb2.Standstill(first_bar=bars.first_bar, last_bar=bars.last_bar, bars=400)
+        return trainer_pb2.ImportBarsResponse(dataset=dataset, usable_bars=150, standstills=[standing])
 
 
 @pytest.fixture
@@ -54,8 +55,10 @@ def test_the_zones_are_sent_and_the_markets_is_shown(run: Run, trainer: Trainer)
     assert ran.code == 0, ran.err
     (header,) = trainer.headers
     assert (header.series, header.timezone, header.market_timezone) == ("AAPL@1h", "UTC", "America/New_York")
-    assert ran.out.splitlines()[1:4] == [
-        "  400 bars without trade",
+    assert ran.out.splitlines()[1:5] == [
+        "  ignored columns: Dividends",
+        "  400 bars without trade, 2024-01-02T14:30:00Z to 2024-06-28T19:30:00Z: they carry no label, evidence or"
+        " pattern",
         "  market time zone America/New_York",
         f"  150 usable for training, snapshot {'d' * 12}",
     ]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ratchet.client import Client
-from ratchet.events.v1 import facts_pb2
 from services.platform.settings import Settings
 from services.registry import bootstrap
+from tests.support.datasets import registered
 
 Run = Callable[..., Any]
 
@@ -26,7 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for number, actor in enumerate(("ann", "bob", "ann"), start=1):
         with Client(where, actor=actor) as client:
             digest = f"{number:064x}"
-            client.register_dataset(facts_pb2.DatasetRegistered(symbol=f"S{number}", digest=digest, rows=number))
+            client.register_dataset(registered(f"S{number}", digest, rows=number))
     yield where
     server.stop(0)
     for close in closers:

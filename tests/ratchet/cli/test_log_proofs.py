@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from ratchet.client import Client
-from ratchet.events.v1 import facts_pb2
 from ratchet.transparency import checkpoints
 from services.platform.settings import Settings
 from services.registry import bootstrap
+from tests.support.datasets import registered
 
 Run = Callable[..., Any]
 
@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 def register(address: str, first: int, count: int) -> None:
     with Client(address, actor="ann@desk") as client:
         for number in range(first, first + count):
-            client.register_dataset(facts_pb2.DatasetRegistered(symbol="AAPL", digest=f"{number:064x}", rows=9))
+            client.register_dataset(registered(digest=f"{number:064x}", rows=9))
 
 
 @contextmanager

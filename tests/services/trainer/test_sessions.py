@@ -25,10 +25,10 @@ from ratchet.errors import (
     Unreachable,
     WorkerLost,
 )
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.validation import LONGEST_TEXT
 from services.trainer.sessions.scheduler import Progress, Report, SessionScheduler
+from tests.support.datasets import registered
 from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
 
@@ -102,7 +102,7 @@ class Runner:
 @pytest.fixture
 def asked(client: Client) -> Callable[[str], pb.Training]:
     """Requests a training in the log; nobody runs it yet."""
-    client.register_dataset(facts_pb2.DatasetRegistered(symbol="AAPL", digest="d1", rows=1000, source="file.csv"))
+    client.register_dataset(registered())
     return lambda lineage: client.request_training(pb.RequestTrainingRequest(lineage=lineage, dataset_digest="d1"))
 
 

@@ -12,7 +12,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from ratchet.errors import Unreachable, WorkerLost
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.platform.artifacts import open_store
 from services.platform.artifacts.retry import RetryPolicy
@@ -22,6 +21,7 @@ from services.platform.telemetry.traces import Traces, ids_of
 from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
 from services.trainer.telemetry import ObservedRunner
+from tests.support.datasets import registered
 from tests.support.observed_registry import Watched
 
 JOB = SimpleNamespace(model_type="logistic")
@@ -63,8 +63,7 @@ def run(runner: ObservedRunner, training: Training) -> list[str]:
 
 
 def requested(watched: Watched, request_id: str) -> Training:
-    dataset = facts_pb2.DatasetRegistered(symbol="AAPL", timeframe="1d", digest="a" * 64, rows=1)
-    dataset.first_bar.seconds = dataset.last_bar.seconds = 86400
+    dataset = registered(digest="a" * 64, rows=1)
     watched.client.register_dataset(dataset)
     asked = registry_pb2.RequestTrainingRequest(
         request_id=request_id, lineage="AAPL/range/logistic", dataset_digest="a" * 64

@@ -16,7 +16,6 @@ import pytest
 
 from ratchet.errors import ChampionMoved, PreconditionFailed, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency import checkpoints
 from services.local import ports
@@ -24,6 +23,7 @@ from services.platform.facts import Fact
 from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log, rotate_key
 from services.registry.eventlog import LogApplication, Origin
+from tests.support.datasets import registered
 from tests.support.postgres import Postgres
 from tests.support.registry_client import FOREST, Registry
 
@@ -115,7 +115,7 @@ def test_of_promotions_that_race_over_two_registries_exactly_one_wins(registries
 
 def test_what_one_registry_accepted_the_other_knows_and_answers_again(registries: tuple[Registry, Registry]) -> None:
     one, two = registries
-    dataset = facts_pb2.DatasetRegistered(symbol="IBM", digest="d9", rows=9, source="file.csv")
+    dataset = registered("IBM", "d9", rows=9)
     request = pb.RegisterDatasetRequest(request_id="the same", dataset=dataset)
     first, again = one.call(request), two.call(request)
     assert first == again
@@ -184,7 +184,7 @@ def test_a_rotated_key_stops_a_registry_that_has_the_old_one(tmp_path: Path, pos
     log = open_signed_log(settings)
     checkpoints.create_private(tmp_path / "new")
     rotate_key(settings, tmp_path / "new", "ann", "the yearly one")
-    message = facts_pb2.DatasetRegistered(symbol="IBM", digest="d1", rows=9)
+    message = registered("IBM", rows=9)
     with pytest.raises(PreconditionFailed, match="the log is signed with the key"):
         LogApplication(log).append([Fact("dataset/d1", 1, message)], Origin("r1", b"x", "ann"))
     log.close()
