@@ -14,8 +14,8 @@ import pytest
 from ratchet.client import Client
 from ratchet.errors import RatchetError
 from ratchet.registry.v1 import registry_pb2
+from tests.support.datasets import registered
 from tests.support.deployments import Place
-from tests.support.registry_samples import dataset
 from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")
@@ -36,8 +36,9 @@ class Writer(threading.Thread):
         while not self._stopping.wait(0.02):
             number += 1
             digest = hashlib.sha256(str(number).encode()).hexdigest()
+            fact = registered("NOISE", digest, rows=number)
             try:
-                self._client.register_dataset(dataset("NOISE", digest, number))
+                self._client.register_dataset(fact)
             except RatchetError:
                 continue
             self.acknowledged.append(f"dataset/{digest}")

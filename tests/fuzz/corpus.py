@@ -249,7 +249,7 @@ class Recorder:
         random = np.random.default_rng(1)
         fired = random.random(800) < 0.2
         outcomes = random.random(800) < np.where(fired, 0.8, 0.4)
-        span = encode(np.arange(801, dtype=np.int64) * _DAY, fired, outcomes)
+        span = encode(0, fired, outcomes)
         [dataset] = self.ask("ListDatasets", registry_pb.ListDatasetsRequest(series=WHOLE, latest_only=True)).datasets
         session = self.requested(f"{WHOLE}/range/xgboost", dataset.registered.digest)
         tested = knowledge_pb.TestedPattern(
@@ -267,13 +267,13 @@ class Recorder:
                 lineage=f"{WHOLE}/range/xgboost",
                 tested=[tested],
                 candidates_tested=10,
-                market_time=Timestamp(seconds=799 * _DAY),
+                market_time=dataset.registered.last_bar,
             ),
         )
         self.ask(
             "GetKnowledge",
             knowledge_pb.GetKnowledgeRequest(
-                series=WHOLE, task="range", include_all=True, market_time=Timestamp(seconds=799 * _DAY)
+                series=WHOLE, task="range", include_all=True, market_time=dataset.registered.last_bar
             ),
         )
         self.ask("ListPatterns", knowledge_pb.ListPatternsRequest(series=WHOLE, page_size=1))

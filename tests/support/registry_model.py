@@ -22,7 +22,8 @@ from services.registry.handlers.commands import Commands
 from services.registry.handlers.states import States
 from services.registry.projections import TABLES
 from services.registry.queries.queries import Queries
-from tests.support.registry_samples import dataset, evidence, record, stamp
+from tests.support.datasets import registered
+from tests.support.registry_samples import evidence, record, stamp
 
 LINEAGES = ("AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range-h5/logistic", "MSFT@1h/volume/logistic")
 CALLER = Caller("tester", "")
@@ -70,9 +71,8 @@ class World:
         return f"r{next(self.ids)}"
 
     def _import(self, series: str, number: int, cut: bool) -> None:
-        symbol, _, timeframe = series.partition("@")
-        fact = dataset(symbol, f"d{number}", timeframe=timeframe, cut_from="d0" if cut else "")
-        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), CALLER)
+        dataset = registered(series, f"d{number}", rows=9, cut_from="d0" if cut else "")
+        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=dataset), CALLER)
 
     def _session(self, lineage: str) -> str:
         request = pb.RequestTrainingRequest(request_id=self._id(), lineage=lineage, dataset_digest="d0")
@@ -149,7 +149,7 @@ class World:
                 state=pattern_pb2.PATTERN_STATE_KEPT,
             ),
             facts_pb2.PatternValidated(
-                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_bars=[1, 2]
+                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_rows=[1, 2]
             ),
             facts_pb2.PatternValidated(
                 pattern_id=pattern.id, after=counts, state=pattern_pb2.PATTERN_STATE_COVERED, covered_by="p9"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ratchet.decisions.gate import PolicyName
 from ratchet.names import Task
+from ratchet.patterns.snapshot_rows import SnapshotRows
 from ratchet.scoring.data.bars import Bars
 from ratchet.scoring.rule import Rule
 
@@ -68,7 +69,8 @@ class SessionOptions:
 
 @dataclass(frozen=True)
 class SessionInputs:
-    """Inputs of a session. `bars` end at its knowledge cutoff; times are epoch seconds UTC.
+    """Inputs of a session. `bars` end at its knowledge cutoff; times are epoch seconds UTC. `rows`: those of the
+    snapshot, whose traded bars they are; None where no evidence is recorded.
 
     History comes only from sessions with a market time (last labelled bar of their data) no later than this session's:
     its earlier sessions, in log order. `last_labelled_time`: the latest market time of the lineage's earlier sessions;
@@ -89,6 +91,7 @@ class SessionInputs:
     model_type: str
     bars: Bars = field(repr=False)
     seed: int
+    rows: SnapshotRows | None = field(default=None, repr=False)
     read_position: int = 0
     sessions: int = 0
     last_labelled_time: int | None = None

@@ -19,6 +19,7 @@ from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import POLICIES, Lineage, one_of
 from ratchet.patterns.rule_text import SYMBOLS
+from ratchet.patterns.snapshot_rows import SnapshotRows
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.models.artifact import RULE_PREFIX
 from ratchet.scoring.rule import Condition, Rule
@@ -91,12 +92,14 @@ def with_models_in_force(
 def _from_request(client: Client, store: ArtifactStore, training: registry_pb2.Training, seed: int) -> SessionInputs:
     """Inputs from the request of a session."""
     lineage = Lineage.parse(training.lineage)
+    bars = Snapshots(client, store).recorded(training.request.dataset_digest)
     return SessionInputs(
         series=str(lineage.series),
         target=lineage.task.target,
         horizon=lineage.task.horizon,
         model_type=lineage.model_type,
-        bars=Snapshots(client, store).recorded(training.request.dataset_digest).traded(),
+        bars=bars.traded(),
+        rows=SnapshotRows(bars.time, bars.standstills()),
         seed=seed,
         policy=one_of("policy", training.request.policy, POLICIES),
     )

@@ -10,7 +10,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.patterns import evidence as bar_evidence
 from ratchet.patterns.rule_text import SYMBOLS
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.columns import ONLINE_LOG_ODDS
@@ -40,7 +39,13 @@ def evidence_request(
     training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome
 ) -> knowledge_pb2.RecordEvidenceRequest:
     """The tested rules, the new evidence of known patterns, and the feature ranking."""
-    digest = training.request.dataset_digest
+    rows = inputs.rows
+    assert rows is not None
+
+    def bar_evidence(found: Evidence) -> pattern_pb2.BarEvidence:
+        span = rows.span(found.times, found.fired, found.labels)
+        return pattern_pb2.BarEvidence(dataset_digest=training.request.dataset_digest, spans=[span])
+
     request = knowledge_pb2.RecordEvidenceRequest(
         session_id=training.session_id,
         lineage=training.lineage,
@@ -51,13 +56,13 @@ def evidence_request(
     for tested in outcome.mining.rules:
         request.tested.add(
             pattern=_pattern(tested.rule, inputs),
-            evidence=_bars(tested.evidence, digest),
+            evidence=bar_evidence(tested.evidence),
             p_value=tested.p,
             passed=tested.passes,
         )
     rules = {pattern.id: pattern.rule for pattern in inputs.patterns}
     for update in outcome.pattern_updates:
-        request.tested.add(pattern=_pattern(rules[update.id], inputs), evidence=_bars(update.evidence, digest))
+        request.tested.add(pattern=_pattern(rules[update.id], inputs), evidence=bar_evidence(update.evidence))
     return request
 
 
@@ -277,8 +282,3 @@ def _pattern(rule: Rule, inputs: SessionInputs) -> pattern_pb2.Pattern:
         wording=sentence(rule, inputs.target),
         type=rule.kind,
     )
-
-
-def _bars(evidence: Evidence, digest: str) -> pattern_pb2.BarEvidence:
-    span = bar_evidence.encode(evidence.times, evidence.fired, evidence.labels)
-    return pattern_pb2.BarEvidence(dataset_digest=digest, spans=[span])

@@ -12,7 +12,7 @@ import pytest
 from ratchet.client import Client
 from services.platform.settings import Settings
 from services.registry import bootstrap
-from tests.support.registry_samples import dataset
+from tests.support.datasets import registered
 
 Run = Callable[..., Any]
 
@@ -25,7 +25,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = f"127.0.0.1:{server.port}"
     for number, actor in enumerate(("ann", "bob", "ann"), start=1):
         with Client(where, actor=actor) as client:
-            client.register_dataset(dataset(f"S{number}", f"{number:064x}"))
+            digest = f"{number:064x}"
+            client.register_dataset(registered(f"S{number}", digest, rows=number))
     yield where
     server.stop(0)
     for close in closers:

@@ -13,6 +13,7 @@ import pytest
 
 from bench import planted
 from bench.loop import Loop, Played
+from ratchet.patterns.snapshot_rows import SnapshotRows
 from ratchet.scoring.data.bars import WARM_UP
 from services.trainer.learning.inputs import SessionOptions
 
@@ -82,6 +83,8 @@ def plain(value: Any, names: Sequence[str]) -> object:
         return {name: plain(getattr(value, name), names) for name in sorted(fields)}
     if isinstance(value, np.ndarray):
         return value.tobytes()
+    if isinstance(value, SnapshotRows):
+        return [value.times.tobytes(), value.standstills]
     if isinstance(value, list | tuple):
         return [plain(each, names) for each in value]
     if isinstance(value, str):

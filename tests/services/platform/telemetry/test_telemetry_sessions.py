@@ -21,8 +21,8 @@ from services.platform.telemetry.traces import Traces, ids_of
 from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
 from services.trainer.telemetry import ObservedRunner
+from tests.support.datasets import registered
 from tests.support.observed_registry import Watched
-from tests.support.registry_samples import dataset
 
 JOB = SimpleNamespace(model_type="logistic")
 NOBODY = "127.0.0.1:1"
@@ -63,7 +63,8 @@ def run(runner: ObservedRunner, training: Training) -> list[str]:
 
 
 def requested(watched: Watched, request_id: str) -> Training:
-    watched.client.register_dataset(dataset("AAPL", "a" * 64))
+    dataset = registered(digest="a" * 64, rows=1)
+    watched.client.register_dataset(dataset)
     asked = registry_pb2.RequestTrainingRequest(
         request_id=request_id, lineage="AAPL/range/logistic", dataset_digest="a" * 64
     )
