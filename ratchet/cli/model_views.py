@@ -88,6 +88,7 @@ def render_model(model: registry_pb2.Model, wordings: Mapping[str, str], home: s
             ),
             f"features    {len(record.features)}, of these {len(patterns)} from patterns",
             f"artifact    {record.artifact.digest[:12]}, {record.artifact.size_bytes} bytes, {record.artifact.format}",
+            f"history     {_history(record.history)}",
             f"seed        {record.seed}, {record.cpu_seconds:.1f} s of CPU",
             *(f"complexity  {steps}" for steps in complexity(record)),
             "parameters  " + ", ".join(f"{p.name}={p.value}" for p in record.hyperparameters),
@@ -103,6 +104,10 @@ def render_model(model: registry_pb2.Model, wordings: Mapping[str, str], home: s
         named = wordings.get(left_out.pattern_id, left_out.pattern_id)
         click.echo(f"pattern left out: {named}: {sessions.left_out(left_out)}")
     click.echo("next: " + command_line(home, "models", "history", model.lineage))
+
+
+def _history(bars: int) -> str:
+    return f"{bars:,} bars: a forecast needs as many" if bars else "whole: a forecast needs all bars of the series"
 
 
 def render_comparison(found: registry_pb2.CompareModelsResponse, wordings: Mapping[str, str]) -> None:

@@ -75,7 +75,7 @@ class Predictor:
         if given is None:
             forecast = self._cached_forecast(digest, stored)
         else:
-            forecast = self._forecast_request(self._cached_model(digest), stored, given)
+            forecast = self._forecast_request(record.model, self._cached_model(digest), stored, given)
         task = Lineage.parse(record.lineage).task
         return pb.PredictResponse(
             model=record.model,
@@ -123,39 +123,57 @@ class Predictor:
         """Forecast of a model, by the digest of its artifact, on a dataset."""
         model_file = self._cached_model(model)
         if not model_file.on_margin:
-            return forecast_next_bar(model_file, self._snapshots.bars(dataset).traded())
+            return _forecast_series(model_file, self._snapshots.bars(dataset).traded())
         fold = self._cached_fold(dataset, model_file.target, model_file.horizon)
-        return forecast_next_bar(model_file, fold.bars, fold.z)
+        return _forecast_series(model_file, fold.bars, fold.z)
 
-    def _forecast_request(self, model: ModelFile, dataset: StoredDataset, given: Bars) -> Forecast:
-        """Forecast of a model after the last bar of a request, joined to the snapshot `dataset`."""
-        if not model.on_margin:
-            return forecast_next_bar(model, given.traded())
+    def _forecast_request(self, name: str, model: ModelFile, dataset: StoredDataset, given: Bars) -> Forecast:
+        """Forecast of a model after the last bar of a request.
+
+        A model that needs the whole history gets the bars joined to the snapshot `dataset`.
+        """
+        if model.history:
+            bars = given.traded()
+            _require_history(name, model.history, bars)
+            return _forecast_next_bar(model, bars)
         bars = join_bars(self._snapshots.bars(dataset), given).traded()
-        return forecast_next_bar(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
+        if not model.on_margin:
+            return _forecast_series(model, bars)
+        return _forecast_series(model, bars, self._cached_fold(dataset, model.target, model.horizon).log_odds(bars))
 
     def _fold(self, dataset: StoredDataset, target: str, horizon: int) -> OnlineBaseline:
         """online@baseline over a snapshot, cached: the first fold over a long one takes seconds."""
         return OnlineBaseline.fit(self._snapshots.bars(dataset).traded(), target, horizon)
 
     def _open(self, digest: str) -> ModelFile:
-        return artifact.load(self._store.get(digest))
+        return artifact.load(self._store.get(digest)).trimmed()
 
 
-def forecast_next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Forecast:
-    """Forecast of the model after the last of `bars`, all of them traded; features depend on the whole history.
+def _require_history(name: str, history: int, bars: Bars) -> None:
+    """DataRefused for fewer bars of a request than the history of model `name`."""
+    if len(bars) < history:
+        raise DataRefused(
+            f"{bars.series}: {len(bars)} bars with trade, {history} needed by {name}: its forecast from fewer is not"
+            f" that from the whole series; send the newest {history} or more, or none to predict from the snapshot"
+        )
 
-    Args:
-        online: the log-odds of online@baseline, float64[n], for a model on the margin.
 
-    Raises:
-        DataRefused: too few bars.
-    """
+def _forecast_series(model: ModelFile, bars: Bars, online: Floats | None = None) -> Forecast:
+    """Forecast of the model after all bars of a series; DataRefused for fewer than the features need to warm up."""
     if len(bars) <= WARM_UP:
         raise DataRefused(
             f"{bars.series}: {len(bars)} bars, {WARM_UP + 1} needed to predict (the first {WARM_UP} of a series warm"
             " its features up); give more of its history"
         )
+    return _forecast_next_bar(model, bars, online)
+
+
+def _forecast_next_bar(model: ModelFile, bars: Bars, online: Floats | None = None) -> Forecast:
+    """Forecast of the model after the last of `bars`, all of them traded.
+
+    Args:
+        online: the log-odds of online@baseline, float64[n], for a model on the margin.
+    """
     X = table_for(model, bars, online).matrix(model.columns, model.patterns)
     return Forecast(int(bars.time[-1]), float(model.function.probability(X, np.array([len(bars) - 1]))[0]))
 

@@ -449,21 +449,25 @@ class Artifact(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    MODEL_TYPE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """SHA-256 of the bytes, hex."""
     size_bytes: _builtins.int
     format: _builtins.str
     """"parquet": bars; "skops": a model."""
+    model_type: _builtins.str
+    """Model type of a model, such as random-forest; empty for bars."""
     def __init__(
         self,
         *,
         digest: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         format: _builtins.str = ...,
+        model_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "format", b"format", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "format", b"format", "model_type", b"model_type", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -751,6 +755,7 @@ class ModelRecord(_message.Message):
     PATTERNS_WORTH_FIELD_NUMBER: _builtins.int
     COMPLEXITY_STEP_OFFERED_FIELD_NUMBER: _builtins.int
     SMALLER_STEP_GAIN_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     lineage: _builtins.str
     version: _builtins.int
@@ -767,6 +772,10 @@ class ModelRecord(_message.Message):
     cpu_seconds: _builtins.float
     complexity_step_offered: _builtins.int
     """The complexity step that the session started from; complexity_step is the one taken. 0 for a model type without."""
+    history: _builtins.int
+    """Length of a tail of its bars on which its last 50 forecasts are those on all of them, to 1e-9; a request needs as
+    many bars. 0: a forecast needs all earlier bars of the series, as that of a model on the margin does.
+    """
     @_builtins.property
     def windows(self) -> Global___Windows: ...
     @_builtins.property
@@ -850,10 +859,11 @@ class ModelRecord(_message.Message):
         patterns_worth: Global___Interval | None = ...,
         complexity_step_offered: _builtins.int = ...,
         smaller_step_gain: Global___Interval | None = ...,
+        history: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "mining", b"mining", "patterns_worth", b"patterns_worth", "smaller_step_gain", b"smaller_step_gain", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "complexity_step_offered", b"complexity_step_offered", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "smaller_step_gain", b"smaller_step_gain", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "baselines", b"baselines", "candidates", b"candidates", "complexity_step", b"complexity_step", "complexity_step_offered", b"complexity_step_offered", "corrections", b"corrections", "cpu_seconds", b"cpu_seconds", "dataset_digest", b"dataset_digest", "features", b"features", "features_left_out", b"features_left_out", "history", b"history", "hyperparameters", b"hyperparameters", "importance", b"importance", "library_versions", b"library_versions", "lineage", b"lineage", "metrics", b"metrics", "mining", b"mining", "model", b"model", "parent", b"parent", "parent_errors", b"parent_errors", "patterns_left_out", b"patterns_left_out", "patterns_used", b"patterns_used", "patterns_worth", b"patterns_worth", "read_position", b"read_position", "seed", b"seed", "session_id", b"session_id", "skill_shown", b"skill_shown", "smaller_step_gain", b"smaller_step_gain", "trials", b"trials", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,6 +98,10 @@ class Bars:
         """The first `n` bars."""
         return self._select(slice(n))
 
+    def tail(self, n: int) -> Bars:
+        """The last `n` bars."""
+        return self._select(slice(max(len(self) - n, 0), None))
+
     def until(self, epoch_seconds: int) -> Bars:
         """The bars up to `epoch_seconds`, inclusive."""
         return self.head(int(np.searchsorted(self.time, epoch_seconds, side="right")))

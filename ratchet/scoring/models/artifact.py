@@ -12,7 +12,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -27,7 +27,7 @@ RULE_PREFIX = "rule:"
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 """Types beyond the defaults of skops. The nodes of a Tree are checked by its family before it is used."""
 
-_LAYOUT = 3
+_LAYOUT = 4
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -63,7 +63,11 @@ class FrozenPattern:
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Content of a model file: the function, and the rules of its pattern columns."""
+    """Content of a model file: the function, and the rules of its pattern columns.
+
+    `history`: the number of bars from which its forecasts are those of the whole series, as ratchet.scoring.history
+    measures it; 0: a forecast needs all bars of the series, as that of a model on the margin does.
+    """
 
     series: str
     target: str
@@ -71,6 +75,7 @@ class ModelFile:
     model_type: str
     function: Function
     patterns: tuple[FrozenPattern, ...]
+    history: int
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,6 +86,12 @@ class ModelFile:
         """Whether its initial margin is the log-odds of online@baseline, which needs the whole history of the
         series."""
         return self.function.start is not None
+
+    def trimmed(self) -> ModelFile:
+        """The same model without the columns and patterns that its function does not read."""
+        function = self.function.trimmed()
+        patterns = tuple(pattern for pattern in self.patterns if pattern.column in function.columns)
+        return replace(self, function=function, patterns=patterns)
 
 
 def dump(model: ModelFile) -> bytes:
@@ -97,6 +108,7 @@ def dump(model: ModelFile) -> bytes:
         "patterns": [[pattern.id, str(pattern.rule), pattern.evidence_end] for pattern in model.patterns],
         "start": model.function.start,
         "links": [_link_state(link) for link in model.function.links],
+        "history": model.history,
     }
     return _canonical(skops.io.dumps(plain))
 
@@ -126,6 +138,9 @@ def load(content: bytes) -> ModelFile:
         read = (*(column for link in links for column in link.reads), *(() if start is None else (start,)))
         if any(not 0 <= column < len(columns) for column in read):
             raise CorruptData("a link reads a column that is not named")
+        history = int(plain["history"])
+        if history < 0:
+            raise CorruptData(f"a history of {history} bars")
         return ModelFile(
             str(plain["series"]),
             str(plain["target"]),
@@ -133,6 +148,7 @@ def load(content: bytes) -> ModelFile:
             kind.name,
             Function(columns, links, start),
             patterns,
+            history,
         )
     except _UNREADABLE as error:
         what = str(error).partition("\n")[0]

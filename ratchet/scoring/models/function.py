@@ -52,6 +52,17 @@ class Function:
         """Probabilities of label 1 at `rows`, float64[m]."""
         return sigmoid(self.margin(X, rows))
 
+    def trimmed(self) -> Function:
+        """The same function of only those columns that it reads."""
+        start = () if self.start is None else (self.start,)
+        read = sorted({*start, *(column for link in self.links for column in link.reads)})
+        place = {column: index for index, column in enumerate(read)}
+        return Function(
+            tuple(self.columns[column] for column in read),
+            tuple(replace(link, reads=tuple(place[column] for column in link.reads)) for link in self.links),
+            None if self.start is None else place[self.start],
+        )
+
     @property
     def newest(self) -> Link | None:
         """The newest link with a fitted part."""

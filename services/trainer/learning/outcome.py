@@ -158,12 +158,13 @@ class PatternUpdate:
 class SessionOutcome:
     """Outcome of a session. Only the `cpu_seconds` differ between runs on the same inputs.
 
-    `smaller_step_gain`: the Brier loss on tune of the offered complexity step less the loss of the selected one,
-    paired; None if the offered step was selected.
+    `history`: of the model, in bars, as in ModelFile. `smaller_step_gain`: the Brier loss on tune of the offered
+    complexity step less the loss of the selected one, paired; None if the offered step was selected.
     """
 
     artifact: bytes = field(repr=False)
     format: str
+    history: int
     windows: tuple[WindowReport, ...]
     last_labelled_time: int
     new_bars: int

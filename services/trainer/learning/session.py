@@ -17,9 +17,11 @@ import numpy as np
 
 from ratchet.scoring import baselines, columns, features, targets
 from ratchet.scoring.data.bars import Bars
+from ratchet.scoring.history import required_history
 from ratchet.scoring.models import artifact
-from ratchet.scoring.models.artifact import ModelFile
+from ratchet.scoring.models.artifact import FrozenPattern, ModelFile
 from ratchet.scoring.models.families import family
+from ratchet.scoring.models.function import Function
 from ratchet.scoring.targets import usable_rows
 from services.trainer.learning import evaluation, lessons, session_diagnosis
 from services.trainer.learning import pairs as pairing
@@ -117,15 +119,14 @@ def run(inputs: SessionInputs, report: Report, clock: Clock = time.process_time)
     ranked = importance(selected.trial.validation_function, X, context.y, selected.trial.validation_rows, generator)
 
     report("evidence", 0.95)
-    model = ModelFile(
-        inputs.series, inputs.target, inputs.horizon, inputs.model_type, selected.function, grown.patterns
-    )
+    model = _measured(context, selected.function, grown.patterns)
     fit_end = context.label_time(windows.fit_end)
     pairs, symbol_pairs = pairing.paired_evidence(context, model, fit_end)
     diagnoses = session_diagnosis.measure(context, parent, data, selected, pairs)
     return SessionOutcome(
         artifact=artifact.dump(model),
         format=artifact.FORMAT,
+        history=model.history,
         windows=_window_reports(context),
         last_labelled_time=planned.market_time,
         new_bars=planned.new_bars,
@@ -173,6 +174,13 @@ def build_context(inputs: SessionInputs, planned: Plan) -> Context:
     """Builds the shared data of the planned session's steps."""
     y = targets.labels(inputs.target, inputs.bars, inputs.horizon)
     return Context(inputs, planned.windows, y, columns.FeatureTable.of(inputs.bars, inputs.target, inputs.horizon))
+
+
+def _measured(context: Context, function: Function, patterns: tuple[FrozenPattern, ...]) -> ModelFile:
+    """The model of a function with its measured history."""
+    inputs = context.inputs
+    model = ModelFile(inputs.series, inputs.target, inputs.horizon, inputs.model_type, function, patterns, history=0)
+    return replace(model, history=required_history(model, inputs.bars, context.table))
 
 
 def _seed(seed: int, purpose: int) -> int:

@@ -137,7 +137,13 @@ def _record(
             )
             for candidate in outcome.candidates
         ],
-        artifact=model_pb2.Artifact(digest=artifact_digest, size_bytes=len(outcome.artifact), format=outcome.format),
+        artifact=model_pb2.Artifact(
+            digest=artifact_digest,
+            size_bytes=len(outcome.artifact),
+            format=outcome.format,
+            model_type=inputs.model_type,
+        ),
+        history=outcome.history,
         metrics=_metrics(outcome.metrics),
         baselines=[
             model_pb2.Baseline(name=each.name, metrics=_metrics(each.metrics), gain=_interval(each.gain))

@@ -128,7 +128,7 @@ def test_a_file_too_large_for_a_message_is_refused(
     ("error", "code"),
     [
         (errors.NotFound("there is no model for AAPL/range; train one with ratchet train AAPL --model logistic"), 3),
-        (errors.DataRefused("AAPL: 120 bars, 251 needed to predict"), 8),
+        (errors.DataRefused("AAPL: 120 bars with trade, 365 needed by"), 8),
         (errors.CorruptData("the artifact is damaged"), 7),
     ],
 )

@@ -196,6 +196,16 @@ def test_wherever_a_first_model_is_promoted_its_flaw_is_told_in_the_same_line(
     assert ("(first" in "".join(promoted)) is ("(first" in said)
 
 
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [(1364, "1,364 bars: a forecast needs as many"), (0, "whole: a forecast needs all bars of the series")],
+)
+def test_a_model_shows_its_history(history: int, said: str, capsys: Captured) -> None:
+    record = model_pb2.ModelRecord(history=history)
+    model_views.render_model(registry_pb2.Model(name=f"{LINEAGE}/v2", version=2, record=record), {}, None)
+    assert f"history     {said}" in capsys.readouterr().out.splitlines()
+
+
 def test_metrics_that_are_not_defined_are_told_as_that(capsys: Captured) -> None:
     undefined = [model_pb2.Metric(name=name) for name in ("brier", "accuracy", "auc")]
     baseline = model_pb2.Baseline(name="persistence@baseline", metrics=undefined)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,40 @@ def test_a_feature_needs_its_history(made: World, tmp_path: Path) -> None:
     with pytest.raises(DataRefused, match="AAPL: 0 bars; send one at least"):
         made.client.predict("AAPL", "range", bars=[])
     assert 0.0 < made.client.predict("AAPL", "range", bars=made.bars(251)).probability < 1.0
+
+
+def test_a_request_needs_as_many_bars_as_the_history_of_its_model(made: World) -> None:
+    name = made.train("AAPL/direction/har", next(iter(made.client.list_datasets("AAPL"))))
+    record = made.client.get_model(name).record
+    history, bars = record.history, made.bars()
+    assert 300 < history < 500
+    for short in (0, 251, history - 1):
+        said = (
+            f"AAPL: {short} bars with trade, {history} needed by {name}: .*; send the newest {history} or more, or none"
+        )
+        with pytest.raises(DataRefused, match=said):
+            made.client.predict("AAPL", model=name, bars=bars[len(bars) - short :])
+    whole = made.client.predict("AAPL", model=name)
+    for enough in (history, history + 1, 2 * history):
+        found = made.client.predict("AAPL", model=name, bars=bars[-enough:])
+        assert found.probability == pytest.approx(whole.probability, abs=1e-9)
+        assert found.bar == whole.bar
+
+
+def test_a_model_of_unknown_history_is_asked_on_the_whole_series(
+    made: World, model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = replace(model, function=replace(model.function, start=None), history=0)
+    monkeypatch.setattr(artifact, "load", lambda content: alone)
+    predictor = Predictor(made.client, made.store, Snapshots(made.client, made.store))
+    request = predictor_pb2.PredictRequest(series="AAPL", model=MODEL)
+    whole = predictor.predict(request)
+    assert whole.probability == pytest.approx(predict(alone, AAPL)[-1], abs=1e-12)
+    request.bars.bars.extend(made.bars()[-3:])
+    assert predictor.predict(request) == whole
+    del request.bars.bars[1]
+    with pytest.raises(DataRefused, match="only the snapshot has a bar of"):
+        predictor.predict(request)
 
 
 def test_bad_bars_are_refused_as_an_import_refuses_them(made: World, tmp_path: Path) -> None:

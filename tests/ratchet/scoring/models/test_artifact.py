@@ -44,7 +44,8 @@ def model() -> ModelFile:
         Link((0, 1, 2), kind.fit(Sample(X, np.ones(len(X)), ALL), kind.params(1), 3), 1.0, 0.2, 0.0),
     )
     pattern = FrozenPattern("0123456789abcdef", RULE, 1_300_000_000)
-    return ModelFile("AAPL", "range", 1, kind.name, Function(("rsi_14", "adx_14", pattern.column), links), (pattern,))
+    columns = ("rsi_14", "adx_14", pattern.column)
+    return ModelFile("AAPL", "range", 1, kind.name, Function(columns, links), (pattern,), history=364)
 
 
 CONTENT = dump(model())
@@ -52,7 +53,7 @@ CONTENT = dump(model())
 
 def test_all_that_a_prediction_needs_is_in_the_file() -> None:
     original, loaded = model(), load(CONTENT)
-    for field in ("series", "target", "horizon", "model_type", "columns", "patterns"):
+    for field in ("series", "target", "horizon", "model_type", "columns", "patterns", "history"):
         assert getattr(loaded, field) == getattr(original, field)
     assert [(link.reads, link.a, link.b, link.c) for link in loaded.function.links] == [
         (link.reads, link.a, link.b, link.c) for link in original.function.links
@@ -78,6 +79,25 @@ def test_a_fresh_process_writes_the_same_bytes_and_computes_the_same_probabiliti
     assert answer == ["True", model().function.probability(features(), ALL).tobytes().hex()]
 
 
+def test_a_negative_history_is_refused() -> None:
+    with pytest.raises(CorruptData, match="a history of -1 bars"):
+        load(dump(dataclasses.replace(model(), history=-1)))
+
+
+def test_a_trimmed_model_answers_the_same_from_the_columns_that_it_reads() -> None:
+    kind = FAMILIES["random-forest"]
+    part = kind.fit(Sample(features()[:, [2, 1]], (features()[:, 0] > 0) * 1.0, ALL), kind.params(1), 3)
+    function = Function(("a", "b", "c", "start"), (Link((2, 1), part, 0.9, 0.7, 0.1), Link((), None, 1.0, 0.0, 0.1)), 3)
+    unread = FrozenPattern("unread", RULE, 0)
+    whole = ModelFile("AAPL", "range", 1, "random-forest", function, (unread,), history=0)
+    trimmed = whole.trimmed()
+    assert (trimmed.columns, trimmed.patterns, trimmed.function.start) == (("b", "c", "start"), (), 2)
+    X = np.column_stack([features(), np.linspace(-1.0, 1.0, len(ALL))])
+    assert np.array_equal(trimmed.function.margin(X[:, 1:], ALL), whole.function.margin(X, ALL))
+    assert model().trimmed().columns == model().columns
+    assert model().trimmed().patterns == model().patterns
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, len(CONTENT) - 1))
 def test_truncated_bytes_are_refused(length: int) -> None:
@@ -97,7 +117,7 @@ def test_a_changed_byte_never_gives_another_answer(position: int, flip: int) -> 
     assert loaded.function.margin(features(), ALL).tobytes() == model().function.margin(features(), ALL).tobytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04", b"\x80\x04N.", skops.io.dumps({"layout": 3})])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04", b"\x80\x04N.", skops.io.dumps({"layout": 4})])
 def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
     with pytest.raises(CorruptData, match="not a model of Ratchet"):
         load(content)
@@ -134,7 +154,7 @@ def test_a_column_less_than_its_links_read_is_refused() -> None:
 
 
 def test_a_file_of_another_layout_is_refused() -> None:
-    with pytest.raises(CorruptData, match="layout 1 is not 3"):
+    with pytest.raises(CorruptData, match="layout 1 is not 4"):
         load(skops.io.dumps({"layout": 1}))
 
 

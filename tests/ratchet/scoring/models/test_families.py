@@ -61,7 +61,7 @@ def fitted(name: str) -> Fitted:
 
 def model(name: str, part: Fitted | None = None) -> ModelFile:
     function = Function(tuple("abcde"), (Link((0, 1, 2, 3, 4), part or fitted(name), 0.0, 0.7, 0.1),))
-    return ModelFile("AAPL", "range", 1, name, function, ())
+    return ModelFile("AAPL", "range", 1, name, function, (), history=0)
 
 
 @cache

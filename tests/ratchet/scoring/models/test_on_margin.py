@@ -69,7 +69,7 @@ def test_a_stored_part_adds_the_same(name: str) -> None:
     assert family(name).restore(part.state()).margin(X, rows).tobytes() == part.margin(X, rows).tobytes()
     columns = (*"abcde", ONLINE_LOG_ODDS)
     function = Function(columns, (Link((0, 1, 2, 3, 4), part, 0.9, 0.8, 0.1),), start=5)
-    loaded = load(dump(ModelFile("AAPL", "range", 1, name, function, ())))
+    loaded = load(dump(ModelFile("AAPL", "range", 1, name, function, (), history=0)))
     assert (loaded.on_margin, loaded.function.start) == (True, 5)
     wide = np.column_stack([X, margin])
     assert loaded.function.margin(wide, rows).tobytes() == function.margin(wide, rows).tobytes()

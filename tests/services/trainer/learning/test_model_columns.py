@@ -43,7 +43,7 @@ def test_a_first_model_has_its_familys_features_the_log_odds_of_online_and_every
 
 def test_a_pattern_of_the_parent_stays_as_it_was_used() -> None:
     function = Function(("adx_14", "rule:a"), (Link((0, 1), Constant(0.0, {}), 0.0, 1.0, 0.0),))
-    parent = ModelFile("AAPL", "range", 1, "logistic", function, (FrozenPattern("a", HOT, 100),))
+    parent = ModelFile("AAPL", "range", 1, "logistic", function, (FrozenPattern("a", HOT, 100),), history=0)
     grown = extend_columns(parent, (KnownPattern("a", HOT, 0.5, 999, "retired"), pattern(BUSY, "b")), ("weekday",))
     assert grown.columns == ("adx_14", "rule:a", "rule:b", "volume_regime")
     assert [each.evidence_end for each in grown.patterns] == [100, 100]
