@@ -23,14 +23,17 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client.transport import LazyChannel, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import envelope_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
+from ratchet.patterns.bar_times import encode_times
 from ratchet.patterns.evidence import encode
 from ratchet.patterns.rule_text import pattern_id, text_of
+from ratchet.transparency.event_format import FACTS as FACT_TYPES
 from services.knowledge.domain import pattern_views
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence
@@ -43,6 +46,7 @@ from services.registry.eventlog import Append, Log, Origin, RecordedEvent, open_
 from services.registry.projections import TABLES
 
 FACTS, PATTERNS, SERIES = 100_000, 5_000, 50
+EVENTS = FACTS + FACTS // PATTERNS * SERIES
 FIRST_TEST, UPDATES = 600, (60, 251)
 BATCH = 500
 TASK, HORIZON, DAY = "range", 1, 86_400
@@ -58,21 +62,23 @@ main(Settings.load({name!r}, Path({home!r}), "127.0.0.1", {port}, {{"RATCHET_REG
 
 
 def facts(seed: int) -> Iterator[Fact]:
-    """A discovery of each pattern, then one update of each after the other, until there are FACTS."""
+    """A discovery of each pattern, then one update of each after the other, until there are FACTS.
+
+    Before each round every series has a snapshot with the bars of that round.
+    """
     random = np.random.default_rng(seed)
     updates = FACTS // PATTERNS - 1
-    # Five weekdays, then a weekend.
-    times = 1_000_000_000 + DAY * np.cumsum(np.where(np.arange(FIRST_TEST + updates * UPDATES[1] + HORIZON) % 5, 1, 3))
     definitions = [_definition(number) for number in range(PATTERNS)]
     after = _counts(random)
     reached = np.zeros(PATTERNS, dtype=np.int64)
     for version in range(1, updates + 2):
+        yield from _imports(version)
         for number, definition in enumerate(definitions):
             bars = FIRST_TEST if version == 1 else int(random.integers(*UPDATES))
             start = int(reached[number])
             reached[number] += bars
-            span = encode(times[start : start + bars + HORIZON], random.random(bars) < 0.1, random.random(bars) < 0.5)
-            evidence = pattern_pb2.BarEvidence(dataset_digest=f"{version:064x}", spans=[span])
+            span = encode(start, random.random(bars) < 0.1, random.random(bars) < 0.5)
+            evidence = pattern_pb2.BarEvidence(dataset_digest=_digest(definition.series, version), spans=[span])
             lineage = f"{definition.series}/{TASK}/random-forest"
             session = f"{definition.series}-{version}"
             state = pattern_pb2.PATTERN_STATE_CONFIRMED if number % 3 == 0 else pattern_pb2.PATTERN_STATE_REFUTED
@@ -102,12 +108,35 @@ def facts(seed: int) -> Iterator[Fact]:
             yield Fact(stream_of(definition.id), version, message, causation_id=session)
 
 
+def _imports(version: int) -> Iterator[Fact]:
+    """Five weekdays, then a weekend."""
+    kept, rows = (0 if each == 0 else FIRST_TEST + (each - 1) * UPDATES[1] + HORIZON for each in (version - 1, version))
+    times = 1_000_000_000 + DAY * np.cumsum(np.where(np.arange(rows) % 5, 1, 3))
+    for series in (f"S{number}" for number in range(SERIES)):
+        dataset = facts_pb2.DatasetRegistered(
+            symbol=series,
+            timeframe="1d",
+            digest=_digest(series, version),
+            rows=rows,
+            first_bar=Timestamp(seconds=int(times[0])),
+            last_bar=Timestamp(seconds=int(times[-1])),
+            previous_digest=_digest(series, version - 1) if kept else "",
+            kept_rows=kept,
+            times=encode_times(times[kept:]),
+        )
+        yield Fact(f"dataset/{dataset.digest}", 1, dataset)
+
+
+def _digest(series: str, version: int) -> str:
+    return f"{int(series[1:]) * 100 + version:064x}"
+
+
 def write(log: Log, seed: int) -> None:
     """Append the facts in batches."""
     batch: list[Fact] = []
     for number, fact in enumerate(facts(seed), start=1):
         batch.append(fact)
-        if number % BATCH == 0:
+        if number % BATCH == 0 or number == EVENTS:
             origin = Origin(f"batch-{number}", number.to_bytes(32, "big"), "bench")
             log.commit(Append(origin, tuple(batch)))
             batch.clear()
@@ -119,11 +148,13 @@ def measure(home: Path, runs: int) -> list[tuple[str, float]]:
     batches = list(log.read())
     log.close()
     gc.freeze()  # The events held here are not part of what is measured.
-    size = sum(len(event.state) for batch in batches for event in batch) / FACTS
+    size = sum(len(event.state) for batch in batches for event in batch) / EVENTS
     records = _rebuilt(batches).scope("S0", TASK)
     middle = int(np.median(records[0].evidence.label_times))
     ids = {record.id for record in records}
-    of_series = [[event for event in batch if event.stream.removeprefix(PREFIX) in ids] for batch in batches]
+    imports = {f"dataset/{_digest('S0', version)}" for version in range(1, FACTS // PATTERNS + 1)}
+    streams = imports | {PREFIX + name for name in ids}
+    of_series = [[event for event in batch if event.stream in streams] for batch in batches]
     timed: list[tuple[str, Callable[[], object]]] = [
         ("parse envelopes and messages, and nothing else, CPU s", lambda: _each(_parse, batches)),
         ("make facts of the stored bytes, CPU s", lambda: _each(_fact, batches)),
@@ -171,8 +202,7 @@ def _counts(random: np.random.Generator) -> pattern_pb2.PatternCounts:
 
 
 def _parse(event: RecordedEvent) -> object:
-    kind = facts_pb2.PatternDiscovered if event.version == 1 else facts_pb2.PatternValidated
-    return kind.FromString(envelope_pb2.Envelope.FromString(event.state).payload)
+    return FACT_TYPES[event.topic].FromString(envelope_pb2.Envelope.FromString(event.state).payload)
 
 
 def _fact(event: RecordedEvent) -> Fact:
@@ -212,7 +242,7 @@ def _start(home: Path) -> tuple[float, float, float]:
         follower = LogFollower(client, projection)
         began = time.perf_counter()
         follower.start()
-        projection.wait(FACTS, 60.0)
+        projection.wait(EVENTS, 60.0)
         followed = time.perf_counter() - began
         follower.close()
         client.close()
@@ -221,7 +251,7 @@ def _start(home: Path) -> tuple[float, float, float]:
         with _serving("knowledge", home, 7_452, registry) as (process, address):
             transport = Transport("knowledge service", LazyChannel(address), "bench", 60.0)
             stub = KnowledgeServiceStub(transport.lazy_channel.channel)
-            request = knowledge_pb2.GetKnowledgeRequest(series="S0", task=TASK, min_position=FACTS)
+            request = knowledge_pb2.GetKnowledgeRequest(series="S0", task=TASK, min_position=EVENTS)
             while True:
                 try:
                     transport.unary(stub.GetKnowledge, request)

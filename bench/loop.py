@@ -7,7 +7,7 @@ they know and their artifacts: `Loop(..., beside=another)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -20,7 +20,7 @@ from ratchet.decisions.symbol import Decision
 from ratchet.decisions.training import Comparison, RecordTraining, record_training
 from ratchet.events.v1 import decision_pb2, facts_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.names import Lineage, Policy
+from ratchet.names import Lineage, Policy, Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.bars import Bars
@@ -39,6 +39,7 @@ from services.registry.queries.session_inputs import (
     read_position,
     succession,
 )
+from services.trainer.imports.bars import describe
 from services.trainer.learning.inputs import SessionInputs, SessionOptions
 from services.trainer.learning.outcome import SessionOutcome
 from services.trainer.sessions.runner import SessionRunner
@@ -92,12 +93,12 @@ class Loop:
         ended = self._runner.record(training, job, outcome)
         return Played(job, outcome, ended.model, self.ledger.decision, self.ledger.state.champion_name)
 
-    def _imported(self, bars: Bars) -> str:
-        """The digest of a dataset whose file is in the store."""
-        fact = facts_pb2.DatasetRegistered(digest=snapshot.digest(bars))
+    def _imported(self, bars: Bars) -> facts_pb2.DatasetRegistered:
+        """A dataset whose file is in the store."""
+        fact = describe(Series.parse(bars.series), bars, "", None)
         fact.artifact.digest = self.store.put(snapshot.encode(bars))
         self.ledger.datasets[fact.digest] = registry_pb2.Dataset(registered=fact)
-        return fact.digest
+        return fact
 
     def artifact(self, model: str) -> bytes:
         return self.store.get(self.ledger.get_model(model).record.artifact.digest)
@@ -150,12 +151,12 @@ class Ledger:
         self._open: registry_pb2.Training | None = None
         self._models: dict[str, registry_pb2.Model] = {}
 
-    def request(self, dataset_digest: str, policy: Policy, seed: int) -> registry_pb2.Training:
-        """A session is asked for."""
-        position = self.facts.advance()
+    def request(self, dataset: facts_pb2.DatasetRegistered, policy: Policy, seed: int) -> registry_pb2.Training:
+        """A session on a snapshot is asked for."""
+        position = self.facts.append([Fact(f"dataset/{dataset.digest}", 1, dataset)])
         session_id, lineage = f"session-{position}", str(self._lineage)
         request = facts_pb2.TrainingRequested(
-            session_id=session_id, lineage=lineage, dataset_digest=dataset_digest, policy=policy, seed=seed
+            session_id=session_id, lineage=lineage, dataset_digest=dataset.digest, policy=policy, seed=seed
         )
         self._open = registry_pb2.Training(
             session_id=session_id, lineage=lineage, request=request, requested_position=position
@@ -259,7 +260,10 @@ class Facts:
         state: KnowledgeState,
     ) -> int:
         """The facts of a session's evidence, as services.knowledge.handlers.application records them."""
-        facts = evidence_facts(request, state)
+        return self.append(evidence_facts(request, state))
+
+    def append(self, facts: Sequence[Fact]) -> int:
+        """The position of the last of the facts."""
         self.projection.apply(list(enumerate(facts, self.head() + 1)), self.head() + len(facts))
         return self.head()
 

@@ -37,6 +37,7 @@ from ratchet.decisions.symbol import SymbolState
 from ratchet.decisions.training import Comparison, RecordTraining, record_training
 from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import MODEL_TYPES
+from ratchet.patterns.bar_times import encode_times
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.transparency.merkle import Frontier
 from services.platform.facts import Fact
@@ -74,6 +75,7 @@ class PlantedLog:
         self._patterns: dict[str, tuple[int, pattern_pb2.PatternCounts]] = {}
         self._rankings = dict.fromkeys(self.lineages, 0)
         self._digests: dict[str, str] = {}
+        self._rows: dict[str, int] = {}
         self._chained = chained
         self._count = itertools.count()
 
@@ -116,17 +118,21 @@ class PlantedLog:
 
     def _import_fact(self, name: str, digest: str, number: int, last: int) -> Fact:
         series = name.partition("/")[0]
+        kept, rows = self._rows.get(series, 0), last + 1
+        self._rows[series] = rows
         dataset = facts_pb2.DatasetRegistered(
             symbol=series,
             timeframe="1d",
             digest=digest,
-            rows=last,
+            rows=rows,
             first_bar=timestamp(_bar(0)),
             last_bar=timestamp(_bar(last)),
             source=f"{series}.csv",
             artifact=model_pb2.Artifact(digest=digest, size_bytes=40 * last, format="parquet"),
             previous_digest=self._digests[f"{series} before"],
-            rows_appended=NEW_BARS if number >= len(self.lineages) else last,
+            rows_appended=NEW_BARS if number >= len(self.lineages) else rows,
+            kept_rows=kept,
+            times=encode_times(FIRST_BAR + np.arange(kept, rows) * DAY) if kept < rows else None,
         )
         return Fact(f"dataset/{digest}", 1, dataset)
 
@@ -148,8 +154,9 @@ class PlantedLog:
             probability_above_line=0.93,
         )
         self._patterns[identity] = version + 1, after
-        times = [_bar(last - NEW_BARS), *[DAY] * NEW_BARS]
-        span = pattern_pb2.EvidenceSpan(times=times, fired=b"\x25\x49\x02", outcomes=b"\x5a\xa5\x01", bars=NEW_BARS)
+        span = pattern_pb2.EvidenceSpan(
+            first_row=last - NEW_BARS, fired=b"\x25\x49\x02", outcomes=b"\x5a\xa5\x01", bars=NEW_BARS
+        )
         seen = pattern_pb2.BarEvidence(dataset_digest=digest, spans=[span])
         kept = pattern_pb2.PATTERN_STATE_KEPT
         if version:
@@ -313,6 +320,21 @@ def event_ids() -> Iterator[str]:
 def _request(number: int, kind: str, session_id: str, facts: Sequence[Fact]) -> Request:
     name = _hash(f"{kind} {number}")
     return Request(Origin(name[:32], bytes.fromhex(name), "trainer@desk", session_id), tuple(facts))
+
+
+def dataset(series: str, digest: str, rows: int) -> facts_pb2.DatasetRegistered:
+    """A snapshot of daily bars from FIRST_BAR on."""
+    return facts_pb2.DatasetRegistered(
+        symbol=series,
+        timeframe="1d",
+        digest=digest,
+        rows=rows,
+        first_bar=timestamp(_bar(0)),
+        last_bar=timestamp(_bar(rows - 1)),
+        source="bench",
+        artifact=model_pb2.Artifact(digest=digest, size_bytes=40 * rows, format="parquet"),
+        times=encode_times(FIRST_BAR + np.arange(rows) * DAY),
+    )
 
 
 def _hash(text: str) -> str:

@@ -13,11 +13,10 @@ from pathlib import Path
 import grpc
 
 from bench.measured import Measured
-from bench.planted_log import Clock, PlantedLog, event_ids, storage_form
+from bench.planted_log import Clock, PlantedLog, dataset, event_ids, storage_form
 from bench.speed.bare_grpc import METHOD
 from bench.speed.processes import Service, bare_grpc, registry, together
 from ratchet.client import Client
-from ratchet.events.v1 import facts_pb2
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.registry.eventlog import open_log
 from services.registry.projections import TABLES
@@ -195,10 +194,7 @@ def _deliveries(client: Client, head: int) -> list[float]:
     follower.start()
     answered: dict[int, float] = {}
     for number in range(DELIVERIES + 1):
-        bars = facts_pb2.DatasetRegistered(symbol="LIVE", timeframe="1d", digest=f"{number:064x}", rows=900)
-        bars.first_bar.seconds, bars.last_bar.seconds = 0, 1
-        bars.source, bars.artifact.digest = "bench", bars.digest
-        position = client.register_dataset(bars).position
+        position = client.register_dataset(dataset("LIVE", f"{number:064x}", 900)).position
         answered[position] = time.perf_counter()
         if number == 0:
             following.wait(30)

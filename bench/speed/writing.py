@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measured import Measured
-from bench.planted_log import PlantedLog, request_of
+from bench.planted_log import PlantedLog, dataset, request_of
 from bench.speed.processes import registry, together
 from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2
@@ -50,10 +50,7 @@ class Recorder:
         name = planted.lineages[number]
         with Client(registry=self.address, actor=f"bench-{number}") as client:
             digest = f"{number:064x}"
-            bars = facts_pb2.DatasetRegistered(symbol=name.partition("/")[0], timeframe="1d", digest=digest, rows=9000)
-            bars.first_bar.seconds, bars.last_bar.seconds = 0, 1
-            bars.source, bars.artifact.digest = "bench", digest
-            client.register_dataset(bars)
+            client.register_dataset(dataset(name.partition("/")[0], digest, 9000))
             requests = [self._prepared(client, planted, name, digest, turn) for turn in range(self.calls)]
             ready()
             taken = []

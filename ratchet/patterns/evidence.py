@@ -1,11 +1,8 @@
-"""Bar-by-bar evidence for a rule, packed: sent by the trainer, read by knowledge.
-
-A span holds n consecutive tested bars with the bar times of n + horizon bars, because the label of bar i is known at
-bar i + horizon. Times are epoch seconds UTC, stored as differences; the bits are packed least significant first.
-"""
+"""Evidence for a rule, bar by bar: the flags of a span, packed and unpacked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,93 +10,65 @@ from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import pattern_pb2
-from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
+from ratchet.patterns.bar_times import Times
 
-Times: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 
 class EvidenceBars(NamedTuple):
-    """Tested bars, each array of shape (n,): bar time, label time, whether the rule fired, whether the label was 1."""
+    """Tested bars, each array of shape (n,): bar time, label time, whether the rule fired, whether the label was 1.
+
+    Times are epoch seconds UTC.
+    """
 
     times: Times
     label_times: Times
     fired: Flags
     outcomes: Flags
 
+    @classmethod
+    def none(cls) -> EvidenceBars:
+        nothing, never = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
+        return cls(nothing, nothing, never, never)
 
-def encode(times: Times, fired: Flags, outcomes: Flags) -> pattern_pb2.EvidenceSpan:
-    """One span: `times` int64[n + horizon] strictly increasing, `fired` and `outcomes` bool[n].
+    @classmethod
+    def concatenated(cls, parts: Sequence[EvidenceBars]) -> EvidenceBars:
+        """The bars of all parts in their order."""
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else cls.none()
 
-    InvalidInput when n = 0, the lengths do not fit together or the times do not increase.
+
+def encode(first_row: int, fired: Flags, outcomes: Flags) -> pattern_pb2.EvidenceSpan:
+    """The span of n traded bars from `first_row` of a snapshot on; `fired` and `outcomes` are bool[n].
+
+    InvalidInput for n = 0 and for flags of different length.
     """
     if len(fired) != len(outcomes):
-        raise InvalidInput(
-            f"evidence of {len(fired)} bars with {len(outcomes)} outcomes: each bar needs one",
-            fields={"evidence": "columns of different length"},
-        )
-    steps = [int(time) for time in times[:1]] + np.diff(times).tolist()
-    _check(len(fired), steps)
+        raise _refused(f"{len(fired)} bars with {len(outcomes)} outcomes; each bar has one", "different lengths")
+    if not len(fired):
+        raise _refused("a span of 0 bars; it needs at least one", "no bars")
     return pattern_pb2.EvidenceSpan(
-        times=steps,
-        fired=np.packbits(np.asarray(fired, dtype=bool), bitorder="little").tobytes(),
-        outcomes=np.packbits(np.asarray(outcomes, dtype=bool), bitorder="little").tobytes(),
+        first_row=first_row,
         bars=len(fired),
+        fired=np.packbits(fired, bitorder="little").tobytes(),
+        outcomes=np.packbits(outcomes, bitorder="little").tobytes(),
     )
 
 
-def decode(span: pattern_pb2.EvidenceSpan) -> EvidenceBars:
-    """The bars of one span; InvalidInput for an invalid span."""
-    bars, steps = span.bars, list(span.times)
-    _check(bars, steps)
-    times = np.cumsum(steps, dtype=np.int64)
-    return EvidenceBars(
-        times[:bars],
-        times[len(steps) - bars :],
-        _bits("fired", span.fired, bars),
-        _bits("outcomes", span.outcomes, bars),
-    )
-
-
-def decode_all(evidence: pattern_pb2.BarEvidence) -> EvidenceBars:
-    """The bars of all spans, concatenated in the order of the message; empty arrays without spans."""
-    parts = [decode(span) for span in evidence.spans]
-    if not parts:
-        nothing, never = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
-        return EvidenceBars(nothing, nothing, never, never)
-    return EvidenceBars(
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.label_times for part in parts]),
-        np.concatenate([part.fired for part in parts]),
-        np.concatenate([part.outcomes for part in parts]),
-    )
-
-
-def _check(bars: int, steps: list[int]) -> None:
-    """`steps`: the first time, then the differences."""
-    if bars < 1:
-        raise InvalidInput(f"a span of {bars} bars; it needs at least one bar", fields={"evidence": "no bars"})
-    if len(steps) <= bars:
-        raise InvalidInput(
-            f"evidence of {bars} bars with {len(steps)} times: a span also names the bars at which its last labels"
-            f" were known, so bars + horizon times are needed",
-            fields={"evidence": "too few times"},
-        )
-    if min(steps[1:]) < 1:
-        raise InvalidInput("the bar times of evidence must strictly increase", fields={"evidence": "unsorted times"})
-    if steps[0] < FIRST_SECOND or sum(steps) > LAST_SECOND:
-        raise InvalidInput(
-            f"evidence from {steps[0]} to {sum(steps)}: bar times are epoch seconds of the years 1 to 9999",
-            fields={"evidence": "times out of range"},
-        )
+def flags(span: pattern_pb2.EvidenceSpan) -> tuple[Flags, Flags]:
+    """`fired` and `outcomes` of a span, bool[bars] each; InvalidInput if `encode` can't have made them."""
+    if span.bars < 1:
+        raise _refused(f"a span of {span.bars} bars; it needs at least one", "no bars")
+    return _bits("fired", span.fired, span.bars), _bits("outcomes", span.outcomes, span.bars)
 
 
 def _bits(name: str, packed: bytes, bars: int) -> Flags:
     if len(packed) != (bars + 7) // 8:
-        raise InvalidInput(
-            f"{name} has {len(packed)} bytes; {bars} bars take {(bars + 7) // 8}", fields={"evidence": "wrong length"}
-        )
+        raise _refused(f"{len(packed)} bytes of {name}; {bars} bars take {(bars + 7) // 8}", "wrong length")
     bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little").astype(bool)
     if bits[bars:].any():
-        raise InvalidInput(f"{name} has bits beyond its {bars} bars", fields={"evidence": "spare bits set"})
+        raise _refused(f"bits of {name} beyond its {bars} bars; the spare bits are 0", "spare bits set")
     return bits[:bars]
+
+
+def _refused(problem: str, field: str) -> InvalidInput:
+    return InvalidInput(f"evidence has {problem}", fields={"evidence": field})

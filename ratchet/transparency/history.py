@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 
 from ratchet.decisions.replay import DecisionReplay
 from ratchet.events.v1 import facts_pb2, pattern_pb2
-from ratchet.transparency.references import ArtifactReferences, NamePositions, unresolved
+from ratchet.transparency.datasets import DatasetVerifier
+from ratchet.transparency.references import ArtifactReferences, NamePositions
 
 
 class OpenSession(NamedTuple):
@@ -22,11 +23,18 @@ class OpenSession(NamedTuple):
     policy: str
 
 
-RECENT_DATASETS = 1024
-"""Data sets that are checked at once; references to older ones are checked at the end."""
+class KnownPattern(NamedTuple):
+    """`counts`: those after its newest fact, serialised."""
+
+    series: str
+    task: str
+    counts: bytes
+
 
 OFFERED_COUNTS = b"offered"
 """Stands for the counts of an offered pattern that no session of its series has tested yet."""
+
+UNKNOWN_PATTERN = KnownPattern("", "", b"")
 
 
 class FactVerifier:
@@ -37,9 +45,8 @@ class FactVerifier:
         self.replay = DecisionReplay()
         self.requested, self.ended = NamePositions(), NamePositions()
         self._open: dict[str, OpenSession] = {}
-        self._recent_datasets: dict[str, None] = {}
-        self._datasets, self._required_datasets = NamePositions(), NamePositions()
-        self._patterns: dict[str, tuple[str, bytes]] = {}
+        self._datasets = DatasetVerifier()
+        self._patterns: dict[str, KnownPattern] = {}
         self._handlers: Mapping[str, Callable[[Any, int], Iterable[str]]] = {
             kind.DESCRIPTOR.full_name: handler
             for kind, handler in (
@@ -72,30 +79,21 @@ class FactVerifier:
     def finish(self) -> Iterator[str]:
         """The findings at the end of the log, each with its position."""
         yield from self.replay.finish()
-        for position in unresolved(self._required_datasets, self._datasets):
-            yield f"position {position}: a data set that it names was not registered for its series before it"
+        yield from self._datasets.finish()
         for first, again in self.requested.repeated():
             yield f"position {again}: it requests the session of position {first} again"
         for first, again in self.ended.repeated():
             yield f"position {again}: it ends the session that position {first} had ended"
 
-    def _registered(self, fact: facts_pb2.DatasetRegistered, position: int) -> Iterable[str]:
-        series = fact.symbol if fact.timeframe in ("", "1d") else f"{fact.symbol}@{fact.timeframe}"
-        for digest in filter(None, (fact.previous_digest, fact.cut_from)):
-            self._require_dataset(f"{digest} {series}", position)
-        self._datasets.add(f"{fact.digest} {series}", position)
-        self._recent_datasets[f"{fact.digest} {series}"] = None
-        if len(self._recent_datasets) > RECENT_DATASETS:
-            del self._recent_datasets[next(iter(self._recent_datasets))]
+    def _registered(self, fact: facts_pb2.DatasetRegistered, position: int) -> Iterator[str]:
+        yield from self._datasets.add(fact, position)
         if fact.artifact.digest:
             self.artifacts.add(fact.artifact.digest, position, fact.artifact.size_bytes)
-        return ()
 
-    def _requested(self, fact: facts_pb2.TrainingRequested, position: int) -> Iterable[str]:
-        self._require_dataset(_dataset(fact.dataset_digest, fact.lineage), position)
+    def _requested(self, fact: facts_pb2.TrainingRequested, position: int) -> Iterator[str]:
         self.requested.add(fact.session_id, position)
         self._open[fact.session_id] = OpenSession(fact.lineage, fact.policy)
-        return ()
+        yield from self._datasets.require(fact.dataset_digest, _series(fact.lineage), position)
 
     def _ended(
         self, fact: facts_pb2.TrainingFailed | facts_pb2.TrainingCancelled | facts_pb2.TrainingCompleted, position: int
@@ -123,7 +121,7 @@ class FactVerifier:
         for use in record.patterns_used:
             if use.pattern_id not in self._patterns:
                 yield f"it uses pattern {use.pattern_id}, which nobody had discovered"
-        self._require_dataset(_dataset(record.dataset_digest, record.lineage), position)
+        yield from self._datasets.require(record.dataset_digest, _series(record.lineage), position)
         if record.artifact.digest:
             self.artifacts.add(record.artifact.digest, position, record.artifact.size_bytes)
         yield from self.replay.trained(fact, session.policy if session else "", position)
@@ -133,19 +131,20 @@ class FactVerifier:
             yield f"pattern {fact.pattern.id} was known there before it was offered"
         if fact.from_pattern_id not in self._patterns:
             yield f"pattern {fact.from_pattern_id}, from which it was offered, was never discovered"
-        self._patterns[fact.pattern.id] = fact.pattern.series, OFFERED_COUNTS
+        self._patterns[fact.pattern.id] = KnownPattern(fact.pattern.series, fact.pattern.task, OFFERED_COUNTS)
 
     def _discovered(self, fact: facts_pb2.PatternDiscovered, position: int) -> Iterator[str]:
-        if self._patterns.get(fact.pattern.id, ("", OFFERED_COUNTS))[1] != OFFERED_COUNTS:
+        known = self._patterns.get(fact.pattern.id)
+        if known is not None and known.counts != OFFERED_COUNTS:
             yield f"pattern {fact.pattern.id} had been discovered before"
-        self._patterns[fact.pattern.id] = fact.pattern.series, b""
+        self._patterns[fact.pattern.id] = KnownPattern(fact.pattern.series, fact.pattern.task, b"")
         yield from self._tested(fact.pattern.id, fact.evidence, pattern_pb2.PatternCounts(), fact.after, position)
 
     def _validated(self, fact: facts_pb2.PatternValidated | facts_pb2.PatternRetired, position: int) -> Iterator[str]:
-        series, before = self._patterns.get(fact.pattern_id, ("", b""))
-        if not series:
+        known = self._patterns.get(fact.pattern_id, UNKNOWN_PATTERN)
+        if not known.series:
             yield f"pattern {fact.pattern_id} was never discovered"
-        elif before != fact.before.SerializeToString(deterministic=True):
+        elif known.counts != fact.before.SerializeToString(deterministic=True):
             yield f"its counts before are not those that the fact before it on pattern {fact.pattern_id} left"
         yield from self._tested(fact.pattern_id, fact.evidence, fact.before, fact.after, position)
 
@@ -158,19 +157,14 @@ class FactVerifier:
         position: int,
     ) -> Iterator[str]:
         """Counts are of the union of all evidence: new bars add to them, and nothing is removed."""
-        series, _ = self._patterns.get(pattern, ("", b""))
-        self._patterns[pattern] = series, after.SerializeToString(deterministic=True)
+        known = self._patterns.get(pattern, UNKNOWN_PATTERN)
+        self._patterns[pattern] = known._replace(counts=after.SerializeToString(deterministic=True))
         carried = sum(span.bars for span in evidence.spans)
         if not before.bars <= after.bars <= before.bars + carried or not 0 <= after.hits <= after.support <= after.bars:
             yield f"counts of {before.bars} bars can't become {after.bars} by evidence on {carried}"
-        if evidence.dataset_digest:
-            self._require_dataset(f"{evidence.dataset_digest} {series}", position)
-
-    def _require_dataset(self, dataset: str, position: int) -> None:
-        if dataset not in self._recent_datasets:
-            self._required_datasets.add(dataset, position)
+        if known.series and (evidence.spans or evidence.dataset_digest):
+            yield from self._datasets.check_evidence(evidence, known.series, known.task, position)
 
 
-def _dataset(digest: str, lineage: str) -> str:
-    """The lookup key of a data set for a lineage's series."""
-    return f"{digest} {lineage.partition('/')[0]}"
+def _series(lineage: str) -> str:
+    return lineage.partition("/")[0]

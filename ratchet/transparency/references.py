@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DIGEST_SIZE = 32
-_LARGEST = 2**62
+LARGEST = 2**62
 
 
 class NamePositions:
@@ -58,7 +58,7 @@ class StreamVersions:
 
     def add(self, stream: str, version: int, position: int) -> None:
         self._names.add(stream, position)
-        self._versions.append(min(max(version, 0), _LARGEST))
+        self._versions.append(min(max(version, 0), LARGEST))
 
     def violations(self) -> Iterator[tuple[int, int, int]]:
         """Position, version and expected version of each event out of sequence."""

@@ -22,8 +22,8 @@ from ratchet.errors import DeadlinePassed, LogFull, Unreachable
 from ratchet.registry.v1 import registry_pb2
 from services.local.supervisor import serve_command
 from services.platform.log_client import LogClient
+from tests.support.datasets import dataset
 from tests.support.grpc_proxy import Between, Times
-from tests.support.registry_samples import dataset
 from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")

@@ -25,6 +25,7 @@ from ratchet.patterns.evidence import encode
 from ratchet.registry.v1 import registry_pb2
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role
+from tests.support.datasets import dataset
 from tests.support.running import DATA, ROOT
 
 SERVICES, CALLER = (
@@ -146,7 +147,7 @@ def test_who_cancels_a_session_is_its_own_name_in_the_log(home: Home, trained: l
 
 def test_who_retires_a_pattern_or_offers_it_is_its_own_name_in_the_log(home: Home) -> None:
     fired = np.arange(600) % 5 == 0
-    span = encode(np.arange(601, dtype=np.int64) * 86_400, fired, fired | (np.arange(600) % 2 == 0))
+    span = encode(0, fired, fired | (np.arange(600) % 2 == 0))
     rule = pattern_pb2.Rule(
         conditions=[pattern_pb2.Condition(feature="rsi_14", operator=pattern_pb2.OPERATOR_ABOVE, threshold=70.0)],
         label=True,
@@ -169,6 +170,7 @@ def test_who_retires_a_pattern_or_offers_it_is_its_own_name_in_the_log(home: Hom
     with home.client(home.texts[1]) as service, home.client(home.texts[0]) as ann:
         with pytest.raises(NotAllowed):
             ann.record_evidence(evidence)
+        service.register_dataset(dataset("IBM", "d1", rows=601))
         service.acting_as("trainer").record_evidence(evidence)
         with pytest.raises(NotAllowed):
             service.acting_as("ann").retire_pattern("aa11", "as ann")

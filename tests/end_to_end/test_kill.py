@@ -14,8 +14,8 @@ import pytest
 from ratchet.client import Client
 from ratchet.errors import RatchetError
 from ratchet.registry.v1 import registry_pb2
+from tests.support.datasets import dataset
 from tests.support.deployments import Place
-from tests.support.registry_samples import dataset
 from tests.support.running import Running, running
 
 ENDS = ("TrainingCompleted", "TrainingFailed", "TrainingCancelled")

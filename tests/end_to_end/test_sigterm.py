@@ -18,7 +18,7 @@ from ratchet.errors import RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from services.local import ports
-from tests.support.registry_samples import dataset
+from tests.support.datasets import dataset
 
 CLIENTS = 8
 ENOUGH = 20

@@ -249,7 +249,7 @@ class Recorder:
         random = np.random.default_rng(1)
         fired = random.random(800) < 0.2
         outcomes = random.random(800) < np.where(fired, 0.8, 0.4)
-        span = encode(np.arange(801, dtype=np.int64) * _DAY, fired, outcomes)
+        span = encode(0, fired, outcomes)
         [dataset] = self.ask("ListDatasets", registry_pb.ListDatasetsRequest(series=WHOLE, latest_only=True)).datasets
         session = self.requested(f"{WHOLE}/range/xgboost", dataset.registered.digest)
         tested = knowledge_pb.TestedPattern(

@@ -13,16 +13,19 @@ from google.protobuf.message import Message
 
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.names import Lineage
+from ratchet.patterns.snapshot_rows import RowRange
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.artifacts import ArtifactStore
 from services.platform.facts import Fact
 from services.platform.interceptors import Caller
 from services.registry.eventlog import Append, CommitResult, Log, LogApplication, Origin
 from services.registry.handlers.commands import Commands
-from tests.support.registry_samples import FIRST_BAR, dataset, evidence, parquet, record, stamp
+from tests.support.datasets import daily, dataset, parquet
+from tests.support.registry_samples import FIRST_BAR, evidence, record, stamp
 
 FOREST, LOGISTIC, LSTM = "AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range/lstm"
 WEEKLY = "IBM@1w/direction/xgboost"
+STANDSTILL = RowRange(10, 5)
 START = datetime(2026, 3, 3, 12, tzinfo=UTC)
 ANN = Caller("ann", "")
 
@@ -54,11 +57,11 @@ class Auditee:
         return f"request-{next(self._numbers)}"
 
     def import_bars(self, series: str, rows: int = 1000) -> str:
-        symbol, _, timeframe = series.partition("@")
         content = f"{rows} bars of {series}".encode()
         digest = hashlib.sha256(b"values of " + content).hexdigest()
         stored = parquet(self.store.put(content), len(content))
-        fact = dataset(symbol, digest, rows, timeframe=timeframe, source="file.csv", artifact=stored)
+        times = daily(rows, FIRST_BAR)
+        fact = dataset(series, digest, times=times, standstills=[STANDSTILL], artifact=stored)
         self._commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), ANN)
         self.digests[series] = digest
         return digest
@@ -157,8 +160,9 @@ class Auditee:
         after = pattern_pb2.PatternCounts(
             bars=before.bars + 20, support=before.support + 20, hits=before.hits + 15, base_rate=0.5, confidence=0.7
         )
-        steps = [FIRST_BAR + (last - 50) * 86_400] + [86_400] * (20 + name.task.horizon - 1)
-        span = pattern_pb2.EvidenceSpan(times=steps, fired=b"\xff\xff\x0f", outcomes=b"\xff\x7f\x00", bars=20)
+        span = pattern_pb2.EvidenceSpan(
+            first_row=min(last, 900) - 50, fired=b"\xff\xff\x0f", outcomes=b"\xff\x7f\x00", bars=20
+        )
         bars = pattern_pb2.BarEvidence(dataset_digest=self.digests[str(name.series)], spans=[span])
         fact: Message
         if known is None:

@@ -10,11 +10,13 @@ from ratchet.client.transport import LazyChannel, Transport
 from ratchet.eventlog.v1 import eventlog_pb2_grpc
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
 from services.knowledge.bootstrap import build
+from services.platform.facts import Fact
 from services.platform.log_client import LogClient
 from services.platform.server import Server
 from services.platform.settings import Settings
-from services.registry.eventlog import Log, open_log
+from services.registry.eventlog import Log, LogApplication, Origin, open_log
 from services.registry.eventlog.service import NAME, EventLogService
+from tests.support.planted_rule import IMPORTS
 
 DEADLINE = 30.0
 
@@ -44,7 +46,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = 0
+        self._port = self._requests = 0
         self._log: tuple[Log, Server] | None = None
         self._closers: list[Callable[[], object]] = []
 
@@ -53,11 +55,21 @@ class World:
         return f"127.0.0.1:{self._port}"
 
     def start_log(self, name: str = "log") -> None:
+        """The log begins with the imports of planted_rule."""
         log = open_log(f"sqlite://{self._folder / name}.sqlite", (), lambda: datetime.now(UTC))
         server = Server("127.0.0.1", self._port)
         server.add(eventlog_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogService(log), NAME)
         server.start()
         self._port, self._log = server.port, (log, server)
+        if not log.head().position:
+            self.append(IMPORTS)
+
+    def append(self, facts: Sequence[Fact]) -> None:
+        """Facts that only the registry itself appends."""
+        assert self._log is not None
+        self._requests += 1
+        application = LogApplication(self._log[0])
+        application.append(facts, Origin(f"request {self._requests}", b"r", "registry"))
 
     def stop_log(self) -> None:
         if self._log is not None:

@@ -8,14 +8,36 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from ratchet.events.v1 import model_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.patterns.evidence import encode
+from ratchet.patterns.evidence import EvidenceBars, encode
+from ratchet.patterns.snapshots import SnapshotIndex
+from services.platform.facts import Fact
+from tests.support.datasets import DAY, daily, dataset
 
-DAY = 86_400
 FIRST = 1_000_000 * 1_000
 SERIES, TASK = "AAPL", "range"
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
+ROWS = 2100
+
+IMPORTS = [
+    Fact("dataset/d1", 1, dataset(SERIES, "d1", times=daily(ROWS, FIRST))),
+    Fact("dataset/d2", 1, dataset(SERIES, "d2", times=daily(ROWS, FIRST), previous_digest="d1", kept_rows=ROWS)),
+    Fact("dataset/d1", 2, dataset("MSFT", "d1", times=daily(ROWS, FIRST))),
+]
+"""The snapshots that evidence names, d1 and d2: bars from FIRST on, all of them traded."""
+IMPORTED = len(IMPORTS)
+
+
+def snapshots() -> SnapshotIndex:
+    known = SnapshotIndex()
+    for fact in IMPORTS:
+        assert isinstance(fact.message, facts_pb2.DatasetRegistered)
+        known.register(fact.message.symbol, fact.message)
+    return known
+
+
+SNAPSHOTS = snapshots()
 
 
 @dataclass(frozen=True)
@@ -38,11 +60,13 @@ class Truth:
         return FIRST + bar * DAY
 
     def span(self, start: int, stop: int) -> pattern_pb2.EvidenceSpan:
-        times = np.arange(start, stop + self.horizon, dtype=np.int64) * DAY + FIRST
-        return encode(times, self.fired[start:stop], self.outcomes[start:stop])
+        return encode(start, self.fired[start:stop], self.outcomes[start:stop])
 
     def evidence(self, *ranges: tuple[int, int]) -> pattern_pb2.BarEvidence:
         return pattern_pb2.BarEvidence(dataset_digest=self.digest, spans=[self.span(*each) for each in ranges])
+
+    def bars(self, *ranges: tuple[int, int]) -> EvidenceBars:
+        return SNAPSHOTS.rows(self.digest, SERIES).evidence(self.evidence(*ranges).spans, self.horizon)
 
 
 def pattern(pattern_id: str = "aa11", threshold: float = 70.0, task: str = TASK) -> pattern_pb2.Pattern:

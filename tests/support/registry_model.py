@@ -22,7 +22,8 @@ from services.registry.handlers.commands import Commands
 from services.registry.handlers.states import States
 from services.registry.projections import TABLES
 from services.registry.queries.queries import Queries
-from tests.support.registry_samples import dataset, evidence, record, stamp
+from tests.support.datasets import dataset
+from tests.support.registry_samples import evidence, record, stamp
 
 LINEAGES = ("AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range-h5/logistic", "MSFT@1h/volume/logistic")
 CALLER = Caller("tester", "")
@@ -149,7 +150,7 @@ class World:
                 state=pattern_pb2.PATTERN_STATE_KEPT,
             ),
             facts_pb2.PatternValidated(
-                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_bars=[1, 2]
+                pattern_id=pattern.id, evidence=bars, after=counts, state=confirmed, conflicting_rows=[1, 2]
             ),
             facts_pb2.PatternValidated(
                 pattern_id=pattern.id, after=counts, state=pattern_pb2.PATTERN_STATE_COVERED, covered_by="p9"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.decisions.evidence import pack
-from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.events.v1 import model_pb2
 
 DAY = 86_400
 FIRST_BAR = 1_136_160_000
@@ -22,15 +20,6 @@ def bar(number: int) -> int:
 
 def stamp(number: int) -> Timestamp:
     return Timestamp(seconds=bar(number))
-
-
-def dataset(symbol: str, digest: str, rows: int = 9, **more: Any) -> facts_pb2.DatasetRegistered:
-    """A dataset whose file nobody reads: it is named like the dataset, and no store has it."""
-    return facts_pb2.DatasetRegistered(symbol=symbol, digest=digest, rows=rows, **{"artifact": parquet(digest)} | more)
-
-
-def parquet(digest: str, size: int = 10) -> model_pb2.Artifact:
-    return model_pb2.Artifact(digest=digest, size_bytes=size, format="parquet")
 
 
 def record(

@@ -23,6 +23,68 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class BarTimes(_message.Message):
+    """Times of consecutive bars, run-length coded and canonical: the steps between them in units of their greatest common
+    divisor, each step with the number of its repetitions. A single bar has neither unit nor step.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """Epoch seconds UTC."""
+    unit: _builtins.int
+    """Seconds."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Neighbouring steps differ."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        unit: _builtins.int = ...,
+        steps: _abc.Iterable[_builtins.int] | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first", b"first", "steps", b"steps", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BarTimes: _TypeAlias = BarTimes  # noqa: Y015
+
+@_typing.final
+class RowRange(_message.Message):
+    """Consecutive rows of a snapshot, counted from 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    first_row: _builtins.int
+    rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        first_row: _builtins.int = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_row", b"first_row", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowRange: _TypeAlias = RowRange  # noqa: Y015
+
+@_typing.final
 class DatasetRegistered(_message.Message):
     """Stream dataset/<digest>."""
 
@@ -64,6 +126,9 @@ class DatasetRegistered(_message.Message):
     IGNORED_COLUMNS_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     MARKET_TIMEZONE_FIELD_NUMBER: _builtins.int
+    KEPT_ROWS_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    STANDSTILLS_FIELD_NUMBER: _builtins.int
     UNNAMED_COLUMNS_FIELD_NUMBER: _builtins.int
     VOLUME_MISSING_FIELD_NUMBER: _builtins.int
     PRICE_FACTORS_FIELD_NUMBER: _builtins.int
@@ -90,6 +155,8 @@ class DatasetRegistered(_message.Message):
     """IANA name of the zone in which times without a UTC offset were read; empty where the file has none."""
     market_timezone: _builtins.str
     """IANA name of the zone in which calendar features are computed."""
+    kept_rows: _builtins.int
+    """Leading rows whose times are those of the same rows of cut_from or, without it, of previous_digest."""
     volume_missing: _builtins.bool
     """The file has no column of volumes: every volume is 0."""
     utc_offsets_converted: _builtins.bool
@@ -109,6 +176,14 @@ class DatasetRegistered(_message.Message):
     @_builtins.property
     def ignored_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Titles of the columns that were not read; `unnamed_columns` are those without a title."""
+
+    @_builtins.property
+    def times(self) -> Global___BarTimes:
+        """Times of the rows after them; unset if there are none."""
+
+    @_builtins.property
+    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowRange]:
+        """Rows on which nothing trades, in ascending order: they carry no label and no evidence."""
 
     @_builtins.property
     def unnamed_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -137,6 +212,9 @@ class DatasetRegistered(_message.Message):
         ignored_columns: _abc.Iterable[_builtins.str] | None = ...,
         timezone: _builtins.str = ...,
         market_timezone: _builtins.str = ...,
+        kept_rows: _builtins.int = ...,
+        times: Global___BarTimes | None = ...,
+        standstills: _abc.Iterable[Global___RowRange] | None = ...,
         unnamed_columns: _abc.Iterable[_builtins.int] | None = ...,
         volume_missing: _builtins.bool = ...,
         price_factors: Global___DatasetRegistered.PriceFactors | None = ...,
@@ -144,9 +222,9 @@ class DatasetRegistered(_message.Message):
         times_of_day_dropped: _builtins.bool = ...,
         previous_market_timezone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "first_bar", b"first_bar", "last_bar", b"last_bar", "price_factors", b"price_factors"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "first_bar", b"first_bar", "last_bar", b"last_bar", "price_factors", b"price_factors", "times", b"times"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "ignored_columns", b"ignored_columns", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "previous_digest", b"previous_digest", "previous_market_timezone", b"previous_market_timezone", "price_factors", b"price_factors", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "source", b"source", "symbol", b"symbol", "timeframe", b"timeframe", "times_of_day_dropped", b"times_of_day_dropped", "timezone", b"timezone", "unnamed_columns", b"unnamed_columns", "utc_offsets_converted", b"utc_offsets_converted", "volume_missing", b"volume_missing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "cut_from", b"cut_from", "digest", b"digest", "first_bar", b"first_bar", "ignored_columns", b"ignored_columns", "kept_rows", b"kept_rows", "last_bar", b"last_bar", "market_timezone", b"market_timezone", "previous_digest", b"previous_digest", "previous_market_timezone", b"previous_market_timezone", "price_factors", b"price_factors", "rows", b"rows", "rows_appended", b"rows_appended", "rows_changed", b"rows_changed", "rows_removed", b"rows_removed", "source", b"source", "standstills", b"standstills", "symbol", b"symbol", "timeframe", b"timeframe", "times", b"times", "times_of_day_dropped", b"times_of_day_dropped", "timezone", b"timezone", "unnamed_columns", b"unnamed_columns", "utc_offsets_converted", b"utc_offsets_converted", "volume_missing", b"volume_missing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -564,7 +642,7 @@ class PatternValidated(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    CONFLICTING_BARS_FIELD_NUMBER: _builtins.int
+    CONFLICTING_ROWS_FIELD_NUMBER: _builtins.int
     P_VALUE_FIELD_NUMBER: _builtins.int
     CANDIDATES_TESTED_FIELD_NUMBER: _builtins.int
     PASSED_FIELD_NUMBER: _builtins.int
@@ -587,8 +665,8 @@ class PatternValidated(_message.Message):
     @_builtins.property
     def after(self) -> _pattern_pb2.PatternCounts: ...
     @_builtins.property
-    def conflicting_bars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Bars on which this evidence disagrees with what was recorded first, which stays."""
+    def conflicting_rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rows of this evidence's data set on which it disagrees with the evidence recorded first, which stays."""
 
     @_builtins.property
     def market_time(self) -> _timestamp_pb2.Timestamp:
@@ -604,7 +682,7 @@ class PatternValidated(_message.Message):
         before: _pattern_pb2.PatternCounts | None = ...,
         after: _pattern_pb2.PatternCounts | None = ...,
         state: _pattern_pb2.PatternState.ValueType = ...,
-        conflicting_bars: _abc.Iterable[_builtins.int] | None = ...,
+        conflicting_rows: _abc.Iterable[_builtins.int] | None = ...,
         p_value: _builtins.float | None = ...,
         candidates_tested: _builtins.int = ...,
         passed: _builtins.bool = ...,
@@ -613,7 +691,7 @@ class PatternValidated(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "evidence", b"evidence", "market_time", b"market_time", "p_value", b"p_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "candidates_tested", b"candidates_tested", "conflicting_bars", b"conflicting_bars", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "market_time", b"market_time", "p_value", b"p_value", "passed", b"passed", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p_value", b"_p_value", "after", b"after", "before", b"before", "candidates_tested", b"candidates_tested", "conflicting_rows", b"conflicting_rows", "covered_by", b"covered_by", "evidence", b"evidence", "lineage", b"lineage", "market_time", b"market_time", "p_value", b"p_value", "passed", b"passed", "pattern_id", b"pattern_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__p_value: _TypeAlias = _typing.Literal["p_value"]  # noqa: Y015
     _WhichOneofArgType__p_value: _TypeAlias = _typing.Literal["_p_value", b"_p_value"]  # noqa: Y015

@@ -161,35 +161,33 @@ Global___Pattern: _TypeAlias = Pattern  # noqa: Y015
 
 @_typing.final
 class EvidenceSpan(_message.Message):
-    """Consecutive out-of-sample bars on which a rule was tested."""
+    """Consecutive out-of-sample bars on which a rule was tested, among the bars of the data set that trade: rows of
+    standstills are skipped. The label of the i-th of them is known at the one that is the task's horizon later.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TIMES_FIELD_NUMBER: _builtins.int
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
     FIRED_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
-    BARS_FIELD_NUMBER: _builtins.int
-    fired: _builtins.bytes
-    """n bits each, least significant first: whether the rule fired, and whether the label was 1."""
-    outcomes: _builtins.bytes
+    first_row: _builtins.int
+    """Row of the first bar in the snapshot, counted from 0; it trades."""
     bars: _builtins.int
-    @_builtins.property
-    def times(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Bar times in epoch seconds, the first absolute and the rest as differences: n + horizon of them, since the
-        label of bar i is known at bar i + horizon.
-        """
-
+    fired: _builtins.bytes
+    """A bit for each bar, least significant first: whether the rule fired, and whether the label was 1."""
+    outcomes: _builtins.bytes
     def __init__(
         self,
         *,
-        times: _abc.Iterable[_builtins.int] | None = ...,
+        first_row: _builtins.int = ...,
+        bars: _builtins.int = ...,
         fired: _builtins.bytes = ...,
         outcomes: _builtins.bytes = ...,
-        bars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "fired", b"fired", "outcomes", b"outcomes", "times", b"times"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "fired", b"fired", "first_row", b"first_row", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -202,6 +200,7 @@ class BarEvidence(_message.Message):
     DATASET_DIGEST_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     dataset_digest: _builtins.str
+    """Snapshot of the pattern's series, registered before."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___EvidenceSpan]: ...
     def __init__(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.names import Series
+from ratchet.patterns.snapshot_rows import RowRange
 from ratchet.scoring.data.zones import DAY, offsets
 from ratchet.scoring.data.zones import Times as Times
 from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
@@ -32,15 +33,6 @@ STANDING = 5
 """Minimum run of bars with one price and no volume that counts as a market without trade."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Standstill:
-    """A run of bars without trade: the times of its first and last bar, epoch seconds UTC, and their number."""
-
-    first: int
-    last: int
-    bars: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +68,15 @@ class Bars:
         """Whether any bar has a volume: a series of a currency or an index may have none."""
         return bool(self.volume.any())
 
-    def standstills(self) -> tuple[Standstill, ...]:
-        """The runs of bars without trade, oldest first.
+    def standstills(self) -> tuple[RowRange, ...]:
+        """The rows of bars without trade, a range for each run, oldest first.
 
         A run is STANDING or more consecutive bars with volume 0 and a single price for all open, high, low and close.
         In a series without volume the price alone decides.
         """
         stands, run = self._standing()
-        time = self.time[stands]
         _, start, length = np.unique(run[stands], return_index=True, return_counts=True)
-        return tuple(
-            Standstill(int(time[i]), int(time[i + n - 1]), n) for i, n in zip(start, length.tolist(), strict=True)
-        )
+        return tuple(map(RowRange, np.flatnonzero(stands)[start].tolist(), length.tolist()))
 
     def traded(self) -> Bars:
         """These bars without their standstills."""

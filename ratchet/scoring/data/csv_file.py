@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import DataRefused
 from ratchet.names import Series
-from ratchet.scoring.data.bars import COLUMNS, Bars, Floats, Times, check, written
+from ratchet.scoring.data.bars import COLUMNS, Bars, Floats, Times, check
 from ratchet.scoring.data.csv_column import Column, numbers, times
 from ratchet.scoring.data.csv_header import Layout, parse_header
 from ratchet.scoring.data.zones import EXAMPLE, UNKNOWN, Zones, around_the_clock, to_utc
@@ -26,7 +26,6 @@ MAX_COLUMNS = 256
 MAX_HEADER = 65_536
 
 _ROWS_A_PIECE = 4096
-_RUNS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class ParsedFile:
     `timezone`: the assumed zone of times without a UTC offset; empty if there are none. `ignored_columns`: titles of
     columns that were not read; `unnamed_columns`: the numbers, from 1, of those without a title. `price_factors`: the
     smallest and the largest factor of an adjusted close, which was applied to all prices; None without one.
-    `utc_offsets_converted`: times had UTC offsets. `times_of_day_dropped`: of bars of days or weeks. `notes`: a
-    sentence on the bars without trade.
+    `utc_offsets_converted`: times had UTC offsets. `times_of_day_dropped`: of bars of days or weeks.
     """
 
     bars: Bars
@@ -48,7 +46,6 @@ class ParsedFile:
     price_factors: tuple[float, float] | None
     utc_offsets_converted: bool
     times_of_day_dropped: bool
-    notes: tuple[str, ...]
 
 
 def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zones: Zones = UNKNOWN) -> ParsedFile:
@@ -91,7 +88,6 @@ def read(content: bytes, series: str, name: str, most_rows: int = MAX_ROWS, zone
         price_factors=factors,
         utc_offsets_converted=time.utc_offsets,
         times_of_day_dropped=time.times_of_day,
-        notes=_standstill_notes(bars),
     )
 
 
@@ -228,18 +224,6 @@ def _market_zone(time: Times, zones: Zones, naive: bool, file: _File) -> str:
         f"{file.name}: its times have UTC offsets, which do not name the time zone of the market, in which hour and"
         f" weekday are computed; import it with --market-timezone ZONE, such as --market-timezone {EXAMPLE}"
     )
-
-
-def _standstill_notes(bars: Bars) -> tuple[str, ...]:
-    """A note on the bars without trade, with the first few runs."""
-    runs = bars.standstills()
-    if not runs:
-        return ()
-    count = sum(run.bars for run in runs)
-    spans = [f"{written(run.first)} to {written(run.last)}" for run in runs[:_RUNS_NAMED]]
-    others = len(runs) - _RUNS_NAMED
-    more = f" and {others} more run{'s' * (others > 1)}" if others > 0 else ""
-    return (f"{count} bars without trade, {', '.join(spans)}{more}: they carry no label, evidence or pattern",)
 
 
 def _adjusted(bars: Bars, adjusted: Floats, file: _File) -> tuple[Bars, tuple[float, float]]:

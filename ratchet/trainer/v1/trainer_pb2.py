@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ratchet.registry.v1 import registry_pb2 as ratchet_dot_registry_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/trainer/v1/trainer.proto\x12\x12ratchet.trainer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"ratchet/registry/v1/registry.proto\"f\n\x11ImportBarsRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.ratchet.trainer.v1.ImportBarsHeaderH\x00\x12\x11\n\x07\x63ontent\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x85\x01\n\x10ImportBarsHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\x12\x10\n\x08timezone\x18\x05 \x01(\t\x12\x17\n\x0fmarket_timezone\x18\x06 \x01(\t\"k\n\x12ImportBarsResponse\x12-\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1c.ratchet.registry.v1.Dataset\x12\x11\n\tunchanged\x18\x02 \x01(\x08\x12\x13\n\x0busable_bars\x18\x03 \x01(\x03\"\xaa\x01\n\x14StartTrainingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0f\n\x07horizon\x18\x05 \x01(\x05\x12\r\n\x05until\x18\x06 \x01(\t\x12\x0e\n\x06policy\x18\x07 \x01(\t\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"H\n\x15StartTrainingResponse\x12/\n\x08training\x18\x01 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"*\n\x14WatchTrainingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x88\x01\n\x15WatchTrainingResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12,\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"O\n\x15\x43\x61ncelTrainingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"I\n\x16\x43\x61ncelTrainingResponse\x12/\n\x08training\x18\x01 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"&\n\x15ReproduceModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xb2\x01\n\x16ReproduceModelResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\x13\n\x0b\x64ifferences\x18\x02 \x03(\t\x12\x12\n\nsame_bytes\x18\x03 \x01(\x08\x12\x0c\n\x04\x62\x61rs\x18\x04 \x01(\x05\x12\x1a\n\x12largest_difference\x18\x05 \x01(\x01\x12\x17\n\x0f\x61rtifact_digest\x18\x06 \x01(\t\x12\x19\n\x11reproduced_digest\x18\x07 \x01(\t\"\xb8\x01\n\x14\x45valuateFreshRequest\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmodel_type\x18\x06 \x01(\t\"n\n\x15\x45valuateFreshResponse\x12)\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprobabilities\x18\x02 \x03(\x01\x12\x13\n\x0b\x63pu_seconds\x18\x03 \x01(\x01\"#\n\x11\x45xportBarsRequest\x12\x0e\n\x06series\x18\x01 \x01(\t\"%\n\x12\x45xportBarsResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x32\xd4\x05\n\x0eTrainerService\x12]\n\nImportBars\x12%.ratchet.trainer.v1.ImportBarsRequest\x1a&.ratchet.trainer.v1.ImportBarsResponse(\x01\x12\x64\n\rStartTraining\x12(.ratchet.trainer.v1.StartTrainingRequest\x1a).ratchet.trainer.v1.StartTrainingResponse\x12\x66\n\rWatchTraining\x12(.ratchet.trainer.v1.WatchTrainingRequest\x1a).ratchet.trainer.v1.WatchTrainingResponse0\x01\x12g\n\x0e\x43\x61ncelTraining\x12).ratchet.trainer.v1.CancelTrainingRequest\x1a*.ratchet.trainer.v1.CancelTrainingResponse\x12g\n\x0eReproduceModel\x12).ratchet.trainer.v1.ReproduceModelRequest\x1a*.ratchet.trainer.v1.ReproduceModelResponse\x12\x64\n\rEvaluateFresh\x12(.ratchet.trainer.v1.EvaluateFreshRequest\x1a).ratchet.trainer.v1.EvaluateFreshResponse\x12]\n\nExportBars\x12%.ratchet.trainer.v1.ExportBarsRequest\x1a&.ratchet.trainer.v1.ExportBarsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ratchet/trainer/v1/trainer.proto\x12\x12ratchet.trainer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"ratchet/registry/v1/registry.proto\"f\n\x11ImportBarsRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.ratchet.trainer.v1.ImportBarsHeaderH\x00\x12\x11\n\x07\x63ontent\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x85\x01\n\x10ImportBarsHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\x12\x10\n\x08timezone\x18\x05 \x01(\t\x12\x17\n\x0fmarket_timezone\x18\x06 \x01(\t\"\xa0\x01\n\x12ImportBarsResponse\x12-\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1c.ratchet.registry.v1.Dataset\x12\x11\n\tunchanged\x18\x02 \x01(\x08\x12\x13\n\x0busable_bars\x18\x03 \x01(\x03\x12\x33\n\x0bstandstills\x18\x04 \x03(\x0b\x32\x1e.ratchet.trainer.v1.Standstill\"w\n\nStandstill\x12-\n\tfirst_bar\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x62\x61rs\x18\x03 \x01(\x03\"\xaa\x01\n\x14StartTrainingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0f\n\x07horizon\x18\x05 \x01(\x05\x12\r\n\x05until\x18\x06 \x01(\t\x12\x0e\n\x06policy\x18\x07 \x01(\t\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"H\n\x15StartTrainingResponse\x12/\n\x08training\x18\x01 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"*\n\x14WatchTrainingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x88\x01\n\x15WatchTrainingResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12,\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"O\n\x15\x43\x61ncelTrainingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"I\n\x16\x43\x61ncelTrainingResponse\x12/\n\x08training\x18\x01 \x01(\x0b\x32\x1d.ratchet.registry.v1.Training\"&\n\x15ReproduceModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xb2\x01\n\x16ReproduceModelResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\x13\n\x0b\x64ifferences\x18\x02 \x03(\t\x12\x12\n\nsame_bytes\x18\x03 \x01(\x08\x12\x0c\n\x04\x62\x61rs\x18\x04 \x01(\x05\x12\x1a\n\x12largest_difference\x18\x05 \x01(\x01\x12\x17\n\x0f\x61rtifact_digest\x18\x06 \x01(\t\x12\x19\n\x11reproduced_digest\x18\x07 \x01(\t\"\xb8\x01\n\x14\x45valuateFreshRequest\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\x12-\n\tfirst_bar\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08last_bar\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmodel_type\x18\x06 \x01(\t\"n\n\x15\x45valuateFreshResponse\x12)\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprobabilities\x18\x02 \x03(\x01\x12\x13\n\x0b\x63pu_seconds\x18\x03 \x01(\x01\"#\n\x11\x45xportBarsRequest\x12\x0e\n\x06series\x18\x01 \x01(\t\"%\n\x12\x45xportBarsResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x32\xd4\x05\n\x0eTrainerService\x12]\n\nImportBars\x12%.ratchet.trainer.v1.ImportBarsRequest\x1a&.ratchet.trainer.v1.ImportBarsResponse(\x01\x12\x64\n\rStartTraining\x12(.ratchet.trainer.v1.StartTrainingRequest\x1a).ratchet.trainer.v1.StartTrainingResponse\x12\x66\n\rWatchTraining\x12(.ratchet.trainer.v1.WatchTrainingRequest\x1a).ratchet.trainer.v1.WatchTrainingResponse0\x01\x12g\n\x0e\x43\x61ncelTraining\x12).ratchet.trainer.v1.CancelTrainingRequest\x1a*.ratchet.trainer.v1.CancelTrainingResponse\x12g\n\x0eReproduceModel\x12).ratchet.trainer.v1.ReproduceModelRequest\x1a*.ratchet.trainer.v1.ReproduceModelResponse\x12\x64\n\rEvaluateFresh\x12(.ratchet.trainer.v1.EvaluateFreshRequest\x1a).ratchet.trainer.v1.EvaluateFreshResponse\x12]\n\nExportBars\x12%.ratchet.trainer.v1.ExportBarsRequest\x1a&.ratchet.trainer.v1.ExportBarsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,32 +37,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTBARSREQUEST']._serialized_end=227
   _globals['_IMPORTBARSHEADER']._serialized_start=230
   _globals['_IMPORTBARSHEADER']._serialized_end=363
-  _globals['_IMPORTBARSRESPONSE']._serialized_start=365
-  _globals['_IMPORTBARSRESPONSE']._serialized_end=472
-  _globals['_STARTTRAININGREQUEST']._serialized_start=475
-  _globals['_STARTTRAININGREQUEST']._serialized_end=645
-  _globals['_STARTTRAININGRESPONSE']._serialized_start=647
-  _globals['_STARTTRAININGRESPONSE']._serialized_end=719
-  _globals['_WATCHTRAININGREQUEST']._serialized_start=721
-  _globals['_WATCHTRAININGREQUEST']._serialized_end=763
-  _globals['_WATCHTRAININGRESPONSE']._serialized_start=766
-  _globals['_WATCHTRAININGRESPONSE']._serialized_end=902
-  _globals['_CANCELTRAININGREQUEST']._serialized_start=904
-  _globals['_CANCELTRAININGREQUEST']._serialized_end=983
-  _globals['_CANCELTRAININGRESPONSE']._serialized_start=985
-  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1058
-  _globals['_REPRODUCEMODELREQUEST']._serialized_start=1060
-  _globals['_REPRODUCEMODELREQUEST']._serialized_end=1098
-  _globals['_REPRODUCEMODELRESPONSE']._serialized_start=1101
-  _globals['_REPRODUCEMODELRESPONSE']._serialized_end=1279
-  _globals['_EVALUATEFRESHREQUEST']._serialized_start=1282
-  _globals['_EVALUATEFRESHREQUEST']._serialized_end=1466
-  _globals['_EVALUATEFRESHRESPONSE']._serialized_start=1468
-  _globals['_EVALUATEFRESHRESPONSE']._serialized_end=1578
-  _globals['_EXPORTBARSREQUEST']._serialized_start=1580
-  _globals['_EXPORTBARSREQUEST']._serialized_end=1615
-  _globals['_EXPORTBARSRESPONSE']._serialized_start=1617
-  _globals['_EXPORTBARSRESPONSE']._serialized_end=1654
-  _globals['_TRAINERSERVICE']._serialized_start=1657
-  _globals['_TRAINERSERVICE']._serialized_end=2381
+  _globals['_IMPORTBARSRESPONSE']._serialized_start=366
+  _globals['_IMPORTBARSRESPONSE']._serialized_end=526
+  _globals['_STANDSTILL']._serialized_start=528
+  _globals['_STANDSTILL']._serialized_end=647
+  _globals['_STARTTRAININGREQUEST']._serialized_start=650
+  _globals['_STARTTRAININGREQUEST']._serialized_end=820
+  _globals['_STARTTRAININGRESPONSE']._serialized_start=822
+  _globals['_STARTTRAININGRESPONSE']._serialized_end=894
+  _globals['_WATCHTRAININGREQUEST']._serialized_start=896
+  _globals['_WATCHTRAININGREQUEST']._serialized_end=938
+  _globals['_WATCHTRAININGRESPONSE']._serialized_start=941
+  _globals['_WATCHTRAININGRESPONSE']._serialized_end=1077
+  _globals['_CANCELTRAININGREQUEST']._serialized_start=1079
+  _globals['_CANCELTRAININGREQUEST']._serialized_end=1158
+  _globals['_CANCELTRAININGRESPONSE']._serialized_start=1160
+  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1233
+  _globals['_REPRODUCEMODELREQUEST']._serialized_start=1235
+  _globals['_REPRODUCEMODELREQUEST']._serialized_end=1273
+  _globals['_REPRODUCEMODELRESPONSE']._serialized_start=1276
+  _globals['_REPRODUCEMODELRESPONSE']._serialized_end=1454
+  _globals['_EVALUATEFRESHREQUEST']._serialized_start=1457
+  _globals['_EVALUATEFRESHREQUEST']._serialized_end=1641
+  _globals['_EVALUATEFRESHRESPONSE']._serialized_start=1643
+  _globals['_EVALUATEFRESHRESPONSE']._serialized_end=1753
+  _globals['_EXPORTBARSREQUEST']._serialized_start=1755
+  _globals['_EXPORTBARSREQUEST']._serialized_end=1790
+  _globals['_EXPORTBARSRESPONSE']._serialized_start=1792
+  _globals['_EXPORTBARSRESPONSE']._serialized_end=1829
+  _globals['_TRAINERSERVICE']._serialized_start=1832
+  _globals['_TRAINERSERVICE']._serialized_end=2556
 # @@protoc_insertion_point(module_scope)

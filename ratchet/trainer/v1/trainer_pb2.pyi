@@ -95,25 +95,58 @@ class ImportBarsResponse(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     UNCHANGED_FIELD_NUMBER: _builtins.int
     USABLE_BARS_FIELD_NUMBER: _builtins.int
+    STANDSTILLS_FIELD_NUMBER: _builtins.int
     unchanged: _builtins.bool
     """The same bars were there already."""
     usable_bars: _builtins.int
     @_builtins.property
     def dataset(self) -> _registry_pb2.Dataset: ...
+    @_builtins.property
+    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[Global___Standstill]:
+        """Runs of bars on which nothing trades, oldest first."""
+
     def __init__(
         self,
         *,
         dataset: _registry_pb2.Dataset | None = ...,
         unchanged: _builtins.bool = ...,
         usable_bars: _builtins.int = ...,
+        standstills: _abc.Iterable[Global___Standstill] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "unchanged", b"unchanged", "usable_bars", b"usable_bars"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "standstills", b"standstills", "unchanged", b"unchanged", "usable_bars", b"usable_bars"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportBarsResponse: _TypeAlias = ImportBarsResponse  # noqa: Y015
+
+@_typing.final
+class Standstill(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_BAR_FIELD_NUMBER: _builtins.int
+    LAST_BAR_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    bars: _builtins.int
+    @_builtins.property
+    def first_bar(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_bar(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        first_bar: _timestamp_pb2.Timestamp | None = ...,
+        last_bar: _timestamp_pb2.Timestamp | None = ...,
+        bars: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "first_bar", b"first_bar", "last_bar", b"last_bar"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Standstill: _TypeAlias = Standstill  # noqa: Y015
 
 @_typing.final
 class StartTrainingRequest(_message.Message):

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.patterns.evidence import Times
+from ratchet.patterns.bar_times import Times
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.pattern import Change, PatternView, view
 from services.knowledge.domain.ranking import Ranking

@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeAlias
 
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
-from ratchet.patterns.evidence import EvidenceBars, decode_all
 from services.knowledge.domain.counts import Counts
 from services.knowledge.domain.rules import State
 from services.platform.facts import Fact
@@ -106,23 +105,6 @@ class Change(NamedTuple):
         """The evidence of the fact, packed; empty for an offer."""
         message = self.message
         return pattern_pb2.BarEvidence() if isinstance(message, facts_pb2.PatternOffered) else message.evidence
-
-    @property
-    def first_bar(self) -> int:
-        """The time of the earliest bar of its evidence; 0 without evidence."""
-        return min((span.times[0] for span in self.evidence.spans if span.times), default=0)
-
-    @property
-    def bars(self) -> EvidenceBars:
-        """The bars of its evidence, in the order of the message.
-
-        Unreadable evidence counts as none: other clients may append to the log, and one such fact must not hide the
-        others.
-        """
-        try:
-            return decode_all(self.evidence)
-        except InvalidInput:
-            return decode_all(pattern_pb2.BarEvidence())
 
 
 def _state(number: int) -> State:

@@ -10,8 +10,9 @@ from ratchet.errors import InvalidInput, PreconditionFailed
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Series, Task
-from ratchet.patterns.evidence import EvidenceBars, decode_all
+from ratchet.patterns.evidence import EvidenceBars
 from ratchet.patterns.rule_text import pattern_id, text_of
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.evidence import Evidence, merge
 from services.knowledge.domain.pattern import PatternRecord, evolve, state_of, stream_of
@@ -20,15 +21,19 @@ from services.platform.facts import Fact
 
 
 def record_evidence(
-    record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session: knowledge_pb2.RecordEvidenceRequest
+    record: PatternRecord | None,
+    tested: knowledge_pb2.TestedPattern,
+    session: knowledge_pb2.RecordEvidenceRequest,
+    snapshots: SnapshotIndex,
 ) -> Fact | None:
     """The fact of `session`'s evidence for one pattern; None for a known pattern without a tested bar.
 
-    Its state is the pattern's own; `with_subsumption_updates` adds subsumption. InvalidInput for a first test without
+    Its state is the pattern's own; `with_subsumption_updates` adds subsumption. InvalidInput for evidence of an unknown
+    snapshot, of one of another series and of rows that it does not have or that do not trade, for a first test without
     bars or p value, for a bar after the session's market time, and for an id of another rule.
     """
-    bars = decode_all(tested.evidence)
-    _require_horizon(tested)
+    rows = snapshots.rows(tested.evidence.dataset_digest, tested.pattern.series)
+    bars = rows.evidence(tested.evidence.spans, Task.parse(tested.pattern.task).horizon)
     _require_before_market_time(tested.pattern.id, bars, session.market_time.seconds)
     if record is not None:
         _require_same_rule(record.definition, tested.pattern)
@@ -53,16 +58,16 @@ def record_evidence(
             session.candidates_tested,
         )
     fact = Fact(stream_of(record.id), record.version + 1, partial, causation_id=session.session_id)
-    after = evolve(record, fact)
+    after = evolve(record, fact, snapshots)
     counts = count(after.evidence, record.label, record.horizon)
     state = state_of(after, after.evidence, counts, after.changes)
     if record.state.holds and state is State.RETIRED and not tested.HasField("p_value"):
         return replace(fact, message=_retired_by_gate(partial, counts))
-    conflicting = after.conflicting
+    conflicting = after.conflicting.where(after.conflicting.source == fact.version)
     validated = facts_pb2.PatternValidated(
         after=counts.message(),
         state=state_number(state),
-        conflicting_bars=np.unique(conflicting.times[conflicting.source == fact.version]).tolist(),
+        conflicting_rows=rows.rows_of(np.unique(conflicting.times)).tolist(),
     )
     validated.MergeFrom(partial)
     return replace(fact, message=validated)
@@ -182,17 +187,6 @@ def _discovered(
         candidates_tested=session.candidates_tested,
         market_time=session.market_time,
     )
-
-
-def _require_horizon(tested: knowledge_pb2.TestedPattern) -> None:
-    horizon = Task.parse(tested.pattern.task).horizon
-    for span in tested.evidence.spans:
-        if len(span.times) - span.bars != horizon:
-            raise InvalidInput(
-                f"evidence for pattern {tested.pattern.id}: {span.bars} bars with {len(span.times)} times;"
-                f" labels of {tested.pattern.task} are known {horizon} bars later: send {span.bars + horizon} times",
-                fields={"tested": "not the task's horizon"},
-            )
 
 
 def _require_before_market_time(pattern_id: str, bars: EvidenceBars, market_time: int) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.patterns.evidence import EvidenceBars, Flags, Times
+from ratchet.patterns.bar_times import Times
+from ratchet.patterns.evidence import EvidenceBars, Flags
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ and states and counts are those of the facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
@@ -16,6 +16,8 @@ from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.names import Task
 from ratchet.patterns.evidence import EvidenceBars
+from ratchet.patterns.snapshots import SnapshotIndex
+from ratchet.timestamps import LAST_SECOND
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.evidence import Evidence, merge
@@ -31,12 +33,14 @@ PREFIX = "pattern/"
 class PatternRecord:
     """The recorded facts of one pattern.
 
-    `definition` is that of the discovery, or of the offer before a discovery. `first_omitted`: the version of the first
-    omitted fact, None if complete; the states and counts of later facts are then invalid.
+    `definition` is that of the discovery, or of the offer before a discovery. `snapshots`: the rows that its evidence
+    names. `first_omitted`: the version of the first omitted fact, None if complete; the states and counts of later
+    facts are then invalid.
     """
 
     definition: pattern_pb2.Pattern
     changes: tuple[Change, ...]
+    snapshots: SnapshotIndex
     offer: facts_pb2.PatternOffered | None = None
     first_omitted: int | None = None
 
@@ -51,9 +55,7 @@ class PatternRecord:
         if all(counts):
             return self
         counted = tuple(compress(self.changes, counts))
-        return PatternRecord(
-            self.definition, counted, self.offer, first_omitted=self.changes[counts.index(False)].version
-        )
+        return replace(self, changes=counted, first_omitted=self.changes[counts.index(False)].version)
 
     @property
     def id(self) -> str:
@@ -108,12 +110,12 @@ class PatternRecord:
     def first_test(self, version: int | None = None) -> Evidence:
         """The bars of its first test, by the facts up to `version`; empty without one."""
         tests = self._first_tests(self.version if version is None else version)
-        return merge(Evidence.concatenated((each.version, each.bars) for each in tests))[0]
+        return merge(Evidence.concatenated((each.version, self._bars(each)) for each in tests))[0]
 
     def tested_through(self, position: int | None = None) -> int | None:
         """The time of the last bar of a first test recorded by `position`; None without a test."""
         used = [
-            int(change.bars.times.max(initial=change.first_bar))
+            int(self._bars(change).times.max(initial=0))
             for change in self.changes
             if change.passed_first_test is not None and (position is None or change.position <= position)
         ]
@@ -121,7 +123,7 @@ class PatternRecord:
 
     def bars_of(self, version: int) -> EvidenceBars:
         """The bars of the fact of that version; empty for unreadable evidence."""
-        return self._change(version).bars
+        return self._bars(self._change(version))
 
     def dataset_of(self, version: int) -> str:
         """The digest of that fact's dataset; empty without evidence."""
@@ -130,17 +132,34 @@ class PatternRecord:
     def _change(self, version: int) -> Change:
         return next(change for change in self.changes if change.version == version)
 
+    def _bars(self, change: Change) -> EvidenceBars:
+        """The bars of a fact's evidence, in the order of the message.
+
+        Unreadable evidence counts as none: other clients may append to the log, and one such fact must not hide the
+        others.
+        """
+        evidence = change.evidence
+        if not evidence.spans:
+            return EvidenceBars.none()
+        try:
+            rows = self.snapshots.rows(evidence.dataset_digest, self.definition.series)
+            return rows.evidence(evidence.spans, self.horizon)
+        except InvalidInput:
+            return EvidenceBars.none()
+
     @cached_property
     def _merged(self) -> tuple[Evidence, Evidence]:
-        return merge(Evidence.concatenated((each.version, each.bars) for each in self.changes))
+        return merge(Evidence.concatenated((each.version, self._bars(each)) for each in self.changes))
 
     def _first_tests(self, version: int) -> list[Change]:
         """The facts of its first test: among the recorded tests, those that begin with the earliest bar."""
         tests = [
             change for change in self.changes if change.version <= version and change.passed_first_test is not None
         ]
-        first = min((change.first_bar for change in tests), default=0)
-        return [change for change in tests if change.first_bar == first]
+        if len(tests) < 2:
+            return tests
+        first_bars = [self._bars(change).times.min(initial=LAST_SECOND) for change in tests]
+        return [change for change, first in zip(tests, first_bars, strict=True) if first == min(first_bars)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,19 +259,20 @@ def state_of(record: PatternRecord, evidence: Evidence, counts: Counts, changes:
     return after_evidence(record.admitted_by(changes[-1].version), counts, fresh)
 
 
-def evolve(record: PatternRecord | None, fact: Fact, position: int = 0) -> PatternRecord:
+def evolve(record: PatternRecord | None, fact: Fact, snapshots: SnapshotIndex, position: int = 0) -> PatternRecord:
     """The record after one more fact of its stream; InvalidInput for an invalid successor."""
     message, offered = fact.message, record is not None and record.state is State.OFFERED
     match message:
         case facts_pb2.PatternValidated() | facts_pb2.PatternRetired() if record is not None and not offered:
-            return PatternRecord(record.definition, (*record.changes, Change.of(fact, message, position)), record.offer)
+            return replace(record, changes=(*record.changes, Change.of(fact, message, position)))
         case facts_pb2.PatternDiscovered() if (record is None or offered) and _names(message.pattern, fact):
             if not any(span.bars > 0 for span in message.evidence.spans):
                 raise InvalidInput(f"{fact.topic} begins the evidence of {fact.stream} without a tested bar")
             earlier, offer = (record.changes, record.offer) if record else ((), None)
-            return PatternRecord(_copy(message.pattern), (*earlier, Change.of(fact, message, position)), offer)
+            changes = (*earlier, Change.of(fact, message, position))
+            return PatternRecord(_copy(message.pattern), changes, snapshots, offer)
         case facts_pb2.PatternOffered() if record is None and _names(message.pattern, fact):
-            return PatternRecord(_copy(message.pattern), (Change.of(fact, message, position),), message)
+            return PatternRecord(_copy(message.pattern), (Change.of(fact, message, position),), snapshots, message)
     raise InvalidInput(f"{fact.topic} can't be version {fact.version} of {fact.stream}")
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.patterns.evidence import Flags, Times
+from ratchet.patterns.bar_times import Times
+from ratchet.patterns.evidence import Flags
 from services.knowledge.domain.counts import effective_share
 from services.knowledge.domain.evidence import Evidence
 

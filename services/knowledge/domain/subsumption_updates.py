@@ -8,6 +8,7 @@ from dataclasses import replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import facts_pb2
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain.decide import state_number
 from services.knowledge.domain.pattern import PREFIX, PatternRecord, evolve, own_state, stream_of
 from services.knowledge.domain.pattern_views import subsumed
@@ -16,7 +17,11 @@ from services.platform.facts import Fact
 
 
 def with_subsumption_updates(
-    scope: Iterable[PatternRecord], facts: Sequence[Fact], cause: str, market_time: Timestamp | None = None
+    scope: Iterable[PatternRecord],
+    facts: Sequence[Fact],
+    snapshots: SnapshotIndex,
+    cause: str,
+    market_time: Timestamp | None = None,
 ) -> list[Fact]:
     """The facts to append: changes of subsumption in the scope, then `facts` with their own subsumption.
 
@@ -27,7 +32,7 @@ def with_subsumption_updates(
     records = {record.id: record for record in scope}
     for fact in facts:
         name = fact.stream.removeprefix(PREFIX)
-        records[name] = evolve(records.get(name), fact)
+        records[name] = evolve(records.get(name), fact, snapshots)
     subsumed_by = subsumed(records.values())
     written = {fact.stream for fact in facts}
     changes = [

@@ -21,6 +21,7 @@ ATTEMPTS = 20
 TOPICS = tuple(
     kind.DESCRIPTOR.full_name
     for kind in (
+        facts_pb2.DatasetRegistered,
         facts_pb2.PatternOffered,
         facts_pb2.PatternDiscovered,
         facts_pb2.PatternValidated,
@@ -68,7 +69,9 @@ class Knowledge(RemoteApplication):
             return [] if request.session_id in current.sessions else evidence_facts(request, current)
 
         def update_subsumption(current: KnowledgeState) -> list[Fact]:
-            return with_subsumption_updates(current.scope(*scope), [], request.session_id, request.market_time)
+            return with_subsumption_updates(
+                current.scope(*scope), [], current.snapshots, request.session_id, request.market_time
+            )
 
         return self._commit(decide_facts, state, f"evidence/{request.session_id}", attribution, update_subsumption)
 
@@ -86,10 +89,12 @@ class Knowledge(RemoteApplication):
             record = current.patterns[pattern_id]
             if any(change.by_person and change.request_id == request_id for change in record.changes):
                 return []
-            return with_subsumption_updates(current.scope(*scope), [decide.retire(record, reason)], "")
+            return with_subsumption_updates(
+                current.scope(*scope), [decide.retire(record, reason)], current.snapshots, ""
+            )
 
         def update_subsumption(current: KnowledgeState) -> list[Fact]:
-            return with_subsumption_updates(current.scope(*scope), [], "")
+            return with_subsumption_updates(current.scope(*scope), [], current.snapshots, "")
 
         return self._commit(decide_facts, state, request_id, attribution, update_subsumption)
 
@@ -188,13 +193,15 @@ def evidence_facts(request: knowledge_pb2.RecordEvidenceRequest, state: Knowledg
     """The facts of a session's evidence and ranking; InvalidInput if they contradict the state."""
     lineage = Lineage.parse(request.lineage)
     decisions = [
-        decide.record_evidence(state.patterns.get(tested.pattern.id), tested, request) for tested in request.tested
+        decide.record_evidence(state.patterns.get(tested.pattern.id), tested, request, state.snapshots)
+        for tested in request.tested
     ]
     decided_facts = [fact for fact in decisions if fact is not None]
     scope = state.scope(str(lineage.series), str(lineage.task))
-    facts = (
-        with_subsumption_updates(scope, decided_facts, request.session_id, request.market_time) if decided_facts else []
-    )
+    facts = []
+    if decided_facts:
+        cause, market_time = request.session_id, request.market_time
+        facts = with_subsumption_updates(scope, decided_facts, state.snapshots, cause, market_time)
     if request.features:
         ranked = state.rankings.get(request.lineage)
         message = facts_pb2.FeaturesRanked(

@@ -1,4 +1,4 @@
-"""The state of the knowledge service: a pure fold of the pattern and feature facts of the log."""
+"""The state of the knowledge service: a fold of the data set, pattern and feature facts of the log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ratchet.errors import InvalidInput
+from ratchet.events.v1 import facts_pb2
+from ratchet.names import Series
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain import pattern, ranking
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.pattern import PatternRecord
 from services.knowledge.domain.ranking import Ranking, RankingRecord
 from services.platform.facts import Fact
 
-PREFIXES = (pattern.PREFIX, ranking.PREFIX)
+DATASET_PREFIX = "dataset/"
+PREFIXES = (DATASET_PREFIX, pattern.PREFIX, ranking.PREFIX)
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -33,7 +37,8 @@ class SessionRecord:
 class KnowledgeState:
     """The facts up to `position`, by pattern id, by lineage and by session.
 
-    `scopes` are the pattern ids by series and task, in order of arrival. `unreadable` are the positions of invalid
+    `scopes` are the pattern ids by series and task, in order of arrival. `snapshots` are the rows that evidence names:
+    later states share them, since a snapshot never changes. `unreadable` are the positions of invalid
     facts, with the reason: other clients may append to the log, and one such fact must not hide the others.
     """
 
@@ -42,6 +47,7 @@ class KnowledgeState:
     rankings: Mapping[str, RankingRecord] = field(default_factory=dict)
     sessions: Mapping[str, SessionRecord] = field(default_factory=dict)
     scopes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    snapshots: SnapshotIndex = field(default_factory=SnapshotIndex)
     unreadable: tuple[tuple[int, str], ...] = ()
 
     def scope(self, series: str, task: str) -> Sequence[PatternRecord]:
@@ -64,14 +70,17 @@ def fold(state: KnowledgeState, batch: Sequence[tuple[int, Fact]], position: int
     updates: dict[str, _SessionUpdate] = defaultdict(_SessionUpdate)
     for at, fact in batch:
         try:
-            if fact.stream.startswith(ranking.PREFIX):
+            if isinstance(fact.message, facts_pb2.DatasetRegistered):
+                series = Series(fact.message.symbol, fact.message.timeframe or "1d")
+                state.snapshots.register(str(series), fact.message)
+            elif fact.stream.startswith(ranking.PREFIX):
                 lineage = fact.stream.removeprefix(ranking.PREFIX)
                 ranked = rankings[lineage] = ranking.evolve(rankings.get(lineage), fact, at)
                 updates[ranked.rankings[-1].message.session_id].add(lineage, (), at)
             else:
                 name = fact.stream.removeprefix(pattern.PREFIX)
                 known = patterns.get(name)
-                record = patterns[name] = pattern.evolve(known, fact, at)
+                record = patterns[name] = pattern.evolve(known, fact, state.snapshots, at)
                 if known is None:
                     scope = record.definition.series, record.definition.task
                     scopes[scope] = (*scopes.get(scope, ()), name)
@@ -84,7 +93,9 @@ def fold(state: KnowledgeState, batch: Sequence[tuple[int, Fact]], position: int
         earlier = sessions.get(session_id, SessionRecord("", (), 0))
         names = (*earlier.pattern_ids, *update.names)
         sessions[session_id] = SessionRecord(earlier.lineage or update.lineage, names, update.position)
-    return KnowledgeState(max(position, batch[-1][0]), patterns, rankings, sessions, scopes, tuple(unreadable))
+    return KnowledgeState(
+        max(position, batch[-1][0]), patterns, rankings, sessions, scopes, state.snapshots, tuple(unreadable)
+    )
 
 
 class _SessionUpdate:

@@ -12,6 +12,7 @@ from ratchet.decisions.lineage import LineageState
 from ratchet.errors import InvalidInput, LimitReached, RatchetError, StreamConflict
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import POLICIES, Lineage, Model, Series, one_of
+from ratchet.patterns.snapshots import Registration, check_base, check_repeated
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.facts import Fact
 from services.platform.interceptors import Caller
@@ -52,7 +53,13 @@ class Commands:
         self._limits = limits or Limits.load()
 
     def register_dataset(self, request: pb.RegisterDatasetRequest, caller: Caller) -> RecordedEvent:
-        """The registration: a new one, or the existing one of the same dataset in the same file."""
+        """The registration: a new one, or the existing one of the same dataset in the same file.
+
+        Raises:
+            InvalidInput: rows, times or standstills do not fit together, to the snapshot before or to an earlier
+                registration of the same dataset.
+            NotFound: previous_digest or cut_from is not registered for the series.
+        """
         dataset = request.dataset
         series = Series.parse(f"{dataset.symbol}@{dataset.timeframe or '1d'}")
         _require_digest("dataset.digest", "the digest of its bars", dataset.digest)
@@ -61,8 +68,15 @@ class Commands:
         registered.CopyFrom(dataset)
         registered.timeframe = series.timeframe
 
+        registration = Registration.of(registered)
+
         def decide() -> list[Fact]:
+            for base in filter(None, (registered.previous_digest, registered.cut_from)):
+                require_dataset(self._log, base, series)
+            check_base(registration, lambda digest: self._states.dataset(digest).registration)
             state = self._states.dataset(dataset.digest)
+            if state.registration is not None:
+                check_repeated(state.registration, registration)
             if self._is_registered(dataset, series):
                 return []
             return facts_after(dataset_stream(dataset.digest), state.version, [registered])

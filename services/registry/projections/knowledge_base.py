@@ -86,7 +86,7 @@ def project(event: RecordedEvent) -> Iterator[Statement]:
             changes: dict[str, SqlValue] = {"retired_by": None, "retired_reason": None} if revived else {}
             changes |= {"covered_by": fact.covered_by or None, **_after(event, fact.state, fact.after)}
             added = "validations = validations + ?, conflicting_bars = conflicting_bars + ?"
-            yield _update(fact.pattern_id, changes, added, (int(bool(fact.evidence.spans)), len(fact.conflicting_bars)))
+            yield _update(fact.pattern_id, changes, added, (int(bool(fact.evidence.spans)), len(fact.conflicting_rows)))
         case facts_pb2.PatternRetired() as fact:
             by = decision_pb2.DecidedBy.Name(fact.decided_by).removeprefix("DECIDED_BY_")
             changes = {"retired_by": by, "retired_reason": fact.reason, "covered_by": None}

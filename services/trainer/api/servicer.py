@@ -13,7 +13,7 @@ from ratchet.errors import InvalidInput, Unreachable
 from ratchet.names import DEFAULT_TARGET, MODEL_TYPES, POLICIES, Lineage, Series, Task, one_of
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring import targets
-from ratchet.scoring.data.bars import WARM_UP
+from ratchet.scoring.data.bars import WARM_UP, Bars
 from ratchet.scoring.data.zones import Zones
 from ratchet.scoring.models import families
 from ratchet.trainer.v1 import trainer_pb2 as pb
@@ -55,6 +55,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
             dataset=imported.dataset,
             unchanged=imported.unchanged,
             usable_bars=max(0, len(imported.bars.traded()) - WARM_UP),
+            standstills=_standstills(imported.bars),
         )
 
     def StartTraining(
@@ -148,6 +149,15 @@ def moment(text: str) -> int:
             f"--until {text!r} is not a date; write 2009-12-31, or a time such as 2009-12-31T16:00:00Z",
             fields={"until": "not a date"},
         ) from error
+
+
+def _standstills(bars: Bars) -> Iterator[pb.Standstill]:
+    for run in bars.standstills():
+        yield pb.Standstill(
+            first_bar=Timestamp(seconds=int(bars.time[run.first_row])),
+            last_bar=Timestamp(seconds=int(bars.time[run.end - 1])),
+            bars=run.rows,
+        )
 
 
 def _header(pieces: Iterator[pb.ImportBarsRequest]) -> pb.ImportBarsHeader:

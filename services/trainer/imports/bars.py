@@ -11,6 +11,7 @@ from ratchet.client import Client
 from ratchet.errors import CorruptData, DataRefused, LimitReached, NotFound
 from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.names import Series
+from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.data import csv_file, snapshot
 from ratchet.scoring.data.bars import Bars, written
@@ -75,10 +76,11 @@ class Importer:
         shown = name or "the file"
         parsed = csv_file.read(content, str(series), shown, self._limits.import_rows, known_zones(previous, zones))
         bars = parsed.bars
-        fact = _describe_file(series, parsed, name)
-        if previous is not None and previous.registered.digest == fact.digest:
+        if previous is not None and previous.registered.digest == snapshot.digest(bars):
             return ImportResult(self._restored(request_id, previous, bars), unchanged=True, bars=bars)
-        if previous is None:
+        known = None if previous is None else self.snapshots.bars(StoredDataset.of(previous.registered))
+        fact = _describe_file(series, parsed, name, known)
+        if previous is None or known is None:
             fact.rows_appended = len(bars)
         else:
             before = previous.registered.market_timezone
@@ -86,7 +88,7 @@ class Importer:
                 if not replace:
                     raise _other_market(series, shown, before, bars.zone)
                 fact.previous_market_timezone = before
-            difference = snapshot.difference(self.snapshots.bars(StoredDataset.of(previous.registered)), bars)
+            difference = snapshot.difference(known, bars)
             if difference.first_changed is not None and not replace:
                 raise DataRefused(
                     f"{series}: {shown} changes {difference.changed} and removes {difference.removed} of the known"
@@ -111,7 +113,7 @@ class Importer:
                 f"{series} has no bar until {written(until)}, its first is {written(bars.time[0])};"
                 " choose a later --until"
             )
-        fact = _describe(series, kept, dataset.registered.timezone)
+        fact = describe(series, kept, dataset.registered.timezone, bars)
         fact.cut_from = dataset.registered.digest
         return ImportResult(self._register(request_id, fact, kept), unchanged=False, bars=kept)
 
@@ -149,9 +151,9 @@ def _other_market(series: Series, name: str, before: str, now: str) -> DataRefus
     )
 
 
-def _describe_file(series: Series, parsed: ParsedFile, name: str) -> facts_pb2.DatasetRegistered:
+def _describe_file(series: Series, parsed: ParsedFile, name: str, known: Bars | None) -> facts_pb2.DatasetRegistered:
     """The fact of the dataset of a CSV file, without its Parquet file."""
-    fact = _describe(series, parsed.bars, parsed.timezone)
+    fact = describe(series, parsed.bars, parsed.timezone, known)
     fact.source = name
     fact.ignored_columns.extend(parsed.ignored_columns)
     fact.unnamed_columns.extend(parsed.unnamed_columns)
@@ -163,8 +165,12 @@ def _describe_file(series: Series, parsed: ParsedFile, name: str) -> facts_pb2.D
     return fact
 
 
-def _describe(series: Series, bars: Bars, timezone: str) -> facts_pb2.DatasetRegistered:
-    """The fact of a dataset, without its Parquet file."""
+def describe(series: Series, bars: Bars, timezone: str, known: Bars | None) -> facts_pb2.DatasetRegistered:
+    """The fact of a dataset, without its Parquet file.
+
+    `known`: the bars of the dataset before, or of the one from which `bars` were cut, which the caller names in it.
+    """
+    kept = 0 if known is None else common_rows(known.time, bars.time)
     return facts_pb2.DatasetRegistered(
         symbol=series.symbol,
         timeframe=series.timeframe,
@@ -174,4 +180,7 @@ def _describe(series: Series, bars: Bars, timezone: str) -> facts_pb2.DatasetReg
         last_bar=Timestamp(seconds=int(bars.time[-1])),
         timezone=timezone,
         market_timezone=bars.zone,
+        kept_rows=kept,
+        times=encode_times(bars.time[kept:]) if kept < len(bars) else None,
+        standstills=[facts_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
     )

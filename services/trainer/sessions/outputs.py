@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import decision_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
-from ratchet.patterns import evidence as bar_evidence
 from ratchet.patterns.rule_text import SYMBOLS
+from ratchet.patterns.snapshot_rows import SnapshotRows
 from ratchet.registry.v1 import registry_pb2
 from ratchet.scoring.columns import ONLINE_LOG_ODDS
 from ratchet.scoring.features import BASE
@@ -29,10 +29,17 @@ _OPERATOR_OF = {op: operator for operator, op in SYMBOLS.items()}
 
 
 def evidence_request(
-    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome
+    training: registry_pb2.Training, inputs: SessionInputs, outcome: SessionOutcome, rows: SnapshotRows
 ) -> knowledge_pb2.RecordEvidenceRequest:
-    """The tested rules, the new evidence of known patterns, and the feature ranking."""
-    digest = training.request.dataset_digest
+    """The tested rules, the new evidence of known patterns, and the feature ranking.
+
+    `rows`: of the session's snapshot, whose traded bars are the bars of `inputs`.
+    """
+
+    def bar_evidence(found: Evidence) -> pattern_pb2.BarEvidence:
+        span = rows.span(found.times, found.fired, found.labels)
+        return pattern_pb2.BarEvidence(dataset_digest=training.request.dataset_digest, spans=[span])
+
     request = knowledge_pb2.RecordEvidenceRequest(
         session_id=training.session_id,
         lineage=training.lineage,
@@ -43,13 +50,13 @@ def evidence_request(
     for tested in outcome.mining.rules:
         request.tested.add(
             pattern=_pattern(tested.rule, inputs),
-            evidence=_bars(tested.evidence, digest),
+            evidence=bar_evidence(tested.evidence),
             p_value=tested.p,
             passed=tested.passes,
         )
     rules = {pattern.id: pattern.rule for pattern in inputs.patterns}
     for update in outcome.pattern_updates:
-        request.tested.add(pattern=_pattern(rules[update.id], inputs), evidence=_bars(update.evidence, digest))
+        request.tested.add(pattern=_pattern(rules[update.id], inputs), evidence=bar_evidence(update.evidence))
     return request
 
 
@@ -244,8 +251,3 @@ def _pattern(rule: Rule, inputs: SessionInputs) -> pattern_pb2.Pattern:
         wording=sentence(rule, inputs.target),
         type=rule.kind,
     )
-
-
-def _bars(evidence: Evidence, digest: str) -> pattern_pb2.BarEvidence:
-    span = bar_evidence.encode(evidence.times, evidence.fired, evidence.labels)
-    return pattern_pb2.BarEvidence(dataset_digest=digest, spans=[span])

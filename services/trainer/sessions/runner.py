@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from ratchet.client import Client
 from ratchet.errors import Conflict
+from ratchet.patterns.snapshot_rows import SnapshotRows
 from ratchet.registry.v1 import registry_pb2
 from services.platform.artifacts import ArtifactStore
+from services.platform.snapshots import Snapshots
 from services.platform.workers import Workers
 from services.trainer.learning.champions_as_of import ChampionReplay, replay_champion
 from services.trainer.learning.inputs import SessionInputs
@@ -41,7 +43,9 @@ class SessionRunner:
         After each concurrent change of a champion, the same model is scored again, against the current champions.
         """
         digest = self.store.put(outcome.artifact)
-        self.client.record_evidence(outputs.evidence_request(training, job, outcome))
+        bars = Snapshots(self.client, self.store).recorded(training.request.dataset_digest)
+        rows = SnapshotRows(bars.time, bars.standstills())
+        self.client.record_evidence(outputs.evidence_request(training, job, outcome, rows))
         current = job
         for _ in range(MAX_CHAMPION_CHANGES):
             try:

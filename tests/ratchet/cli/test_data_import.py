@@ -34,7 +34,8 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         bars.first_bar.FromJsonString("2024-01-02T14:30:00Z")
         bars.last_bar.FromJsonString("2024-06-28T19:30:00Z")
         dataset = registry_pb2.Dataset(series=header.series, registered=bars)
-        return trainer_pb2.ImportBarsResponse(dataset=dataset, usable_bars=150)
+        standing = trainer_pb2.Standstill(first_bar=bars.first_bar, last_bar=bars.last_bar, bars=400)
+        return trainer_pb2.ImportBarsResponse(dataset=dataset, usable_bars=150, standstills=[standing])
 
 
 @pytest.fixture
@@ -54,8 +55,10 @@ def test_the_zones_are_sent_and_the_markets_is_shown(run: Run, trainer: Trainer)
     assert ran.code == 0, ran.err
     (header,) = trainer.headers
     assert (header.series, header.timezone, header.market_timezone) == ("AAPL@1h", "UTC", "America/New_York")
-    assert ran.out.splitlines()[1:4] == [
+    assert ran.out.splitlines()[1:5] == [
         "  no volume column: the series has no volume",
+        "  400 bars without trade, 2024-01-02T14:30:00Z to 2024-06-28T19:30:00Z: they carry no label, evidence or"
+        " pattern",
         "  market time zone America/New_York",
         f"  150 usable for training, snapshot {'d' * 12}",
     ]

@@ -12,7 +12,7 @@ import pytest
 from ratchet.client import Client
 from services.platform.settings import Settings
 from services.registry import bootstrap
-from tests.support.registry_samples import dataset
+from tests.support.datasets import dataset
 
 Run = Callable[..., Any]
 

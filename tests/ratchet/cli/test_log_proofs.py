@@ -26,7 +26,7 @@ from ratchet.transparency.keys import (
 )
 from services.platform.settings import Settings
 from services.registry import bootstrap
-from tests.support.registry_samples import dataset
+from tests.support.datasets import dataset
 
 Run = Callable[..., Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 
 from ratchet.events.v1 import decision_pb2, facts_pb2
-from ratchet.transparency import checkpoints
+from ratchet.transparency import checkpoints, datasets
 from ratchet.transparency.checkpoints import Checkpoint
 from ratchet.transparency.event_format import FACTS
 from ratchet.transparency.keys import TrustedKey, introduce, origin_of, public_bytes
@@ -141,6 +142,21 @@ ROLLBACK = (Promoted, {"scope": LINEAGE, "rollback": True})
 STAND_IN = (Promoted, {"scope": SYMBOL, "decided_by": PERSON})
 UNMEASURED = (Declined, {"scope": SYMBOL, "verdict": decision_pb2.VERDICT_NO_NEW_EVIDENCE})
 
+Validated, Dataset = facts_pb2.PatternValidated, facts_pb2.DatasetRegistered
+OF_IBM = hashlib.sha256(b"values of 1000 bars of IBM@1w").hexdigest()
+
+
+def cut_of_the_first(kept: int) -> Callable[[Any], None]:
+    """Of 2,000 bars, the first `kept` ones from the first snapshot, which has 1,000."""
+
+    def change(fact: Any) -> None:
+        fact.cut_from, fact.kept_rows = hashlib.sha256(b"values of 1000 bars of AAPL").hexdigest(), kept
+        fact.times.first += kept * 86_400
+        fact.times.counts[0] -= kept
+
+    return change
+
+
 LIES = [
     (
         DECLINE,
@@ -203,7 +219,18 @@ LIES = [
     ((facts_pb2.TrainingFailed, {}), set_to("lineage", FOREST), "was of .*logistic, not of"),
     ((facts_pb2.PatternValidated, {}), set_to("before.hits", 1), "counts before are not those"),
     ((facts_pb2.PatternValidated, {}), set_to("after.bars", 1000), "can't become 1000"),
-    ((facts_pb2.DatasetRegistered, {}), set_to("previous_digest", "0" * 64), "was not registered for its series"),
+    ((Validated, {}), set_to("evidence.spans.0.first_row", 990), "it needs 1011 rows of a data set of 1000"),
+    ((Validated, {}), set_to("evidence.spans.0.first_row", 12), "begins at row 12, which is no traded row"),
+    ((Validated, {}), set_to("evidence.spans.0.first_row", -1), "begins at row -1, which is no traded row"),
+    ((Validated, {}), set_to("evidence.spans.0.first_row", 2**62), "which is no traded row"),
+    ((Validated, {}), set_to("evidence.spans.0.fired", b""), "0 bytes of fired; 20 bars take 3"),
+    ((Validated, {}), set_to("evidence.dataset_digest", "0" * 64), "was not registered for its series"),
+    ((Validated, {}), set_to("evidence.dataset_digest", OF_IBM), "was not registered for its series"),
+    ((Validated, {}), set_to("evidence.dataset_digest", ""), "was not registered for its series"),
+    ((Dataset, {}), set_to("previous_digest", "0" * 64), "was not registered for its series"),
+    ((Dataset, {}), set_to("rows", 1001), "times of a data set holds 1000 times; 1001 rows"),
+    ((Dataset, {}), set_to("standstills.0.first_row", 998), "a run up to row 1002; the last row is 999"),
+    ((Dataset, {"rows": 2000}), cut_of_the_first(1001), "it needs 1001 rows of a data set of 1000"),
 ]
 
 
@@ -218,6 +245,21 @@ def test_a_signed_lie_is_found_at_its_position(
     own = [finding for finding in findings if finding.startswith(f"position {at + 1}: ")]
     later = [finding for finding in findings if kind is facts_pb2.TrainingCompleted]
     assert any(re.search(said, finding) for finding in [*own, *later]), findings
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "said"), [lie for lie in LIES if lie[0][0] in (Validated, Dataset) or "its series" in lie[2]]
+)
+def test_references_to_old_data_sets_are_checked_at_the_end(
+    written: Events,
+    where: tuple[type[Message], dict[str, object]],
+    change: Callable[[Any], None],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(datasets, "RECENT", 0)
+    assert replayed(written).findings == ()
+    test_a_signed_lie_is_found_at_its_position(written, where, change, said)
 
 
 def test_a_degenerate_pair_decides_nothing_when_it_is_replayed(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.patterns.evidence import decode_all
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.evidence import Evidence, merge
 from tests.support.planted_rule import DAY, Truth
@@ -23,9 +22,7 @@ stories = st.lists(ranges, min_size=1, max_size=8)
 
 
 def told(truth: Truth, story: list[Range]) -> Evidence:
-    union, conflicting = merge(
-        Evidence.concatenated(enumerate((decode_all(truth.evidence(each)) for each in story), start=1))
-    )
+    union, conflicting = merge(Evidence.concatenated(enumerate((truth.bars(each) for each in story), start=1)))
     assert not len(conflicting)
     return union
 
@@ -73,9 +70,7 @@ def test_where_two_datasets_disagree_the_first_stays_and_the_bars_are_named() ->
     corrected = first.outcomes.copy()
     corrected[[20, 30]] ^= True
     other = replace(first, outcomes=corrected, digest="d2")
-    union, conflicting = merge(
-        Evidence.concatenated([(1, decode_all(first.evidence((0, 50)))), (2, decode_all(other.evidence((10, 60))))])
-    )
+    union, conflicting = merge(Evidence.concatenated([(1, first.bars((0, 50))), (2, other.bars((10, 60)))]))
     assert conflicting.times.tolist() == [first.time(20), first.time(30)]
     assert conflicting.source.tolist() == [2, 2]
     assert union.outcomes.tolist() == np.concatenate([first.outcomes[:50], corrected[50:60]]).tolist()

@@ -14,7 +14,7 @@ from services.knowledge.api.messages import CONFIDENCES, history, known_pattern
 from services.knowledge.domain.counts import count
 from services.knowledge.domain.decide import record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, PatternView, evolve, view
-from tests.support.planted_rule import Truth, first_test, met_again, session
+from tests.support.planted_rule import SNAPSHOTS, Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 TURNED = replace(GOOD, outcomes=GOOD.outcomes.copy(), digest="d2")
@@ -26,9 +26,9 @@ spans = st.tuples(st.integers(250, 1900), st.integers(1, 300)).map(lambda s: (s[
 def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     record = None
     for position, tested in enumerate(told, start=1):
-        fact = record_evidence(record, tested, session(f"s{position}"))
+        fact = record_evidence(record, tested, session(f"s{position}"), SNAPSHOTS)
         assert fact is not None
-        record = evolve(record, fact, position)
+        record = evolve(record, fact, SNAPSHOTS, position)
     assert record is not None
     return record
 
@@ -85,7 +85,7 @@ def test_a_change_tells_what_its_fact_brought_and_what_of_it_was_new() -> None:
 
 def test_a_persons_retirement_brought_no_bar_and_says_why() -> None:
     record = recorded(first_test(GOOD, (0, 800)))
-    _, change = history(seen(evolve(record, retire(record, "a bad data file"), 2)))
+    _, change = history(seen(evolve(record, retire(record, "a bad data file"), SNAPSHOTS, 2)))
     assert (change.reason, change.bars, change.new_bars, change.session_id) == ("a bad data file", 0, 0, "")
     assert not any(change.HasField(bar) for bar in ("first_bar", "last_bar"))
     assert not change.dataset_digest

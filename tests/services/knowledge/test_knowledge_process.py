@@ -14,12 +14,25 @@ from typing import TypeVar
 import psutil
 import pytest
 
+from ratchet.client import Client
 from ratchet.client.transport import LazyChannel, Transport
 from ratchet.errors import Unreachable
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from tests.support.planted_rule import FOREST, SERIES, TASK, Truth, first_test, met_again, narrowed, session
+from tests.support.datasets import daily, dataset
+from tests.support.planted_rule import (
+    FIRST,
+    FOREST,
+    ROWS,
+    SERIES,
+    TASK,
+    Truth,
+    first_test,
+    met_again,
+    narrowed,
+    session,
+)
 
 TRUTH = Truth.drawn(1)
 Answer = TypeVar("Answer")
@@ -48,6 +61,12 @@ class Processes:
         address = f"127.0.0.1:{self._ports['knowledge']}"
         self._transport = Transport("knowledge service", LazyChannel(address), "ann", 20.0)
         self._stub = KnowledgeServiceStub(self._transport.lazy_channel.channel)
+
+    def import_bars(self) -> None:
+        """Registers the snapshot d1."""
+        with Client(registry=f"127.0.0.1:{self._ports['registry']}") as client:
+            fact = dataset(SERIES, "d1", times=daily(ROWS, FIRST))
+            self._patiently(lambda: client.register_dataset(fact))
 
     def start(self, name: str) -> None:
         registry = f"127.0.0.1:{self._ports['registry']}"
@@ -104,6 +123,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 def test_knowledge_survives_the_death_of_either_process(processes: Processes) -> None:
     processes.start("knowledge")
     processes.start("registry")
+    processes.import_bars()
     first = processes.record(session("s1", first_test(TRUTH, (0, 600))))
     processes.kill("registry")
     processes.start("registry")

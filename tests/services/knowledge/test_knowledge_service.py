@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from google.protobuf.message import Message
@@ -20,16 +21,43 @@ from ratchet.errors import (
     PreconditionFailed,
     Unreachable,
 )
-from ratchet.events.v1 import pattern_pb2
+from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
-from services.platform.facts import from_state
+from ratchet.patterns.evidence import encode
+from ratchet.patterns.snapshot_rows import RowRange
+from services.platform.facts import Fact, from_state
+from tests.support.datasets import daily, dataset
 from tests.support.knowledge_services import Knowing, World
-from tests.support.planted_rule import FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
+from tests.support.planted_rule import (
+    FIRST,
+    FOREST,
+    IMPORTED,
+    LOGISTIC,
+    ROWS,
+    SERIES,
+    TASK,
+    Truth,
+    first_test,
+    met_again,
+    session,
+)
 
 TRUTH = Truth.drawn(1, bars=2000)
 WEAK = Truth.drawn(2, bars=2000, hit_rate=0.45)
 CONFIRMED = pattern_pb2.PATTERN_STATE_CONFIRMED
 RETIRED = pattern_pb2.PATTERN_STATE_RETIRED
+
+
+STANDING = dataset(digest="standing", times=daily(ROWS, FIRST), standstills=[RowRange(50, 10)])
+
+
+def imported(world: World, dataset: facts_pb2.DatasetRegistered) -> None:
+    world.append([Fact(f"dataset/{dataset.digest}", 1, dataset)])
+
+
+def of_standstill(first_row: int, bars: int) -> pattern_pb2.BarEvidence:
+    span = encode(first_row, TRUTH.fired[:bars], TRUTH.outcomes[:bars])
+    return pattern_pb2.BarEvidence(dataset_digest="standing", spans=[span])
 
 
 def record(knowing: Knowing, request: pb.RecordEvidenceRequest) -> pb.RecordEvidenceResponse:
@@ -62,12 +90,12 @@ def ids(patterns: object) -> list[str]:
 
 def test_what_a_session_found_is_known_with_its_evidence(knowing: Knowing) -> None:
     answer = record(knowing, session("s1", first_test(TRUTH, (0, 800)), first_test(WEAK, (0, 800), pattern_id="bb22")))
-    assert answer.position == 3
+    assert answer.position == IMPORTED + 3
     [kept, refuted] = answer.patterns
     assert (kept.state, refuted.state) == (CONFIRMED, pattern_pb2.PATTERN_STATE_REFUTED)
     assert (kept.counts.bars, kept.counts.support) == (800, int(TRUTH.fired[:800].sum()))
     assert (kept.tested_through.seconds, kept.evidence_end.seconds) == (TRUTH.time(799), TRUTH.time(800))
-    assert (kept.found_by, kept.validations, kept.position) == (FOREST, 0, 1)
+    assert (kept.found_by, kept.validations, kept.position) == (FOREST, 0, IMPORTED + 1)
     assert kept.found_at.seconds > 0
     known = knowledge(knowing)
     assert ids(known.patterns) == ["aa11"]
@@ -78,7 +106,7 @@ def test_what_a_session_found_is_known_with_its_evidence(knowing: Knowing) -> No
 
 def test_the_facts_carry_the_callers_name_and_the_session(world: World, knowing: Knowing) -> None:
     record(knowing, session("s1", first_test(TRUTH, (0, 800))))
-    stored = world.client().select_notifications(start=1, limit=10)
+    stored = world.client().select_notifications(start=IMPORTED + 1, limit=10)
     facts = [
         from_state(str(event.originator_id), event.originator_version, event.topic, event.state) for event in stored
     ]
@@ -106,12 +134,12 @@ def test_a_session_records_once(knowing: Knowing) -> None:
 
 
 def test_a_session_without_patterns_still_ranks_its_features(knowing: Knowing) -> None:
-    assert record(knowing, session("s1")).position == 1
+    assert record(knowing, session("s1")).position == IMPORTED + 1
     nothing = session("s2")
     nothing.ClearField("features")
-    assert record(knowing, nothing).position == 1
+    assert record(knowing, nothing).position == IMPORTED + 1
     [ranking] = knowing.ask(knowing.stub.ListFeatureHistory, pb.ListFeatureHistoryRequest(lineage=FOREST)).rankings
-    assert (ranking.session_id, ranking.position, ranking.features[0].name) == ("s1", 1, "rsi_14")
+    assert (ranking.session_id, ranking.position, ranking.features[0].name) == ("s1", IMPORTED + 1, "rsi_14")
 
 
 def test_the_same_bars_from_five_model_types_count_once(knowing: Knowing) -> None:
@@ -143,7 +171,7 @@ def test_concurrent_sessions_with_overlapping_evidence_all_succeed(world: World,
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(run, range(8)))
     last = max(answer.position for answer in answers)
-    assert last == 2 + 3 * 8
+    assert last == IMPORTED + 2 + 3 * 8
     for one in both:
         found = one.ask(one.stub.GetPattern, pb.GetPatternRequest(pattern_id="aa11", min_position=last))
         assert (found.pattern.counts.bars, len(found.history)) == (1300, 9)
@@ -185,7 +213,7 @@ def test_a_restart_gives_the_same_answers(world: World, knowing: Knowing) -> Non
     def everything(one: Knowing) -> list[Message]:
         return [
             knowledge(one, everything=True),
-            knowledge(one, before=1200, as_of=3),
+            knowledge(one, before=1200, as_of=IMPORTED + 3),
             get(one, "aa11"),
             record(one, session("s1", first_test(TRUTH, (0, 800)), first_test(WEAK, (0, 800), pattern_id="bb22"))),
             retire(one, "aa11"),
@@ -209,7 +237,7 @@ def test_patterns_are_listed_in_pages_that_fit_together(knowing: Knowing) -> Non
     second = page(first.next_page_token)
     third = page(second.next_page_token)
     assert sorted(ids([*first.patterns, *second.patterns, *third.patterns])) == [f"p{n}" for n in range(7)]
-    assert (first.position, second.position, third.next_page_token) == (8, 8, "")
+    assert (first.position, second.position, third.next_page_token) == (IMPORTED + 8, IMPORTED + 8, "")
     with pytest.raises(InvalidInput, match="not a page token"):
         page("nonsense")
 
@@ -224,7 +252,7 @@ def test_patterns_are_listed_by_state_series_and_task(knowing: Knowing) -> None:
     assert listed() == ["aa11", "bb22"]
     assert listed(state=pattern_pb2.PATTERN_STATE_REFUTED) == ["bb22"]
     assert listed(series=SERIES, task="direction") == []
-    assert listed(as_of_position=1) == ["aa11"]
+    assert listed(as_of_position=IMPORTED + 1) == ["aa11"]
 
 
 def test_a_pattern_is_found_by_the_beginning_of_its_id(knowing: Knowing) -> None:
@@ -280,20 +308,42 @@ def test_nobody_waits_for_a_position_that_the_log_does_not_have(knowing: Knowing
         (lambda request: request.tested[0].evidence.ClearField("dataset_digest"), "from which dataset"),
         (lambda request: request.tested[0].ClearField("p_value"), "without the p value"),
         (lambda request: setattr(request.tested[0], "p_value", 1.5), "p value of 1.5"),
-        (lambda request: request.tested[0].evidence.spans[0].times.pop(), "times"),
+        (lambda request: setattr(request.tested[0].evidence, "dataset_digest", "d9"), "'d9' is not registered"),
+        (lambda request: setattr(request.tested[0].evidence, "dataset_digest", "ibm"), "is of IBM, not of AAPL"),
+        (lambda request: setattr(request.tested[0].evidence.spans[0], "first_row", -1), "begins at row -1"),
+        (lambda request: setattr(request.tested[0].evidence.spans[0], "first_row", ROWS), f"row {ROWS}"),
+        (lambda request: setattr(request.tested[0].evidence.spans[0], "first_row", ROWS - 800), "800 traded rows"),
+        (lambda request: setattr(request.tested[0].evidence.spans[0], "bars", 801), "801 bars take 101"),
+        (lambda request: request.tested[0].evidence.CopyFrom(of_standstill(50, 800)), "row 50, on which nothing"),
         (lambda request: request.ClearField("market_time"), "has no market_time; send the last labelled bar"),
         (lambda request: request.market_time.FromSeconds(TRUTH.time(798)), "after the market time"),
     ],
 )
 def test_a_wrong_request_is_refused_with_its_field_and_leaves_nothing(
-    knowing: Knowing, change: Callable[[pb.RecordEvidenceRequest], object], word: str
+    world: World, knowing: Knowing, change: Callable[[pb.RecordEvidenceRequest], object], word: str
 ) -> None:
+    imported(world, dataset("IBM", "ibm", times=daily(ROWS, FIRST)))
+    imported(world, STANDING)
     request = session("s1", first_test(TRUTH, (0, 800)))
     change(request)
     with pytest.raises(InvalidInput, match=word) as caught:
         record(knowing, request)
     assert caught.value.fields
-    assert knowledge(knowing).position == 0
+    assert world.client().head() == IMPORTED + 2
+
+
+def test_evidence_may_name_a_snapshot_that_was_registered_just_before(world: World, knowing: Knowing) -> None:
+    """Its bars are the traded ones: they skip the standstill, and so do their labels."""
+    for number in range(20):
+        imported(world, dataset(digest=f"n{number}", times=daily(ROWS + number, FIRST)))
+        tested = first_test(replace(TRUTH, digest=f"n{number}"), (0, 800), pattern_id=f"p{number}")
+        assert record(knowing, session(f"s{number}", tested)).patterns[0].counts.bars == 800
+    imported(world, STANDING)
+    tested = first_test(TRUTH, pattern_id="gap")
+    tested.evidence.CopyFrom(of_standstill(49, 3))
+    [found] = record(knowing, session("gap", tested)).patterns
+    assert (found.tested_through.seconds, found.evidence_end.seconds) == (TRUTH.time(61), TRUTH.time(62))
+    assert world.start_knowledge().ask(knowing.stub.GetPattern, pb.GetPatternRequest(pattern_id="gap")).pattern == found
 
 
 def test_it_starts_before_the_log_and_says_what_it_waits_for(world: World) -> None:
@@ -304,7 +354,7 @@ def test_it_starts_before_the_log_and_says_what_it_waits_for(world: World) -> No
     with pytest.raises(Unreachable, match=r"knowledge has not read the log yet: the registry at .* does not answer"):
         knowing.ask(knowing.stub.GetKnowledge, request, 1.0)
     world.start_log()
-    assert record(knowing, session("s1", first_test(TRUTH, (0, 800)))).position == 2
+    assert record(knowing, session("s1", first_test(TRUTH, (0, 800)))).position == IMPORTED + 2
 
 
 def test_it_answers_while_the_log_is_away_and_catches_up_when_it_is_back(world: World, knowing: Knowing) -> None:
@@ -315,7 +365,7 @@ def test_it_answers_while_the_log_is_away_and_catches_up_when_it_is_back(world: 
         record(knowing, session("s2", met_again(TRUTH, (800, 900))))
     world.start_log()
     position = record(knowing, session("s2", met_again(TRUTH, (800, 900)))).position
-    assert position == 4
+    assert position == IMPORTED + 4
     assert get(knowing, "aa11").pattern.counts.bars == 900
 
 
@@ -325,11 +375,11 @@ def test_a_log_that_was_replaced_is_read_anew(world: World, knowing: Knowing) ->
     world.start_log("another")
     for _ in range(200):
         known = knowledge(knowing, everything=True)
-        if known.position == 0:
+        if known.position == IMPORTED:
             break
         time.sleep(0.05)
-    assert (known.position, list(known.patterns), list(known.tested_ids)) == (0, [], [])
-    assert record(knowing, session("s1")).position == 1
+    assert (known.position, list(known.patterns), list(known.tested_ids)) == (IMPORTED, [], [])
+    assert record(knowing, session("s1")).position == IMPORTED + 1
 
 
 def test_the_process_loads_no_learning_library() -> None:
@@ -358,7 +408,9 @@ def test_a_pattern_is_shown_with_its_evidence_year_by_year(knowing: Knowing) -> 
     assert sum(year.support for year in answer.years) == counts.support
     assert sum(year.hits for year in answer.years) == counts.hits
     assert all(0.3 < year.base_rate < 0.7 for year in answer.years)
-    past = pb.GetPatternRequest(pattern_id="aa11", as_of_position=1, known_before=Timestamp(seconds=TRUTH.time(400)))
+    past = pb.GetPatternRequest(
+        pattern_id="aa11", as_of_position=IMPORTED + 1, known_before=Timestamp(seconds=TRUTH.time(400))
+    )
     assert sum(year.bars for year in knowing.ask(knowing.stub.GetPattern, past).years) == 399
 
 
@@ -393,7 +445,7 @@ def test_success_rates_tell_what_became_of_the_tested_rules(knowing: Knowing) ->
 
     def rates(**asked: object) -> dict[tuple[str, str], pb.SuccessRate]:
         answer = knowing.ask(knowing.stub.ListSuccessRates, pb.ListSuccessRatesRequest(**asked))  # type: ignore[arg-type]
-        assert answer.position == asked.get("as_of_position", 8)
+        assert answer.position == asked.get("as_of_position", IMPORTED + 8)
         return {(rate.series, rate.type): rate for rate in answer.rates}
 
     everything = rates()

@@ -22,7 +22,9 @@ from services.platform.facts import Fact
 from tests.support.planted_rule import (
     FOREST,
     LOGISTIC,
+    ROWS,
     SERIES,
+    SNAPSHOTS,
     TASK,
     Truth,
     first_test,
@@ -38,9 +40,11 @@ BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 def story() -> list[tuple[int, Fact]]:
     """Positions leave room for facts of other streams."""
-    first = record_evidence(None, first_test(TRUTH, (0, 500)), session("s1"))
+    first = record_evidence(None, first_test(TRUTH, (0, 500)), session("s1"), SNAPSHOTS)
     assert first is not None
-    second = record_evidence(evolve(None, first), met_again(TRUTH, (500, 900)), session("s2", lineage=LOGISTIC))
+    second = record_evidence(
+        evolve(None, first, SNAPSHOTS), met_again(TRUTH, (500, 900)), session("s2", lineage=LOGISTIC), SNAPSHOTS
+    )
     assert second is not None
     ranked = facts_pb2.FeaturesRanked(
         lineage=LOGISTIC, session_id="s2", features=[model_pb2.RankedFeature(name="rsi_14", rank=1)]
@@ -56,7 +60,7 @@ def long_story() -> list[tuple[int, Fact]]:
         (pattern("simple"), TRUTH),
         (pattern("other", 30.0), replace(TRUTH, fired=~TRUTH.fired)),
     ]
-    state = KnowledgeState()
+    state = KnowledgeState(snapshots=SNAPSHOTS)
     told: list[tuple[int, Fact]] = []
     for number in range(12):
         definition, truth = rules[number % 3]
@@ -67,9 +71,9 @@ def long_story() -> list[tuple[int, Fact]]:
         facts = evidence_facts(session(f"s{number}", piece), state)
         if number == 6:
             wrong = retire(state.patterns["simple"], "the data was wrong")
-            facts = with_subsumption_updates(state.scope(SERIES, TASK), [wrong], "r1")
+            facts = with_subsumption_updates(state.scope(SERIES, TASK), [wrong], SNAPSHOTS, "r1")
         told += enumerate(facts, len(told) + 1)
-        state = fold(KnowledgeState(), told, len(told))
+        state = fold(KnowledgeState(snapshots=SNAPSHOTS), told, len(told))
     return told
 
 
@@ -89,7 +93,7 @@ def answers(state: KnowledgeState, position: int | None, before: int | None) -> 
 def test_batches_of_any_size_give_the_same_answers(cuts: set[int]) -> None:
     """Those of a restart too, which reads the facts in batches of its own."""
     end = len(LONG_STORY)
-    at_once, parts = fold(KnowledgeState(), LONG_STORY, end), KnowledgeState()
+    at_once, parts = fold(KnowledgeState(snapshots=SNAPSHOTS), LONG_STORY, end), KnowledgeState(snapshots=SNAPSHOTS)
     for start, stop in pairwise(sorted({0, end} | cuts)):
         parts = fold(parts, LONG_STORY[start:stop], stop)
         answers(parts, None, TRUTH.time(500))
@@ -100,28 +104,28 @@ def test_batches_of_any_size_give_the_same_answers(cuts: set[int]) -> None:
 
 
 def test_the_past_of_a_long_log_is_a_shorter_log() -> None:
-    now = fold(KnowledgeState(), LONG_STORY, len(LONG_STORY))
+    now = fold(KnowledgeState(snapshots=SNAPSHOTS), LONG_STORY, len(LONG_STORY))
     for position in range(1, len(LONG_STORY)):
-        then = fold(KnowledgeState(), LONG_STORY[:position], position)
+        then = fold(KnowledgeState(snapshots=SNAPSHOTS), LONG_STORY[:position], position)
         for before in (None, TRUTH.time(450)):
             assert answers(now, position, before) == answers(then, None, before)
 
 
 def test_evidence_worked_out_early_does_not_hide_what_comes_later() -> None:
-    state = fold(KnowledgeState(), story()[:1], 4)
+    state = fold(KnowledgeState(snapshots=SNAPSHOTS), story()[:1], 4)
     assert len(state.patterns["aa11"].evidence) == 500
     assert len(fold(state, story()[1:], 12).patterns["aa11"].evidence) == 900
 
 
 def test_a_scope_holds_the_patterns_of_one_series_and_task() -> None:
-    state = fold(KnowledgeState(), LONG_STORY, len(LONG_STORY))
+    state = fold(KnowledgeState(snapshots=SNAPSHOTS), LONG_STORY, len(LONG_STORY))
     assert [record.id for record in state.scope(SERIES, TASK)] == ["twin", "simple", "other"]
     assert state.scope(SERIES, "volatility") == []
 
 
 def test_a_moment_is_the_position_of_the_last_fact_by_then() -> None:
     timed = [(at, replace(fact, recorded_at=BEGAN + timedelta(hours=at))) for at, fact in story()]
-    state = fold(KnowledgeState(), timed, 12)
+    state = fold(KnowledgeState(snapshots=SNAPSHOTS), timed, 12)
     moments = [BEGAN + timedelta(hours=hours) for hours in (3.9, 4, 8.9, 9, 9.5, 10, 99)]
     assert [state.position_at(moment) for moment in moments] == [0, 4, 4, 9, 9, 10, 10]
 
@@ -131,8 +135,8 @@ def test_evidence_that_can_not_be_read_brings_no_bar() -> None:
     first, second, _ = story()
     broken = facts_pb2.PatternValidated()
     broken.MergeFrom(second[1].message)  # type: ignore[arg-type]
-    broken.evidence.spans[0].times[5] = -1
-    state = fold(KnowledgeState(), [first, (9, replace(second[1], message=broken))], 9)
+    broken.evidence.spans[0].first_row = ROWS
+    state = fold(KnowledgeState(snapshots=SNAPSHOTS), [first, (9, replace(second[1], message=broken))], 9)
     record = state.patterns["aa11"]
     assert (record.version, len(record.evidence), record.bars_of(2).times.tolist()) == (2, 500, [])
     assert record.bars_of(1).times[0] == TRUTH.time(0)
@@ -140,13 +144,13 @@ def test_evidence_that_can_not_be_read_brings_no_bar() -> None:
 
 
 def test_a_session_is_traced_to_its_lineage_patterns_and_last_position() -> None:
-    traces = fold(KnowledgeState(), story(), 10).sessions
+    traces = fold(KnowledgeState(snapshots=SNAPSHOTS), story(), 10).sessions
     assert (traces["s1"].lineage, traces["s1"].pattern_ids, traces["s1"].position) == (FOREST, ("aa11",), 4)
     assert (traces["s2"].lineage, traces["s2"].pattern_ids, traces["s2"].position) == (LOGISTIC, ("aa11",), 10)
 
 
 def test_contents_do_not_change_when_more_is_folded() -> None:
-    before = fold(KnowledgeState(), story()[:1], 4)
+    before = fold(KnowledgeState(snapshots=SNAPSHOTS), story()[:1], 4)
     fold(before, story()[1:], 10)
     assert (before.position, before.patterns["aa11"].version, dict(before.rankings)) == (4, 1, {})
 
@@ -155,6 +159,6 @@ def test_a_fact_that_can_not_follow_is_named_and_hides_nothing_else() -> None:
     orphan = facts_pb2.PatternValidated(pattern_id="zz", session_id="s3", lineage=FOREST)
     stranger = facts_pb2.PatternDiscovered(pattern=first_test(TRUTH, (0, 10)).pattern)
     broken = [(1, Fact("pattern/zz", 1, orphan)), (2, Fact("pattern/yy", 1, stranger))]
-    state = fold(KnowledgeState(), [*broken, *story()], 10)
+    state = fold(KnowledgeState(snapshots=SNAPSHOTS), [*broken, *story()], 10)
     assert [position for position, _ in state.unreadable] == [1, 2]
     assert list(state.patterns) == ["aa11"]

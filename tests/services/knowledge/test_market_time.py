@@ -20,7 +20,19 @@ from services.knowledge.domain.subsumption_updates import with_subsumption_updat
 from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact
 from tests.support.knowledge_services import Knowing
-from tests.support.planted_rule import DAY, FIRST, FOREST, LOGISTIC, SERIES, TASK, Truth, first_test, met_again, session
+from tests.support.planted_rule import (
+    DAY,
+    FIRST,
+    FOREST,
+    LOGISTIC,
+    SERIES,
+    SNAPSHOTS,
+    TASK,
+    Truth,
+    first_test,
+    met_again,
+    session,
+)
 
 TRUTH = Truth.drawn(1, bars=2000)
 TURNED = Truth.drawn(1, bars=2000, hit_rate=0.3)
@@ -38,7 +50,7 @@ class Session:
 
 def told(story: Sequence[Session]) -> KnowledgeState:
     """Each piece by a session of its own; one updates only a rule that it may know of."""
-    state = KnowledgeState()
+    state = KnowledgeState(snapshots=SNAPSHOTS)
     for each in story:
         known = {found.record.id for found in seen(state, each.market_bar)}
         if each.piece.passed is not None or each.piece.rule in known:
@@ -105,7 +117,7 @@ def test_a_person_who_retires_is_heard_whatever_the_market_time() -> None:
     piece = Piece("simple", 0, 600, True)
     state = told([Session(1, piece, 700), Session(2, Piece("simple", 600, 200, None), 920)])
     word = retire(state.patterns["simple"], "the data was wrong")
-    state = appended(state, with_subsumption_updates(state.scope(SERIES, TASK), [word], ""))
+    state = appended(state, with_subsumption_updates(state.scope(SERIES, TASK), [word], SNAPSHOTS, ""))
     for market_bar, bars in ((700, 600), (920, 800)):
         [known] = seen(state, market_bar)
         assert (known.state, known.counts.bars) == (State.RETIRED, bars)

@@ -15,7 +15,7 @@ from services.knowledge.domain import pattern_views
 from services.knowledge.domain.rules import State
 from services.knowledge.handlers.application import evidence_facts
 from services.knowledge.projection.state import KnowledgeState, fold
-from tests.support.planted_rule import SERIES, TASK, Truth, narrowed, pattern, session
+from tests.support.planted_rule import SERIES, SNAPSHOTS, TASK, Truth, narrowed, pattern, session
 
 BARS = 900
 SIMPLE = Truth.drawn(1, BARS)
@@ -54,7 +54,7 @@ class Piece:
 
 def told(pieces: Sequence[Piece]) -> KnowledgeState:
     """Each piece by a session of its own. What updates a rule that nobody has tested yet waits until one has."""
-    state, waiting = KnowledgeState(), list(pieces)
+    state, waiting = KnowledgeState(snapshots=SNAPSHOTS), list(pieces)
     while ready := next((each for each in waiting if each.passed is not None or each.rule in state.patterns), None):
         waiting.remove(ready)
         state = recorded(state, session(f"s{len(pieces) - len(waiting)}", ready.tested()))
@@ -146,10 +146,12 @@ def test_a_second_first_test_is_recorded_with_its_p_value() -> None:
 
 
 def test_a_discovery_that_does_not_say_that_it_passed_is_read_by_its_state() -> None:
-    [fact] = evidence_facts(session("s1", Piece("simple", 0, 600, True).tested()), KnowledgeState())[:1]
+    [fact] = evidence_facts(session("s1", Piece("simple", 0, 600, True).tested()), KnowledgeState(snapshots=SNAPSHOTS))[
+        :1
+    ]
     assert isinstance(fact.message, facts_pb2.PatternDiscovered)
     fact.message.ClearField("passed")
-    old = fold(KnowledgeState(), [(1, fact)], 1)
+    old = fold(KnowledgeState(snapshots=SNAPSHOTS), [(1, fact)], 1)
     assert old.patterns["simple"].admitted
     beside = recorded(old, session("s2", Piece("simple", 300, 500, False).tested()))
     assert beside.patterns["simple"].state is State.CONFIRMED

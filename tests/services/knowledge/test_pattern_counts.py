@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from ratchet.patterns.evidence import EvidenceBars, decode_all
+from ratchet.patterns.evidence import EvidenceBars
 from ratchet.patterns.retention import retention_threshold
 from services.knowledge.domain.counts import PRIOR_WEIGHT, Counts, count
 from services.knowledge.domain.evidence import Evidence, merge
@@ -80,7 +80,7 @@ def test_hits_without_a_miss_are_shrunk_as_the_outcomes_around_them() -> None:
 
 def test_a_rule_may_foretell_that_the_label_does_not_come() -> None:
     truth = Truth.drawn(2, hit_rate=0.1, base=0.6)
-    union = united(decode_all(truth.evidence((0, 1000))))
+    union = united(truth.bars((0, 1000)))
     positive, negative = count(union, True, 1), count(union, False, 1)
     assert negative.hits == negative.support - positive.hits
     assert negative.base_rate == pytest.approx(1 - positive.base_rate)
@@ -112,5 +112,5 @@ def test_the_line_is_sixty_percent_or_five_points_above_the_base(base: float, ex
 
 
 def test_counts_survive_their_message() -> None:
-    found = count(united(decode_all(Truth.drawn(3).evidence((0, 500)))), True, 1)
+    found = count(united(Truth.drawn(3).bars((0, 500))), True, 1)
     assert Counts.read(found.message()) == found

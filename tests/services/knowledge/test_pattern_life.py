@@ -15,19 +15,20 @@ from services.knowledge.domain.counts import count
 from services.knowledge.domain.decide import record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, evolve, view
 from services.knowledge.domain.rules import State
-from tests.support.planted_rule import LOGISTIC, Truth, first_test, met_again, pattern, session
+from tests.support.planted_rule import LOGISTIC, ROWS, SNAPSHOTS, Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 BAD = Truth.drawn(1, bars=2000, hit_rate=0.35)
+LONG = Truth.drawn(1, bars=ROWS)
 SPLIT = 1000
 TURNING = replace(GOOD, outcomes=GOOD.outcomes.copy())
 TURNING.outcomes[SPLIT:] = BAD.outcomes[SPLIT:]
 
 
 def after(record: PatternRecord | None, tested: knowledge_pb2.TestedPattern, session_id: str = "s") -> PatternRecord:
-    fact = record_evidence(record, tested, session(session_id))
+    fact = record_evidence(record, tested, session(session_id), SNAPSHOTS)
     assert fact is not None
-    return evolve(record, fact, position=fact.version)
+    return evolve(record, fact, SNAPSHOTS, position=fact.version)
 
 
 def discovered(truth: Truth, start: int, stop: int, passed: bool = True) -> PatternRecord:
@@ -36,7 +37,7 @@ def discovered(truth: Truth, start: int, stop: int, passed: bool = True) -> Patt
 
 def retired_by_person(record: PatternRecord, reason: str = "the data was wrong") -> PatternRecord:
     fact = retire(record, reason)
-    return evolve(record, fact, position=fact.version)
+    return evolve(record, fact, SNAPSHOTS, position=fact.version)
 
 
 def test_a_rule_that_passes_and_lies_above_the_line_is_kept_and_soon_confirmed() -> None:
@@ -58,14 +59,14 @@ def test_a_rule_that_passed_below_the_line_is_refuted() -> None:
 
 def test_a_kept_pattern_that_falls_below_the_line_is_retired_by_the_gate_and_says_why() -> None:
     record = discovered(GOOD, 0, 400)
-    fact = record_evidence(record, met_again(TURNING, (SPLIT, 1900)), session("s2"))
+    fact = record_evidence(record, met_again(TURNING, (SPLIT, 1900)), session("s2"), SNAPSHOTS)
     assert fact is not None
     message = fact.message
     assert isinstance(message, facts_pb2.PatternRetired)
     assert message.decided_by == decision_pb2.DECIDED_BY_GATE
     assert "is not above the line of 60.0%" in message.reason
     assert message.before == record.counts.message()
-    assert evolve(record, fact).state is State.RETIRED
+    assert evolve(record, fact, SNAPSHOTS).state is State.RETIRED
 
 
 def test_new_evidence_revives_a_retired_pattern() -> None:
@@ -98,43 +99,43 @@ def test_retiring_needs_a_reason_and_something_to_retire() -> None:
 @pytest.mark.parametrize(
     ("tested", "word"),
     [
-        (knowledge_pb2.TestedPattern(pattern=pattern(), p_value=0.1), "without a tested bar"),
+        (first_test(GOOD), "without a tested bar"),
         (met_again(GOOD, (0, 100)), "without the p value"),
-        (first_test(GOOD, (0, 100), task="range-h5"), "send 105 times"),
+        (first_test(LONG, (ROWS - 104, ROWS - 4), task="range-h5"), "has 100 bars .* with labels 5 bars later"),
     ],
 )
-def test_a_first_test_has_bars_a_p_value_and_the_tasks_horizon(tested: knowledge_pb2.TestedPattern, word: str) -> None:
+def test_a_first_test_has_bars_a_p_value_and_their_labels(tested: knowledge_pb2.TestedPattern, word: str) -> None:
     with pytest.raises(InvalidInput, match=word):
-        record_evidence(None, tested, session("s"))
+        record_evidence(None, tested, session("s"), SNAPSHOTS)
 
 
 def test_an_id_stands_for_one_rule() -> None:
     tested = met_again(GOOD, (0, 100))
     tested.pattern.rule.conditions[0].threshold = 71
     with pytest.raises(InvalidInput, match="needs an id of its own"):
-        record_evidence(discovered(GOOD, 0, 800), tested, session("s"))
+        record_evidence(discovered(GOOD, 0, 800), tested, session("s"), SNAPSHOTS)
 
 
 def test_a_known_pattern_without_new_bars_makes_no_fact() -> None:
-    assert record_evidence(discovered(GOOD, 0, 800), met_again(GOOD), session("s")) is None
+    assert record_evidence(discovered(GOOD, 0, 800), met_again(GOOD), session("s"), SNAPSHOTS) is None
 
 
 def test_a_validation_carries_what_was_before_what_is_after_and_the_bars_in_dispute() -> None:
     record = discovered(GOOD, 0, 800)
     conflicting = replace(GOOD, outcomes=~GOOD.outcomes, digest="d2")
-    fact = record_evidence(record, met_again(conflicting, (798, 801)), session("s2", lineage=LOGISTIC))
+    fact = record_evidence(record, met_again(conflicting, (798, 801)), session("s2", lineage=LOGISTIC), SNAPSHOTS)
     assert fact is not None
     message = fact.message
     assert isinstance(message, facts_pb2.PatternValidated)
-    assert list(message.conflicting_bars) == [GOOD.time(798), GOOD.time(799)]
+    assert list(message.conflicting_rows) == [798, 799]
     assert (message.before.bars, message.after.bars) == (800, 801)
-    found = view(evolve(record, fact))
+    found = view(evolve(record, fact, SNAPSHOTS))
     assert found is not None
     assert found.conflicts == (GOOD.time(798), GOOD.time(799))
 
 
 def test_deciding_is_deterministic() -> None:
-    facts = [record_evidence(None, first_test(GOOD, (0, 800)), session("s")) for _ in range(2)]
+    facts = [record_evidence(None, first_test(GOOD, (0, 800)), session("s"), SNAPSHOTS) for _ in range(2)]
     assert facts[0] == facts[1]
 
 
@@ -192,7 +193,7 @@ def test_later_evidence_is_not_seen_from_an_earlier_market_time() -> None:
 
 
 def test_facts_in_an_impossible_order_are_refused() -> None:
-    fact = record_evidence(None, first_test(GOOD, (0, 800)), session("s"))
+    fact = record_evidence(None, first_test(GOOD, (0, 800)), session("s"), SNAPSHOTS)
     assert fact is not None
     with pytest.raises(InvalidInput, match="can't be version 1 of pattern/aa11"):
-        evolve(discovered(GOOD, 0, 800), fact)
+        evolve(discovered(GOOD, 0, 800), fact, SNAPSHOTS)

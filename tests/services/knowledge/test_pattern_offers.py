@@ -12,20 +12,20 @@ from services.knowledge.domain.decide import offer, record_evidence, retire
 from services.knowledge.domain.pattern import PatternRecord, evolve, view
 from services.knowledge.domain.rules import State
 from services.platform.facts import Fact
-from tests.support.planted_rule import TASK, Truth, first_test, session
+from tests.support.planted_rule import SNAPSHOTS, TASK, Truth, first_test, session
 
 GOOD = Truth.drawn(1, bars=2000)
 
 
 def source(passed: bool = True) -> PatternRecord:
-    fact = record_evidence(None, first_test(GOOD, (0, 800), passed=passed), session("s"))
+    fact = record_evidence(None, first_test(GOOD, (0, 800), passed=passed), session("s"), SNAPSHOTS)
     assert fact is not None
-    return evolve(None, fact, 1)
+    return evolve(None, fact, SNAPSHOTS, 1)
 
 
 def offered() -> tuple[Fact, PatternRecord]:
     fact = offer(source(), "MSFT", "it is a rule of the sector", None)
-    return fact, evolve(None, fact, 2)
+    return fact, evolve(None, fact, SNAPSHOTS, 2)
 
 
 def brought_by(record: PatternRecord, passed: bool) -> knowledge_pb2.TestedPattern:
@@ -64,10 +64,10 @@ def test_an_offer_is_known_from_log_time_alone() -> None:
 @pytest.mark.parametrize(("passed", "state"), [(True, State.CONFIRMED), (False, State.REFUTED)])
 def test_what_is_offered_is_kept_by_its_own_evidence_only(passed: bool, state: State) -> None:
     _, record = offered()
-    fact = record_evidence(record, brought_by(record, passed), session("s2", lineage="MSFT/range/logistic"))
+    fact = record_evidence(record, brought_by(record, passed), session("s2", lineage="MSFT/range/logistic"), SNAPSHOTS)
     assert fact is not None
     assert (fact.version, type(fact.message)) == (2, facts_pb2.PatternDiscovered)
-    found = evolve(record, fact, 3)
+    found = evolve(record, fact, SNAPSHOTS, 3)
     assert (found.state, found.counts.bars, found.admitted) == (state, 800, passed)
     before = view(found, 3, GOOD.time(0))
     assert before is not None
@@ -82,6 +82,7 @@ def test_the_first_bars_of_what_is_offered_need_a_p_value() -> None:
             record,
             knowledge_pb2.TestedPattern(pattern=record.definition, evidence=GOOD.evidence((0, 9))),
             session("s"),
+            SNAPSHOTS,
         )
 
 
@@ -103,14 +104,14 @@ def test_an_offer_can_not_be_retired_or_validated() -> None:
         retire(record, "why not")
     orphan = facts_pb2.PatternValidated(pattern_id=record.id, state=pattern_pb2.PATTERN_STATE_KEPT)
     with pytest.raises(InvalidInput, match="can't be version 2"):
-        evolve(record, Fact(f"pattern/{record.id}", 2, orphan))
+        evolve(record, Fact(f"pattern/{record.id}", 2, orphan), SNAPSHOTS)
 
 
 def test_an_offer_does_not_follow_a_test() -> None:
     fact, record = offered()
-    found = record_evidence(record, brought_by(record, True), session("s2"))
+    found = record_evidence(record, brought_by(record, True), session("s2"), SNAPSHOTS)
     assert found is not None
     with pytest.raises(InvalidInput, match="can't be version 1"):
-        evolve(evolve(record, found), fact)
+        evolve(evolve(record, found, SNAPSHOTS), fact, SNAPSHOTS)
     with pytest.raises(InvalidInput, match="can't be version 2"):
-        evolve(evolve(record, found), found)
+        evolve(evolve(record, found, SNAPSHOTS), found, SNAPSHOTS)

@@ -15,7 +15,7 @@ from services.knowledge.domain.subsumption_updates import with_subsumption_updat
 from services.knowledge.handlers.application import evidence_facts
 from services.knowledge.projection.state import KnowledgeState, fold
 from services.platform.facts import Fact
-from tests.support.planted_rule import LOGISTIC, SERIES, TASK, Truth, met_again, narrowed, pattern, session
+from tests.support.planted_rule import LOGISTIC, SERIES, SNAPSHOTS, TASK, Truth, met_again, narrowed, pattern, session
 
 SIMPLE = Truth.drawn(1, 1600)
 TWIN = replace(SIMPLE, fired=SIMPLE.fired & (np.arange(1600) % 20 > 0))
@@ -40,7 +40,7 @@ def both(second: str = "simple") -> KnowledgeState:
         "simple": brought_by(pattern("simple"), SIMPLE, 0, 600),
         "twin": brought_by(narrowed("twin"), TWIN, 0, 600),
     }
-    state = KnowledgeState()
+    state = KnowledgeState(snapshots=SNAPSHOTS)
     for name in sorted(brought, key=lambda each: each == second):
         state = appended(state, evidence_facts(session(f"s-{name}", brought[name]), state))
     return state
@@ -90,7 +90,7 @@ def test_what_a_pattern_covered_is_free_again_when_the_gate_retires_it() -> None
 def test_what_a_pattern_covered_is_free_again_when_a_person_retires_it() -> None:
     before = both(second="twin")
     facts = with_subsumption_updates(
-        before.scope(SERIES, TASK), [retire(before.patterns["simple"], "the data was wrong")], "r1"
+        before.scope(SERIES, TASK), [retire(before.patterns["simple"], "the data was wrong")], SNAPSHOTS, "r1"
     )
     state = appended(before, facts)
     assert [fact.stream for fact in facts] == ["pattern/twin", "pattern/simple"]
@@ -107,7 +107,7 @@ def test_a_covered_pattern_goes_on_being_validated_as_covered() -> None:
 
 def test_covering_is_worked_out_anew_for_a_market_time() -> None:
     """The simple rule is tested later: before that its twin stands alone."""
-    state = KnowledgeState()
+    state = KnowledgeState(snapshots=SNAPSHOTS)
     for name, piece in (
         ("s1", brought_by(narrowed("twin"), TWIN, 0, 600)),
         ("s2", brought_by(pattern("simple"), SIMPLE, 300, 1200)),

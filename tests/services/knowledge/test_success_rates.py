@@ -15,7 +15,7 @@ from services.knowledge.domain.decide import record_evidence
 from services.knowledge.domain.pattern import PatternRecord, PatternView, evolve, view
 from services.knowledge.domain.rates import UNTYPED, RuleOutcome, SuccessRate, jeffreys, outcome_of, rates
 from services.knowledge.domain.rules import State
-from tests.support.planted_rule import SERIES, Truth, first_test, met_again, session
+from tests.support.planted_rule import SERIES, SNAPSHOTS, Truth, first_test, met_again, session
 
 GOOD = Truth.drawn(1, bars=2000)
 WEAK = Truth.drawn(2, bars=2000, hit_rate=0.45)
@@ -34,9 +34,9 @@ outcomes = st.builds(
 def recorded(*told: knowledge_pb2.TestedPattern) -> PatternRecord:
     record = None
     for position, tested in enumerate(told, start=1):
-        fact = record_evidence(record, tested, session(f"s{position}"))
+        fact = record_evidence(record, tested, session(f"s{position}"), SNAPSHOTS)
         assert fact is not None
-        record = evolve(record, fact, position)
+        record = evolve(record, fact, SNAPSHOTS, position)
     assert record is not None
     return record
 

@@ -16,6 +16,8 @@ from ratchet.errors import DataRefused, NotFound
 from ratchet.events.v1 import model_pb2
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
+from ratchet.patterns.snapshot_rows import SnapshotRows
+from ratchet.patterns.snapshots import SnapshotIndex
 from ratchet.scoring import features
 from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.zones import UNKNOWN, Zones
@@ -107,6 +109,43 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
     assert (fact.rows_appended, fact.rows_changed, fact.rows_removed) == (10, 1, 1)
     assert importer.snapshots.latest(AAPL)[0].registered.digest == fact.digest
     assert len(snapshot.decode(store.get(first.dataset.registered.artifact.digest))) == 400
+
+
+def rows_of(*imports: ImportResult) -> SnapshotRows:
+    """The rows of the last snapshot, by the facts alone."""
+    known = SnapshotIndex()
+    for each in imports:
+        known.register("AAPL", each.dataset.registered)
+    return known.rows(imports[-1].dataset.registered.digest, "AAPL")
+
+
+def test_a_fact_states_the_times_that_the_snapshot_before_does_not_have(
+    importer: Importer, add: Callable[..., ImportResult]
+) -> None:
+    first, second = add(rows(400)), add(rows(421))
+    third = add(rows(430, row_101=b""), replace=True)
+    cut = importer.cut("cut/1", third.dataset, third.bars, int(third.bars.time[299]))
+    told = (first, second, third, cut)
+    assert [each.dataset.registered.kept_rows for each in told] == [0, 400, 100, 300]
+    assert [each.dataset.registered.HasField("times") for each in told] == [True, True, True, False]
+    for end in range(1, 5):
+        assert rows_of(*told[:end]).times.tolist() == told[end - 1].bars.time.tolist()
+
+
+def test_the_times_of_ten_years_of_days_take_three_kilobytes(add: Callable[..., ImportResult]) -> None:
+    assert add(rows(2520)).dataset.registered.times.ByteSize() < 3000
+
+
+def test_a_fact_names_the_rows_on_which_nothing_trades(importer: Importer, add: Callable[..., ImportResult]) -> None:
+    """A cut names those of its own bars: too short a rest of a standstill trades."""
+    still = {f"row_{number}": LINES[number].partition(b",")[0] + b",7,7,7,7,0\n" for number in range(101, 111)}
+    whole = add(rows(400, **still))
+    cuts = [importer.cut(f"cut/{end}", whole.dataset, whole.bars, int(whole.bars.time[end - 1])) for end in (106, 103)]
+    expected: list[list[tuple[int, int]]] = [[(100, 10)], [(100, 6)], []]
+    for each, runs in zip((whole, *cuts), expected, strict=True):
+        assert [(run.first_row, run.rows) for run in each.dataset.registered.standstills] == runs
+        traded, of_fact = each.bars.traded().time, rows_of(whole, each)
+        assert of_fact.times[of_fact.traded.rows(np.arange(len(traded)))].tolist() == traded.tolist()
 
 
 def test_a_cut_knows_nothing_later_and_is_not_the_latest(

@@ -15,6 +15,7 @@ from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
+from ratchet.scoring.rule import pattern_id
 from services.platform.artifacts import ArtifactStore
 from services.platform.workers import Job, Report, Result
 from services.trainer.imports.bars import Importer
@@ -106,6 +107,28 @@ def test_a_session_asks_the_same_few_questions_whatever_its_lineage_went_through
 def ranked(world: World, lineage: str) -> list[model_pb2.RankedFeature]:
     """The features of its last session."""
     return list(list(world.client.list_feature_history(lineage))[-1].features)
+
+
+def test_evidence_names_the_traded_rows_of_the_sessions_own_snapshot(world: World) -> None:
+    """A cut of a series with a standstill: bars are found again by the digest of the model's own record."""
+    still = [line.partition(b",")[0] + b",7,7,7,7,0\n" for line in LINES[1201:1211]]
+    content = b"".join([*LINES[:1201], *still, *LINES[1211:2001]])
+    whole = world.importer.add("import", AAPL, "AAPL.csv", content, replace=False)
+    cut = world.importer.cut("cut", whole.dataset, whole.bars, int(whole.bars.time[1899])).dataset.registered.digest
+    training = world.client.request_training(pb.RequestTrainingRequest(lineage=LINEAGE, dataset_digest=cut))
+    job = world.runner.read_inputs(training)
+    outcome = world.runner.train(job, quiet)
+    world.runner.record(training, job, outcome)
+    assert world.client.get_model(f"{LINEAGE}/v1").record.dataset_digest == cut
+    assert outcome.mining.rules
+    for tested in outcome.mining.rules:
+        assert tested.evidence.times[0] < whole.bars.time[1200] < tested.evidence.times[-1]
+        answer = world.client.get_pattern(pattern_id(tested.rule, "AAPL", "range"))
+        [change] = answer.history
+        assert (change.dataset_digest, change.bars) == (cut, len(tested.evidence))
+        assert change.first_bar.seconds == tested.evidence.times[0]
+        assert answer.pattern.tested_through.seconds == tested.evidence.times[len(tested.evidence) - 1]
+        assert answer.pattern.evidence_end.seconds == tested.evidence.end
 
 
 @dataclass(frozen=True)

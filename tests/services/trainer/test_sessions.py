@@ -28,7 +28,8 @@ from ratchet.errors import (
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.validation import LONGEST_TEXT
 from services.trainer.sessions.scheduler import Progress, Report, SessionScheduler
-from tests.support.registry_samples import dataset, evidence, record, stamp
+from tests.support.datasets import dataset
+from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
 
 LOGISTIC, FOREST = "AAPL/range/logistic", "AAPL/range/random-forest"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ratchet.errors import DataRefused
-from ratchet.scoring.data.bars import COLUMNS, Bars, Standstill, check, written
+from ratchet.patterns.snapshot_rows import RowRange
+from ratchet.scoring.data.bars import COLUMNS, Bars, check, written
 
 DAY = 86_400
 
@@ -54,7 +55,7 @@ def standing(some: Bars, rows: slice, price: float = 15.0, volume: float = 0.0) 
 
 def test_five_bars_of_one_price_without_volume_are_a_standstill() -> None:
     some = bars(30)
-    assert standing(some, slice(10, 15)).standstills() == (Standstill(10 * DAY, 14 * DAY, 5),)
+    assert standing(some, slice(10, 15)).standstills() == (RowRange(10, 5),)
     for trades in (
         some,
         standing(some, slice(10, 14)),
@@ -70,12 +71,12 @@ def test_without_volume_the_price_alone_decides() -> None:
     some = replace(bars(30), volume=np.zeros(30))
     assert not some.has_volume
     assert some.standstills() == ()
-    assert standing(some, slice(25, 30)).standstills() == (Standstill(25 * DAY, 29 * DAY, 5),)
+    assert standing(some, slice(25, 30)).standstills() == (RowRange(25, 5),)
 
 
 def test_traded_bars_are_those_outside_the_standstills() -> None:
     some = standing(standing(bars(30), slice(2, 8)), slice(20, 30), price=16.0)
-    assert [run.bars for run in some.standstills()] == [6, 10]
+    assert some.standstills() == (RowRange(2, 6), RowRange(20, 10))
     assert (some.traded().time // DAY).tolist() == [0, 1, *range(8, 20)]
     assert len(standing(some, slice(0, 30)).traded()) == 0
 

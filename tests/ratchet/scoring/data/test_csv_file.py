@@ -51,7 +51,6 @@ def as_written(bars: Bars) -> ParsedFile:
         price_factors=None,
         utc_offsets_converted=False,
         times_of_day_dropped=False,
-        notes=(),
     )
 
 
@@ -223,17 +222,6 @@ def test_without_a_volume_column_the_series_has_no_volume() -> None:
     parsed = read("\n".join(row.rpartition(",")[0] for row in (HEADER + GOOD).splitlines()))
     assert not parsed.bars.has_volume
     assert parsed == replace(as_written(parsed.bars), volume_missing=True)
-
-
-def test_bars_without_trade_are_named() -> None:
-    days = np.datetime_as_string(np.datetime64("2009-01-01") + np.arange(60))
-    rows = [f"{day},10,11,9,{10 + i % 2},5" for i, day in enumerate(days)]
-    for start in (5, 15, 25, 35, 45):
-        rows[start : start + 6] = [f"{day},12,12,12,12,0" for day in days[start : start + 6]]
-    still = "bars without trade, 2009-01-06 to 2009-01-11"
-    assert read(HEADER + "\n".join(rows[:12])).notes == (f"6 {still}: they carry no label, evidence or pattern",)
-    (note,) = read(HEADER + "\n".join(rows)).notes
-    assert note.startswith(f"30 {still}, 2009-01-16 to 2009-01-21, 2009-01-26 to 2009-01-31 and 2 more runs:")
 
 
 @pytest.mark.parametrize(

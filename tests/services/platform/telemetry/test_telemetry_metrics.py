@@ -21,8 +21,9 @@ from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.platform.telemetry.endpoint import MetricsAddress, MetricsEndpoint
+from tests.support.datasets import dataset
 from tests.support.observed_registry import Watched, registry_on
-from tests.support.registry_samples import dataset, evidence, record, stamp
+from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
 
 REGISTRY = {"service": "RegistryService"}

@@ -21,8 +21,8 @@ from services.platform.telemetry.traces import Traces, ids_of
 from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
 from services.trainer.telemetry import ObservedRunner
+from tests.support.datasets import dataset
 from tests.support.observed_registry import Watched
-from tests.support.registry_samples import dataset
 
 JOB = SimpleNamespace(model_type="logistic")
 NOBODY = "127.0.0.1:1"

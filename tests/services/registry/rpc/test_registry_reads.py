@@ -14,13 +14,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from ratchet.errors import InvalidInput, NotFound
 from ratchet.eventlog.v1 import eventlog_pb2
 from ratchet.events.v1 import decision_pb2, facts_pb2, pattern_pb2
+from ratchet.patterns.snapshot_rows import RowRange
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.settings import Settings
 from services.registry.bootstrap import build
 from services.registry.eventlog.service import NAME as LOG_NAME
 from services.registry.servicer import NAME
+from tests.support.datasets import daily, dataset, parquet
 from tests.support.registry_client import FOREST, LOGISTIC, Registry
-from tests.support.registry_samples import parquet, record, stamp
+from tests.support.registry_samples import record, stamp
 
 
 def edges(found: pb.GetLineageResponse) -> set[tuple[str, str, str]]:
@@ -48,7 +50,7 @@ class TestDatasets:
         assert [found.registered.digest for found in latest] == ["d1"]
 
     def test_two_series_may_hold_the_same_bytes(self, registry: Registry) -> None:
-        registry.import_bars("TWIN", timeframe="1h")
+        registry.import_bars("TWIN@1h")
         assert {d.series for d in registry.call(pb.ListDatasetsRequest()).datasets} == {"AAPL", "TWIN@1h"}
         assert registry.request_training("TWIN@1h/range/logistic")
         with pytest.raises(NotFound, match="holds bars of AAPL and TWIN@1h"):
@@ -79,6 +81,38 @@ class TestDatasets:
             registry.import_bars(digest="d9", artifact=None)
         with pytest.raises(InvalidInput, match=r"dataset\.artifact\.digest '\.\./x' is not a digest"):
             registry.import_bars(digest="d9", artifact=parquet("../x"))
+
+    def test_a_snapshot_shares_the_first_rows_of_the_one_before(self, registry: Registry) -> None:
+        appended = registry.import_bars(digest="d2", rows=1001, previous_digest="d1", kept_rows=1000)
+        cut = registry.import_bars(digest="d3", rows=500, cut_from="d2", kept_rows=500)
+        again = registry.import_bars(digest="d1", rows=1000, previous_digest="d2", kept_rows=1000)
+        assert [found.registered.kept_rows for found in (appended, cut, again)] == [1000, 500, 1000]
+        assert registry.import_bars(digest="d4", rows=700, cut_from="d1", kept_rows=700).registered.rows == 700
+
+    @pytest.mark.parametrize(
+        ("dataset", "field"),
+        [
+            (dataset(digest="d2", rows=10, kept_rows=9), "dataset.kept_rows"),
+            (dataset(digest="d2", rows=10, standstills=[RowRange(6, 5)]), "dataset.standstills"),
+            (dataset(digest="d2", rows=1002, previous_digest="d1", kept_rows=1001), "dataset.kept_rows"),
+            (dataset(digest="d2", times=daily(9, 86_400), previous_digest="d1", kept_rows=8), "dataset.first_bar"),
+            (dataset(digest="d2", times=daily(9) * 2, cut_from="d1", kept_rows=9), "dataset.last_bar"),
+            (dataset(digest="d1", rows=999), "dataset.rows"),
+        ],
+    )
+    def test_rows_that_do_not_fit_together_are_refused(
+        self, registry: Registry, dataset: facts_pb2.DatasetRegistered, field: str
+    ) -> None:
+        head = registry.call(pb.ListDatasetsRequest(include_cuts=True))
+        with pytest.raises(InvalidInput) as caught:
+            registry.call(pb.RegisterDatasetRequest(dataset=dataset))
+        assert list(caught.value.fields) == [field]
+        assert registry.call(pb.ListDatasetsRequest(include_cuts=True)) == head
+
+    @pytest.mark.parametrize("name", ["previous_digest", "cut_from"])
+    def test_a_snapshot_that_nobody_registered_is_none_before_it(self, registry: Registry, name: str) -> None:
+        with pytest.raises(NotFound, match="'d9' is not registered for AAPL"):
+            registry.import_bars(digest="d2", **{name: "d9"})
 
 
 class TestPages:

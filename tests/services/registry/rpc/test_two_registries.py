@@ -26,9 +26,9 @@ from services.platform.facts import Fact
 from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log, rotate_key
 from services.registry.eventlog import LogApplication, Origin
+from tests.support.datasets import dataset
 from tests.support.postgres import Postgres
 from tests.support.registry_client import FOREST, Registry
-from tests.support.registry_samples import dataset
 
 ROUNDS = 12
 
