@@ -323,7 +323,7 @@ def _request(number: int, kind: str, session_id: str, facts: Sequence[Fact]) -> 
 
 
 def dataset(series: str, digest: str, rows: int) -> facts_pb2.DatasetRegistered:
-    """A snapshot of daily bars from FIRST_BAR on; no store has its file."""
+    """A snapshot of daily bars from FIRST_BAR on."""
     return facts_pb2.DatasetRegistered(
         symbol=series,
         timeframe="1d",

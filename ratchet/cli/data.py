@@ -15,7 +15,7 @@ from ratchet.errors import DataRefused, InvalidInput, NotFound
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2
 from ratchet.render import datasets
-from ratchet.render.standstills import standstill_line
+from ratchet.render.standstills import standstill_notes
 from ratchet.trainer.v1 import trainer_pb2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,7 +92,7 @@ def _render_import(answer: trainer_pb2.ImportBarsResponse, home: str | None) -> 
     if bars.previous_digest and not answer.unchanged:
         changes = f"{bars.rows_appended} appended, {bars.rows_changed} changed, {bars.rows_removed} removed"
         click.echo(f"  against the snapshot before: {changes}")
-    lines(f"  {note}" for note in filter(None, (*datasets.import_notes(bars), standstill_line(answer.standstills))))
+    lines(f"  {note}" for note in (*datasets.import_notes(bars), *standstill_notes(answer.standstills)))
     click.echo(f"  market time zone {bars.market_timezone}")
     click.echo(f"  {answer.usable_bars} usable for training, snapshot {bars.digest[:12]}")
     if answer.usable_bars == 0:

@@ -22,7 +22,7 @@ from ratchet.errors import DeadlinePassed, LogFull, Unreachable
 from ratchet.registry.v1 import registry_pb2
 from services.local.supervisor import serve_command
 from services.platform.log_client import LogClient
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.grpc_proxy import Between, Times
 from tests.support.running import Running, running
 
@@ -242,8 +242,7 @@ def test_knowledge_that_lost_the_registry_answers_what_it_knows_and_catches_up(f
     faulty.log.cut = True
     with suppress(Unreachable):
         faulty.kill("registry")
-    fact = registered("NEW", "d" * 64, rows=1)
-    faulty.patiently(lambda: faulty.client.register_dataset(fact))
+    faulty.patiently(lambda: faulty.client.register_dataset(dataset("NEW", "d" * 64)))
     head = faulty.client.get_head().position
     assert faulty.patiently(lambda: client.get_knowledge("AAPL", "range")).position == known.position
     with impatient(faulty) as asking, pytest.raises(Unreachable, match=f"registry at {faulty.log.address} does not"):

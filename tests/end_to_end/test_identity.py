@@ -25,7 +25,7 @@ from ratchet.patterns.evidence import encode
 from ratchet.registry.v1 import registry_pb2
 from services.platform.identity import token_file
 from services.platform.identity.token_file import Role
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.running import DATA, ROOT
 
 SERVICES, CALLER = (
@@ -170,7 +170,7 @@ def test_who_retires_a_pattern_or_offers_it_is_its_own_name_in_the_log(home: Hom
     with home.client(home.texts[1]) as service, home.client(home.texts[0]) as ann:
         with pytest.raises(NotAllowed):
             ann.record_evidence(evidence)
-        service.register_dataset(registered("IBM", "d1", rows=601))
+        service.register_dataset(dataset("IBM", "d1", rows=601))
         service.acting_as("trainer").record_evidence(evidence)
         with pytest.raises(NotAllowed):
             service.acting_as("ann").retire_pattern("aa11", "as ann")

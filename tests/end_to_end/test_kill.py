@@ -14,7 +14,7 @@ import pytest
 from ratchet.client import Client
 from ratchet.errors import RatchetError
 from ratchet.registry.v1 import registry_pb2
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.deployments import Place
 from tests.support.running import Running, running
 
@@ -36,9 +36,8 @@ class Writer(threading.Thread):
         while not self._stopping.wait(0.02):
             number += 1
             digest = hashlib.sha256(str(number).encode()).hexdigest()
-            fact = registered("NOISE", digest, rows=number)
             try:
-                self._client.register_dataset(fact)
+                self._client.register_dataset(dataset("NOISE", digest, number))
             except RatchetError:
                 continue
             self.acknowledged.append(f"dataset/{digest}")

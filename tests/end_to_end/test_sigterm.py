@@ -18,7 +18,7 @@ from ratchet.errors import RatchetError, Unreachable
 from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.registry.v1 import registry_pb2, registry_pb2_grpc
 from services.local import ports
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 
 CLIENTS = 8
 ENOUGH = 20
@@ -41,8 +41,7 @@ class Caller(threading.Thread):
             stub = registry_pb2_grpc.RegistryServiceStub(channel)
             while self.refused is None:
                 digest = hashlib.sha256(f"{self._name} {len(self.asked)}".encode()).hexdigest()
-                fact = registered("NOISE", digest, rows=1)
-                asked = registry_pb2.RegisterDatasetRequest(request_id=digest, dataset=fact)
+                asked = registry_pb2.RegisterDatasetRequest(request_id=digest, dataset=dataset("NOISE", digest))
                 self.asked.append(digest)
                 try:
                     stub.RegisterDataset(asked, timeout=ENDED_WITHIN)

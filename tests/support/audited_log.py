@@ -20,7 +20,7 @@ from services.platform.facts import Fact
 from services.platform.interceptors import Caller
 from services.registry.eventlog import Append, CommitResult, Log, LogApplication, Origin
 from services.registry.handlers.commands import Commands
-from tests.support.datasets import daily, parquet, registered
+from tests.support.datasets import daily, dataset, parquet
 from tests.support.registry_samples import FIRST_BAR, evidence, record, stamp
 
 FOREST, LOGISTIC, LSTM = "AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range/lstm"
@@ -60,7 +60,8 @@ class Auditee:
         content = f"{rows} bars of {series}".encode()
         digest = hashlib.sha256(b"values of " + content).hexdigest()
         stored = parquet(self.store.put(content), len(content))
-        fact = registered(series, digest, times=daily(rows, FIRST_BAR), standstills=[STANDSTILL], artifact=stored)
+        times = daily(rows, FIRST_BAR)
+        fact = dataset(series, digest, times=times, standstills=[STANDSTILL], artifact=stored)
         self._commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), ANN)
         self.digests[series] = digest
         return digest

@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Series
 from ratchet.patterns.bar_times import encode_times
 from ratchet.patterns.snapshot_rows import RowRange
@@ -21,19 +21,19 @@ def daily(rows: int, first: int = 0) -> NDArray[np.int64]:
     return first + np.arange(rows, dtype=np.int64) * DAY
 
 
-def registered(
+def dataset(
     series: str = "AAPL",
     digest: str = "d1",
-    rows: int = 1000,
+    rows: int = 9,
     *,
     times: NDArray[np.int64] | None = None,
     kept_rows: int = 0,
     standstills: Sequence[RowRange] = (),
     **more: Any,
 ) -> facts_pb2.DatasetRegistered:
-    """A snapshot of bars at `times`, by default `rows` daily ones from 1970 on.
+    """A dataset of bars at `times`, by default `rows` daily ones from 1970 on, whose file nobody reads.
 
-    By default nobody reads its file: it is named like the dataset, and no store has it.
+    The file is named like the dataset, and no store has it.
     """
     name = Series.parse(series)
     times = daily(rows) if times is None else times
@@ -47,7 +47,7 @@ def registered(
         last_bar=Timestamp(seconds=int(times[-1])),
         kept_rows=kept_rows,
         times=encode_times(times[kept_rows:]) if kept_rows < len(times) else None,
-        standstills=[facts_pb2.RowRange(**run._asdict()) for run in standstills],
+        standstills=[pattern_pb2.RowRange(**run._asdict()) for run in standstills],
     )
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.patterns.evidence import EvidenceBars, encode
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.platform.facts import Fact
-from tests.support.datasets import DAY, daily, registered
+from tests.support.datasets import DAY, daily, dataset
 
 FIRST = 1_000_000 * 1_000
 SERIES, TASK = "AAPL", "range"
@@ -21,16 +21,16 @@ FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
 ROWS = 2100
 
 IMPORTS = [
-    Fact("dataset/d1", 1, registered(SERIES, "d1", times=daily(ROWS, FIRST))),
-    Fact("dataset/d2", 1, registered(SERIES, "d2", times=daily(ROWS, FIRST), previous_digest="d1", kept_rows=ROWS)),
-    Fact("dataset/d1", 2, registered("MSFT", "d1", times=daily(ROWS, FIRST))),
+    Fact("dataset/d1", 1, dataset(SERIES, "d1", times=daily(ROWS, FIRST))),
+    Fact("dataset/d2", 1, dataset(SERIES, "d2", times=daily(ROWS, FIRST), previous_digest="d1", kept_rows=ROWS)),
+    Fact("dataset/d1", 2, dataset("MSFT", "d1", times=daily(ROWS, FIRST))),
 ]
 """The snapshots that evidence names, d1 and d2: bars from FIRST on, all of them traded."""
 IMPORTED = len(IMPORTS)
 
 
-def snapshots() -> Snapshots:
-    known = Snapshots()
+def snapshots() -> SnapshotIndex:
+    known = SnapshotIndex()
     for fact in IMPORTS:
         assert isinstance(fact.message, facts_pb2.DatasetRegistered)
         known.register(fact.message.symbol, fact.message)

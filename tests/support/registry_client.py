@@ -15,7 +15,7 @@ from ratchet.events.v1 import decision_pb2
 from ratchet.names import Lineage
 from ratchet.registry.v1 import registry_pb2 as pb
 from ratchet.registry.v1 import registry_pb2_grpc
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.registry_samples import evidence, record, stamp
 
 FOREST, LOGISTIC = "AAPL/range/random-forest", "AAPL/range/logistic"
@@ -42,9 +42,9 @@ class Registry:
         except grpc.RpcError as error:
             raise from_rpc(error, "the registry") from error
 
-    def import_bars(self, series: str = "AAPL", digest: str = "d1", **more: Any) -> pb.Dataset:
-        dataset = registered(series, digest, **more)
-        found: pb.Dataset = self.call(pb.RegisterDatasetRequest(dataset=dataset)).dataset
+    def import_bars(self, series: str = "AAPL", digest: str = "d1", rows: int = 1000, **more: Any) -> pb.Dataset:
+        fact = dataset(series, digest, rows, **more)
+        found: pb.Dataset = self.call(pb.RegisterDatasetRequest(dataset=fact)).dataset
         return found
 
     def request_training(self, lineage: str, digest: str = "d1", policy: str = "") -> str:

@@ -22,7 +22,7 @@ from services.registry.handlers.commands import Commands
 from services.registry.handlers.states import States
 from services.registry.projections import TABLES
 from services.registry.queries.queries import Queries
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.registry_samples import evidence, record, stamp
 
 LINEAGES = ("AAPL/range/random-forest", "AAPL/range/logistic", "AAPL/range-h5/logistic", "MSFT@1h/volume/logistic")
@@ -71,8 +71,8 @@ class World:
         return f"r{next(self.ids)}"
 
     def _import(self, series: str, number: int, cut: bool) -> None:
-        dataset = registered(series, f"d{number}", rows=9, cut_from="d0" if cut else "")
-        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=dataset), CALLER)
+        fact = dataset(series, f"d{number}", cut_from="d0" if cut else "")
+        self.commands.register_dataset(pb.RegisterDatasetRequest(request_id=self._id(), dataset=fact), CALLER)
 
     def _session(self, lineage: str) -> str:
         request = pb.RequestTrainingRequest(request_id=self._id(), lineage=lineage, dataset_digest="d0")

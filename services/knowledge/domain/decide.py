@@ -12,7 +12,7 @@ from ratchet.knowledge.v1 import knowledge_pb2
 from ratchet.names import Series, Task
 from ratchet.patterns.evidence import EvidenceBars
 from ratchet.patterns.rule_text import pattern_id, text_of
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain.counts import Counts, count
 from services.knowledge.domain.evidence import Evidence, merge
 from services.knowledge.domain.pattern import PatternRecord, evolve, state_of, stream_of
@@ -24,7 +24,7 @@ def record_evidence(
     record: PatternRecord | None,
     tested: knowledge_pb2.TestedPattern,
     session: knowledge_pb2.RecordEvidenceRequest,
-    snapshots: Snapshots,
+    snapshots: SnapshotIndex,
 ) -> Fact | None:
     """The fact of `session`'s evidence for one pattern; None for a known pattern without a tested bar.
 

@@ -16,7 +16,7 @@ from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.names import Task
 from ratchet.patterns.evidence import EvidenceBars
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from ratchet.timestamps import LAST_SECOND
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.counts import Counts, count
@@ -40,7 +40,7 @@ class PatternRecord:
 
     definition: pattern_pb2.Pattern
     changes: tuple[Change, ...]
-    snapshots: Snapshots
+    snapshots: SnapshotIndex
     offer: facts_pb2.PatternOffered | None = None
     first_omitted: int | None = None
 
@@ -259,7 +259,7 @@ def state_of(record: PatternRecord, evidence: Evidence, counts: Counts, changes:
     return after_evidence(record.admitted_by(changes[-1].version), counts, fresh)
 
 
-def evolve(record: PatternRecord | None, fact: Fact, snapshots: Snapshots, position: int = 0) -> PatternRecord:
+def evolve(record: PatternRecord | None, fact: Fact, snapshots: SnapshotIndex, position: int = 0) -> PatternRecord:
     """The record after one more fact of its stream; InvalidInput for an invalid successor."""
     message, offered = fact.message, record is not None and record.state is State.OFFERED
     match message:

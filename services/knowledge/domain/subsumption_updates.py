@@ -8,7 +8,7 @@ from dataclasses import replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.events.v1 import facts_pb2
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain.decide import state_number
 from services.knowledge.domain.pattern import PREFIX, PatternRecord, evolve, own_state, stream_of
 from services.knowledge.domain.pattern_views import subsumed
@@ -19,7 +19,7 @@ from services.platform.facts import Fact
 def with_subsumption_updates(
     scope: Iterable[PatternRecord],
     facts: Sequence[Fact],
-    snapshots: Snapshots,
+    snapshots: SnapshotIndex,
     cause: str,
     market_time: Timestamp | None = None,
 ) -> list[Fact]:

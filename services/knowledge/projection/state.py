@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from ratchet.errors import InvalidInput
 from ratchet.events.v1 import facts_pb2
 from ratchet.names import Series
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from services.knowledge.domain import pattern, ranking
 from services.knowledge.domain.change import Change
 from services.knowledge.domain.pattern import PatternRecord
@@ -47,7 +47,7 @@ class KnowledgeState:
     rankings: Mapping[str, RankingRecord] = field(default_factory=dict)
     sessions: Mapping[str, SessionRecord] = field(default_factory=dict)
     scopes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    snapshots: Snapshots = field(default_factory=Snapshots)
+    snapshots: SnapshotIndex = field(default_factory=SnapshotIndex)
     unreadable: tuple[tuple[int, str], ...] = ()
 
     def scope(self, series: str, task: str) -> Sequence[PatternRecord]:

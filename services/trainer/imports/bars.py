@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
 from ratchet.errors import CorruptData, DataRefused, LimitReached, NotFound
-from ratchet.events.v1 import facts_pb2, model_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
 from ratchet.names import Series
 from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.registry.v1 import registry_pb2
@@ -152,7 +152,7 @@ def _other_market(series: Series, name: str, before: str, now: str) -> DataRefus
 
 
 def _describe_file(series: Series, parsed: ParsedFile, name: str, known: Bars | None) -> facts_pb2.DatasetRegistered:
-    """The fact of the dataset of a CSV file, without its Parquet file; `known` as in `describe`."""
+    """The fact of the dataset of a CSV file, without its Parquet file."""
     fact = describe(series, parsed.bars, parsed.timezone, known)
     fact.source = name
     fact.ignored_columns.extend(parsed.ignored_columns)
@@ -182,5 +182,5 @@ def describe(series: Series, bars: Bars, timezone: str, known: Bars | None) -> f
         market_timezone=bars.zone,
         kept_rows=kept,
         times=encode_times(bars.time[kept:]) if kept < len(bars) else None,
-        standstills=[facts_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
+        standstills=[pattern_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
     )

@@ -12,7 +12,7 @@ import pytest
 from ratchet.client import Client
 from services.platform.settings import Settings
 from services.registry import bootstrap
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 
 Run = Callable[..., Any]
 
@@ -25,8 +25,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = f"127.0.0.1:{server.port}"
     for number, actor in enumerate(("ann", "bob", "ann"), start=1):
         with Client(where, actor=actor) as client:
-            digest = f"{number:064x}"
-            client.register_dataset(registered(f"S{number}", digest, rows=number))
+            client.register_dataset(dataset(f"S{number}", f"{number:064x}"))
     yield where
     server.stop(0)
     for close in closers:

@@ -26,7 +26,7 @@ from ratchet.transparency.keys import (
 )
 from services.platform.settings import Settings
 from services.registry import bootstrap
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 
 Run = Callable[..., Any]
 
@@ -34,7 +34,7 @@ Run = Callable[..., Any]
 def register(address: str, first: int, count: int) -> None:
     with Client(address, actor="ann@desk") as client:
         for number in range(first, first + count):
-            client.register_dataset(registered(digest=f"{number:064x}", rows=9))
+            client.register_dataset(dataset("AAPL", f"{number:064x}"))
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import facts_pb2
+from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.patterns import snapshots as module
 from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.patterns.snapshot_rows import RowRange
-from ratchet.patterns.snapshots import Snapshots
-from tests.support.datasets import DAY, daily, registered
+from ratchet.patterns.snapshots import SnapshotIndex
+from tests.support.datasets import DAY, daily, dataset
 
 Change = Callable[[facts_pb2.DatasetRegistered], object]
 
@@ -26,14 +26,16 @@ def seconds(field: str, value: int) -> Change:
     return lambda fact: setattr(getattr(fact, field), "seconds", value)
 
 
-def refused(fact: facts_pb2.DatasetRegistered, known: Snapshots | None = None) -> tuple[str, list[str]]:
+def refused(fact: facts_pb2.DatasetRegistered, known: SnapshotIndex | None = None) -> tuple[str, list[str]]:
     with pytest.raises(InvalidInput) as caught:
-        (known or Snapshots()).register("AAPL", fact)
+        (known or SnapshotIndex()).register("AAPL", fact)
     return caught.value.message, list(caught.value.fields)
 
 
 def set_runs(*runs: tuple[int, int]) -> Change:
-    return lambda fact: fact.standstills.extend(facts_pb2.RowRange(first_row=first, rows=rows) for first, rows in runs)
+    return lambda fact: fact.standstills.extend(
+        pattern_pb2.RowRange(first_row=first, rows=rows) for first, rows in runs
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def set_runs(*runs: tuple[int, int]) -> Change:
     ],
 )
 def test_a_registration_that_does_not_fit_together_is_refused(change: Change, field: str, word: str) -> None:
-    fact = registered(rows=10)
+    fact = dataset(rows=10)
     change(fact)
     message, fields = refused(fact)
     assert word in message
@@ -64,14 +66,14 @@ def test_a_registration_that_does_not_fit_together_is_refused(change: Change, fi
     assert fields == [f"dataset.{field}"]
 
 
-def base() -> Snapshots:
-    known = Snapshots()
-    known.register("AAPL", registered(digest="base", rows=10))
+def base() -> SnapshotIndex:
+    known = SnapshotIndex()
+    known.register("AAPL", dataset(digest="base", rows=10))
     return known
 
 
 def kept(rows: int, kept_rows: int, **more: str) -> facts_pb2.DatasetRegistered:
-    return registered(digest="d2", rows=rows, kept_rows=kept_rows, **{"previous_digest": "base", **more})
+    return dataset(digest="d2", rows=rows, kept_rows=kept_rows, **{"previous_digest": "base", **more})
 
 
 def clear_times(fact: facts_pb2.DatasetRegistered) -> None:
@@ -108,10 +110,10 @@ def test_a_registration_that_does_not_fit_to_its_base_is_refused(
 @pytest.mark.parametrize(
     ("again", "field"),
     [
-        (registered(digest="base", rows=11), "rows"),
-        (registered(digest="base", times=daily(10, DAY)), "first_bar"),
-        (registered(digest="base", times=np.append(daily(9), 10 * DAY)), "last_bar"),
-        (registered(digest="base", rows=10, standstills=[RowRange(0, 5)]), "standstills"),
+        (dataset(digest="base", rows=11), "rows"),
+        (dataset(digest="base", times=daily(10, DAY)), "first_bar"),
+        (dataset(digest="base", times=np.append(daily(9), 10 * DAY)), "last_bar"),
+        (dataset(digest="base", rows=10, standstills=[RowRange(0, 5)]), "standstills"),
     ],
 )
 def test_the_same_snapshot_has_the_same_rows_each_time_it_is_registered(
@@ -124,8 +126,8 @@ def test_the_same_snapshot_has_the_same_rows_each_time_it_is_registered(
 
 def test_a_snapshot_that_returns_keeps_its_rows_and_makes_no_circle() -> None:
     known = base()
-    known.register("AAPL", registered(digest="d2", rows=12, kept_rows=10, previous_digest="base"))
-    known.register("AAPL", registered(digest="base", rows=10, kept_rows=10, previous_digest="d2"))
+    known.register("AAPL", dataset(digest="d2", rows=12, kept_rows=10, previous_digest="base"))
+    known.register("AAPL", dataset(digest="base", rows=10, kept_rows=10, previous_digest="d2"))
     assert known.rows("base", "AAPL").times.tolist() == daily(10).tolist()
     assert known.rows("d2", "AAPL").times.tolist() == daily(12).tolist()
 
@@ -136,22 +138,22 @@ def test_an_unknown_snapshot_and_one_of_another_series_are_refused() -> None:
         known.rows("d9", "AAPL")
     with pytest.raises(InvalidInput, match="'base' is of AAPL, not of IBM@1h"):
         known.rows("base", "IBM@1h")
-    known.register("IBM@1h", registered("IBM@1h", "base", rows=10))
+    known.register("IBM@1h", dataset("IBM@1h", "base", rows=10))
     assert len(known.rows("base", "IBM@1h")) == 10
 
 
 histories = st.lists(st.tuples(st.integers(0, 30), st.lists(st.integers(1, 3), max_size=8), st.booleans()), max_size=8)
 
 
-def written(history: list[tuple[int, list[int], bool]]) -> tuple[Snapshots, dict[str, NDArray[np.int64]]]:
+def written(history: list[tuple[int, list[int], bool]]) -> tuple[SnapshotIndex, dict[str, NDArray[np.int64]]]:
     """Snapshots, each of which keeps some rows of the one before and goes on with other times, or is a cut of it."""
-    known, rows = Snapshots(), {"s0": daily(20)}
-    known.register("AAPL", registered(digest="s0", times=rows["s0"]))
+    known, rows = SnapshotIndex(), {"s0": daily(20)}
+    known.register("AAPL", dataset(digest="s0", times=rows["s0"]))
     for number, (keeps, steps, cut) in enumerate(history, 1):
         before = rows[f"s{number - 1}"]
         head = before[: max(1, keeps)]
         times = head if cut else np.concatenate([head, head[-1] + np.cumsum(steps, dtype=np.int64) * DAY])
-        fact = registered(
+        fact = dataset(
             digest=f"s{number}", times=times, kept_rows=common_rows(before, times), previous_digest=f"s{number - 1}"
         )
         known.register("AAPL", fact)
@@ -176,11 +178,11 @@ def test_dropped_arrays_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_snapshots_that_continue_each_other_share_one_array() -> None:
-    known = Snapshots()
-    known.register("AAPL", registered(digest="s0", rows=100))
-    known.register("AAPL", registered(digest="s1", rows=101, kept_rows=100, previous_digest="s0"))
-    known.register("AAPL", registered(digest="s2", rows=102, kept_rows=101, previous_digest="s1"))
-    known.register("AAPL", registered(digest="cut", rows=7, kept_rows=7, cut_from="s2"))
+    known = SnapshotIndex()
+    known.register("AAPL", dataset(digest="s0", rows=100))
+    known.register("AAPL", dataset(digest="s1", rows=101, kept_rows=100, previous_digest="s0"))
+    known.register("AAPL", dataset(digest="s2", rows=102, kept_rows=101, previous_digest="s1"))
+    known.register("AAPL", dataset(digest="cut", rows=7, kept_rows=7, cut_from="s2"))
     arrays = [known.rows(digest, "AAPL").times for digest in ("s0", "s1", "s2", "cut")]
     assert all(np.shares_memory(arrays[0], other) for other in arrays[1:])
     assert known.rows("cut", "AAPL").times.tolist() == daily(7).tolist()
@@ -192,7 +194,7 @@ def test_threads_may_ask_for_rows_while_snapshots_arrive() -> None:
     def add(number: int) -> None:
         previous = "base" if number == 11 else f"n{number - 1}"
         known.register(
-            "AAPL", registered(digest=f"n{number}", rows=number, kept_rows=number - 1, previous_digest=previous)
+            "AAPL", dataset(digest=f"n{number}", rows=number, kept_rows=number - 1, previous_digest=previous)
         )
 
     with ThreadPoolExecutor(4) as threads:

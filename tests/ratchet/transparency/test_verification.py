@@ -143,7 +143,7 @@ STAND_IN = (Promoted, {"scope": SYMBOL, "decided_by": PERSON})
 UNMEASURED = (Declined, {"scope": SYMBOL, "verdict": decision_pb2.VERDICT_NO_NEW_EVIDENCE})
 
 Validated, Dataset = facts_pb2.PatternValidated, facts_pb2.DatasetRegistered
-OF_IBM = hashlib.sha256(b"1000 bars of IBM@1w").hexdigest()
+OF_IBM = hashlib.sha256(b"values of 1000 bars of IBM@1w").hexdigest()
 
 
 def cut_of_the_first(kept: int) -> Callable[[Any], None]:

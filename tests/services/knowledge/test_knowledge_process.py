@@ -20,7 +20,7 @@ from ratchet.errors import Unreachable
 from ratchet.events.v1 import pattern_pb2
 from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.knowledge.v1.knowledge_pb2_grpc import KnowledgeServiceStub
-from tests.support.datasets import daily, registered
+from tests.support.datasets import daily, dataset
 from tests.support.planted_rule import (
     FIRST,
     FOREST,
@@ -65,8 +65,8 @@ class Processes:
     def import_bars(self) -> None:
         """Registers the snapshot d1."""
         with Client(registry=f"127.0.0.1:{self._ports['registry']}") as client:
-            dataset = registered(SERIES, "d1", times=daily(ROWS, FIRST))
-            self._patiently(lambda: client.register_dataset(dataset))
+            fact = dataset(SERIES, "d1", times=daily(ROWS, FIRST))
+            self._patiently(lambda: client.register_dataset(fact))
 
     def start(self, name: str) -> None:
         registry = f"127.0.0.1:{self._ports['registry']}"

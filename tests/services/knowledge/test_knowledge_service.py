@@ -26,7 +26,7 @@ from ratchet.knowledge.v1 import knowledge_pb2 as pb
 from ratchet.patterns.evidence import encode
 from ratchet.patterns.snapshot_rows import RowRange
 from services.platform.facts import Fact, from_state
-from tests.support.datasets import daily, registered
+from tests.support.datasets import daily, dataset
 from tests.support.knowledge_services import Knowing, World
 from tests.support.planted_rule import (
     FIRST,
@@ -48,7 +48,7 @@ CONFIRMED = pattern_pb2.PATTERN_STATE_CONFIRMED
 RETIRED = pattern_pb2.PATTERN_STATE_RETIRED
 
 
-STANDING = registered(digest="standing", times=daily(ROWS, FIRST), standstills=[RowRange(50, 10)])
+STANDING = dataset(digest="standing", times=daily(ROWS, FIRST), standstills=[RowRange(50, 10)])
 
 
 def imported(world: World, dataset: facts_pb2.DatasetRegistered) -> None:
@@ -322,7 +322,7 @@ def test_nobody_waits_for_a_position_that_the_log_does_not_have(knowing: Knowing
 def test_a_wrong_request_is_refused_with_its_field_and_leaves_nothing(
     world: World, knowing: Knowing, change: Callable[[pb.RecordEvidenceRequest], object], word: str
 ) -> None:
-    imported(world, registered("IBM", "ibm", times=daily(ROWS, FIRST)))
+    imported(world, dataset("IBM", "ibm", times=daily(ROWS, FIRST)))
     imported(world, STANDING)
     request = session("s1", first_test(TRUTH, (0, 800)))
     change(request)
@@ -335,7 +335,7 @@ def test_a_wrong_request_is_refused_with_its_field_and_leaves_nothing(
 def test_evidence_may_name_a_snapshot_that_was_registered_just_before(world: World, knowing: Knowing) -> None:
     """Its bars are the traded ones: they skip the standstill, and so do their labels."""
     for number in range(20):
-        imported(world, registered(digest=f"n{number}", times=daily(ROWS + number, FIRST)))
+        imported(world, dataset(digest=f"n{number}", times=daily(ROWS + number, FIRST)))
         tested = first_test(replace(TRUTH, digest=f"n{number}"), (0, 800), pattern_id=f"p{number}")
         assert record(knowing, session(f"s{number}", tested)).patterns[0].counts.bars == 800
     imported(world, STANDING)

@@ -17,7 +17,7 @@ from ratchet.events.v1 import model_pb2
 from ratchet.events.v1.envelope_pb2 import Envelope
 from ratchet.names import Series
 from ratchet.patterns.snapshot_rows import SnapshotRows
-from ratchet.patterns.snapshots import Snapshots
+from ratchet.patterns.snapshots import SnapshotIndex
 from ratchet.scoring import features
 from ratchet.scoring.data import snapshot
 from ratchet.scoring.data.zones import UNKNOWN, Zones
@@ -113,7 +113,7 @@ def test_changed_history_needs_replace_and_the_older_snapshot_stays(
 
 def rows_of(*imports: ImportResult) -> SnapshotRows:
     """The rows of the last snapshot, by the facts alone."""
-    known = Snapshots()
+    known = SnapshotIndex()
     for each in imports:
         known.register("AAPL", each.dataset.registered)
     return known.rows(imports[-1].dataset.registered.digest, "AAPL")

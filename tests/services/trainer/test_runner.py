@@ -15,7 +15,6 @@ from ratchet.client import Client
 from ratchet.events.v1 import facts_pb2, model_pb2
 from ratchet.names import Series
 from ratchet.registry.v1 import registry_pb2 as pb
-from ratchet.scoring.models import artifact
 from ratchet.scoring.rule import pattern_id
 from services.platform.artifacts import ArtifactStore
 from services.platform.workers import Job, Report, Result
@@ -191,17 +190,6 @@ def test_bars_on_which_nothing_trades_are_no_part_of_a_session(world: World) -> 
     after = world.runner.read_inputs(world.client.request_training(asked))
     assert after.bars.time.tolist() == before.bars.time.tolist()
     assert plan(after.bars, "range", 1, after.last_labelled_time).new_bars == 0
-
-
-def test_the_record_says_of_what_type_its_artifact_is_and_how_much_history_it_needs(world: World) -> None:
-    record = world.client.get_model(world.trained(2000, "AAPL/direction/har").model).record
-    model = artifact.load(world.runner.store.get(record.artifact.digest))
-    assert (record.artifact.format, record.artifact.model_type, model.model_type) == ("skops", "har", "har")
-    assert record.history == model.history > 0
-    assert not model.on_margin
-    on_margin = world.client.get_model(world.trained(2000).model).record
-    assert artifact.load(world.runner.store.get(on_margin.artifact.digest)).on_margin
-    assert on_margin.history == 0
 
 
 def test_a_session_that_is_run_twice_gathers_and_makes_the_same(world: World) -> None:

@@ -28,7 +28,7 @@ from ratchet.errors import (
 from ratchet.registry.v1 import registry_pb2 as pb
 from services.platform.validation import LONGEST_TEXT
 from services.trainer.sessions.scheduler import Progress, Report, SessionScheduler
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
 
@@ -102,7 +102,7 @@ class Runner:
 @pytest.fixture
 def asked(client: Client) -> Callable[[str], pb.Training]:
     """Requests a training in the log; nobody runs it yet."""
-    client.register_dataset(registered())
+    client.register_dataset(dataset("AAPL", "d1", 1000))
     return lambda lineage: client.request_training(pb.RequestTrainingRequest(lineage=lineage, dataset_digest="d1"))
 
 

@@ -21,7 +21,7 @@ from ratchet.eventlog.v1 import eventlog_pb2, eventlog_pb2_grpc
 from ratchet.events.v1 import facts_pb2, pattern_pb2
 from ratchet.registry.v1 import registry_pb2
 from services.platform.telemetry.endpoint import MetricsAddress, MetricsEndpoint
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.observed_registry import Watched, registry_on
 from tests.support.registry_samples import evidence, record, stamp
 from tests.support.waiting import until
@@ -69,8 +69,7 @@ def test_a_deadline_that_passed_is_told_from_a_caller_that_left(watched: Watched
 
 @pytest.mark.usefixtures("often")
 def test_what_the_log_gained_is_shown_with_how_sessions_ended(watched: Watched) -> None:
-    dataset = registered(digest="a" * 64, rows=1)
-    watched.client.register_dataset(dataset)
+    watched.client.register_dataset(dataset("AAPL", "a" * 64))
     ended: list[Callable[[str], object]] = [
         lambda session: watched.client.fail_training(
             registry_pb2.FailTrainingRequest(session_id=session, reason="WORKER_LOST", message="m")
@@ -113,8 +112,7 @@ def trained(watched: Watched, fit_end: int, champion: str) -> None:
 
 @pytest.mark.usefixtures("often")
 def test_sessions_that_trained_are_shown_by_what_was_decided_and_patterns_by_their_state(watched: Watched) -> None:
-    dataset = registered(digest="a" * 64, rows=1)
-    watched.client.register_dataset(dataset)
+    watched.client.register_dataset(dataset("AAPL", "a" * 64))
     trained(watched, 100, "")
     trained(watched, 200, "AAPL/range/logistic/v1")
     found = facts_pb2.PatternDiscovered(pattern=pattern_pb2.Pattern(id="7f", series="AAPL", task="range"))

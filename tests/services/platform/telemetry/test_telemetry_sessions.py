@@ -21,7 +21,7 @@ from services.platform.telemetry.traces import Traces, ids_of
 from services.trainer import telemetry as trainer_telemetry
 from services.trainer.sessions.scheduler import Report, Training
 from services.trainer.telemetry import ObservedRunner
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.observed_registry import Watched
 
 JOB = SimpleNamespace(model_type="logistic")
@@ -63,8 +63,7 @@ def run(runner: ObservedRunner, training: Training) -> list[str]:
 
 
 def requested(watched: Watched, request_id: str) -> Training:
-    dataset = registered(digest="a" * 64, rows=1)
-    watched.client.register_dataset(dataset)
+    watched.client.register_dataset(dataset("AAPL", "a" * 64))
     asked = registry_pb2.RequestTrainingRequest(
         request_id=request_id, lineage="AAPL/range/logistic", dataset_digest="a" * 64
     )

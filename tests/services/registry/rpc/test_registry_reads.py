@@ -20,7 +20,7 @@ from services.platform.settings import Settings
 from services.registry.bootstrap import build
 from services.registry.eventlog.service import NAME as LOG_NAME
 from services.registry.servicer import NAME
-from tests.support.datasets import daily, parquet, registered
+from tests.support.datasets import daily, dataset, parquet
 from tests.support.registry_client import FOREST, LOGISTIC, Registry
 from tests.support.registry_samples import record, stamp
 
@@ -92,12 +92,12 @@ class TestDatasets:
     @pytest.mark.parametrize(
         ("dataset", "field"),
         [
-            (registered(digest="d2", rows=10, kept_rows=9), "dataset.kept_rows"),
-            (registered(digest="d2", rows=10, standstills=[RowRange(6, 5)]), "dataset.standstills"),
-            (registered(digest="d2", rows=1002, previous_digest="d1", kept_rows=1001), "dataset.kept_rows"),
-            (registered(digest="d2", times=daily(9, 86_400), previous_digest="d1", kept_rows=8), "dataset.first_bar"),
-            (registered(digest="d2", times=daily(9) * 2, cut_from="d1", kept_rows=9), "dataset.last_bar"),
-            (registered(digest="d1", rows=999), "dataset.rows"),
+            (dataset(digest="d2", rows=10, kept_rows=9), "dataset.kept_rows"),
+            (dataset(digest="d2", rows=10, standstills=[RowRange(6, 5)]), "dataset.standstills"),
+            (dataset(digest="d2", rows=1002, previous_digest="d1", kept_rows=1001), "dataset.kept_rows"),
+            (dataset(digest="d2", times=daily(9, 86_400), previous_digest="d1", kept_rows=8), "dataset.first_bar"),
+            (dataset(digest="d2", times=daily(9) * 2, cut_from="d1", kept_rows=9), "dataset.last_bar"),
+            (dataset(digest="d1", rows=999), "dataset.rows"),
         ],
     )
     def test_rows_that_do_not_fit_together_are_refused(

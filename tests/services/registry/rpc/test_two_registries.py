@@ -26,7 +26,7 @@ from services.platform.facts import Fact
 from services.platform.settings import Settings
 from services.registry.bootstrap import open_signed_log, rotate_key
 from services.registry.eventlog import LogApplication, Origin
-from tests.support.datasets import registered
+from tests.support.datasets import dataset
 from tests.support.postgres import Postgres
 from tests.support.registry_client import FOREST, Registry
 
@@ -118,8 +118,7 @@ def test_of_promotions_that_race_over_two_registries_exactly_one_wins(registries
 
 def test_what_one_registry_accepted_the_other_knows_and_answers_again(registries: tuple[Registry, Registry]) -> None:
     one, two = registries
-    dataset = registered("IBM", "d9", rows=9)
-    request = pb.RegisterDatasetRequest(request_id="the same", dataset=dataset)
+    request = pb.RegisterDatasetRequest(request_id="the same", dataset=dataset("IBM", "d9"))
     first, again = one.call(request), two.call(request)
     assert first == again
     assert [each.registered.digest for each in two.call(pb.ListDatasetsRequest(series="IBM")).datasets] == ["d9"]
@@ -189,5 +188,5 @@ def test_a_rotated_key_stops_a_registry_that_has_the_old_one(tmp_path: Path, pos
     create_private(tmp_path / "new")
     rotate_key(settings, tmp_path / "new", "ann", "the yearly one")
     with pytest.raises(PreconditionFailed, match="the log is signed with the key"):
-        LogApplication(log).append([Fact("dataset/d1", 1, registered("IBM", "d1", rows=9))], Origin("r1", b"x", "ann"))
+        LogApplication(log).append([Fact("dataset/d1", 1, dataset("IBM", "d1"))], Origin("r1", b"x", "ann"))
     log.close()
