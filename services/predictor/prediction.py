@@ -211,8 +211,8 @@ def statement(record: model_pb2.ModelRecord) -> str:
     if record.skill_shown:
         best = rivals[0]
         return (
-            f"skill shown on {bars}: Brier {own:.3f} against {_brier(best.metrics):.3f} of the best baseline"
-            f" ({best.name}), gain {_gain(best.gain)}"
+            f"skill shown on {bars}: Brier {own:.3f} against {_brier(best.metrics):.3f} of {best.name}, the best of"
+            f" those that it must beat, gain {_gain(best.gain)}"
         )
     unbeaten = next((each for each in rivals if not each.gain.low > 0.0), rivals[0])
     return (

@@ -269,8 +269,8 @@ def brier(value: float) -> model_pb2.Metric:
 def test_skill_is_stated_against_the_best_baseline() -> None:
     shown = record(skill_shown=True, persistence=(0.0076, 0.0012, 0.014), base_rate=(0.05, 0.04, 0.06))
     assert statement(shown) == (
-        "skill shown on 444 bars, 2008-03-31 to 2009-12-30: Brier 0.198 against 0.206 of the best baseline"
-        " (persistence@baseline), gain +0.0076 [+0.0012, +0.0140]"
+        "skill shown on 444 bars, 2008-03-31 to 2009-12-30: Brier 0.198 against 0.206 of persistence@baseline, the best"
+        " of those that it must beat, gain +0.0076 [+0.0012, +0.0140]"
     )
 
 
