@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from ratchet.events.v1 import decision_pb2 as _decision_pb2
 from ratchet.events.v1 import model_pb2 as _model_pb2
 from ratchet.events.v1 import pattern_pb2 as _pattern_pb2
+from ratchet.events.v1 import rows_pb2 as _rows_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,68 +22,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-@_typing.final
-class BarTimes(_message.Message):
-    """Times of consecutive bars, run-length coded and canonical: the steps between them in units of their greatest common
-    divisor, each step with the number of its repetitions. A single bar has neither unit nor step.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_FIELD_NUMBER: _builtins.int
-    UNIT_FIELD_NUMBER: _builtins.int
-    STEPS_FIELD_NUMBER: _builtins.int
-    COUNTS_FIELD_NUMBER: _builtins.int
-    first: _builtins.int
-    """Epoch seconds UTC."""
-    unit: _builtins.int
-    """Seconds."""
-    @_builtins.property
-    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Neighbouring steps differ."""
-
-    @_builtins.property
-    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
-    def __init__(
-        self,
-        *,
-        first: _builtins.int = ...,
-        unit: _builtins.int = ...,
-        steps: _abc.Iterable[_builtins.int] | None = ...,
-        counts: _abc.Iterable[_builtins.int] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first", b"first", "steps", b"steps", "unit", b"unit"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BarTimes: _TypeAlias = BarTimes  # noqa: Y015
-
-@_typing.final
-class RowRange(_message.Message):
-    """Consecutive rows of a snapshot, counted from 0."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_ROW_FIELD_NUMBER: _builtins.int
-    ROWS_FIELD_NUMBER: _builtins.int
-    first_row: _builtins.int
-    rows: _builtins.int
-    def __init__(
-        self,
-        *,
-        first_row: _builtins.int = ...,
-        rows: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_row", b"first_row", "rows", b"rows"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RowRange: _TypeAlias = RowRange  # noqa: Y015
 
 @_typing.final
 class DatasetRegistered(_message.Message):
@@ -178,11 +117,11 @@ class DatasetRegistered(_message.Message):
         """Titles of the columns that were not read; `unnamed_columns` are those without a title."""
 
     @_builtins.property
-    def times(self) -> Global___BarTimes:
+    def times(self) -> _rows_pb2.BarTimes:
         """Times of the rows after them; unset if there are none."""
 
     @_builtins.property
-    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowRange]:
+    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[_rows_pb2.RowRange]:
         """Rows on which nothing trades, in ascending order: they carry no label and no evidence."""
 
     @_builtins.property
@@ -213,8 +152,8 @@ class DatasetRegistered(_message.Message):
         timezone: _builtins.str = ...,
         market_timezone: _builtins.str = ...,
         kept_rows: _builtins.int = ...,
-        times: Global___BarTimes | None = ...,
-        standstills: _abc.Iterable[Global___RowRange] | None = ...,
+        times: _rows_pb2.BarTimes | None = ...,
+        standstills: _abc.Iterable[_rows_pb2.RowRange] | None = ...,
         unnamed_columns: _abc.Iterable[_builtins.int] | None = ...,
         volume_missing: _builtins.bool = ...,
         price_factors: Global___DatasetRegistered.PriceFactors | None = ...,
