@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import pattern_pb2
+from ratchet.events.v1 import rows_pb2
 from ratchet.timestamps import FIRST_SECOND, LAST_SECOND
 
 Times: TypeAlias = NDArray[np.int64]
@@ -19,20 +19,20 @@ MAX_ROWS = 1 << 26
 """Largest number of rows of a snapshot: half a gigabyte of times."""
 
 
-def encode_times(times: Times) -> pattern_pb2.BarTimes:
+def encode_times(times: Times) -> rows_pb2.BarTimes:
     """The canonical form of `times`, int64[n], n >= 1, epoch seconds, strictly increasing."""
     steps = np.diff(times)
     if not len(steps):
-        return pattern_pb2.BarTimes(first=int(times[0]))
+        return rows_pb2.BarTimes(first=int(times[0]))
     unit = int(np.gcd.reduce(steps))
     begins = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
     counts = np.diff(begins, append=len(steps))
-    return pattern_pb2.BarTimes(
+    return rows_pb2.BarTimes(
         first=int(times[0]), unit=unit, steps=(steps[begins] // unit).tolist(), counts=counts.tolist()
     )
 
 
-def decode_times(message: pattern_pb2.BarTimes) -> Times:
+def decode_times(message: rows_pb2.BarTimes) -> Times:
     """int64[n]: the times of a message that `check_times` accepts."""
     steps = np.repeat(np.array(message.steps, dtype=np.int64) * message.unit, message.counts)
     return np.cumsum(np.concatenate([[message.first], steps]), dtype=np.int64)
@@ -45,7 +45,7 @@ def common_rows(times: Times, others: Times) -> int:
     return int(np.argmax(differs)) if differs.any() else rows
 
 
-def check_times(message: pattern_pb2.BarTimes) -> tuple[int, int]:
+def check_times(message: rows_pb2.BarTimes) -> tuple[int, int]:
     """The number of times and the last of them, without unpacking; InvalidInput for a form that is not canonical."""
     steps, counts = list(message.steps), list(message.counts)
     if len(steps) != len(counts):

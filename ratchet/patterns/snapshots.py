@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import facts_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, rows_pb2
 from ratchet.patterns.bar_times import MAX_ROWS, Times, check_times, decode_times
 from ratchet.patterns.snapshot_rows import RowRange, SnapshotRows
 
@@ -72,7 +72,7 @@ class Registration:
     @property
     def first_time(self) -> int | None:
         """The time of the first row after the kept ones; None if all rows are kept."""
-        return pattern_pb2.BarTimes.FromString(self.times).first if self.times else None
+        return rows_pb2.BarTimes.FromString(self.times).first if self.times else None
 
 
 Find: TypeAlias = Callable[[str], Registration | None]
@@ -151,9 +151,7 @@ class SnapshotIndex:
             column, rows = self._resolved[digest]
         for name in reversed(chain):
             registration = self._registered[name]
-            added = (
-                decode_times(pattern_pb2.BarTimes.FromString(registration.times)) if registration.times else _NOTHING
-            )
+            added = decode_times(rows_pb2.BarTimes.FromString(registration.times)) if registration.times else _NOTHING
             column = column.extended(registration.kept_rows, added)
         if chain:
             registration = self._registered[chain[0]]
@@ -222,7 +220,7 @@ def _time_of_row(registration: Registration, row: int, find: Find) -> int:
         return registration.first_bar
     if row == registration.rows - 1:
         return registration.last_bar
-    return int(decode_times(pattern_pb2.BarTimes.FromString(registration.times))[row - registration.kept_rows])
+    return int(decode_times(rows_pb2.BarTimes.FromString(registration.times))[row - registration.kept_rows])
 
 
 def _refused(field: str, problem: str) -> InvalidInput:

@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, rows_pb2
 from ratchet.names import Series
 from ratchet.patterns.bar_times import encode_times
 from ratchet.patterns.snapshot_rows import RowRange
@@ -47,7 +47,7 @@ def dataset(
         last_bar=Timestamp(seconds=int(times[-1])),
         kept_rows=kept_rows,
         times=encode_times(times[kept_rows:]) if kept_rows < len(times) else None,
-        standstills=[pattern_pb2.RowRange(**run._asdict()) for run in standstills],
+        standstills=[rows_pb2.RowRange(**run._asdict()) for run in standstills],
     )
 
 

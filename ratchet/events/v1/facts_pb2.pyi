@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from ratchet.events.v1 import decision_pb2 as _decision_pb2
 from ratchet.events.v1 import model_pb2 as _model_pb2
 from ratchet.events.v1 import pattern_pb2 as _pattern_pb2
+from ratchet.events.v1 import rows_pb2 as _rows_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -116,11 +117,11 @@ class DatasetRegistered(_message.Message):
         """Titles of the columns that were not read; `unnamed_columns` are those without a title."""
 
     @_builtins.property
-    def times(self) -> _pattern_pb2.BarTimes:
+    def times(self) -> _rows_pb2.BarTimes:
         """Times of the rows after them; unset if there are none."""
 
     @_builtins.property
-    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[_pattern_pb2.RowRange]:
+    def standstills(self) -> _containers.RepeatedCompositeFieldContainer[_rows_pb2.RowRange]:
         """Rows on which nothing trades, in ascending order: they carry no label and no evidence."""
 
     @_builtins.property
@@ -151,8 +152,8 @@ class DatasetRegistered(_message.Message):
         timezone: _builtins.str = ...,
         market_timezone: _builtins.str = ...,
         kept_rows: _builtins.int = ...,
-        times: _pattern_pb2.BarTimes | None = ...,
-        standstills: _abc.Iterable[_pattern_pb2.RowRange] | None = ...,
+        times: _rows_pb2.BarTimes | None = ...,
+        standstills: _abc.Iterable[_rows_pb2.RowRange] | None = ...,
         unnamed_columns: _abc.Iterable[_builtins.int] | None = ...,
         volume_missing: _builtins.bool = ...,
         price_factors: Global___DatasetRegistered.PriceFactors | None = ...,

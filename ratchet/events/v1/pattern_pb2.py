@@ -24,31 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fratchet/events/v1/pattern.proto\x12\x11ratchet.events.v1\"^\n\tCondition\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12-\n\x08operator\x18\x02 \x01(\x0e\x32\x1b.ratchet.events.v1.Operator\x12\x11\n\tthreshold\x18\x03 \x01(\x01\"G\n\x04Rule\x12\x30\n\nconditions\x18\x01 \x03(\x0b\x32\x1c.ratchet.events.v1.Condition\x12\r\n\x05label\x18\x02 \x01(\x08\"y\n\x07Pattern\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12%\n\x04rule\x18\x04 \x01(\x0b\x32\x17.ratchet.events.v1.Rule\x12\x0f\n\x07wording\x18\x05 \x01(\t\x12\x0c\n\x04type\x18\x06 \x01(\t\"F\n\x08\x42\x61rTimes\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04unit\x18\x02 \x01(\x03\x12\r\n\x05steps\x18\x03 \x03(\x03\x12\x0e\n\x06\x63ounts\x18\x04 \x03(\x03\"+\n\x08RowRange\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x03\"P\n\x0c\x45videnceSpan\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\r\n\x05\x66ired\x18\x03 \x01(\x0c\x12\x10\n\x08outcomes\x18\x04 \x01(\x0c\"U\n\x0b\x42\x61rEvidence\x12\x16\n\x0e\x64\x61taset_digest\x18\x01 \x01(\t\x12.\n\x05spans\x18\x02 \x03(\x0b\x32\x1f.ratchet.events.v1.EvidenceSpan\"\xf1\x01\n\rPatternCounts\x12\x0c\n\x04\x62\x61rs\x18\x01 \x01(\x03\x12\x0f\n\x07support\x18\x02 \x01(\x03\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x11\n\tbase_rate\x18\x04 \x01(\x01\x12\x19\n\x11\x65\x66\x66\x65\x63tive_support\x18\x05 \x01(\x01\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_hits\x18\x06 \x01(\x01\x12\x12\n\nconfidence\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\x1e\n\x16probability_above_base\x18\n \x01(\x01\x12\x1e\n\x16probability_above_line\x18\x0b \x01(\x01*c\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_ABOVE\x10\x01\x12\x14\n\x10OPERATOR_AT_MOST\x10\x02\x12\x13\n\x0fOPERATOR_EQUALS\x10\x03*\xce\x01\n\x0cPatternState\x12\x1d\n\x19PATTERN_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15PATTERN_STATE_REFUTED\x10\x01\x12\x16\n\x12PATTERN_STATE_KEPT\x10\x02\x12\x1b\n\x17PATTERN_STATE_CONFIRMED\x10\x03\x12\x19\n\x15PATTERN_STATE_RETIRED\x10\x04\x12\x19\n\x15PATTERN_STATE_OFFERED\x10\x05\x12\x19\n\x15PATTERN_STATE_COVERED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fratchet/events/v1/pattern.proto\x12\x11ratchet.events.v1\"^\n\tCondition\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12-\n\x08operator\x18\x02 \x01(\x0e\x32\x1b.ratchet.events.v1.Operator\x12\x11\n\tthreshold\x18\x03 \x01(\x01\"G\n\x04Rule\x12\x30\n\nconditions\x18\x01 \x03(\x0b\x32\x1c.ratchet.events.v1.Condition\x12\r\n\x05label\x18\x02 \x01(\x08\"y\n\x07Pattern\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12%\n\x04rule\x18\x04 \x01(\x0b\x32\x17.ratchet.events.v1.Rule\x12\x0f\n\x07wording\x18\x05 \x01(\t\x12\x0c\n\x04type\x18\x06 \x01(\t\"P\n\x0c\x45videnceSpan\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x05\x12\r\n\x05\x66ired\x18\x03 \x01(\x0c\x12\x10\n\x08outcomes\x18\x04 \x01(\x0c\"U\n\x0b\x42\x61rEvidence\x12\x16\n\x0e\x64\x61taset_digest\x18\x01 \x01(\t\x12.\n\x05spans\x18\x02 \x03(\x0b\x32\x1f.ratchet.events.v1.EvidenceSpan\"\xf1\x01\n\rPatternCounts\x12\x0c\n\x04\x62\x61rs\x18\x01 \x01(\x03\x12\x0f\n\x07support\x18\x02 \x01(\x03\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x11\n\tbase_rate\x18\x04 \x01(\x01\x12\x19\n\x11\x65\x66\x66\x65\x63tive_support\x18\x05 \x01(\x01\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_hits\x18\x06 \x01(\x01\x12\x12\n\nconfidence\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\x1e\n\x16probability_above_base\x18\n \x01(\x01\x12\x1e\n\x16probability_above_line\x18\x0b \x01(\x01*c\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_ABOVE\x10\x01\x12\x14\n\x10OPERATOR_AT_MOST\x10\x02\x12\x13\n\x0fOPERATOR_EQUALS\x10\x03*\xce\x01\n\x0cPatternState\x12\x1d\n\x19PATTERN_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15PATTERN_STATE_REFUTED\x10\x01\x12\x16\n\x12PATTERN_STATE_KEPT\x10\x02\x12\x1b\n\x17PATTERN_STATE_CONFIRMED\x10\x03\x12\x19\n\x15PATTERN_STATE_RETIRED\x10\x04\x12\x19\n\x15PATTERN_STATE_OFFERED\x10\x05\x12\x19\n\x15PATTERN_STATE_COVERED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratchet.events.v1.pattern_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATOR']._serialized_start=876
-  _globals['_OPERATOR']._serialized_end=975
-  _globals['_PATTERNSTATE']._serialized_start=978
-  _globals['_PATTERNSTATE']._serialized_end=1184
+  _globals['_OPERATOR']._serialized_start=759
+  _globals['_OPERATOR']._serialized_end=858
+  _globals['_PATTERNSTATE']._serialized_start=861
+  _globals['_PATTERNSTATE']._serialized_end=1067
   _globals['_CONDITION']._serialized_start=54
   _globals['_CONDITION']._serialized_end=148
   _globals['_RULE']._serialized_start=150
   _globals['_RULE']._serialized_end=221
   _globals['_PATTERN']._serialized_start=223
   _globals['_PATTERN']._serialized_end=344
-  _globals['_BARTIMES']._serialized_start=346
-  _globals['_BARTIMES']._serialized_end=416
-  _globals['_ROWRANGE']._serialized_start=418
-  _globals['_ROWRANGE']._serialized_end=461
-  _globals['_EVIDENCESPAN']._serialized_start=463
-  _globals['_EVIDENCESPAN']._serialized_end=543
-  _globals['_BAREVIDENCE']._serialized_start=545
-  _globals['_BAREVIDENCE']._serialized_end=630
-  _globals['_PATTERNCOUNTS']._serialized_start=633
-  _globals['_PATTERNCOUNTS']._serialized_end=874
+  _globals['_EVIDENCESPAN']._serialized_start=346
+  _globals['_EVIDENCESPAN']._serialized_end=426
+  _globals['_BAREVIDENCE']._serialized_start=428
+  _globals['_BAREVIDENCE']._serialized_end=513
+  _globals['_PATTERNCOUNTS']._serialized_start=516
+  _globals['_PATTERNCOUNTS']._serialized_end=757
 # @@protoc_insertion_point(module_scope)

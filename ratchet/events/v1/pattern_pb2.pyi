@@ -160,68 +160,6 @@ class Pattern(_message.Message):
 Global___Pattern: _TypeAlias = Pattern  # noqa: Y015
 
 @_typing.final
-class BarTimes(_message.Message):
-    """Times of consecutive bars, run-length coded and canonical: the steps between them in units of their greatest common
-    divisor, each step with the number of its repetitions. A single bar has neither unit nor step.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_FIELD_NUMBER: _builtins.int
-    UNIT_FIELD_NUMBER: _builtins.int
-    STEPS_FIELD_NUMBER: _builtins.int
-    COUNTS_FIELD_NUMBER: _builtins.int
-    first: _builtins.int
-    """Epoch seconds UTC."""
-    unit: _builtins.int
-    """Seconds."""
-    @_builtins.property
-    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Neighbouring steps differ."""
-
-    @_builtins.property
-    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
-    def __init__(
-        self,
-        *,
-        first: _builtins.int = ...,
-        unit: _builtins.int = ...,
-        steps: _abc.Iterable[_builtins.int] | None = ...,
-        counts: _abc.Iterable[_builtins.int] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first", b"first", "steps", b"steps", "unit", b"unit"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BarTimes: _TypeAlias = BarTimes  # noqa: Y015
-
-@_typing.final
-class RowRange(_message.Message):
-    """Consecutive rows of a snapshot, counted from 0."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_ROW_FIELD_NUMBER: _builtins.int
-    ROWS_FIELD_NUMBER: _builtins.int
-    first_row: _builtins.int
-    rows: _builtins.int
-    def __init__(
-        self,
-        *,
-        first_row: _builtins.int = ...,
-        rows: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_row", b"first_row", "rows", b"rows"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RowRange: _TypeAlias = RowRange  # noqa: Y015
-
-@_typing.final
 class EvidenceSpan(_message.Message):
     """Consecutive out-of-sample bars on which a rule was tested, among the bars of the data set that trade: rows of
     standstills are skipped. The label of the i-th of them is known at the one that is the task's horizon later.

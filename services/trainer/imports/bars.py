@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratchet.client import Client
 from ratchet.errors import CorruptData, DataRefused, LimitReached, NotFound
-from ratchet.events.v1 import facts_pb2, model_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, model_pb2, rows_pb2
 from ratchet.names import Series
 from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.registry.v1 import registry_pb2
@@ -182,5 +182,5 @@ def describe(series: Series, bars: Bars, timezone: str, known: Bars | None) -> f
         market_timezone=bars.zone,
         kept_rows=kept,
         times=encode_times(bars.time[kept:]) if kept < len(bars) else None,
-        standstills=[pattern_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
+        standstills=[rows_pb2.RowRange(**run._asdict()) for run in bars.standstills()],
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import pattern_pb2
+from ratchet.events.v1 import rows_pb2
 from ratchet.patterns.bar_times import check_times, common_rows, decode_times, encode_times
 
 DAY = 86_400
@@ -19,15 +19,15 @@ DAY = 86_400
 @given(first=st.integers(-(10**10), 10**10), steps=st.lists(st.sampled_from((60, 900, DAY, 3 * DAY, 7)), max_size=60))
 def test_times_come_back_as_they_were(first: int, steps: list[int]) -> None:
     times = np.cumsum([first, *steps], dtype=np.int64)
-    coded = pattern_pb2.BarTimes.FromString(encode_times(times).SerializeToString())
+    coded = rows_pb2.BarTimes.FromString(encode_times(times).SerializeToString())
     assert decode_times(coded).tolist() == times.tolist()
     assert check_times(coded) == (len(times), times[-1])
 
 
 def test_the_form_of_a_week_is_known() -> None:
     days = np.array([0, 1, 2, 3, 4, 7, 8], dtype=np.int64) * DAY
-    assert encode_times(days) == pattern_pb2.BarTimes(first=0, unit=DAY, steps=[1, 3, 1], counts=[4, 1, 1])
-    assert encode_times(days[:1]) == pattern_pb2.BarTimes()
+    assert encode_times(days) == rows_pb2.BarTimes(first=0, unit=DAY, steps=[1, 3, 1], counts=[4, 1, 1])
+    assert encode_times(days[:1]) == rows_pb2.BarTimes()
 
 
 def test_a_year_of_weekdays_takes_some_hundred_bytes() -> None:
@@ -50,9 +50,7 @@ def test_a_year_of_weekdays_takes_some_hundred_bytes() -> None:
         (lambda coded: coded.counts.__setitem__(0, 2**62), "years 1 to 9999"),
     ],
 )
-def test_a_form_that_encode_does_not_make_is_refused(
-    change: Callable[[pattern_pb2.BarTimes], object], word: str
-) -> None:
+def test_a_form_that_encode_does_not_make_is_refused(change: Callable[[rows_pb2.BarTimes], object], word: str) -> None:
     coded = encode_times(np.array([0, 1, 2, 3, 4, 7, 8], dtype=np.int64) * DAY)
     change(coded)
     with pytest.raises(InvalidInput, match=word) as caught:

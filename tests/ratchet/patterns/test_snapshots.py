@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ratchet.errors import InvalidInput
-from ratchet.events.v1 import facts_pb2, pattern_pb2
+from ratchet.events.v1 import facts_pb2, rows_pb2
 from ratchet.patterns import snapshots as module
 from ratchet.patterns.bar_times import common_rows, encode_times
 from ratchet.patterns.snapshot_rows import RowRange
@@ -33,9 +33,7 @@ def refused(fact: facts_pb2.DatasetRegistered, known: SnapshotIndex | None = Non
 
 
 def set_runs(*runs: tuple[int, int]) -> Change:
-    return lambda fact: fact.standstills.extend(
-        pattern_pb2.RowRange(first_row=first, rows=rows) for first, rows in runs
-    )
+    return lambda fact: fact.standstills.extend(rows_pb2.RowRange(first_row=first, rows=rows) for first, rows in runs)
 
 
 @pytest.mark.parametrize(
