@@ -204,7 +204,8 @@ def edit_a_read_table(db: sqlite3.Connection, rng: random.Random) -> None:
         return
     column = rng.choice([info[1] for info in db.execute(f"PRAGMA table_info({table})")])
     [value] = db.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (row,)).fetchone()
-    new = "edited" if value is None or isinstance(value, str) else value + 1
+    # A million is beyond the position of every other row: a key stays one.
+    new = "edited" if value is None or isinstance(value, str) else value + 1_000_000
     db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (new, row))
 
 
